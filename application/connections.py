@@ -1,0 +1,71 @@
+"""Connections: which Stripe account a caller's account stands for."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from application.callers import Caller
+from application.ports.clock import Clock
+from application.ports.connections import ConnectionRepository
+from application.ports.stripe import StripeAccount, StripeAccounts
+from domain.connections import Connection, ConnectionState, Mode, usable
+from domain.errors import FailedPrecondition, RateLimited, Unavailable
+
+_CACHE_SECONDS: Final = 2
+_CACHE_SIZE: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatus:
+    """An account's connection (None: not connected) and what Stripe says of it now.
+
+    `stripe` is None where there is no connection and where Stripe does not answer.
+    """
+
+    account: str
+    mode: Mode
+    connection: Connection | None
+    stripe: StripeAccount | None
+
+
+class Connections:
+    """Finds the connection that every use case needs first.
+
+    Found ones are remembered for two seconds: another process's change is seen that much later.
+    """
+
+    def __init__(
+        self, repository: ConnectionRepository, stripe: StripeAccounts, clock: Clock, mode: Mode
+    ) -> None:
+        self._repository = repository
+        self._stripe = stripe
+        self._clock = clock
+        self._mode = mode
+        self._cache: dict[str, tuple[float, Connection]] = {}
+
+    async def of(self, caller: Caller) -> Connection:
+        """The caller's usable connection.
+
+        Raises FailedPrecondition (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED).
+        """
+        now = self._clock.now().timestamp()
+        until, cached = self._cache.get(caller.account, (0.0, None))
+        if cached is not None and now < until:
+            return cached
+        connection = usable(await self._repository.get(caller.account, self._mode))
+        if len(self._cache) >= _CACHE_SIZE:
+            self._cache.clear()
+        self._cache[caller.account] = (now + _CACHE_SECONDS, connection)
+        return connection
+
+    async def status(self, caller: Caller) -> ConnectionStatus:
+        """The account's connection, and what Stripe says of it."""
+        connection = await self._repository.get(caller.account, self._mode)
+        stripe = None
+        if connection is not None and connection.state is ConnectionState.ACTIVE:
+            try:
+                stripe = await self._stripe.get(connection.stripe_account)
+            except FailedPrecondition:
+                connection = replace(connection, state=ConnectionState.REVOKED)
+            except (Unavailable, RateLimited):
+                stripe = None
+        return ConnectionStatus(caller.account, self._mode, connection, stripe)

@@ -1,0 +1,290 @@
+"""Effects: what follows from an event beyond the mirror.
+
+Every distinct event comes through here, also one too old for its row, after the mirror was written
+and before the event is settled. So a crash in between repeats effects; their ids, which name the
+business fact, make that harmless.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from application.contact_sync import ContactSyncing
+from application.happenings import Due, Happening, Outcome, Told
+from application.payment_notices import PaymentNotices
+from application.ports.clock import Clock
+from application.ports.connections import ConnectionRepository
+from application.ports.inbox import Inbox, ReceivedEvent
+from application.ports.mirror import Mirror
+from application.ports.outbox import MAX_JOBS, Outbox
+from application.ports.parked import ParkedEvent, ParkedEvents
+from application.ports.stripe import EventReader, Hint, Irrelevant, Observed
+from application.ports.subscription_history import SubscriptionHistory
+from domain.connections import Connection, Mode
+from domain.effects import DEFAULT_MAX_AGE, Fact, fact_payload, facts_of, happened_in_time
+from domain.errors import BillingError
+from domain.jobs import EVENTS, Job, job_id
+from domain.mirror import Snapshot
+from domain.subscription_history import SubscriptionChange
+from domain.subscriptions import Subscription
+
+DRAIN_BATCH: Final = 100
+DRAIN_SECONDS: Final = 60.0
+
+_log = logging.getLogger(__name__)
+
+_Tenants = Mapping[str, Connection | None]
+"""The connections of Stripe accounts; None where no account is connected."""
+
+
+class Effects:
+    """Does what follows from events: contacts, support messages, jobs, subscription history.
+
+    All of it is durable when `after` returns. `queued` is set when there is something to publish.
+    Facts from before their connection, or older than `max_age`, have no effects. Backfill,
+    reconcile and rebuild never come here.
+    """
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        events: EventReader,
+        mirror: Mirror,
+        connections: ConnectionRepository,
+        contacts: ContactSyncing,
+        notices: PaymentNotices,
+        history: SubscriptionHistory,
+        outbox: Outbox,
+        parked: ParkedEvents,
+        clock: Clock,
+        mode: Mode,
+        queued: asyncio.Event,
+        max_age: dt.timedelta = DEFAULT_MAX_AGE,
+    ) -> None:
+        self._inbox = inbox
+        self._events = events
+        self._mirror = mirror
+        self._connections = connections
+        self._contacts = contacts
+        self._notices = notices
+        self._history = history
+        self._outbox = outbox
+        self._parked = parked
+        self._clock = clock
+        self._mode = mode
+        self._queued = queued
+        self._max_age = max_age
+
+    async def after(self, told: Sequence[Told]) -> Mapping[str, Outcome]:
+        """Do what follows from events, at most 1,000; returns what, by event id.
+
+        An event with an error has to come again; the others are done. Raises Unavailable or
+        RateLimited where the store does not take it: then all have to come again.
+        """
+        outcomes = {one.event.id: Outcome() for one in told}
+        happenings = await self._happenings(told, outcomes)
+        await self._keep_history(happenings, outcomes)
+        effective = [one for one in happenings if one.effective]
+        tenants = {
+            account: await self._connections.find_by_stripe_account(account, self._mode)
+            for account in sorted({one.told.stripe_account for one in effective})
+        }
+        await self._act(effective, tenants, outcomes)
+        await self._park(
+            [one for one in effective if tenants[one.told.stripe_account] is None], outcomes
+        )
+        return outcomes
+
+    async def drain(self, stripe_account: str) -> int:
+        """Run the effects that waited for this Stripe account's connection; returns how many.
+
+        For whoever connects an account, after the connection is stored. Repeatable.
+        """
+        connection = await self._connections.find_by_stripe_account(stripe_account, self._mode)
+        if connection is None:
+            return 0
+        drained, after = 0, ""
+        while waiting := await self._parked.of(stripe_account, after=after, limit=DRAIN_BATCH):
+            after = waiting[-1].event_id
+            done = await self._resume(connection, [one.event_id for one in waiting])
+            await self._parked.remove(stripe_account, done)
+            drained += len(done)
+        return drained
+
+    async def drain_all(self) -> int:
+        """Drain every Stripe account that has a connection by now; returns how many events.
+
+        It finds what a process has left that died between connecting and draining. Events that have
+        waited for longer than `max_age` would have no effects any more and are forgotten.
+        """
+        drained, stripe_account = 0, ""
+        while found := await self._parked.next_stripe_account(after=stripe_account):
+            stripe_account = found
+            drained += await self.drain(found)
+            await self._forget_old(found)
+        return drained
+
+    async def run(self) -> None:
+        """Drain all at once and then every minute, until cancelled."""
+        while True:
+            try:
+                await self.drain_all()
+            except BillingError as error:
+                _log.warning("parked effects wait", extra={"reason": error.reason})
+            except Exception:  # noqa: BLE001 - a defect must not stop the drain for good
+                _log.exception("parked effects failed")
+            await asyncio.sleep(DRAIN_SECONDS)
+
+    async def _happenings(
+        self, told: Sequence[Told], outcomes: Mapping[str, Outcome]
+    ) -> list[Happening]:
+        """The events with their objects and facts; a deletion tells no fact and is left out."""
+        rows = await self._rows(one for one in told if one.snapshot is None)
+        happenings = []
+        for one in told:
+            snapshot = one.snapshot or rows.get((one.noun.name, one.stripe_account, one.object_id))
+            if snapshot is None or snapshot.object is None:
+                continue
+            try:
+                facts = facts_of(one.event.type, snapshot.object)
+            except Exception as error:  # noqa: BLE001 - a poisoned event holds up no other
+                outcomes[one.event.id].note(error)
+            else:
+                happenings.append(Happening(one, snapshot.object, snapshot.unknown, facts))
+        return happenings
+
+    async def _rows(self, told: Iterable[Told]) -> dict[tuple[str, str, str], Snapshot[Any]]:
+        """What the mirror shows of the events' objects, by noun, Stripe account and id."""
+        wanted: dict[tuple[str, str], list[Told]] = defaultdict(list)
+        for one in told:
+            wanted[one.noun.name, one.stripe_account].append(one)
+        found = {}
+        for (name, stripe_account), ones in wanted.items():
+            ids = sorted({one.object_id for one in ones})
+            rows = await self._mirror.fetch(ones[0].noun, stripe_account, ids)
+            for row in rows.values():
+                if row.snapshot is not None:
+                    found[name, stripe_account, row.id] = row.snapshot
+        return found
+
+    async def _keep_history(
+        self, happenings: Sequence[Happening], outcomes: Mapping[str, Outcome]
+    ) -> None:
+        """One row an event of a subscription: a record of the mirror's, it needs no tenant."""
+        changes = []
+        for one in happenings:
+            if isinstance(one.object, Subscription):
+                change = SubscriptionChange(
+                    one.told.stripe_account,
+                    one.event_id,
+                    one.told.event.type,
+                    one.occurred_at,
+                    one.object,
+                    one.unknown,
+                    as_read=one.told.snapshot is None,
+                )
+                changes.append(change)
+                outcomes[one.event_id].note("history")
+        await self._history.append(changes)
+
+    async def _act(
+        self, happenings: Sequence[Happening], tenants: _Tenants, outcomes: Mapping[str, Outcome]
+    ) -> None:
+        """Contacts first, since messages go to linked ones; jobs last, since they tell of them."""
+        due = []
+        for one in happenings:
+            connection = tenants[one.told.stripe_account]
+            if connection is None:
+                continue
+            if happened_in_time(
+                one.occurred_at,
+                connected_at=connection.connected_at,
+                now=self._clock.now(),
+                max_age=self._max_age,
+            ):
+                due.append(Due(connection, one))
+            else:
+                outcomes[one.event_id].note("too old for effects")
+        due.sort(key=lambda one: one.happening.occurred_at)  # billing events go in this order
+        await self._contacts.sync(due, outcomes)
+        notices = await self._notices.post(due, outcomes)
+        await self._append_jobs(due, notices, outcomes)
+
+    async def _append_jobs(
+        self, due: Sequence[Due], notices: Mapping[str, Job], outcomes: Mapping[str, Outcome]
+    ) -> None:
+        now = self._clock.now()
+        jobs = dict(notices)
+        for one in due:
+            for fact in one.happening.facts:
+                job = _event_job(one, fact, now)
+                jobs.setdefault(job.id, job)
+                outcomes[one.happening.event_id].note(fact.name.value)
+        waiting = list(jobs.values())
+        for start in range(0, len(waiting), MAX_JOBS):
+            await self._outbox.append(waiting[start : start + MAX_JOBS])
+        if notices:
+            self._queued.set()
+
+    async def _park(self, happenings: Sequence[Happening], outcomes: Mapping[str, Outcome]) -> None:
+        if not happenings:
+            return
+        now = self._clock.now()
+        await self._parked.park(
+            [ParkedEvent(one.event_id, one.told.stripe_account, now) for one in happenings]
+        )
+        for one in happenings:
+            outcomes[one.event_id].note("effects wait for a connection")
+        # Whoever connected before these were parked has drained too early to see them.
+        for stripe_account in sorted({one.told.stripe_account for one in happenings}):
+            await self.drain(stripe_account)
+
+    async def _resume(self, connection: Connection, event_ids: Sequence[str]) -> list[str]:
+        """Run parked events' effects; returns those that need not wait any longer."""
+        stripe_account = connection.stripe_account
+        told = []
+        for event_id in event_ids:
+            found = await self._inbox.get(event_id)
+            one = None if found is None else self._read(found[0], stripe_account)
+            if one is not None:
+                told.append(one)
+        outcomes = {one.event.id: Outcome() for one in told}
+        happenings = await self._happenings(told, outcomes)
+        effective = [one for one in happenings if one.effective]
+        await self._act(effective, {stripe_account: connection}, outcomes)
+        failed = {event_id for event_id, outcome in outcomes.items() if outcome.error is not None}
+        if failed:
+            _log.error("parked effects failed", extra={"count": len(failed)})
+        return [event_id for event_id in event_ids if event_id not in failed]
+
+    def _read(self, event: ReceivedEvent, stripe_account: str) -> Told | None:
+        try:
+            reading = self._events.read(event, stripe_account)
+        except ValueError:
+            return None  # it was read when it was parked: this release reads it no more
+        match reading:
+            case Observed(noun, snapshot):
+                return Told(event, stripe_account, noun, snapshot.id, snapshot)
+            case Hint(noun, object_id):
+                return Told(event, stripe_account, noun, object_id, None)
+            case Irrelevant():
+                return None
+
+    async def _forget_old(self, stripe_account: str) -> None:
+        before, after = self._clock.now() - self._max_age, ""
+        while waiting := await self._parked.of(stripe_account, after=after, limit=DRAIN_BATCH):
+            after = waiting[-1].event_id
+            old = [one.event_id for one in waiting if one.parked_at < before]
+            await self._parked.remove(stripe_account, old)
+
+
+def _event_job(one: Due, fact: Fact, now: dt.datetime) -> Job:
+    """The billing event that WatchEvents tells of a fact."""
+    kind, account = f"{EVENTS}.{fact.name}", one.connection.account
+    told = one.happening.told
+    payload = fact_payload(fact, told.stripe_account, told.event.created)
+    return Job(job_id(kind, account, fact.name, fact.subject), kind, account, now, payload)

@@ -1,0 +1,69 @@
+"""Definite failures of mutations as documents, so that a repeat meets the same error."""
+
+from typing import Any, Final
+
+import msgspec
+
+from domain.errors import (
+    AlreadyExists,
+    BillingError,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    PaymentDeclined,
+    Reason,
+)
+
+_OPEN_REASONS: Final = (Reason.STRIPE_NOT_CONNECTED, Reason.STRIPE_CONNECTION_REVOKED)
+
+
+class _Failure(msgspec.Struct, omit_defaults=True):
+    kind: str
+    reason: Reason
+    message: str
+    metadata: dict[str, str] = {}
+    subject: str = ""
+    violations: list[FieldViolation] = []
+
+
+def is_definite(error: BillingError) -> bool:
+    """Whether an error is an outcome: asking the same again could not end otherwise.
+
+    A missing or revoked connection, a rate limit or an unreachable Stripe is none.
+    """
+    kinds = InvalidArgument | NotFound | AlreadyExists | FailedPrecondition | PaymentDeclined
+    return isinstance(error, kinds) and error.reason not in _OPEN_REASONS
+
+
+def encode_failure(error: BillingError) -> bytes:
+    """The JSON of a definite error."""
+    return msgspec.json.encode(
+        _Failure(
+            type(error).__name__,
+            error.reason,
+            error.message,
+            error.metadata,
+            error.subject if isinstance(error, FailedPrecondition) else "",
+            list(error.violations) if isinstance(error, InvalidArgument) else [],
+        )
+    )
+
+
+def decode_failure(document: bytes) -> BillingError:
+    """The error that `encode_failure` wrote down."""
+    failure = msgspec.json.decode(document, type=_Failure)
+    meta: dict[str, Any] = failure.metadata
+    match failure.kind:
+        case "InvalidArgument":
+            return InvalidArgument(failure.violations, reason=failure.reason)
+        case "NotFound":
+            return NotFound(meta.get("resource", ""), meta.get("id", ""))
+        case "PaymentDeclined":
+            return PaymentDeclined(failure.message, decline_code=meta.get("decline_code", ""))
+        case "AlreadyExists":
+            return AlreadyExists(failure.reason, failure.message, metadata=meta)
+        case _:
+            return FailedPrecondition(
+                failure.reason, failure.message, subject=failure.subject, metadata=meta
+            )

@@ -1,0 +1,104 @@
+"""What the effects have in common: events as they told it, and work on many of them at once."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from application.ports.inbox import ReceivedEvent
+from application.ports.mirror import CUSTOMERS, Noun
+from domain.connections import Connection
+from domain.effects import Fact
+from domain.errors import RateLimited, Unavailable
+from domain.mirror import MirroredObject, Snapshot
+from domain.periods import from_milliseconds
+
+K = TypeVar("K")
+R = TypeVar("R")
+
+AT_ONCE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A distinct event whose object is in the mirror, and what it told of it.
+
+    `snapshot` is None where the payload is no help: the mirrored row then speaks for it.
+    """
+
+    event: ReceivedEvent
+    stripe_account: str
+    noun: Noun[Any]
+    object_id: str
+    snapshot: Snapshot[Any] | None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What followed from an event, in words; with `error` it must come again as a whole."""
+
+    words: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    def note(self, result: str | Exception) -> None:
+        """Take down what one effect came to; empty words say nothing."""
+        if isinstance(result, Exception):
+            self.error = result
+        elif result and result not in self.words:
+            self.words.append(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event with the object as it told it, and the facts in it."""
+
+    told: Told
+    object: MirroredObject
+    unknown: frozenset[str]
+    facts: tuple[Fact, ...]
+
+    @property
+    def event_id(self) -> str:
+        """The event's id."""
+        return self.told.event.id
+
+    @property
+    def occurred_at(self) -> dt.datetime:
+        """When it happened, in Stripe's time."""
+        return from_milliseconds(self.told.event.created)
+
+    @property
+    def effective(self) -> bool:
+        """Whether anything may follow from it for a tenant. The platform's own has none."""
+        follows = bool(self.facts) or self.told.noun.name == CUSTOMERS.name
+        return follows and bool(self.told.event.stripe_account)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A happening whose tenant is known, and which is in time for effects."""
+
+    connection: Connection
+    happening: Happening
+
+
+async def all_of(work: Mapping[K, Callable[[], Awaitable[R]]]) -> dict[K, R | Exception]:
+    """What each piece of work came to, AT_ONCE at a time.
+
+    A store that does not take it is everybody's error, and raised: Unavailable, RateLimited.
+    """
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(piece: Callable[[], Awaitable[R]]) -> R | Exception:
+        async with slots:
+            try:
+                return await piece()
+            except Exception as error:  # noqa: BLE001 - a poisoned piece holds up no other
+                return error
+
+    results = dict(zip(work, await asyncio.gather(*map(one, work.values())), strict=True))
+    for result in results.values():
+        if isinstance(result, Unavailable | RateLimited):
+            raise result
+    return results

@@ -1,0 +1,39 @@
+"""Connections between accounts and their Stripe accounts."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from domain.connections import Connection, Mode
+
+
+class ConnectionRepository(Protocol):
+    """Keeps an account's connection; at most one an account and mode.
+
+    Raises Unavailable (STORE_UNAVAILABLE) when the store does not answer.
+    """
+
+    async def get(self, account: str, mode: Mode) -> Connection | None:
+        """The account's connection, revoked ones included, or None."""
+        ...
+
+    async def find_by_stripe_account(self, stripe_account: str, mode: Mode) -> Connection | None:
+        """The active connection of a Stripe account, or None.
+
+        Whose it is: for the event pipeline and operators, which come from Stripe's side.
+        """
+        ...
+
+    async def put(self, connection: Connection) -> None:
+        """Store an account's connection in place of its earlier one, durably and atomically.
+
+        Raises AlreadyExists (STRIPE_ACCOUNT_TAKEN) where another account's active connection holds
+        the same Stripe account and mode; a unique index proves it under concurrency.
+        """
+        ...
+
+    async def list_active(self, mode: Mode, *, after: str, limit: int) -> Sequence[Connection]:
+        """Active connections whose Stripe account is above `after`, in order of Stripe account.
+
+        For the flows that keep every mirror current: it reads across tenants.
+        """
+        ...

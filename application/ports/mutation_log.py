@@ -1,0 +1,118 @@
+"""The mutation log: what a caller asked for, which Stripe calls it took, and what came of it."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class MutationState(StrEnum):
+    """OPEN may be carried on by whoever holds the lease; DONE has its definite outcome."""
+
+    OPEN = "open"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class MutationKey:
+    """What makes two requests the same one."""
+
+    account: str
+    method: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One Stripe call of a mutation: exact parameters, kept before they are first sent.
+
+    `attempt` is part of the idempotency key; `sent_at` is when the attempt was first sent (None:
+    not yet); `answer` the encoded answer, None until there is a definite one.
+    """
+
+    name: str
+    params: bytes
+    attempt: int = 1
+    sent_at: dt.datetime | None = None
+    answer: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MutationRecord:
+    """A mutation as stored. `payload`, `reply`, a step's `params` and `answer` are JSON.
+
+    `stripe_account` is the one the mutation acts on, kept so that a later connection never
+    inherits it. `failure` is the encoded definite error; of `reply` and `failure` a DONE record
+    has exactly one.
+    """
+
+    key: MutationKey
+    stripe_account: str
+    payload: bytes
+    payload_hash: str
+    created_at: dt.datetime
+    state: MutationState = MutationState.OPEN
+    steps: Mapping[str, Step] = field(default_factory=dict)
+    reply: bytes | None = None
+    failure: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of `owner` to carry a mutation on until `until`."""
+
+    owner: str
+    until: dt.datetime
+
+
+class MutationLog(Protocol):
+    """Keeps every mutation from before its first Stripe call until long after its last.
+
+    Each method is atomic on one record and durable on return. Raises Unavailable
+    (STORE_UNAVAILABLE) when the store does not answer.
+    """
+
+    async def begin(
+        self, record: MutationRecord, lease: Lease, *, now: dt.datetime
+    ) -> tuple[MutationRecord, bool]:
+        """Store a new record under the lease, or take over the stored one of the same key.
+
+        Returns the record as it now stands, and whether `lease` holds it. It does not where the
+        stored one is DONE, has another payload hash, or is leased to somebody else at `now`.
+        """
+        ...
+
+    async def save_step(self, key: MutationKey, lease: Lease, step: Step) -> bool:
+        """Store or replace a step and prolong the lease. False, and nothing done, if it is lost."""
+        ...
+
+    async def finish(
+        self, key: MutationKey, lease: Lease, *, reply: bytes | None, failure: bytes | None
+    ) -> bool:
+        """Make the record DONE with its reply or failure. False where the lease is lost."""
+        ...
+
+    async def release(
+        self, key: MutationKey, lease: Lease, *, retry_at: dt.datetime | None
+    ) -> bool:
+        """Give the lease back; the record stays OPEN. False where the lease is lost.
+
+        `find_open` shows it from `retry_at`; with None never: nothing was sent, so only the caller
+        may carry it on.
+        """
+        ...
+
+    async def find_open(self, *, now: dt.datetime, limit: int) -> Sequence[MutationRecord]:
+        """OPEN records of all tenants that are due, longest due first.
+
+        Due is one that was released with a `retry_at` at or before `now`, and one whose lease has
+        ended without a release: its process died.
+
+        For the recovery task only: the one method here that reads across tenants.
+        """
+        ...
+
+    async def purge(self, *, before: dt.datetime, limit: int) -> int:
+        """Delete at most `limit` DONE records created before an instant; returns how many."""
+        ...

@@ -1,0 +1,96 @@
+"""Reports of comparing the mirror with Stripe."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+MAX_FINDINGS: Final = 500
+"""How many findings a report names; all are counted."""
+
+
+class ReportKind(StrEnum):
+    """What made the comparison."""
+
+    RECONCILE = "reconcile"
+    REBUILD = "rebuild"
+
+
+class Drift(StrEnum):
+    """How a row of the mirror is wrong."""
+
+    MISSING = "missing"
+    EXTRA = "extra"
+    DIFFERENT = "different"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One row that is wrong: which, how, and for a DIFFERENT one in which fields.
+
+    Values are not kept: they may be personal data.
+    """
+
+    noun: str
+    id: str
+    drift: Drift
+    fields: tuple[str, ...] = ()
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NounCounts:
+    """What was compared of a noun (objects at Stripe), and how many rows were wrong."""
+
+    noun: str
+    compared: int = 0
+    missing: int = 0
+    extra: int = 0
+    different: int = 0
+    repaired: int = 0
+
+    @property
+    def drifted(self) -> int:
+        """How many rows were wrong."""
+        return self.missing + self.extra + self.different
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finished comparison. `findings` are its first MAX_FINDINGS."""
+
+    id: str
+    stripe_account: str
+    kind: ReportKind
+    repair: bool
+    started_at: dt.datetime
+    finished_at: dt.datetime
+    counts: tuple[NounCounts, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def drifted(self) -> int:
+        """How many rows were wrong."""
+        return sum(counts.drifted for counts in self.counts)
+
+
+class Reports(Protocol):
+    """Keeps reports. Raises Unavailable (STORE_UNAVAILABLE) when the store does not answer."""
+
+    async def put(self, report: Report) -> None:
+        """Keep a report, durably; the same id again replaces it."""
+        ...
+
+    async def get(self, stripe_account: str, report_id: str) -> Report | None:
+        """A report of a Stripe account, or None."""
+        ...
+
+    async def newest(
+        self, stripe_account: str, *, after: tuple[int, str] | None, limit: int
+    ) -> Sequence[Report]:
+        """Reports, the last started first, at most `limit` (1 to 100), after a position.
+
+        A position is a report's start in milliseconds and its id.
+        """
+        ...

@@ -1,0 +1,252 @@
+"""What Billing needs of Stripe, as narrow ports.
+
+Implementations never configure anything globally: the Stripe account comes with every call, so two
+accounts' calls in flight at once never mix. All methods raise
+
+- RateLimited (STRIPE_RATE_LIMITED) where the account's budget is used up within the caller's wait;
+- FailedPrecondition (STRIPE_CONNECTION_REVOKED) where Stripe refuses the platform this account;
+- Unavailable (STRIPE_UNAVAILABLE) where the request was not sent or refused unexecuted;
+- Unanswered where it was sent and no definite answer came.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Generic, Protocol, TypeVar
+
+from application.ports.inbox import ReceivedEvent
+from application.ports.mirror import Noun
+from domain.customers import Address, Customer
+from domain.errors import Reason, Unavailable
+from domain.mirror import MirroredObject, Snapshot
+
+T = TypeVar("T", bound=MirroredObject)
+P_contra = TypeVar("P_contra", contravariant=True)
+T_co = TypeVar("T_co", bound=MirroredObject, covariant=True)
+
+REQUEST_TAG = "billing_request"
+"""The metadata key that marks an object with the request that made it."""
+
+
+class Unanswered(Unavailable):
+    """A request was sent and its outcome is not known: a time-out, a cut answer, a 5xx.
+
+    `replayed` tells a 5xx that Stripe replayed for the idempotency key: sending the same key again
+    will only repeat it.
+    """
+
+    def __init__(self, message: str, *, replayed: bool = False) -> None:
+        super().__init__(Reason.STRIPE_UNAVAILABLE, message)
+        self.replayed = replayed
+
+
+class Priority(IntEnum):
+    """Who goes first on an account's rate budget."""
+
+    CALLER = 0
+    REREAD = 1
+    CATCH_UP = 2
+    BACKFILL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """On whose behalf and under which key a mutating request is sent.
+
+    `tag` goes into the metadata of a created object under REQUEST_TAG, for later look-up.
+    """
+
+    stripe_account: str
+    idempotency_key: str
+    tag: str
+
+
+class Send(Protocol[P_contra, T_co]):
+    """One mutating Stripe request: its answer is an observation with a read's version."""
+
+    async def __call__(self, call: Call, params: P_contra) -> Snapshot[T_co]:
+        """Send it. The same key and parameters twice are one change at Stripe.
+
+        Raises, for a definite refusal: InvalidArgument with Stripe's parameter named, NotFound,
+        PaymentDeclined, FailedPrecondition (STRIPE_REFUSED).
+        """
+        ...
+
+
+class Find(Protocol[P_contra, T_co]):
+    """Looks for what an earlier send of unknown outcome may have made."""
+
+    async def __call__(
+        self, call: Call, params: P_contra, sent_at: dt.datetime
+    ) -> Snapshot[T_co] | None:
+        """The object as the send would have left it, by list and direct read; None if it did not.
+
+        Never by Stripe's Search, which lags. `sent_at` is the first send's time by our clock.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerFields:
+    """What is written to a customer at Stripe. None leaves a field alone, empty clears it.
+
+    `metadata` is merged key by key; an empty value removes its key.
+    """
+
+    email: str | None = None
+    name: str | None = None
+    phone: str | None = None
+    description: str | None = None
+    address: Address | None = None
+    metadata: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerChange:
+    """A change of one customer."""
+
+    id: str
+    fields: CustomerFields
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerDeletion:
+    """The deletion of one customer."""
+
+    id: str
+
+
+class CustomerGateway(Protocol):
+    """Customers at Stripe. Each `…` is a `Send`, each `find_…` its `Find`."""
+
+    async def create(self, call: Call, params: CustomerFields) -> Snapshot[Customer]:
+        """Create a customer."""
+        ...
+
+    async def find_created(
+        self, call: Call, params: CustomerFields, sent_at: dt.datetime
+    ) -> Snapshot[Customer] | None:
+        """The customer that bears the call's tag."""
+        ...
+
+    async def update(self, call: Call, params: CustomerChange) -> Snapshot[Customer]:
+        """Change a customer. A deleted one is NotFound."""
+        ...
+
+    async def find_updated(
+        self, call: Call, params: CustomerChange, sent_at: dt.datetime
+    ) -> Snapshot[Customer] | None:
+        """The customer, if it shows every field as the change asked for."""
+        ...
+
+    async def delete(self, call: Call, params: CustomerDeletion) -> Snapshot[Customer]:
+        """Delete a customer; a tombstone. Finding it deleted already is success."""
+        ...
+
+    async def find_deleted(
+        self, call: Call, params: CustomerDeletion, sent_at: dt.datetime
+    ) -> Snapshot[Customer] | None:
+        """The tombstone, if the customer is gone."""
+        ...
+
+
+class ObjectReader(Protocol):
+    """Reads single mirrored objects of any noun from Stripe."""
+
+    async def read(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        object_id: str,
+        *,
+        not_before_ms: int | None,
+        priority: Priority,
+    ) -> Snapshot[T]:
+        """The object as it is now, or its tombstone where Stripe says that there is none.
+
+        A 404 makes a tombstone only in the right mode, on an account that Stripe lets us use.
+        `not_before_ms`: see `Version.of_read`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StripeAccount:
+    """What Stripe says of a connected account."""
+
+    id: str
+    charges_enabled: bool
+    payouts_enabled: bool
+    default_currency: str
+    country: str
+    capabilities: dict[str, str]
+
+
+class StripeAccounts(Protocol):
+    """Stripe accounts themselves."""
+
+    async def get(self, stripe_account: str) -> StripeAccount:
+        """A connected account's own description."""
+        ...
+
+    async def platform(self) -> StripeAccount:
+        """The platform's own account."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Observed(Generic[T]):
+    """An event told its object's state.
+
+    `incomplete`: it tells only the beginning of a nested list, and what an event cannot tell must
+    be read, as after a Hint. The field is unknown in the snapshot; all others are as they were.
+    """
+
+    noun: Noun[T]
+    snapshot: Snapshot[T]
+    incomplete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hint(Generic[T]):
+    """An event concerns an object whose state it does not tell reliably: read it.
+
+    For instance a payload of an API release that the translation is not tested on.
+    """
+
+    noun: Noun[T]
+    object_id: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Irrelevant:
+    """An event that no mirrored noun is about."""
+
+    why: str
+
+
+class EventReader(Protocol):
+    """Reads the payloads of stored events. No I/O: it may run in a worker thread."""
+
+    def read(
+        self, event: ReceivedEvent, stripe_account: str
+    ) -> Observed[MirroredObject] | Hint[MirroredObject] | Irrelevant:
+        """What an event says of which object. `stripe_account` is never empty here.
+
+        Its version bears `received_at` as `known_at`: a read that is sent later shows no less.
+        Raises ValueError where the payload is structural nonsense (no id, no integer amount, …).
+        """
+        ...
+
+
+class WebhookReader(Protocol):
+    """Tells a genuine delivery from any other. No I/O."""
+
+    def read(self, body: bytes, signature: str, now: dt.datetime) -> ReceivedEvent:
+        """The event of a delivery whose signature verifies, of the deployment's mode or ignored.
+
+        Raises Unauthenticated (SIGNATURE_INVALID) where no secret of the event's scope verifies it
+        or its time is off by more than the tolerance; InvalidArgument where it is no event.
+        """
+        ...

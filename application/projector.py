@@ -1,0 +1,355 @@
+"""The projector: takes events from the inbox and makes the mirror show what they tell."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from secrets import SystemRandom
+from typing import Any, Final
+
+from application.effects import Effects
+from application.happenings import Outcome, Told
+from application.mirroring import Mirroring
+from application.platform import Platform
+from application.ports.clock import Clock
+from application.ports.inbox import ClaimedEvent, EventState, Inbox, Settled
+from application.ports.mirror import Noun
+from application.ports.stripe import EventReader, Hint, Irrelevant, ObjectReader, Observed, Priority
+from domain.errors import BillingError, RateLimited, Unavailable
+from domain.mirror import Decision, Snapshot, Verdict
+
+BATCH: Final = 500
+BATCH_BYTES: Final = 16 * 1024 * 1024
+LEASE: Final = dt.timedelta(seconds=60)
+POLL_SECONDS: Final = 1.0
+LINGER_SECONDS: Final = 0.05
+LINGERS: Final = 10
+"""While events keep arriving, they are let gather for up to LINGERS times LINGER_SECONDS.
+
+A batch costs little more than an event, and in a burst the answers to Stripe go first.
+"""
+
+REREADS_AT_ONCE: Final = 8
+MAX_ATTEMPTS: Final = 20
+FIRST_RETRY_SECONDS: Final = 1.0
+LAST_RETRY_SECONDS: Final = 600.0
+
+_log = logging.getLogger(__name__)
+_random = SystemRandom()
+
+_Reading = Observed[Any] | Hint[Any] | Irrelevant | Exception
+_ObjectKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A claimed event, whose Stripe account is known, and what it says."""
+
+    claimed: ClaimedEvent
+    stripe_account: str
+    reading: _Reading
+
+    @property
+    def key(self) -> _ObjectKey:
+        """The object that it is about."""
+        match self.reading:
+            case Observed(_, snapshot):
+                return self.stripe_account, snapshot.id
+            case Hint(_, object_id):
+                return self.stripe_account, object_id
+            case _:
+                return self.stripe_account, self.claimed.event.object_id
+
+
+class Projector:
+    """Projects batches of events, an object's events together, a noun's rows written in bulk.
+
+    Any number of projectors may run, in any number of processes. An event that cannot be projected
+    is tried again later and in the end set aside as dead; it never holds up other objects.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        mirroring: Mirroring,
+        events: EventReader,
+        objects: ObjectReader,
+        platform: Platform,
+        clock: Clock,
+        arrived: asyncio.Event,
+        owner: str,
+        effects: Effects | None = None,
+    ) -> None:
+        """`effects` is None for a mirror that nothing follows from, such as a rebuilt one."""
+        self._inbox = inbox
+        self._mirroring = mirroring
+        self._events = events
+        self._objects = objects
+        self._platform = platform
+        self._clock = clock
+        self._arrived = arrived
+        self._owner = owner
+        self._effects = effects
+        self._rereads = asyncio.Semaphore(REREADS_AT_ONCE)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let `run` return once the batch in hand is settled.
+
+        One that is cut off leaves its events leased: nobody projects them for a while.
+        """
+        self._stopping.set()
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Project whatever arrives, until stopped or cancelled."""
+        while not self._stopping.is_set():
+            try:
+                while not self._stopping.is_set() and await self.project_batch():
+                    await self._linger()
+            except BillingError as error:
+                _log.warning("projection waits", extra={"reason": error.reason})
+                await asyncio.sleep(POLL_SECONDS)
+            except Exception:  # noqa: BLE001 - a defect must not stop the mirror for good
+                _log.exception("projection failed")
+                await asyncio.sleep(POLL_SECONDS)
+            await self._wait()
+
+    async def project_batch(self) -> int:
+        """Claim and project one batch; returns how many events it held.
+
+        Raises Unavailable (STORE_UNAVAILABLE): the batch is then due again after its lease.
+        """
+        claimed = await self._inbox.claim(
+            self._owner, now=self._clock.now(), lease=LEASE, limit=BATCH, max_bytes=BATCH_BYTES
+        )
+        if claimed:
+            await self._inbox.settle(self._owner, await self._project(claimed))
+        return len(claimed)
+
+    async def _wait(self) -> None:
+        """Sleep until something arrives; look for retries and others' arrivals once a second."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._arrived.wait()
+        await self._linger()
+
+    async def _linger(self) -> None:
+        """Let arrivals gather for as long as there are any, within bounds."""
+        for _ in range(LINGERS):
+            if self._stopping.is_set() or not self._arrived.is_set():
+                return
+            self._arrived.clear()
+            await asyncio.sleep(LINGER_SECONDS)
+
+    async def _project(self, claimed: Sequence[ClaimedEvent]) -> list[Settled]:
+        outcomes: list[Settled] = []
+        by_noun: dict[str, list[_Item]] = defaultdict(list)
+        for item in await self._read(claimed, outcomes):
+            match item.reading:
+                case Irrelevant(why):
+                    outcomes.append(_settled(item, EventState.IGNORED, why))
+                case Exception() as error:
+                    outcomes.append(self._failed(item.claimed, error))
+                case Observed(noun) | Hint(noun):
+                    by_noun[noun.name].append(item)
+        for items in by_noun.values():
+            outcomes += await self._project_noun(items)
+        return await self._follow([one for items in by_noun.values() for one in items], outcomes)
+
+    async def _follow(self, items: Sequence[_Item], outcomes: list[Settled]) -> list[Settled]:
+        """Let follow what follows from the events that are in the mirror now.
+
+        Also from those too old for their row. Only then may they be settled as processed.
+        """
+        if self._effects is None:
+            return outcomes
+        done = {one.event_id for one in outcomes if one.state is EventState.PROCESSED}
+        mirrored = {item.claimed.event.id: item for item in items if item.claimed.event.id in done}
+        followed = await self._run_effects(self._effects, list(mirrored.values()))
+        return [
+            self._followed(mirrored[one.event_id].claimed, one, followed[one.event_id])
+            if one.event_id in followed
+            else one
+            for one in outcomes
+        ]
+
+    async def _run_effects(self, effects: Effects, items: Sequence[_Item]) -> Mapping[str, Outcome]:
+        """What followed, by event id; where running all together fails, from each event apart."""
+        try:
+            return await effects.after([_told(item) for item in items])
+        except BillingError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, other events go on
+            if len(items) == 1:
+                _log.exception("effects failed")
+                return {items[0].claimed.event.id: Outcome(error=error)}
+            apart = [await self._run_effects(effects, [item]) for item in items]
+            return {id_: outcome for each in apart for id_, outcome in each.items()}
+
+    def _followed(self, claimed: ClaimedEvent, settled: Settled, outcome: Outcome) -> Settled:
+        if outcome.error is not None:
+            return self._failed(claimed, outcome.error)
+        if not outcome.words:
+            return settled
+        return replace(settled, decision=f"{settled.decision}; {', '.join(outcome.words)}")
+
+    async def _read(
+        self, claimed: Sequence[ClaimedEvent], outcomes: list[Settled]
+    ) -> Sequence[_Item]:
+        """What the events say. Those whose Stripe account cannot be told yet are left for later."""
+        platform = ""
+        if any(not item.event.stripe_account for item in claimed):
+            try:
+                platform = await self._platform.stripe_account()
+            except BillingError as error:
+                orphans = [item for item in claimed if not item.event.stripe_account]
+                outcomes += [self._failed(item, error) for item in orphans]
+                claimed = [item for item in claimed if item.event.stripe_account]
+        return await asyncio.to_thread(self._decode, claimed, platform)
+
+    def _decode(self, claimed: Sequence[ClaimedEvent], platform: str) -> list[_Item]:
+        """Decode payloads; in a worker thread, since that is where the time goes."""
+        items = []
+        for claim in claimed:
+            stripe_account = claim.event.stripe_account or platform
+            reading: _Reading
+            try:
+                reading = self._events.read(claim.event, stripe_account)
+            except Exception as error:  # noqa: BLE001 - a poisoned event holds up no other
+                reading = error
+            items.append(_Item(claim, stripe_account, reading))
+        return items
+
+    async def _project_noun(self, items: Sequence[_Item]) -> list[Settled]:
+        """Project events of one noun together; where that fails, each object's apart."""
+        try:
+            return await self._project_together(items)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, other objects go on
+            objects = _by_object(items)
+            if len(objects) == 1:
+                _log.exception("an object cannot be projected")
+                return [self._failed(item.claimed, error) for item in items]
+            return [
+                outcome for one in objects.values() for outcome in await self._project_noun(one)
+            ]
+
+    async def _project_together(self, items: Sequence[_Item]) -> list[Settled]:
+        noun = _noun(items[0])
+        observed = sorted(
+            (item for item in items if not _why_read(item)),
+            key=lambda item: item.claimed.event.created,
+            reverse=True,  # what is older than the newest then needs no more to be settled
+        )
+        verdicts = await self._mirroring.observe(noun, [_snapshot(item) for item in observed])
+        outcomes = []
+        unsettled = [(item, why) for item in items if (why := _why_read(item))]
+        for item, verdict in zip(observed, verdicts, strict=True):
+            if verdict.decision is Decision.REREAD:
+                unsettled.append((item, verdict.why))
+            else:
+                outcomes.append(_settled(item, EventState.PROCESSED, _words(verdict)))
+        return outcomes + await self._reread(noun, unsettled)
+
+    async def _reread(
+        self, noun: Noun[Any], unsettled: Sequence[tuple[_Item, str]]
+    ) -> list[Settled]:
+        """Read each unsettled object once, and let what Stripe says now stand."""
+        why = {item.claimed.event.id: reason for item, reason in unsettled}
+        objects = _by_object(item for item, _ in unsettled)
+        reads = await asyncio.gather(*(self._read_again(noun, own) for own in objects.values()))
+        outcomes = []
+        found = []
+        for items, read in zip(objects.values(), reads, strict=True):
+            if isinstance(read, BillingError):
+                outcomes += [self._failed(item.claimed, read) for item in items]
+            else:
+                found.append((items, read))
+        verdicts = await self._mirroring.observe(noun, [read for _, read in found])
+        for (items, _), verdict in zip(found, verdicts, strict=True):
+            for item in items:
+                if verdict.decision is Decision.REREAD:
+                    outcomes.append(self._failed(item.claimed, ValueError(verdict.why)))
+                else:
+                    words = f"re-read ({why[item.claimed.event.id]}): {_words(verdict)}"
+                    outcomes.append(_settled(item, EventState.PROCESSED, words))
+        return outcomes
+
+    async def _read_again(
+        self, noun: Noun[Any], items: Sequence[_Item]
+    ) -> Snapshot[Any] | BillingError:
+        stripe_account, object_id = items[0].key
+        async with self._rereads:
+            try:
+                return await self._objects.read(
+                    noun,
+                    stripe_account,
+                    object_id,
+                    not_before_ms=max(item.claimed.event.created for item in items),
+                    priority=Priority.REREAD,
+                )
+            except BillingError as error:
+                return error
+
+    def _failed(self, claimed: ClaimedEvent, error: Exception) -> Settled:
+        """Try again later, with growing pauses; give up, loudly, after MAX_ATTEMPTS."""
+        words = str(error) if isinstance(error, BillingError | ValueError) else type(error).__name__
+        # Who does not answer says nothing about the event: it waits for as long as it takes.
+        waits = isinstance(error, Unavailable | RateLimited)
+        if claimed.attempts + 1 >= MAX_ATTEMPTS and not waits:
+            _log.error("event is dead", extra={"event": claimed.event.id, "error": words})
+            return Settled(claimed.event.id, EventState.DEAD, "failed too often", words)
+        doublings = min(claimed.attempts, MAX_ATTEMPTS)
+        pause = min(FIRST_RETRY_SECONDS * 2**doublings, LAST_RETRY_SECONDS)
+        retry_at = self._clock.now() + dt.timedelta(seconds=pause * _random.uniform(0.5, 1))
+        return Settled(claimed.event.id, EventState.PENDING, "waits", words, retry_at)
+
+
+def _by_object(items: Iterable[_Item]) -> dict[_ObjectKey, list[_Item]]:
+    objects: dict[_ObjectKey, list[_Item]] = defaultdict(list)
+    for item in items:
+        objects[item.key].append(item)
+    return objects
+
+
+def _noun(item: _Item) -> Noun[Any]:
+    if isinstance(item.reading, Observed | Hint):
+        return item.reading.noun
+    raise TypeError("the event is about no noun")
+
+
+def _snapshot(item: _Item) -> Snapshot[Any]:
+    if isinstance(item.reading, Observed):
+        return item.reading.snapshot
+    raise TypeError("the event tells no state")
+
+
+def _told(item: _Item) -> Told:
+    stripe_account, object_id = item.key
+    snapshot = item.reading.snapshot if isinstance(item.reading, Observed) else None
+    return Told(item.claimed.event, stripe_account, _noun(item), object_id, snapshot)
+
+
+def _why_read(item: _Item) -> str:
+    """Why the payload does not tell the object's state; empty where it does."""
+    match item.reading:
+        case Hint():
+            return "payload only hints"
+        case Observed(incomplete=True):
+            return "payload is cut short"
+        case _:
+            return ""
+
+
+def _words(verdict: Verdict) -> str:
+    applied = verdict.decision is Decision.REPLACE
+    return f"{'applied' if applied else 'kept the row'}: {verdict.why}"
+
+
+def _settled(item: _Item, state: EventState, decision: str) -> Settled:
+    return Settled(item.claimed.event.id, state, decision)

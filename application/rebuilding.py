@@ -1,0 +1,176 @@
+"""Rebuild: the mirror of an account is made anew beside the old one, and put in its place.
+
+See docs/decisions/0004-a-rebuild-is-a-second-store.md.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from typing_extensions import override
+
+from application.backfill import Backfill
+from application.importing import Importing
+from application.ports.checkpoints import Checkpoint, Checkpoints
+from application.ports.clock import Clock
+from application.ports.inbox import ReceivedEvent
+from application.ports.listing import EventHistory, ObjectLister, Page, Place
+from application.ports.mirror import NEWEST_FIRST, Filter, Mirror, Noun, Position, T
+from application.ports.reports import Report
+from application.ports.stripe import EventReader, Observed, Priority
+from application.reconciling import Reconciliation
+from application.walking import Retries
+from domain.errors import FailedPrecondition, Reason
+from domain.mirror import Snapshot, Version
+from domain.periods import to_milliseconds
+
+TASK: Final = "rebuild"
+_EVENTS: Final = 500
+_ROWS: Final = 500
+_SECOND_MS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilding:
+    """Where a rebuild stands. `phase` is `read`, `replay` or `swap`; `done` counts its objects,
+    events or rows; `report` is there at the end, and only then.
+    """
+
+    stripe_account: str
+    phase: str
+    done: int
+    report: Report | None = None
+
+
+class MirrorLister(ObjectLister):
+    """Lists a mirror as Stripe lists objects, so that one mirror can be compared with another."""
+
+    def __init__(self, mirror: Mirror, clock: Clock) -> None:
+        self._mirror = mirror
+        self._clock = clock
+
+    @override
+    async def page(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        place: Place,
+        *,
+        since_ms: int | None,
+        priority: Priority,
+    ) -> Page[Snapshot[T]]:
+        after = None
+        if place.after and place.before_ms is not None:
+            after = Position(place.before_ms - _SECOND_MS, place.after)
+        where = Filter(ranges={"created": (since_ms, place.before_ms)})
+        page = await self._mirror.list(
+            noun, stripe_account, where, order=NEWEST_FIRST, after=after, limit=_ROWS
+        )
+        following = None
+        if page.next is not None:
+            following = Place(int(page.next.value) + _SECOND_MS, page.next.id)
+        snapshots = [row.snapshot for row in page.rows if row.snapshot is not None]
+        now = to_milliseconds(self._clock.now())
+        # Rows that were made since the newest one was read are not looked for in this mirror.
+        version = snapshots[0].version if snapshots else Version(now, now)
+        return Page(snapshots, version, following)
+
+
+class Rebuild:
+    """Reads everything anew into an empty store, replays the inbox over it, and swaps.
+
+    The swap compares row by row and replaces what is wrong in the live mirror through its one rule:
+    a webhook that comes meanwhile stands, no reader ever sees an empty mirror, and a row is given
+    up only where Stripe says that there is no such object. Resumable at every step; without
+    effects. `backfill`, `importing` and `checkpoints` are those of the second store; `swap` is a
+    reconciliation of the live mirror whose lister is a MirrorLister of the second one.
+    """
+
+    def __init__(
+        self,
+        backfill: Backfill,
+        importing: Importing,
+        checkpoints: Checkpoints,
+        swap: Reconciliation,
+        history: EventHistory,
+        events: EventReader,
+        clock: Clock,
+        *,
+        retries: Retries | None = None,
+    ) -> None:
+        self._backfill = backfill
+        self._importing = importing
+        self._checkpoints = checkpoints
+        self._swap = swap
+        self._history = history
+        self._events = events
+        self._clock = clock
+        self._retries = retries or Retries()
+
+    async def run(
+        self, stripe_account: str, *, ours: bool = False
+    ) -> AsyncGenerator[Rebuilding, None]:
+        """Start, or go on with an unfinished rebuild, to the end. Close it (`aclosing`).
+
+        `ours`: it is the platform's own account, whose events name none. Raises as `Backfill.run`
+        does, and FailedPrecondition where the second store holds a rebuild that is over already.
+        """
+        checkpoint = await self._checkpoints.load(stripe_account, TASK)
+        if checkpoint.state.get("swapped"):
+            raise FailedPrecondition(
+                Reason.ALREADY_EXISTS,
+                "the second store holds a finished rebuild; discard it first",
+                subject="store",
+            )
+        async with aclosing(self._backfill.run(stripe_account)) as pages:
+            async for progress in pages:
+                yield Rebuilding(stripe_account, "read", progress.read)
+        replay = self._replay(stripe_account, checkpoint, source="" if ours else stripe_account)
+        async with aclosing(replay) as batches:
+            async for checkpoint in batches:
+                yield Rebuilding(stripe_account, "replay", checkpoint.state["replayed"])
+        async with aclosing(self._swap.run(stripe_account, repair=True)) as steps:
+            async for step in steps:
+                if step.report is not None:
+                    await self._save(checkpoint, swapped=True)
+                yield Rebuilding(stripe_account, "swap", step.compared, step.report)
+
+    async def _replay(
+        self, stripe_account: str, checkpoint: Checkpoint, *, source: str
+    ) -> AsyncGenerator[Checkpoint, None]:
+        """Bring what the inbox's events tell into the second store; the checkpoint after each."""
+        while True:
+            after = str(checkpoint.state.get("after", ""))
+            events = await self._history.of_account(source, after=after, limit=_EVENTS)
+            await self._bring(events, stripe_account)
+            replayed = int(checkpoint.state.get("replayed", 0)) + len(events)
+            after = events[-1].id if events else after
+            checkpoint = await self._save(checkpoint, after=after, replayed=replayed)
+            yield checkpoint
+            if len(events) < _EVENTS:
+                return
+
+    async def _bring(self, events: Sequence[ReceivedEvent], stripe_account: str) -> None:
+        by_noun: dict[str, list[Snapshot[Any]]] = defaultdict(list)
+        nouns: dict[str, Noun[Any]] = {}
+        for event in events:
+            try:
+                reading = self._events.read(event, stripe_account)
+            except ValueError:
+                continue  # the inbox keeps it, dead: what it is about was read from Stripe
+            if isinstance(reading, Observed):
+                nouns[reading.noun.name] = reading.noun
+                by_noun[reading.noun.name].append(reading.snapshot)
+            # A hint only says to read the object, which the backfill has done.
+        for name, snapshots in by_noun.items():
+            await self._retries(
+                lambda noun=nouns[name], snapshots=snapshots: self._importing.bring(  # type: ignore[misc]  # mypy knows no lambda's defaults
+                    noun, snapshots, Priority.BACKFILL
+                )
+            )
+
+    async def _save(self, checkpoint: Checkpoint, **told: Any) -> Checkpoint:
+        state = {**checkpoint.state, **told}
+        return await self._checkpoints.save(replace(checkpoint, state=state), now=self._clock.now())

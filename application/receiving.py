@@ -1,0 +1,31 @@
+"""Receiving: a delivery from Stripe becomes a durable event, and nothing else happens."""
+
+import asyncio
+
+from application.ports.clock import Clock
+from application.ports.inbox import Inbox
+from application.ports.stripe import WebhookReader
+
+
+class Receiver:
+    """Stores genuine events and wakes the projector."""
+
+    def __init__(
+        self, webhooks: WebhookReader, inbox: Inbox, clock: Clock, arrived: asyncio.Event
+    ) -> None:
+        self._webhooks = webhooks
+        self._inbox = inbox
+        self._clock = clock
+        self._arrived = arrived
+
+    async def receive(self, body: bytes, signature: str) -> bool:
+        """Keep the event of a delivery; it is durable on return. False where it was there before.
+
+        Raises Unauthenticated (SIGNATURE_INVALID), InvalidArgument (not an event), and Unavailable
+        (STORE_UNAVAILABLE), after which Stripe delivers again.
+        """
+        event = self._webhooks.read(body, signature, self._clock.now())
+        fresh = await self._inbox.append(event)
+        if fresh:
+            self._arrived.set()
+        return fresh

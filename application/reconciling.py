@@ -1,0 +1,227 @@
+"""Reconciliation: the mirror is compared with Stripe, reported on, and mended where asked."""
+
+import datetime as dt
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+
+from application.comparing import Comparison, Tally
+from application.ports.checkpoints import Checkpoint, Checkpoints
+from application.ports.clock import Clock
+from application.ports.listing import ObjectLister, Page, Place
+from application.ports.mirror import NEWEST_FIRST, NOUNS, Filter, Mirror, Noun, Position
+from application.ports.reports import Finding, Report, ReportKind, Reports
+from application.ports.stripe import Priority
+from application.walking import Retries, walk
+from domain.mirror import Snapshot
+from domain.periods import from_milliseconds, to_milliseconds
+
+_ROWS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileState:
+    """A comparison under way, as its checkpoint keeps it. Times are milliseconds by our clock.
+
+    `before_ms` is how far the noun that is worked on was compared: everything created then or later
+    (None: nothing yet), in Stripe's time. `done` are the nouns that were compared to their end.
+    """
+
+    id: str
+    repair: bool
+    started_ms: int
+    done: tuple[str, ...] = ()
+    before_ms: int | None = None
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Where a comparison stands, as it gets on; at the end, and only then, with its report."""
+
+    stripe_account: str
+    noun: str
+    nouns_done: int
+    nouns_total: int
+    compared: int
+    drifted: int
+    report: Report | None = None
+
+
+class Reconciliation:
+    """Compares every object of an account, newest first, in bounded memory.
+
+    Stripe's pages and the mirror's rows are laid side by side by creation time. Resumable: what was
+    compared and found is in the checkpoint; the report is kept when all is compared. Safe beside
+    live webhooks: a row is wrong only where an observation proves it, and is mended through the
+    mirror's one rule, without effects.
+    """
+
+    def __init__(
+        self,
+        lister: ObjectLister,
+        mirror: Mirror,
+        comparison: Comparison,
+        checkpoints: Checkpoints,
+        reports: Reports,
+        clock: Clock,
+        *,
+        nouns: Sequence[Noun[Any]] = NOUNS,
+        retries: Retries | None = None,
+        kind: ReportKind = ReportKind.RECONCILE,
+    ) -> None:
+        self._lister = lister
+        self._mirror = mirror
+        self._comparison = comparison
+        self._checkpoints = checkpoints
+        self._reports = reports
+        self._clock = clock
+        self._nouns = tuple(nouns)
+        self._retries = retries or Retries()
+        self._kind = kind
+
+    async def run(
+        self, stripe_account: str, *, repair: bool = False
+    ) -> AsyncGenerator[Compared, None]:
+        """Start, or go on with an unfinished comparison of the same kind, to the end.
+
+        Close it (`aclosing`). Raises as `Backfill.run` does, and is then unfinished.
+        """
+        checkpoint, state = await self._retries(lambda: self._take_over(stripe_account, repair))
+        for noun in self._nouns:
+            if noun.name in state.done:
+                continue
+            state = replace(state, tally=state.tally.compared(noun.name, 0))
+            async with aclosing(self._compare(stripe_account, noun, state)) as steps:
+                async for state in steps:
+                    checkpoint = await self._save(checkpoint, state)
+                    yield self._compared(stripe_account, noun.name, state)
+        report = self._report(stripe_account, state)
+        await self._reports.put(report)
+        await self._save(checkpoint, None)
+        yield replace(self._compared(stripe_account, "", state), report=report)
+
+    async def _take_over(
+        self, stripe_account: str, repair: bool
+    ) -> tuple[Checkpoint, ReconcileState]:
+        """The unfinished comparison, or a new one; whoever is at it learns that it is ours now."""
+        checkpoint = await self._checkpoints.load(stripe_account, self._kind)
+        state = _state(checkpoint)
+        if state is None or state.repair is not repair:
+            state = ReconcileState(uuid4().hex, repair, to_milliseconds(self._clock.now()))
+        return await self._save(checkpoint, state), state
+
+    async def _compare(
+        self, stripe_account: str, noun: Noun[Any], state: ReconcileState
+    ) -> AsyncGenerator[ReconcileState, None]:
+        """Compare a noun from where it stands; gives the state as it gets on, `done` at last."""
+
+        async def read(at: Place) -> Page[Snapshot[Any]]:
+            return await self._lister.page(
+                noun, stripe_account, at, since_ms=None, priority=Priority.BACKFILL
+            )
+
+        before_ms = state.before_ms
+        waiting: dict[str, Snapshot[Any]] = {}
+        async with aclosing(walk(read, Place(before_ms), self._retries)) as pages:
+            async for page in pages:
+                # What was made since cannot be listed, and is not looked for.
+                before_ms = page.version.high if before_ms is None else before_ms
+                waiting |= {snapshot.id: snapshot for snapshot in page.items}
+                # The second in which a page ends may go on in the next one: it waits for that.
+                low_ms = page.next.before_ms if page.next else None
+                whole = [one for one in waiting.values() if low_ms is None or _made(one) >= low_ms]
+                if low_ms is not None and not whole:
+                    continue
+                findings = await self._judge(
+                    stripe_account, noun, whole, (low_ms, before_ms), repair=state.repair
+                )
+                for one in whole:
+                    del waiting[one.id]
+                tally = state.tally.compared(noun.name, len(whole)).found(findings)
+                if low_ms is None:
+                    done = (*state.done, noun.name)
+                    yield replace(state, tally=tally, before_ms=None, done=done)
+                    return
+                before_ms = min(low_ms, before_ms)
+                state = replace(state, tally=tally, before_ms=before_ms)
+                yield state
+
+    async def _judge(
+        self,
+        stripe_account: str,
+        noun: Noun[Any],
+        seen: Sequence[Snapshot[Any]],
+        created: tuple[int | None, int],
+        *,
+        repair: bool,
+    ) -> list[Finding]:
+        """Compare all that Stripe shows of a stretch of time with all rows of it."""
+        left = {snapshot.id: snapshot for snapshot in seen}
+        listed = frozenset(left)
+        findings: list[Finding] = []
+        where = Filter(ranges={"created": created})
+        after: Position | None = None
+        while True:
+            page = await self._mirror.list(
+                noun, stripe_account, where, order=NEWEST_FIRST, after=after, limit=_ROWS
+            )
+            rows = {row.id: row for row in page.rows}
+            both = [left.pop(row_id) for row_id in rows if row_id in left]
+            extra = [row for row_id, row in rows.items() if row_id not in listed]
+            findings += await self._comparison.judge(noun, both, rows, repair=repair)
+            findings += await self._comparison.absent(noun, extra, repair=repair)
+            after = page.next
+            if after is None:
+                break
+        missing = list(left.values())
+        for start in range(0, len(missing), _ROWS):
+            some = missing[start : start + _ROWS]
+            findings += await self._comparison.judge(noun, some, {}, repair=repair)
+        return findings
+
+    def _compared(self, stripe_account: str, noun: str, state: ReconcileState) -> Compared:
+        counts = state.tally.counts.values()
+        return Compared(
+            stripe_account,
+            noun,
+            len(state.done),
+            len(self._nouns),
+            sum(one.compared for one in counts),
+            sum(one.drifted for one in counts),
+        )
+
+    def _report(self, stripe_account: str, state: ReconcileState) -> Report:
+        return Report(
+            state.id,
+            stripe_account,
+            self._kind,
+            state.repair,
+            from_milliseconds(state.started_ms),
+            self._clock.now(),
+            tuple(state.tally.counts.values()),
+            state.tally.findings,
+        )
+
+    async def _save(self, checkpoint: Checkpoint, state: ReconcileState | None) -> Checkpoint:
+        """Keep the state; None: the comparison is over."""
+        told = {} if state is None else msgspec.to_builtins(state)
+        return await self._checkpoints.save(replace(checkpoint, state=told), now=self._clock.now())
+
+
+def _state(checkpoint: Checkpoint) -> ReconcileState | None:
+    return msgspec.convert(checkpoint.state, ReconcileState) if checkpoint.state else None
+
+
+def _made(snapshot: Snapshot[Any]) -> int:
+    """When the object was created, in milliseconds; a tombstone counts as made at any time."""
+    if snapshot.object is None:
+        return _ALWAYS
+    return to_milliseconds(snapshot.object.created)
+
+
+_ALWAYS: Final = to_milliseconds(dt.datetime.max.replace(tzinfo=dt.UTC))

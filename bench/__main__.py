@@ -1,0 +1,17 @@
+"""Every figure of bench/README.md, one after the other: `python -m bench`."""
+
+import subprocess
+import sys
+
+BENCHES = (
+    ("bench.webhooks",),
+    ("bench.projection", "--store", "sqlite"),
+    ("bench.projection", "--store", "mongo"),
+    ("bench.get_customer",),
+    ("bench.analytics",),
+    ("bench.footprint",),
+)
+
+if __name__ == "__main__":
+    for module, *arguments in BENCHES:
+        subprocess.run([sys.executable, "-m", module, *arguments], check=True)

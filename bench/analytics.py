@@ -1,0 +1,259 @@
+"""Gross volume by day, through the port, against its floor: the same index, days of 86,400 s.
+
+    python -m bench.analytics --store sqlite --store mongo --charges 1000000
+
+The charges lie evenly over a year; the period is thirty local days with a clock change inside. The
+floor asks the database itself for the same sums over fixed days, which is wrong at the clock
+change but the least that grouping can cost. Required: at most 1.5 times the floor.
+"""
+
+import argparse
+import asyncio
+import datetime as dt
+import random
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pymongo
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from application.ports.analytics import Analytics
+from application.ports.mirror import CHARGES, Mirror
+from domain.charges import Charge
+from domain.mirror import Snapshot, Version
+from domain.money import Money
+from domain.periods import Granularity, Period, edges, to_milliseconds
+from infrastructure.mongo.analytics import MongoAnalytics
+from infrastructure.mongo.database import Database as MongoDatabase
+from infrastructure.mongo.indexes import mirror_index
+from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.sqlite.analytics import SqliteAnalytics
+from infrastructure.sqlite.database import Database as SqliteDatabase
+from infrastructure.sqlite.mirror import SqliteMirror
+from tests.support.mongod import running_mongod
+from tests.support.stores import drop_mongo_database
+
+ACCOUNT: Final = "acct_1Bench"
+OTHERS: Final = "acct_1Others"
+ZONE: Final = "Europe/Berlin"
+YEAR_START: Final = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+PERIOD: Final = Period(
+    dt.datetime(2026, 3, 13, 23, tzinfo=dt.UTC),
+    dt.datetime(2026, 4, 12, 22, tzinfo=dt.UTC),
+    ZONE,
+)
+"""Thirty local days around the change of 29 March."""
+
+REQUIRED_RATIO: Final = 1.5
+
+START_MS: Final = to_milliseconds(PERIOD.start)
+END_MS: Final = to_milliseconds(PERIOD.end)
+MONGO_NAME: Final = "billing_bench"
+
+_BATCH: Final = 1_000
+
+_SQLITE_FLOOR: Final = """
+    SELECT (created - ?) / 86400000 AS day, currency, sum(amount_captured), count(*)
+    FROM "billing.charges"
+    WHERE stripe_account = ? AND status = 'succeeded' AND created >= ? AND created < ?
+    GROUP BY day, currency
+"""
+_MONGO_FLOOR: Final[list[dict[str, Any]]] = [
+    {
+        "$match": {
+            "stripe_account": ACCOUNT,
+            "status": "succeeded",
+            "created": {"$gte": START_MS, "$lt": END_MS},
+        }
+    },
+    {
+        "$group": {
+            "_id": {
+                "day": {"$floor": {"$divide": [{"$subtract": ["$created", START_MS]}, 86_400_000]}},
+                "currency": "$currency",
+            },
+            "amount": {"$sum": "$amount_captured"},
+            "count": {"$sum": 1},
+        }
+    },
+]
+_MONGO_INDEX: Final = mirror_index(("status", "created", "currency", "amount_captured"))
+
+Floor = Callable[[], int]
+"""Asks the database itself; returns how many groups it answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Milliseconds of each repetition."""
+
+    store: str
+    port: list[float]
+    floor: list[float]
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.port) / statistics.median(self.floor)
+
+
+def charges(count: int) -> Iterator[Charge]:
+    """Charges evenly over a year, the same at every run."""
+    dice = random.Random(7)
+    step = dt.timedelta(days=365) / count
+    for number in range(count):
+        currency = dice.choice(("usd", "usd", "usd", "eur", "gbp"))
+        status = "succeeded" if dice.random() < 0.9 else "failed"
+        amount = Money(dice.randrange(100, 50_000), currency)
+        captured = amount if status == "succeeded" else Money.zero(currency)
+        created = YEAR_START + number * step
+        yield Charge(
+            id=f"ch_{number:024}",
+            created=created.replace(microsecond=0),
+            amount=amount,
+            amount_captured=captured,
+            amount_refunded=Money.zero(currency),
+            status=status,
+            captured=status == "succeeded",
+            refunded=False,
+            disputed=False,
+            customer=f"cus_{dice.randrange(count // 10 + 1):024}",
+        )
+
+
+async def fill(mirror: Mirror, count: int, title: str) -> None:
+    """Store the charges, and a tenth as many of another account, a thousand at a time."""
+    for stripe_account, size in ((ACCOUNT, count), (OTHERS, count // 10)):
+        found = charges(size)
+        for _ in track(range(-(-size // _BATCH)), f"{title}: {size:,} charges"):
+            batch = [
+                (Snapshot(stripe_account, one.id, Version.of_event(1), one), 0)
+                for one, _ in zip(found, range(_BATCH), strict=False)
+            ]
+            assert not await mirror.replace(CHARGES, batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An empty store, and its floor, which goes to the database beside the ports."""
+
+    mirror: Mirror
+    analytics: Analytics
+    floor: Floor
+
+
+@asynccontextmanager
+async def sqlite(folder: Path) -> AsyncIterator[Opened]:
+    """A SQLite file on disk; the floor has a connection of its own."""
+    path = folder / "billing.db"
+    bounds = (START_MS, ACCOUNT, START_MS, END_MS)
+    database = SqliteDatabase(path)
+    await database.start()
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False)
+        with closing(connection):
+            yield Opened(
+                SqliteMirror(database),
+                SqliteAnalytics(database),
+                lambda: len(connection.execute(_SQLITE_FLOOR, bounds).fetchall()),
+            )
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def mongo(_: Path) -> AsyncIterator[Opened]:
+    """A mongod with its data on disk; the floor has a client of its own."""
+    with running_mongod(on_disk=True) as url:
+        database = MongoDatabase(url, MONGO_NAME)
+        await database.start()
+        try:
+            with pymongo.MongoClient[dict[str, Any]](url) as client:
+                collection = client[MONGO_NAME][CHARGES.collection]
+                yield Opened(
+                    MongoMirror(database),
+                    MongoAnalytics(database),
+                    lambda: len(list(collection.aggregate(_MONGO_FLOOR, hint=_MONGO_INDEX))),
+                )
+        finally:
+            await database.close()
+            drop_mongo_database(url, MONGO_NAME)
+
+
+STORES: Final = {"sqlite": sqlite, "mongo": mongo}
+
+
+async def measure(store: str, opened: Opened, repetitions: int) -> Figures:
+    """Both questions by turns, so that what else the machine does falls on both."""
+    bucket_edges = edges(PERIOD, Granularity.DAY)
+    figures = Figures(store, [], [])
+
+    async def timed(into: list[float], ask: Callable[[], Awaitable[int]]) -> None:
+        started = time.perf_counter()
+        groups = await ask()
+        into.append((time.perf_counter() - started) * 1_000)
+        assert groups >= len(bucket_edges) - 1, "every day has charges"
+
+    async def port() -> int:
+        return len(await opened.analytics.gross_volume(ACCOUNT, bucket_edges, None))
+
+    async def direct() -> int:
+        return await asyncio.to_thread(opened.floor)
+
+    for _ in range(repetitions + 1):
+        await timed(figures.port, port)
+        await timed(figures.floor, direct)
+    # The first turn reads the index from disk.
+    return Figures(store, figures.port[1:], figures.floor[1:])
+
+
+def table(figures: list[Figures], count: int) -> Table:
+    """What was measured, for people."""
+    shown = Table(title=f"Gross volume, 30 days with a clock change, {count:,} charges in a year")
+    for heading in ("store", "port ms", "floor ms", "ratio", f"required ≤ {REQUIRED_RATIO}"):
+        shown.add_column(heading, justify="right")
+    for figure in figures:
+        shown.add_row(
+            figure.store,
+            *(f"{statistics.median(taken):.1f}" for taken in (figure.port, figure.floor)),
+            f"{figure.ratio:.2f}",
+            "met" if figure.ratio <= REQUIRED_RATIO else "MISSED",
+        )
+    return shown
+
+
+async def run(stores: list[str], count: int, repetitions: int) -> list[Figures]:
+    """Fill and measure each store."""
+    figures = []
+    for name in stores:
+        with tempfile.TemporaryDirectory(prefix="billing-bench-") as folder:
+            async with STORES[name](Path(folder)) as opened:
+                await fill(opened.mirror, count, name)
+                figures.append(await measure(name, opened, repetitions))
+    return figures
+
+
+def main() -> int:
+    """Print the table; 1 where a store misses the required ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--store", action="append", choices=STORES)
+    parser.add_argument("--charges", type=int, default=1_000_000)
+    parser.add_argument("--repetitions", type=int, default=15)
+    arguments = parser.parse_args()
+    names = arguments.store or list(STORES)
+    figures = asyncio.run(run(names, arguments.charges, arguments.repetitions))
+    Console().print(table(figures, arguments.charges))
+    return 0 if all(figure.ratio <= REQUIRED_RATIO for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

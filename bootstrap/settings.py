@@ -1,0 +1,230 @@
+"""Settings, read from the environment once, at the start.
+
+A missing or malformed setting stops the start with one line that names it and says what to do. The
+values of secrets are in no message.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.connections import Mode
+from infrastructure.security.tokens import caller_keys
+
+_STRIPE_KEY: Final = re.compile(r"(?:sk|rk)_(test|live)_[A-Za-z0-9]{1,255}")
+_WEBHOOK_SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,255}")
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
+_HTTP_URL: Final = re.compile(r"https?://[^\s/?#]+")
+_MONGO_URL: Final = re.compile(r"mongodb(?:\+srv)?://\S+")
+
+
+class SettingsError(Exception):
+    """A line for each setting that is missing or malformed."""
+
+
+def _stripe_key(key: SecretStr) -> SecretStr:
+    if not _STRIPE_KEY.fullmatch(key.get_secret_value()):
+        raise ValueError("a secret key of Stripe's is needed: sk_test_... or sk_live_...")
+    return key
+
+
+def _listed(raw: SecretStr) -> list[str]:
+    return [part.strip() for part in raw.get_secret_value().split(",") if part.strip()]
+
+
+def _webhook_secrets(raw: SecretStr) -> SecretStr:
+    if not all(_WEBHOOK_SECRET.fullmatch(secret) for secret in _listed(raw)):
+        raise ValueError("signing secrets of Stripe's, whsec_..., several parted by commas")
+    return raw
+
+
+def _caller_keys(raw: SecretStr) -> SecretStr:
+    caller_keys(_listed(raw))
+    return raw
+
+
+def _address(address: str) -> str:
+    match = _ADDRESS.fullmatch(address)
+    if not match or int(match[2]) > 65_535:
+        raise ValueError("host:port is needed, such as 127.0.0.1:50051; port 0 takes a free one")
+    return address
+
+
+def _base_url(url: str) -> str:
+    if url and not _HTTP_URL.fullmatch(url):
+        raise ValueError("an address such as https://api.example.com is needed, without a path")
+    return url
+
+
+def _mongo_url(url: SecretStr) -> SecretStr:
+    if url.get_secret_value() and not _MONGO_URL.fullmatch(url.get_secret_value()):
+        raise ValueError("an address such as mongodb://db1,db2/?replicaSet=rs0 is needed")
+    return url
+
+
+Address = Annotated[str, AfterValidator(_address)]
+WebhookSecrets = Annotated[SecretStr, AfterValidator(_webhook_secrets)]
+
+
+class Settings(BaseSettings):
+    """What a deployment sets. Each field's alias is its name in the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BILLING_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    stripe_secret_key: Annotated[SecretStr, AfterValidator(_stripe_key)] = Field(
+        validation_alias="STRIPE_SECRET_KEY",
+        description="the platform's key at Stripe; its prefix decides the mode, test or live",
+    )
+    caller_keys: Annotated[SecretStr, AfterValidator(_caller_keys)] = Field(
+        description="name:secret,... that sign callers' tokens; the first signs new ones"
+    )
+    webhook_secrets_platform: WebhookSecrets = Field(
+        default=SecretStr(""),
+        description="whsec_...,... of the webhook endpoint for the platform's own events",
+    )
+    webhook_secrets_connect: WebhookSecrets = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="whsec_...,... of the Connect endpoint; one of the two endpoints is needed",
+    )
+    store: Literal["sqlite", "mongo"] = Field(
+        default="sqlite", description="the database: sqlite (embedded) or mongo"
+    )
+    sqlite_path: Path = Field(default=Path("var/billing.db"), description="the file of SQLite")
+    mongo_url: Annotated[SecretStr, AfterValidator(_mongo_url)] = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="mongodb://... of the servers, with BILLING_STORE=mongo",
+    )
+    mongo_database: str = Field(
+        default="billing",
+        pattern=r"^[A-Za-z0-9_-]{1,63}$",
+        description="the name of the database there",
+    )
+    grpc_address: Address = Field(
+        default="127.0.0.1:50051", description="where gRPC listens; port 0 takes a free one"
+    )
+    http_address: Address = Field(default="127.0.0.1:8080", description="where webhooks arrive")
+    reuse_port: bool = Field(
+        default=False,
+        description="let several processes of a host share the ports, with BILLING_STORE=mongo",
+    )
+    reflection: bool = Field(default=False, description="answer gRPC reflection")
+    stripe_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        default="", description="where Stripe's API is, instead of Stripe's own addresses"
+    )
+    stripe_requests_per_second: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="the budget of one Stripe account; 0 stands for 100 live, 25 test",
+    )
+    drain_seconds: float = Field(
+        default=25,
+        ge=0,
+        le=600,
+        allow_inf_nan=False,
+        description="how long what is in flight may take to finish after SIGTERM",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="json, or console for people"
+    )
+
+    # Checks of one field against an earlier one, so that all problems are told at once: a check of
+    # the whole would wait until every field alone is right. `info.data` lacks those that are not.
+
+    @field_validator("webhook_secrets_connect")
+    @classmethod
+    def _some_endpoint(cls, connect: SecretStr, info: ValidationInfo) -> SecretStr:
+        platform = info.data.get("webhook_secrets_platform")
+        if platform is not None and not _listed(platform) and not _listed(connect):
+            raise ValueError("is needed, or BILLING_WEBHOOK_SECRETS_PLATFORM, or both")
+        return connect
+
+    @field_validator("mongo_url")
+    @classmethod
+    def _mongo_somewhere(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("store") == "mongo" and not url.get_secret_value():
+            raise ValueError("is needed with BILLING_STORE=mongo")
+        return url
+
+    @field_validator("reuse_port")
+    @classmethod
+    def _one_process_on_sqlite(cls, reuse: bool, info: ValidationInfo) -> bool:
+        if reuse and info.data.get("store") == "sqlite":
+            raise ValueError("needs BILLING_STORE=mongo; SQLite has one process")
+        return reuse
+
+    @property
+    def mode(self) -> Mode:
+        """The deployment's mode, by the prefix of the platform's key."""
+        live = "_live_" in self.stripe_secret_key.get_secret_value()[:8]
+        return Mode.LIVE if live else Mode.TEST
+
+    @property
+    def requests_per_second(self) -> int:
+        """The budget of one Stripe account, Stripe's own limits where none is set."""
+        return self.stripe_requests_per_second or (100 if self.mode is Mode.LIVE else 25)
+
+    @property
+    def platform_webhook_secrets(self) -> tuple[str, ...]:
+        """The signing secrets of the platform's endpoint."""
+        return tuple(_listed(self.webhook_secrets_platform))
+
+    @property
+    def connect_webhook_secrets(self) -> tuple[str, ...]:
+        """The signing secrets of the Connect endpoint."""
+        return tuple(_listed(self.webhook_secrets_connect))
+
+    @property
+    def callers(self) -> Mapping[str, bytes]:
+        """The callers' keys: secret by name, in the order given."""
+        return caller_keys(_listed(self.caller_keys))
+
+
+def load() -> Settings:
+    """The settings of the environment. SettingsError with a line a problem."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(problems(error))) from None
+
+
+def problems(error: ValidationError) -> list[str]:
+    """A line for each setting that is wrong, without its value."""
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        words = "is required" if problem["type"] == "missing" else problem["msg"]
+        lines.append(f"{environment_name(str(problem['loc'][0]))}: {_without_prefix(words)}")
+    return lines
+
+
+def environment_name(field: str) -> str:
+    """What a field of Settings (or its alias) is called in the environment."""
+    alias = Settings.model_fields[field].validation_alias if field.islower() else field
+    return str(alias or f"BILLING_{field.upper()}")
+
+
+def _without_prefix(words: str) -> str:
+    return words.removeprefix("Value error, ")

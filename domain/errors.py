@@ -1,0 +1,148 @@
+"""The closed family of errors that a caller of Billing can meet.
+
+Every error carries a stable `Reason`. The gRPC interface, the webhook and the command line turn the
+same error into their own form; nobody else aborts. Messages never hold a secret, a token or
+personal data: they name fields, rules and ids.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a call was refused: the same names as `billing.v1.ErrorReason`, without its prefix."""
+
+    INVALID_FIELDS = "INVALID_FIELDS"
+    INVALID_PAGE_TOKEN = "INVALID_PAGE_TOKEN"
+    NOT_FOUND = "NOT_FOUND"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"
+    TOKEN_MISSING = "TOKEN_MISSING"
+    TOKEN_INVALID = "TOKEN_INVALID"
+    SCOPE_MISSING = "SCOPE_MISSING"
+    STRIPE_NOT_CONNECTED = "STRIPE_NOT_CONNECTED"
+    STRIPE_CONNECTION_REVOKED = "STRIPE_CONNECTION_REVOKED"
+    STRIPE_ACCOUNT_TAKEN = "STRIPE_ACCOUNT_TAKEN"
+    STRIPE_REFUSED = "STRIPE_REFUSED"
+    STRIPE_RATE_LIMITED = "STRIPE_RATE_LIMITED"
+    STRIPE_UNAVAILABLE = "STRIPE_UNAVAILABLE"
+    PAYMENT_DECLINED = "PAYMENT_DECLINED"
+    REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
+    REQUEST_IN_FLIGHT = "REQUEST_IN_FLIGHT"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    OVERLOADED = "OVERLOADED"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field of a caller's input and the rule that it breaks.
+
+    `field` is the path as the caller wrote it (`customer.email`, `period.end_time`); `rule` a
+    sentence that says what is allowed, without repeating the value.
+    """
+
+    field: str
+    rule: str
+
+
+class BillingError(Exception):
+    """The root of the family: a stable reason, a message for people, facts for programs."""
+
+    def __init__(
+        self, reason: Reason, message: str, *, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata = dict(metadata or {})
+
+
+class InvalidArgument(BillingError):
+    """The input itself is wrong, whatever the state of the world. Holds every violation at once."""
+
+    def __init__(
+        self, violations: Sequence[FieldViolation], *, reason: Reason = Reason.INVALID_FIELDS
+    ) -> None:
+        if not violations:
+            raise ValueError("InvalidArgument needs at least one violation")
+        message = "; ".join(f"{violation.field}: {violation.rule}" for violation in violations)
+        super().__init__(reason, message)
+        self.violations = tuple(violations)
+
+
+class NotFound(BillingError):
+    """No such object for this caller; another tenant's object is not found either."""
+
+    def __init__(self, resource: str, name: str) -> None:
+        super().__init__(
+            Reason.NOT_FOUND, f"{resource} not found", metadata={"resource": resource, "id": name}
+        )
+
+
+class AlreadyExists(BillingError):
+    """The object to be created is there, or what must be unique is taken."""
+
+
+class FailedPrecondition(BillingError):
+    """The input is right, the state of the world is not; `subject` names what must change first."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        subject: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(reason, message, metadata=metadata)
+        self.subject = subject
+
+
+class PermissionDenied(BillingError):
+    """The caller is known and may not do this."""
+
+
+class Unauthenticated(BillingError):
+    """The caller is not known: no token, or one that does not verify."""
+
+
+class Conflict(BillingError):
+    """Somebody else is at it: an equal request in flight, or a newer version of the object."""
+
+
+class RateLimited(BillingError):
+    """Too much at once. `retry_after_seconds` says when another try has a chance."""
+
+    def __init__(self, reason: Reason, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(reason, message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class PaymentDeclined(BillingError):
+    """A bank or Stripe refused the payment. `decline_code` is Stripe's."""
+
+    def __init__(self, message: str, *, decline_code: str) -> None:
+        super().__init__(Reason.PAYMENT_DECLINED, message, metadata={"decline_code": decline_code})
+        self.decline_code = decline_code
+
+
+class OutcomeUnknown(BillingError):
+    """A mutation was sent and its answer is not known. It is settled later, never forgotten.
+
+    Repeating the call with the same `request_id` gives its outcome.
+    """
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            Reason.OUTCOME_UNKNOWN,
+            "the outcome is not known yet; repeat the call with the same request_id to learn it",
+            metadata={"request_id": request_id},
+        )
+
+
+class Unavailable(BillingError):
+    """Something that Billing needs does not answer; nothing was done; try again later."""

@@ -1,0 +1,327 @@
+"""What a mirrored row is, and the one rule that says which of two observations stands.
+
+Stripe delivers late, twice and out of order, and its clock counts whole seconds. So a version is
+not a number but an interval of Stripe's time in which the observed state was true:
+
+- an event says what was true when it was made: `[created, created]`;
+- an API read says what was true while it ran: `[Date - duration - 2 s, Date + 2 s]`.
+
+Where two intervals overlap, cause and effect on our own clock may still tell: what was in our hands
+before a request was sent is no later than its answer.
+
+`decide` compares two observations of one object. It answers only what it can prove; where neither
+clock tells, the object is settled by its content or read again.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+
+from domain.periods import to_milliseconds
+
+MAX_BEFORES: Final = 8
+"""How many preceding states an observation holds; no object changes more often in a second."""
+
+READ_SLACK_MS: Final = 2_000
+"""How far Stripe's `Date` header, in whole seconds, may be from the state that an answer shows."""
+
+
+class MirroredObject(Protocol):
+    """What every mirrored object is: a dataclass with Stripe's id and creation time (aware UTC)."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def created(self) -> dt.datetime: ...
+
+
+T = TypeVar("T", bound=MirroredObject)
+T_co = TypeVar("T_co", bound=MirroredObject, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """When an observed state was true: `[low, high]` in milliseconds of Stripe's time.
+
+    The other two are milliseconds of our own clock: the state was true no earlier than `sent_at`,
+    when an API request was sent (None for events), and no later than `known_at`, when we had the
+    observation in hand (None: not recorded). The clocks of our processes must agree to within the
+    time that an event takes to reach us.
+    """
+
+    low: int
+    high: int
+    sent_at: int | None = None
+    known_at: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError("low: must not be above high")
+
+    @classmethod
+    def of_event(cls, created_ms: int, *, known_at_ms: int | None = None) -> "Version":
+        """The version of an event's object; `known_at_ms` is when the event was received."""
+        return cls(created_ms, created_ms, None, known_at_ms)
+
+    @classmethod
+    def of_read(
+        cls, *, date_ms: int, duration_ms: int, sent_at_ms: int, not_before_ms: int | None = None
+    ) -> "Version":
+        """The version of an API answer, from its `Date` header and how long it took, rounded up.
+
+        `not_before_ms` is the creation time of an event known before the request was sent: the
+        answer cannot show an older state than that event.
+        """
+        low = date_ms - duration_ms - READ_SLACK_MS
+        high = date_ms + READ_SLACK_MS
+        if not_before_ms is not None:
+            low = max(low, not_before_ms)
+        return cls(low, max(low, high), sent_at_ms, sent_at_ms + duration_ms)
+
+    def sent_after(self, other: "Version") -> bool:
+        """Whether this is a read that was sent when `other` was in our hands already."""
+        if self.sent_at is None or other.known_at is None:
+            return False
+        return self.sent_at > other.known_at
+
+    def joined(self, other: "Version") -> "Version":
+        """When a state that both observations show was true last: at the later one of the two."""
+        sent = [version.sent_at for version in (self, other) if version.sent_at is not None]
+        unknown = self.known_at is None or other.known_at is None
+        return Version(
+            max(self.low, other.low),
+            max(self.high, other.high),
+            max(sent, default=None),
+            None if unknown else max(self.known_at or 0, other.known_at or 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(Generic[T_co]):
+    """One observation of one object: what Stripe said and when it was true.
+
+    `object` is None for a tombstone, an observation that the object is deleted. `unknown` names
+    the top-level fields that the payload did not tell (absent, not expanded, cut short); their
+    values in `object` mean nothing. `befores` holds the states that an event is known to have
+    followed directly (its object, overlaid with its `previous_attributes`): one for an event that
+    tells, and those of all events that were found to show the same.
+    """
+
+    stripe_account: str
+    id: str
+    version: Version
+    object: T_co | None
+    unknown: frozenset[str] = frozenset()
+    befores: tuple[T_co, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.id or not self.stripe_account:
+            raise ValueError("id, stripe_account: must not be empty")
+        if self.object is not None and self.object.id != self.id:
+            raise ValueError("id: must be the object's own")
+
+    @property
+    def deleted(self) -> bool:
+        """Whether this is a tombstone."""
+        return self.object is None
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """One part of a row's derived half: what another source than the snapshot tells about it.
+
+    `values` is plain data; `version` is its source's own and is compared with nothing but earlier
+    values of the same facet. A snapshot never touches a facet.
+    """
+
+    stripe_account: str
+    id: str
+    name: str
+    values: Mapping[str, Any]
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Generic[T_co]):
+    """A mirrored row: the snapshot, and the derived half keyed by facet name.
+
+    `snapshot` is None while only facets have arrived: the row then counts nowhere. `revision` grows
+    by one with each new snapshot; 0 is a row without any.
+    """
+
+    stripe_account: str
+    id: str
+    revision: int
+    snapshot: Snapshot[T_co] | None
+    derived: Mapping[str, Facet] = field(default_factory=dict)
+
+
+class Decision(StrEnum):
+    """What becomes of an incoming observation."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+    REREAD = "reread"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision and, for whoever asks later, why.
+
+    `confirms`: the incoming observation shows what the row shows.
+    """
+
+    decision: Decision
+    why: str
+    confirms: bool = False
+
+
+Rank = Callable[[T], int | None]
+"""How far an object has come on a way that has no return: paid is more than open.
+
+None for a state that nobody knows yet: it tells nothing.
+"""
+
+
+def decide(
+    stored: Snapshot[T] | None, incoming: Snapshot[T], rank: Rank[T] | None = None
+) -> Verdict:
+    """Which of two observations of one object stands.
+
+    Pure and total: the same two observations give the same verdict whenever they are compared. For
+    observations that do not overlap the result does not depend on the order of arrival. `rank`
+    tells a later state from an earlier one where the noun has states that nothing leads back from.
+    """
+    if stored is None:
+        return Verdict(Decision.REPLACE, "first seen")
+    if incoming.object is None:
+        return _decide_deletion(stored, incoming)
+    if stored.object is None:
+        return _decide_revival(stored, incoming, incoming.object)
+    order = _order(stored.version, incoming.version)
+    if order is not None:
+        return order
+    if _same_content(stored, incoming):
+        return Verdict(Decision.KEEP, "same content", confirms=True)
+    return (
+        _by_succession(stored, incoming)
+        or _by_rank(stored, incoming, rank)
+        or Verdict(Decision.REREAD, "overlaps with other content")
+    )
+
+
+def resolve(
+    stored: Snapshot[T] | None, incoming: Snapshot[T], rank: Rank[T] | None = None
+) -> tuple[Verdict, Snapshot[T] | None]:
+    """The verdict on `incoming`, and the snapshot to store (None: nothing to write).
+
+    A field that the standing observation does not know is taken from the other one, so that the
+    stored row does not depend on which of the two came first. A row that `incoming` confirms is
+    from then on as late as the later of the two: or else a read from between them, of a state that
+    has come and gone, would pass for newer than the row.
+    """
+    verdict = decide(stored, incoming, rank)
+    if stored is None or verdict.decision is Decision.REPLACE:
+        return verdict, fill(incoming, stored)
+    if verdict.decision is Decision.REREAD:
+        return verdict, None
+    standing = fill(stored, incoming)
+    if verdict.confirms:
+        befores = (*stored.befores, *(b for b in incoming.befores if b not in stored.befores))
+        version = stored.version.joined(incoming.version)
+        standing = replace(standing, version=version, befores=befores[:MAX_BEFORES])
+    return verdict, None if standing == stored else standing
+
+
+def fill(standing: Snapshot[T], other: Snapshot[T] | None) -> Snapshot[T]:
+    """`standing`, with the fields that it does not know taken from `other`, if that does."""
+    if other is None or standing.object is None or other.object is None:
+        return standing
+    told = standing.unknown - other.unknown
+    if not told:
+        return standing
+    values = {name: getattr(other.object, name) for name in told}
+    return replace(
+        standing, object=replace(standing.object, **values), unknown=standing.unknown - told
+    )
+
+
+def _order(stored: Version, incoming: Version) -> Verdict | None:
+    """The verdict of the two clocks alone; None where they cannot tell."""
+    if incoming.high < stored.low:
+        return Verdict(Decision.KEEP, "older than the row")
+    if incoming.low > stored.high:
+        return Verdict(Decision.REPLACE, "newer than the row")
+    if incoming.sent_after(stored):
+        return Verdict(Decision.REPLACE, "read after the row was known")
+    if stored.sent_after(incoming):
+        return Verdict(Decision.KEEP, "known before the row was read")
+    return None
+
+
+def _by_succession(stored: Snapshot[T], incoming: Snapshot[T]) -> Verdict | None:
+    """The verdict where exactly one of two observations is known to follow the other directly."""
+    if MAX_BEFORES in (len(stored.befores), len(incoming.befores)):
+        return None  # some may have been left out, so none proves anything
+    later = stored.object in incoming.befores
+    earlier = incoming.object in stored.befores
+    if later and not earlier:
+        return Verdict(Decision.REPLACE, "follows the row")
+    if earlier and not later:
+        return Verdict(Decision.KEEP, "the row follows it")
+    return None
+
+
+def _by_rank(stored: Snapshot[T], incoming: Snapshot[T], rank: Rank[T] | None) -> Verdict | None:
+    """The verdict where one of two states cannot be left for the other."""
+    if rank is None or stored.object is None or incoming.object is None:
+        return None
+    if stored.unknown or incoming.unknown:
+        return None  # an untold amount would read as none
+    reached, told = rank(stored.object), rank(incoming.object)
+    if reached is None or told is None or reached == told:
+        return None
+    if told > reached:
+        return Verdict(Decision.REPLACE, "further than the row")
+    return Verdict(Decision.KEEP, "the row is further")
+
+
+def _decide_deletion(stored: Snapshot[T], incoming: Snapshot[T]) -> Verdict:
+    """A deletion is final for the object that it deleted, however late it is told."""
+    if stored.object is None:
+        return Verdict(Decision.KEEP, "deleted already", confirms=True)
+    created = to_milliseconds(stored.object.created)
+    if created < incoming.version.low:
+        return Verdict(Decision.REPLACE, "deleted")
+    if created > incoming.version.high:
+        return Verdict(Decision.KEEP, "created after that deletion")
+    order = (
+        _order(stored.version, incoming.version) if incoming.version.sent_at is not None else None
+    )
+    return order or Verdict(Decision.REREAD, "created as it was deleted")
+
+
+def _decide_revival(stored: Snapshot[T], incoming: Snapshot[T], found: T) -> Verdict:
+    """Only an object whose own creation is later than the deletion brings a tombstone to life."""
+    created = to_milliseconds(found.created)
+    if created > stored.version.high:
+        return Verdict(Decision.REPLACE, "created anew after the deletion")
+    if created < stored.version.low:
+        return Verdict(Decision.KEEP, "deleted before")
+    order = (
+        _order(stored.version, incoming.version) if incoming.version.sent_at is not None else None
+    )
+    return order or Verdict(Decision.REREAD, "created as it was deleted")
+
+
+def _same_content(stored: Snapshot[T], incoming: Snapshot[T]) -> bool:
+    """Whether two snapshots agree in every field that both of them know."""
+    if stored.object is None or incoming.object is None:
+        return stored.deleted == incoming.deleted
+    known = {f.name for f in fields(stored.object)} - stored.unknown - incoming.unknown
+    return all(getattr(stored.object, name) == getattr(incoming.object, name) for name in known)

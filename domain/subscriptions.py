@@ -1,0 +1,58 @@
+"""Subscriptions and their items."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from domain.prices import Recurrence
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionItem:
+    """What is subscribed to, and its current period. Prices have different periods at Stripe."""
+
+    id: str
+    price: str
+    product: str | None
+    quantity: int | None
+    currency: str
+    unit_amount: int | None = None
+    unit_amount_decimal: str | None = None
+    recurring: Recurrence | None = None
+    current_period_start: dt.datetime | None = None
+    current_period_end: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A mirrored subscription.
+
+    `status` is Stripe's open string (`trialing`, `active`, `past_due`, `paused`, `unpaid`,
+    `incomplete`, `incomplete_expired`, `canceled`); `canceled` and `incomplete_expired` end it. A
+    `customer.subscription.deleted` event is its cancellation, not a deletion. `items` are complete,
+    or unknown.
+    """
+
+    id: str
+    created: dt.datetime
+    customer: str
+    status: str
+    currency: str | None = None
+    items: tuple[SubscriptionItem, ...] = ()
+    cancel_at_period_end: bool = False
+    cancel_at: dt.datetime | None = None
+    canceled_at: dt.datetime | None = None
+    ended_at: dt.datetime | None = None
+    start_date: dt.datetime | None = None
+    trial_start: dt.datetime | None = None
+    trial_end: dt.datetime | None = None
+    pause_behavior: str | None = None
+    collection_method: str | None = None
+    default_payment_method: str | None = None
+    latest_invoice: str | None = None
+    description: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ValueError("id: must not be empty")

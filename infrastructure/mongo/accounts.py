@@ -1,0 +1,46 @@
+"""The accounts port: documents of the platform, of which Billing reads a few fields."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from domain.accounts import Account
+from domain.errors import AlreadyExists, Reason
+from infrastructure.documents import to_builtins
+from infrastructure.mongo.database import ASCENDING, Collection, Database, Document, Duplicate
+from infrastructure.mongo.indexes import ACCOUNTS
+
+
+class MongoAccounts:
+    """Accounts on MongoDB. `_id` is the account's id; fields that Billing does not know stay."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, account: str) -> Account | None:
+        found = await self._accounts.find_one({"_id": account})
+        return None if found is None else _account(found)
+
+    async def add(self, account: Account) -> None:
+        document: Document = to_builtins(account)
+        document["_id"] = document.pop("id")
+        try:
+            await self._accounts.insert_one(document)
+        except Duplicate as error:
+            raise AlreadyExists(
+                Reason.ALREADY_EXISTS, "the account is there already", metadata={"id": account.id}
+            ) from error
+
+    async def list_all(self, *, after: str, limit: int) -> Sequence[Account]:
+        found = await self._accounts.find(
+            {"_id": {"$gt": after}}, sort=[("_id", ASCENDING)], limit=limit
+        )
+        return [_account(document) for document in found]
+
+    @property
+    def _accounts(self) -> Collection:
+        return self._database.collection(ACCOUNTS)
+
+
+def _account(document: Document) -> Account:
+    return msgspec.convert({**document, "id": document["_id"]}, Account)

@@ -1,0 +1,79 @@
+"""The checkpoints port: one document a Stripe account and task."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+
+from typing_extensions import override
+
+from application.ports.checkpoints import Checkpoint, Checkpoints
+from domain.errors import Conflict, Reason
+from infrastructure.documents import to_builtins
+from infrastructure.mongo.database import ASCENDING, Collection, Database, Document, Duplicate
+from infrastructure.mongo.indexes import CHECKPOINTS, CHECKPOINTS_BY_ACCOUNT
+
+_MOST_TASKS = 1_000
+
+
+class MongoCheckpoints(Checkpoints):
+    """Checkpoints on MongoDB.
+
+    The unique `_id` lets one first save through, and an update that names the revision which its
+    writer has seen every later one.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def load(self, stripe_account: str, task: str) -> Checkpoint:
+        found = await self._checkpoints.find_one({"_id": _id(stripe_account, task)})
+        return Checkpoint(stripe_account, task, 0) if found is None else _checkpoint(found)
+
+    @override
+    async def save(self, checkpoint: Checkpoint, *, now: dt.datetime) -> Checkpoint:
+        saved = replace(checkpoint, revision=checkpoint.revision + 1, saved_at=now)
+        id_ = _id(saved.stripe_account, saved.task)
+        document: Document = to_builtins(saved)
+        if checkpoint.revision == 0:
+            try:
+                await self._checkpoints.insert_one({"_id": id_, **document})
+            except Duplicate:
+                stored = False
+            else:
+                stored = True
+        else:
+            seen = {"_id": id_, "revision": checkpoint.revision}
+            stored = await self._checkpoints.update_one(seen, {"$set": document})
+        if not stored:
+            raise Conflict(Reason.REQUEST_IN_FLIGHT, f"{saved.task}: somebody else has taken over")
+        return saved
+
+    @override
+    async def of(self, stripe_account: str) -> Sequence[Checkpoint]:
+        found = await self._checkpoints.find(
+            {"stripe_account": stripe_account},
+            sort=[("task", ASCENDING)],
+            limit=_MOST_TASKS,
+            hint=CHECKPOINTS_BY_ACCOUNT,
+        )
+        return [_checkpoint(document) for document in found]
+
+    @property
+    def _checkpoints(self) -> Collection:
+        return self._database.collection(CHECKPOINTS)
+
+
+def _id(stripe_account: str, task: str) -> Document:
+    """A document as `_id`: no character of a part can make two keys one."""
+    return {"stripe_account": stripe_account, "task": task}
+
+
+def _checkpoint(document: Document) -> Checkpoint:
+    return Checkpoint(
+        document["stripe_account"],
+        document["task"],
+        document["revision"],
+        document["state"],
+        document["saved_at"],
+    )

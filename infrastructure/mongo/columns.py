@@ -1,0 +1,32 @@
+"""Columns that follow their declaration: filled anew, at start, where it has changed."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from application.ports.mirror import Noun
+from infrastructure.mongo.rows import refilling
+
+if TYPE_CHECKING:  # the database fills columns as it starts
+    from infrastructure.mongo.database import Collection
+
+_BATCH: Final = 1_000
+
+
+async def refill(rows: "Collection", stamps: "Collection", noun: Noun[Any]) -> int:
+    """Fill all rows' columns if the declaration is not the one that last filled them.
+
+    Returns how many rows were read. May be interrupted and repeated, and run in several processes
+    at once: a row is written only as long as it has the revision that was read.
+    """
+    stamp = {"_id": f"columns/{noun.collection}"}
+    declared = [[column.name, column.path] for column in noun.columns]
+    found = await stamps.find_one(stamp)
+    if found is not None and found["columns"] == declared:
+        return 0
+    read = 0
+    after = ""
+    while batch := await rows.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=_BATCH):
+        await rows.write([refilling(noun, document) for document in batch])
+        read += len(batch)
+        after = batch[-1]["_id"]
+    await stamps.upsert(stamp, {"$set": {"columns": declared}})
+    return read

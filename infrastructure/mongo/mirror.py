@@ -1,0 +1,134 @@
+"""The mirror port: one document a row, one collection a noun, driven by the declarations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+from uuid import uuid4
+
+from application.ports.mirror import Filter, Noun, Order, Position, RowPage, T
+from domain.mirror import Facet, Row, Snapshot
+from infrastructure.documents import (
+    MAX_ROWS,
+    check_bounds,
+    combinations,
+    serving_index,
+)
+from infrastructure.mongo.database import ASCENDING, DESCENDING, Database, Document
+from infrastructure.mongo.indexes import mirror_index
+from infrastructure.mongo.rows import derivation, key, replacement, to_row
+
+_LIVE: Final = {"$ne": None}
+"""What the order column of a row that is not live fails."""
+
+
+class MongoMirror:
+    """Mirror on MongoDB.
+
+    A row is replaced by an update that names the revision which its writer has seen, in a filter on
+    `_id`: the unique index on `_id` and the atomic update of one document are all that it needs.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fetch(
+        self, noun: Noun[T], stripe_account: str, ids: Sequence[str]
+    ) -> Mapping[str, Row[T]]:
+        if not ids:
+            return {}
+        check_bounds(len(ids))
+        documents = await self._database.collection(noun.collection).find(
+            {"_id": {"$in": [key(stripe_account, id_) for id_ in ids]}}, limit=MAX_ROWS
+        )
+        return {document["id"]: to_row(noun, document) for document in documents}
+
+    async def replace(
+        self, noun: Noun[T], snapshots: Sequence[tuple[Snapshot[T], int]]
+    ) -> Sequence[tuple[str, str]]:
+        if not snapshots:
+            return []
+        check_bounds(len(snapshots))
+        collection = self._database.collection(noun.collection)
+        writer = uuid4().hex
+        stored, _ = await collection.write(
+            [replacement(noun, snapshot, seen, writer) for snapshot, seen in snapshots]
+        )
+        if stored == len(snapshots):
+            return []
+        # Counts do not tell whose was not stored; the rows do, since they bear their writer. One
+        # that somebody has replaced since counts as lost too: its caller has to look again anyway.
+        keys = [key(snapshot.stripe_account, snapshot.id) for snapshot, _ in snapshots]
+        ours = await collection.find(
+            {"_id": {"$in": keys}, "writer": writer}, fields={"_id": 1}, limit=MAX_ROWS
+        )
+        won = {document["_id"] for document in ours}
+        return [
+            (snapshot.stripe_account, snapshot.id)
+            for (snapshot, _), stored_as in zip(snapshots, keys, strict=True)
+            if stored_as not in won
+        ]
+
+    async def derive(self, noun: Noun[T], facets: Sequence[Facet]) -> None:
+        if not facets:
+            return
+        check_bounds(len(facets))
+        await self._database.collection(noun.collection).write(
+            [derivation(noun, facet) for facet in facets]
+        )
+
+    async def list(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        where: Filter,
+        *,
+        order: Order,
+        after: Position | None,
+        limit: int,
+    ) -> RowPage[T]:
+        if not 1 <= limit <= MAX_ROWS:
+            raise ValueError(f"limit: from 1 to {MAX_ROWS}")
+        index = serving_index(noun, where, order)
+        if not combinations(where):
+            return RowPage((), None)
+        direction = DESCENDING if order.descending else ASCENDING
+        documents = await self._database.collection(noun.collection).find(
+            _condition(stripe_account, where, order, after),
+            sort=[(order.column, direction), ("id", direction)],
+            limit=limit + 1,
+            hint=mirror_index(index),
+        )
+        page = documents[:limit]
+        following = Position(page[-1][order.column], page[-1]["id"]) if documents[limit:] else None
+        return RowPage([to_row(noun, document) for document in page], following)
+
+    async def count(self, noun: Noun[T], stripe_account: str) -> int:
+        order = noun.orders[0]
+        return await self._database.collection(noun.collection).count(
+            {"stripe_account": stripe_account, order.column: _LIVE},
+            hint=mirror_index(serving_index(noun, Filter(), order)),
+        )
+
+
+def _condition(
+    stripe_account: str, where: Filter, order: Order, after: Position | None
+) -> Document:
+    """Exact ranges of the serving index, which the server merges in its order.
+
+    A branch a combination of `one_of` values, and a page that is not the first has two of each:
+    past the position's value, and tied with it. So no row before the page is read, none sorted.
+    """
+    low, high = where.ranges.get(order.column, (None, None))
+    bounds = {"$gte": low, "$lt": high}
+    within = {side: bound for side, bound in bounds.items() if bound is not None} or _LIVE
+    pages: Sequence[Document] = [{order.column: within}]
+    if after is not None:
+        beyond = "$lt" if order.descending else "$gt"
+        past = {"$and": [{order.column: within}, {order.column: {beyond: after.value}}]}
+        tied = {"$and": [{order.column: within}, {order.column: after.value}]}
+        pages = [past, {**tied, "id": {beyond: after.id}}]
+    branches = [
+        {"stripe_account": stripe_account, **fixed, **page}
+        for fixed in combinations(where)
+        for page in pages
+    ]
+    return branches[0] if len(branches) == 1 else {"$or": branches}

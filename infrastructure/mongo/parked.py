@@ -1,0 +1,74 @@
+"""The parked events port: one document an event, `_id` the event's id."""
+
+from collections.abc import Sequence
+
+from pymongo import DeleteOne
+from typing_extensions import override
+
+from application.ports.parked import ParkedEvent, ParkedEvents
+from infrastructure.documents import check_bounds
+from infrastructure.mongo.database import ASCENDING, Collection, Database
+from infrastructure.mongo.indexes import PARKED, PARKED_BY_ACCOUNT
+
+
+class MongoParkedEvents(ParkedEvents):
+    """ParkedEvents on MongoDB."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def park(self, events: Sequence[ParkedEvent]) -> None:
+        check_bounds(len(events))
+        if events:
+            await self._events.insert_many(
+                [
+                    {
+                        "_id": event.event_id,
+                        "stripe_account": event.stripe_account,
+                        "parked_at": event.parked_at,
+                    }
+                    for event in events
+                ]
+            )
+
+    @override
+    async def of(self, stripe_account: str, *, after: str, limit: int) -> Sequence[ParkedEvent]:
+        check_bounds(limit)
+        found = await self._events.find(
+            {"stripe_account": stripe_account, "_id": {"$gt": after}},
+            sort=[("_id", ASCENDING)],
+            limit=limit,
+            hint=PARKED_BY_ACCOUNT,
+        )
+        return [
+            ParkedEvent(document["_id"], document["stripe_account"], document["parked_at"])
+            for document in found
+        ]
+
+    @override
+    async def remove(self, stripe_account: str, event_ids: Sequence[str]) -> None:
+        check_bounds(len(event_ids))
+        if event_ids:
+            await self._events.write(
+                [DeleteOne({"_id": id_, "stripe_account": stripe_account}) for id_ in event_ids]
+            )
+
+    @override
+    async def next_stripe_account(self, *, after: str) -> str | None:
+        found = await self._events.find(
+            {"stripe_account": {"$gt": after}},
+            fields={"stripe_account": 1},
+            sort=[("stripe_account", ASCENDING)],
+            limit=1,
+            hint=PARKED_BY_ACCOUNT,
+        )
+        return str(found[0]["stripe_account"]) if found else None
+
+    @override
+    async def count(self) -> int:
+        return await self._events.count({}, hint=PARKED_BY_ACCOUNT)
+
+    @property
+    def _events(self) -> Collection:
+        return self._database.collection(PARKED)

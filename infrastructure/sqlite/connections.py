@@ -1,0 +1,82 @@
+"""Connections in SQLite; a unique index keeps a Stripe account with one account at a time."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from domain.connections import Connection, Mode
+from domain.errors import AlreadyExists, Reason
+from infrastructure.documents import to_json
+from infrastructure.sqlite.database import Database
+
+_GET: Final = 'SELECT document FROM "billing.connections" WHERE account = ? AND mode = ?'
+_FIND: Final = (
+    'SELECT document FROM "billing.connections"'
+    " WHERE stripe_account = ? AND mode = ? AND state = 'active'"
+)
+_ACTIVE: Final = (
+    'SELECT document FROM "billing.connections"'
+    " WHERE state = 'active' AND mode = ? AND stripe_account > ? ORDER BY stripe_account LIMIT ?"
+)
+_PUT: Final = (
+    'INSERT INTO "billing.connections" (account, mode, stripe_account, state, document)'
+    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (account, mode) DO UPDATE SET"
+    " stripe_account = excluded.stripe_account, state = excluded.state,"
+    " document = excluded.document"
+)
+
+_decode = msgspec.json.Decoder(Connection).decode
+
+
+class SqliteConnections:
+    """`application.ports.connections.ConnectionRepository` on one SQLite file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, account: str, mode: Mode) -> Connection | None:
+        return await self._find(_GET, account, mode)
+
+    async def find_by_stripe_account(self, stripe_account: str, mode: Mode) -> Connection | None:
+        return await self._find(_FIND, stripe_account, mode)
+
+    async def put(self, connection: Connection) -> None:
+        values = (
+            connection.account,
+            connection.mode.value,
+            connection.stripe_account,
+            connection.state.value,
+            to_json(connection).decode(),
+        )
+
+        def job(sqlite: sqlite3.Connection) -> bool:
+            try:
+                sqlite.execute(_PUT, values)
+            except sqlite3.IntegrityError:
+                # It undoes this statement only: the neighbours in the transaction stand.
+                return False
+            return True
+
+        if not await self._database.write(job):
+            raise AlreadyExists(
+                Reason.STRIPE_ACCOUNT_TAKEN,
+                "another account is connected to this Stripe account; disconnect it there first",
+                metadata={"stripe_account": connection.stripe_account},
+            )
+
+    async def list_active(self, mode: Mode, *, after: str, limit: int) -> Sequence[Connection]:
+        values = (mode.value, after, limit)
+
+        def job(sqlite: sqlite3.Connection) -> Sequence[Connection]:
+            return [_decode(document) for (document,) in sqlite.execute(_ACTIVE, values)]
+
+        return await self._database.read(job)
+
+    async def _find(self, statement: str, key: str, mode: Mode) -> Connection | None:
+        def job(sqlite: sqlite3.Connection) -> Connection | None:
+            found = sqlite.execute(statement, (key, mode.value)).fetchone()
+            return None if found is None else _decode(found[0])
+
+        return await self._database.read(job)

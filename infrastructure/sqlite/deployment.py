@@ -1,0 +1,44 @@
+"""The store's stamp in SQLite: a few named values."""
+
+import sqlite3
+from typing import Final
+
+from domain.connections import Mode
+from infrastructure.sqlite.database import Database
+
+_GET: Final = 'SELECT value FROM "billing.deployment" WHERE name = ?'
+_ADD: Final = (
+    'INSERT INTO "billing.deployment" (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING'
+)
+_PUT: Final = (
+    'INSERT INTO "billing.deployment" (name, value) VALUES (?, ?)'
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+_MODE: Final = "mode"
+_PLATFORM_ACCOUNT: Final = "platform_account"
+
+
+class SqliteDeployment:
+    """`application.ports.deployment.Deployment` on one SQLite file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def stamp(self, mode: Mode) -> Mode:
+        def job(connection: sqlite3.Connection) -> Mode:
+            connection.execute(_ADD, (_MODE, mode.value))
+            return Mode(connection.execute(_GET, (_MODE,)).fetchone()[0])
+
+        return await self._database.write(job)
+
+    async def platform_account(self) -> str | None:
+        def job(connection: sqlite3.Connection) -> str | None:
+            found = connection.execute(_GET, (_PLATFORM_ACCOUNT,)).fetchone()
+            return None if found is None else str(found[0])
+
+        return await self._database.read(job)
+
+    async def keep_platform_account(self, stripe_account: str) -> None:
+        await self._database.write(
+            lambda connection: connection.execute(_PUT, (_PLATFORM_ACCOUNT, stripe_account)).close()
+        )

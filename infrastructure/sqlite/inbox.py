@@ -1,0 +1,153 @@
+"""The inbox in SQLite: a small index of the pending events is the queue."""
+
+import datetime as dt
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from application.ports.inbox import ClaimedEvent, EventState, ReceivedEvent, Settled
+from domain.periods import from_milliseconds, to_milliseconds
+from infrastructure.documents import to_json
+from infrastructure.sqlite.database import Database
+
+_EVENT: Final = (
+    "id, stripe_account, type, api_version, created, object_type, object_id, received_at, state,"
+    " decision"
+)
+_APPEND: Final = (
+    f'INSERT INTO "billing.events" ({_EVENT}, size)'
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
+_APPEND_PAYLOAD: Final = 'INSERT INTO "billing.event_payloads" (seq, payload) VALUES (?, ?)'
+_WITH_PAYLOAD: Final = 'FROM "billing.events" JOIN "billing.event_payloads" USING (seq)'
+# The states are written out, since only so the index of the pending ones is chosen.
+_DUE: Final = (
+    "SELECT seq, size FROM \"billing.events\" WHERE state = 'pending' AND due_at <= ?"
+    " ORDER BY received_at, seq LIMIT ?"
+)
+_CLAIM: Final = 'UPDATE "billing.events" SET owner = ?, due_at = ? WHERE seq = ?'
+_CLAIMED: Final = (
+    f"SELECT {_EVENT}, payload, attempts {_WITH_PAYLOAD}"
+    " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY received_at, seq"
+)
+_SETTLE: Final = (
+    'UPDATE "billing.events" SET state = ?, decision = ?, error = ?, attempts = attempts + ?,'
+    " due_at = ?, owner = NULL WHERE id = ? AND owner = ?"
+)
+_BACKLOG: Final = "SELECT count(*) FROM \"billing.events\" WHERE state = 'pending'"
+_GET: Final = f"SELECT {_EVENT}, payload, error {_WITH_PAYLOAD} WHERE id = ?"
+
+
+class SqliteInbox:
+    """`application.ports.inbox.Inbox` on one SQLite file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def append(self, event: ReceivedEvent) -> bool:
+        values = (
+            event.id,
+            event.stripe_account,
+            event.type,
+            event.api_version,
+            event.created,
+            event.object_type,
+            event.object_id,
+            to_milliseconds(event.received_at),
+            event.state.value,
+            event.decision,
+            len(event.payload),
+        )
+
+        def job(connection: sqlite3.Connection) -> bool:
+            appended = connection.execute(_APPEND, values)
+            if not appended.rowcount:
+                return False
+            connection.execute(_APPEND_PAYLOAD, (appended.lastrowid, event.payload))
+            return True
+
+        return await self._database.write(job)
+
+    async def claim(
+        self, owner: str, *, now: dt.datetime, lease: dt.timedelta, limit: int, max_bytes: int
+    ) -> Sequence[ClaimedEvent]:
+        now_ms, until_ms = to_milliseconds(now), to_milliseconds(now + lease)
+
+        def take(connection: sqlite3.Connection) -> Sequence[int]:
+            due = connection.execute(_DUE, (now_ms, limit)).fetchall()
+            taken = _within(due, max_bytes)
+            connection.executemany(_CLAIM, [(owner, until_ms, seq) for seq in taken])
+            return taken
+
+        taken = await self._database.write(take)
+        if not taken:
+            return []
+
+        def load(connection: sqlite3.Connection) -> Sequence[ClaimedEvent]:
+            found = connection.execute(_CLAIMED, (to_json(taken).decode(),))
+            return [ClaimedEvent(_event(row), row[-1]) for row in found]
+
+        # Payloads are read beside the writer, which others wait for.
+        return await self._database.read(load)
+
+    async def settle(self, owner: str, outcomes: Sequence[Settled]) -> int:
+        values = [
+            (
+                outcome.state.value,
+                outcome.decision,
+                outcome.error,
+                int(outcome.state is EventState.PENDING),
+                to_milliseconds(outcome.retry_at) if outcome.retry_at is not None else 0,
+                outcome.event_id,
+                owner,
+            )
+            for outcome in outcomes
+        ]
+
+        def job(connection: sqlite3.Connection) -> int:
+            return connection.executemany(_SETTLE, values).rowcount if values else 0
+
+        return await self._database.write(job)
+
+    async def backlog(self) -> int:
+        def job(connection: sqlite3.Connection) -> int:
+            (count,) = connection.execute(_BACKLOG).fetchone()
+            return int(count)
+
+        return await self._database.read(job)
+
+    async def get(self, event_id: str) -> tuple[ReceivedEvent, str] | None:
+        def job(connection: sqlite3.Connection) -> tuple[ReceivedEvent, str] | None:
+            row = connection.execute(_GET, (event_id,)).fetchone()
+            return None if row is None else (_event(row), row[-1])
+
+        return await self._database.read(job)
+
+
+def _within(due: Sequence[tuple[int, int]], max_bytes: int) -> Sequence[int]:
+    """The first of the events (number, size) that fit into `max_bytes`; at least one."""
+    taken: list[int] = []
+    size = 0
+    for seq, event_size in due:
+        size += event_size
+        if taken and size > max_bytes:
+            break
+        taken.append(seq)
+    return taken
+
+
+def _event(row: Sequence[Any]) -> ReceivedEvent:
+    """An event of the port from a row that begins with the columns `_EVENT` and the payload."""
+    return ReceivedEvent(
+        id=row[0],
+        stripe_account=row[1],
+        type=row[2],
+        api_version=row[3],
+        created=row[4],
+        object_type=row[5],
+        object_id=row[6],
+        received_at=from_milliseconds(row[7]),
+        state=EventState(row[8]),
+        decision=row[9],
+        payload=row[10],
+    )

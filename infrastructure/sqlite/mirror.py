@@ -1,0 +1,269 @@
+"""The mirror in SQLite: one table a noun, a JSON document beside plain columns."""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from application.ports.mirror import Filter, Noun, Order, Position, RowPage, Scalar
+from domain.mirror import Facet, MirroredObject, Row, Snapshot, Version
+from infrastructure.documents import MAX_ROWS, check_bounds, column_values, derived_values, to_json
+from infrastructure.sqlite.database import Database, Job
+from infrastructure.sqlite.facets import (
+    EMPTY,
+    StoredFacet,
+    decode_facets,
+    encode_facets,
+    to_domain,
+    values_of,
+)
+from infrastructure.sqlite.listing import MIN_INTEGER, list_query
+from infrastructure.sqlite.row_cache import Key as RowKey
+from infrastructure.sqlite.row_cache import RowCache
+from infrastructure.sqlite.schema import quoted
+
+T = TypeVar("T", bound=MirroredObject)
+R = TypeVar("R")
+Key = tuple[str, str]
+
+_FEW: Final = 32
+"""Up to so many rows are encoded at once; more of them in a thread, beside the event loop."""
+
+_OWN: Final = ("low", "high", "sent_at", "known_at", "unknown", "befores", "object")
+"""The columns that a snapshot fills whatever its noun, in the order of `_Prepared.own`."""
+
+_ROW: Final = "id, revision, low, high, sent_at, known_at, unknown, befores, object, facets"
+
+
+class SqliteMirror:
+    """`application.ports.mirror.Mirror` on one SQLite file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._tables: dict[str, _Table[Any]] = {}
+        self._cache = RowCache()
+
+    def _table(self, noun: Noun[T]) -> "_Table[T]":
+        if noun.name not in self._tables:
+            self._tables[noun.name] = _Table(noun)
+        return self._tables[noun.name]
+
+    async def fetch(
+        self, noun: Noun[T], stripe_account: str, ids: Sequence[str]
+    ) -> Mapping[str, Row[T]]:
+        check_bounds(len(ids))
+        if len(ids) == 1:
+            return await self._fetch_one(noun, stripe_account, ids[0])
+        table = self._table(noun)
+
+        def job(connection: sqlite3.Connection) -> dict[str, Row[T]]:
+            found = connection.execute(table.fetch, (stripe_account, to_json(ids).decode()))
+            return {row[0]: table.to_row(stripe_account, row) for row in found}
+
+        return await self._database.read(job)
+
+    async def _fetch_one(
+        self, noun: Noun[T], stripe_account: str, object_id: str
+    ) -> Mapping[str, Row[T]]:
+        key = (noun.name, stripe_account, object_id)
+        if row := self._cache.get(key):
+            return {object_id: row}
+        moment = self._cache.moment
+        table = self._table(noun)
+
+        def job(connection: sqlite3.Connection) -> Row[T] | None:
+            found = connection.execute(table.fetch_one, (stripe_account, object_id)).fetchone()
+            return None if found is None else table.to_row(stripe_account, found)
+
+        row = await self._database.read(job)
+        if row is None:
+            return {}
+        self._cache.keep(key, row, moment)
+        return {object_id: row}
+
+    async def replace(
+        self, noun: Noun[T], snapshots: Sequence[tuple[Snapshot[T], int]]
+    ) -> Sequence[tuple[str, str]]:
+        check_bounds(len(snapshots))
+        table = self._table(noun)
+        if len(snapshots) <= _FEW:
+            prepared = table.prepare(snapshots)
+        else:
+            prepared = await asyncio.to_thread(table.prepare, snapshots)
+        keys = [(noun.name, snapshot.stripe_account, snapshot.id) for snapshot, _ in snapshots]
+        return await self._write(keys, partial(table.store, prepared))
+
+    async def derive(self, noun: Noun[T], facets: Sequence[Facet]) -> None:
+        check_bounds(len(facets))
+        keys = [(noun.name, facet.stripe_account, facet.id) for facet in facets]
+        await self._write(keys, partial(self._table(noun).derive, facets))
+
+    async def _write(self, keys: Sequence[RowKey], job: Job[R]) -> R:
+        """Write, with the rows out of the cache until it has ended, whoever still waits for it."""
+        ended = self._cache.writing(keys)
+        write = asyncio.ensure_future(self._database.write(job))
+        write.add_done_callback(lambda _: ended())
+        return await asyncio.shield(write)
+
+    async def list(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        where: Filter,
+        *,
+        order: Order,
+        after: Position | None,
+        limit: int,
+    ) -> RowPage[T]:
+        if not 1 <= limit <= MAX_ROWS:
+            raise ValueError(f"limit: from 1 to {MAX_ROWS}")
+        # One row more tells whether there is another page.
+        query = list_query(noun, _ROW, stripe_account, where, order, after, limit + 1)
+        if query is None:
+            return RowPage((), None)
+        table = self._table(noun)
+
+        def job(connection: sqlite3.Connection) -> RowPage[T]:
+            found = connection.execute(query.sql, query.values).fetchall()
+            rows = [table.to_row(stripe_account, row) for row in found[:limit]]
+            last = found[limit - 1] if len(found) > limit else None
+            return RowPage(rows, None if last is None else Position(last[-1], last[0]))
+
+        return await self._database.read(job)
+
+    async def count(self, noun: Noun[T], stripe_account: str) -> int:
+        query = (
+            f"SELECT count(*) FROM {quoted(noun.collection)}"
+            f" WHERE stripe_account = ? AND {quoted(noun.orders[0].column)} >= {MIN_INTEGER}"
+        )
+
+        def job(connection: sqlite3.Connection) -> int:
+            (count,) = connection.execute(query, (stripe_account,)).fetchone()
+            return int(count)
+
+        return await self._database.read(job)
+
+
+class _Prepared(NamedTuple):
+    """A row to store: its own columns, the declared ones, its key, and the revision to replace."""
+
+    own: tuple[Scalar | None, ...]
+    columns: dict[str, Scalar | None]
+    key: Key
+    revision: int
+    live: bool
+
+
+class _Table(Generic[T]):
+    """The statements of one noun, built once, and what turns its rows into values and back."""
+
+    def __init__(self, noun: Noun[T]) -> None:
+        self._noun = noun
+        self._decode = msgspec.json.Decoder(noun.type).decode
+        self._decode_all = msgspec.json.Decoder(tuple[noun.type, ...]).decode  # type: ignore[name-defined]  # known at run time only
+        self._derived = tuple(derived_values(noun, {}))
+        name = quoted(noun.collection)
+        columns = [*_OWN, *(quoted(column.name) for column in noun.columns)]
+        self.fetch = (
+            f"SELECT {_ROW} FROM {name}"
+            " WHERE stripe_account = ? AND id IN (SELECT value FROM json_each(?))"
+        )
+        self.fetch_one = f"SELECT {_ROW} FROM {name} WHERE stripe_account = ? AND id = ?"
+        self._insert = (
+            f"INSERT INTO {name} ({', '.join(columns)}, stripe_account, id, revision)"
+            f" VALUES ({', '.join('?' * len(columns))}, ?, ?, ? + 1)"
+            " ON CONFLICT (stripe_account, id) DO UPDATE SET revision = excluded.revision, "
+            + ", ".join(f"{column} = excluded.{column}" for column in columns)
+            + " WHERE revision = 0"
+        )
+        self._update = (
+            f"UPDATE {name} SET revision = revision + 1, "
+            + ", ".join(f"{column} = ?" for column in columns)
+            + " WHERE stripe_account = ? AND id = ? AND revision = ?"
+        )
+        self._facets = (
+            f"SELECT facets, object IS NOT NULL FROM {name} WHERE stripe_account = ? AND id = ?"
+        )
+        derived = ["facets", *map(quoted, self._derived)]
+        self._derive = (
+            f"INSERT INTO {name} ({', '.join(derived)}, stripe_account, id)"
+            f" VALUES ({', '.join('?' * len(derived))}, ?, ?)"
+            " ON CONFLICT (stripe_account, id) DO UPDATE SET "
+            + ", ".join(f"{column} = excluded.{column}" for column in derived)
+        )
+
+    def to_row(self, stripe_account: str, row: Sequence[Any]) -> Row[T]:
+        """A row of the port from one of the columns `_ROW`."""
+        object_id, revision, low, high, sent_at, known_at, unknown, befores, document, facets = row[
+            :10
+        ]
+        snapshot = None
+        if revision:
+            snapshot = Snapshot(
+                stripe_account,
+                object_id,
+                Version(low, high, sent_at, known_at),
+                None if document is None else self._decode(document),
+                frozenset() if unknown is None else frozenset(msgspec.json.decode(unknown)),
+                () if befores is None else self._decode_all(befores),
+            )
+        derived = to_domain(facets, stripe_account, object_id)
+        return Row(stripe_account, object_id, revision, snapshot, derived)
+
+    def prepare(self, snapshots: Sequence[tuple[Snapshot[T], int]]) -> Sequence[_Prepared]:
+        """What `store` writes, encoded beforehand: the writer has others to serve."""
+        return [
+            _Prepared(
+                (
+                    snapshot.version.low,
+                    snapshot.version.high,
+                    snapshot.version.sent_at,
+                    snapshot.version.known_at,
+                    to_json(sorted(snapshot.unknown)).decode() if snapshot.unknown else None,
+                    to_json(snapshot.befores).decode() if snapshot.befores else None,
+                    None if snapshot.object is None else to_json(snapshot.object).decode(),
+                ),
+                column_values(self._noun, snapshot.object, {}),
+                (snapshot.stripe_account, snapshot.id),
+                revision,
+                snapshot.object is not None,
+            )
+            for snapshot, revision in snapshots
+        ]
+
+    def store(self, prepared: Sequence[_Prepared], connection: sqlite3.Connection) -> Sequence[Key]:
+        """The writer's half of `replace`: the keys of those that came too late."""
+        lost = []
+        for row in prepared:
+            columns = row.columns
+            if self._derived and row.live:
+                # Only the row as stored knows what its facets say.
+                facets, _ = connection.execute(self._facets, row.key).fetchone() or (EMPTY, 0)
+                columns = columns | self._derived_of(decode_facets(facets))
+            statement = self._update if row.revision else self._insert
+            bound = (*row.own, *columns.values(), *row.key, row.revision)
+            if not connection.execute(statement, bound).rowcount:
+                lost.append(row.key)
+        return lost
+
+    def _derived_of(self, facets: Mapping[str, StoredFacet]) -> dict[str, Scalar | None]:
+        return derived_values(self._noun, values_of(facets))
+
+    def derive(self, facets: Sequence[Facet], connection: sqlite3.Connection) -> None:
+        """The writer's half of the port's `derive`."""
+        for facet in facets:
+            key = (facet.stripe_account, facet.id)
+            text, live = connection.execute(self._facets, key).fetchone() or (EMPTY, 0)
+            stored = decode_facets(text)
+            if facet.name in stored and _later(stored[facet.name].version, facet.version):
+                continue
+            stored[facet.name] = StoredFacet(facet.values, facet.version)
+            columns = self._derived_of(stored) if live else dict.fromkeys(self._derived)
+            connection.execute(self._derive, (encode_facets(stored), *columns.values(), *key))
+
+
+def _later(one: Version, other: Version) -> bool:
+    return (one.high, one.low) > (other.high, other.low)

@@ -1,0 +1,172 @@
+"""The mutation log in SQLite: one row a mutation, its steps as JSON."""
+
+import datetime as dt
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from application.ports.mutation_log import (
+    Lease,
+    MutationKey,
+    MutationRecord,
+    MutationState,
+    Step,
+)
+from domain.periods import from_milliseconds, to_milliseconds
+from infrastructure.documents import to_json
+from infrastructure.sqlite.database import Database
+
+_RECORD: Final = (
+    "account, method, request_id, stripe_account, payload, payload_hash, created_at, state,"
+    " steps, reply, failure"
+)
+_KEY: Final = "account = ? AND method = ? AND request_id = ?"
+# Nobody owns a record that is done or was given back.
+_HELD: Final = f"{_KEY} AND owner = ?"
+_FIND: Final = f'SELECT {_RECORD}, owner, leased_until FROM "billing.mutations" WHERE {_KEY}'
+_BEGIN: Final = (
+    f'INSERT INTO "billing.mutations" ({_RECORD}, owner, leased_until, due_at)'
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_TAKE_OVER: Final = (
+    f'UPDATE "billing.mutations" SET owner = ?, leased_until = ?, due_at = ? WHERE {_KEY}'
+)
+_STEPS: Final = f'SELECT steps FROM "billing.mutations" WHERE {_HELD}'
+_SAVE_STEPS: Final = (
+    f'UPDATE "billing.mutations" SET steps = ?, leased_until = ?, due_at = ? WHERE {_KEY}'
+)
+_FINISH: Final = (
+    "UPDATE \"billing.mutations\" SET state = 'done', reply = ?, failure = ?, owner = NULL"
+    f" WHERE {_HELD}"
+)
+_RELEASE: Final = f'UPDATE "billing.mutations" SET owner = NULL, due_at = ? WHERE {_HELD}'
+# The states are written out, since only so the indexes of the open and the done are chosen.
+_FIND_OPEN: Final = (
+    f"SELECT {_RECORD} FROM \"billing.mutations\" WHERE state = 'open' AND due_at <= ?"
+    " ORDER BY due_at LIMIT ?"
+)
+_PURGE: Final = (
+    'DELETE FROM "billing.mutations" WHERE rowid IN (SELECT rowid FROM "billing.mutations"'
+    " WHERE state = 'done' AND created_at < ? ORDER BY created_at LIMIT ?)"
+)
+
+_decode_steps = msgspec.json.Decoder(dict[str, Step]).decode
+
+
+class SqliteMutationLog:
+    """`application.ports.mutation_log.MutationLog` on one SQLite file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(
+        self, record: MutationRecord, lease: Lease, *, now: dt.datetime
+    ) -> tuple[MutationRecord, bool]:
+        until = to_milliseconds(lease.until)
+        new = (*_bound(record), lease.owner, until, until)
+        return await self._database.write(
+            partial(_begin, record, new, lease.owner, until, to_milliseconds(now))
+        )
+
+    async def save_step(self, key: MutationKey, lease: Lease, step: Step) -> bool:
+        until = to_milliseconds(lease.until)
+
+        def job(connection: sqlite3.Connection) -> bool:
+            found = connection.execute(_STEPS, (*_key(key), lease.owner)).fetchone()
+            if found is None:
+                return False
+            steps = _decode_steps(found[0]) | {step.name: step}
+            connection.execute(_SAVE_STEPS, (to_json(steps), until, until, *_key(key)))
+            return True
+
+        return await self._database.write(job)
+
+    async def finish(
+        self, key: MutationKey, lease: Lease, *, reply: bytes | None, failure: bytes | None
+    ) -> bool:
+        return await self._update(_FINISH, (reply, failure, *_key(key), lease.owner))
+
+    async def release(
+        self, key: MutationKey, lease: Lease, *, retry_at: dt.datetime | None
+    ) -> bool:
+        due_at = None if retry_at is None else to_milliseconds(retry_at)
+        return await self._update(_RELEASE, (due_at, *_key(key), lease.owner))
+
+    async def find_open(self, *, now: dt.datetime, limit: int) -> Sequence[MutationRecord]:
+        due = (to_milliseconds(now), limit)
+
+        def job(connection: sqlite3.Connection) -> Sequence[MutationRecord]:
+            return [_record(row) for row in connection.execute(_FIND_OPEN, due)]
+
+        return await self._database.read(job)
+
+    async def purge(self, *, before: dt.datetime, limit: int) -> int:
+        values = (to_milliseconds(before), limit)
+        return await self._database.write(
+            lambda connection: connection.execute(_PURGE, values).rowcount
+        )
+
+    async def _update(self, statement: str, values: Sequence[Any]) -> bool:
+        return await self._database.write(
+            lambda connection: connection.execute(statement, values).rowcount == 1
+        )
+
+
+def _begin(
+    record: MutationRecord,
+    new: Sequence[Any],
+    owner: str,
+    until: int,
+    now: int,
+    connection: sqlite3.Connection,
+) -> tuple[MutationRecord, bool]:
+    """The writer's half of `begin`. `new` is the row to insert; times in milliseconds."""
+    key = _key(record.key)
+    found = connection.execute(_FIND, key).fetchone()
+    if found is None:
+        connection.execute(_BEGIN, new)
+        return record, True
+    stored = _record(found)
+    holder, leased_until = found[-2:]
+    others = holder is not None and holder != owner and leased_until > now
+    if stored.state is MutationState.DONE or stored.payload_hash != record.payload_hash or others:
+        return stored, False
+    connection.execute(_TAKE_OVER, (owner, until, until, *key))
+    return stored, True
+
+
+def _key(key: MutationKey) -> tuple[str, str, str]:
+    return key.account, key.method, key.request_id
+
+
+def _bound(record: MutationRecord) -> tuple[Any, ...]:
+    """The values of the columns `_RECORD`."""
+    return (
+        *_key(record.key),
+        record.stripe_account,
+        record.payload,
+        record.payload_hash,
+        to_milliseconds(record.created_at),
+        record.state.value,
+        to_json(record.steps),
+        record.reply,
+        record.failure,
+    )
+
+
+def _record(row: Sequence[Any]) -> MutationRecord:
+    """A record of the port from a row that begins with the columns `_RECORD`."""
+    return MutationRecord(
+        MutationKey(*row[:3]),
+        stripe_account=row[3],
+        payload=row[4],
+        payload_hash=row[5],
+        created_at=from_milliseconds(row[6]),
+        state=MutationState(row[7]),
+        steps=_decode_steps(row[8]),
+        reply=row[9],
+        failure=row[10],
+    )

@@ -1,0 +1,79 @@
+"""Parked events in SQLite."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from typing_extensions import override
+
+from application.ports.parked import ParkedEvent, ParkedEvents
+from domain.periods import from_milliseconds, to_milliseconds
+from infrastructure.documents import check_bounds
+from infrastructure.sqlite.database import Database
+
+_PARK: Final = (
+    'INSERT INTO "billing.parked_events" (stripe_account, event_id, parked_at) VALUES (?, ?, ?)'
+    " ON CONFLICT (stripe_account, event_id) DO NOTHING"
+)
+_OF: Final = (
+    'SELECT event_id, stripe_account, parked_at FROM "billing.parked_events"'
+    " WHERE stripe_account = ? AND event_id > ? ORDER BY event_id LIMIT ?"
+)
+_REMOVE: Final = 'DELETE FROM "billing.parked_events" WHERE stripe_account = ? AND event_id = ?'
+_NEXT: Final = (
+    'SELECT stripe_account FROM "billing.parked_events" WHERE stripe_account > ?'
+    " ORDER BY stripe_account LIMIT 1"
+)
+_COUNT: Final = 'SELECT count(*) FROM "billing.parked_events"'
+
+
+class SqliteParkedEvents(ParkedEvents):
+    """`application.ports.parked.ParkedEvents` on one SQLite file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def park(self, events: Sequence[ParkedEvent]) -> None:
+        check_bounds(len(events))
+        await self._change(
+            _PARK,
+            [(one.stripe_account, one.event_id, to_milliseconds(one.parked_at)) for one in events],
+        )
+
+    @override
+    async def of(self, stripe_account: str, *, after: str, limit: int) -> Sequence[ParkedEvent]:
+        check_bounds(limit)
+
+        def job(connection: sqlite3.Connection) -> Sequence[ParkedEvent]:
+            rows = connection.execute(_OF, (stripe_account, after, limit))
+            return [ParkedEvent(row[0], row[1], from_milliseconds(row[2])) for row in rows]
+
+        return await self._database.read(job)
+
+    @override
+    async def remove(self, stripe_account: str, event_ids: Sequence[str]) -> None:
+        check_bounds(len(event_ids))
+        await self._change(_REMOVE, [(stripe_account, event_id) for event_id in event_ids])
+
+    @override
+    async def next_stripe_account(self, *, after: str) -> str | None:
+        def job(connection: sqlite3.Connection) -> str | None:
+            found = connection.execute(_NEXT, (after,)).fetchone()
+            return None if found is None else str(found[0])
+
+        return await self._database.read(job)
+
+    @override
+    async def count(self) -> int:
+        def job(connection: sqlite3.Connection) -> int:
+            (count,) = connection.execute(_COUNT).fetchone()
+            return int(count)
+
+        return await self._database.read(job)
+
+    async def _change(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            await self._database.write(
+                lambda connection: connection.executemany(statement, rows).close()
+            )

@@ -1,0 +1,303 @@
+"""The tables of the embedded store, made or mended at start.
+
+The mirror's tables, columns and indexes follow the declarations in `application.ports.mirror`, so
+a changed declaration changes them here too. There is no ANALYZE: without statistics a query has
+the same plan on every deployment, which is the plan that the tests have proved.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from application.ports.mirror import Noun
+from domain.errors import FailedPrecondition, Reason
+from infrastructure.documents import column_values
+from infrastructure.sqlite.facets import decode_facets, values_of
+
+VERSION: Final = 1
+"""Grows when a table that no declaration describes changes."""
+
+_TABLES: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS "billing.deployment" (name TEXT PRIMARY KEY, value TEXT NOT NULL)
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "_accounts" (id TEXT PRIMARY KEY, document TEXT NOT NULL)
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.connections" (
+        account TEXT NOT NULL, mode TEXT NOT NULL, stripe_account TEXT NOT NULL,
+        state TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (account, mode)
+    )
+    """,
+    """
+    CREATE UNIQUE INDEX IF NOT EXISTS "billing.connections by stripe_account"
+    ON "billing.connections" (stripe_account, mode) WHERE state = 'active'
+    """,
+    # `due_at` is when a pending event may be claimed: after its last failure's delay, and after
+    # the lease of whoever holds it. Payloads stand apart: SQLite writes a changed row anew, whole.
+    """
+    CREATE TABLE IF NOT EXISTS "billing.events" (
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, stripe_account TEXT NOT NULL,
+        type TEXT NOT NULL, api_version TEXT NOT NULL, created INTEGER NOT NULL,
+        object_type TEXT NOT NULL, object_id TEXT NOT NULL, received_at INTEGER NOT NULL,
+        state TEXT NOT NULL, decision TEXT NOT NULL, error TEXT NOT NULL DEFAULT '',
+        attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL DEFAULT 0, owner TEXT,
+        size INTEGER NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.event_payloads" (
+        seq INTEGER PRIMARY KEY, payload BLOB NOT NULL
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.events pending"
+    ON "billing.events" (state, received_at, seq, due_at, size) WHERE state = 'pending'
+    """,
+    # `due_at` is when an open mutation falls to the recovery task: at the end of its lease, or
+    # when whoever gave it back said (null: never).
+    """
+    CREATE TABLE IF NOT EXISTS "billing.mutations" (
+        account TEXT NOT NULL, method TEXT NOT NULL, request_id TEXT NOT NULL,
+        stripe_account TEXT NOT NULL, payload BLOB NOT NULL, payload_hash TEXT NOT NULL,
+        created_at INTEGER NOT NULL, state TEXT NOT NULL, steps BLOB NOT NULL, reply BLOB,
+        failure BLOB, owner TEXT, leased_until INTEGER NOT NULL, due_at INTEGER,
+        PRIMARY KEY (account, method, request_id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.mutations open"
+    ON "billing.mutations" (due_at) WHERE state = 'open'
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.mutations done"
+    ON "billing.mutations" (created_at) WHERE state = 'done'
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.checkpoints" (
+        stripe_account TEXT NOT NULL, task TEXT NOT NULL, revision INTEGER NOT NULL,
+        state TEXT NOT NULL, saved_at INTEGER NOT NULL, PRIMARY KEY (stripe_account, task)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.reports" (
+        stripe_account TEXT NOT NULL, id TEXT NOT NULL, started_at INTEGER NOT NULL,
+        document TEXT NOT NULL, PRIMARY KEY (stripe_account, id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.reports newest"
+    ON "billing.reports" (stripe_account, started_at, id)
+    """,
+    # `position` orders billing events: there is one writer, so it grows with the commits.
+    """
+    CREATE TABLE IF NOT EXISTS "queues" (
+        position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+        account TEXT NOT NULL, payload TEXT NOT NULL, created_at INTEGER NOT NULL,
+        state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL,
+        owner TEXT, error TEXT NOT NULL DEFAULT '', published_at INTEGER
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "queues pending"
+    ON "queues" (state, due_at, position) WHERE state = 'pending'
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "queues watched by account"
+    ON "queues" (state, account, position) WHERE state = 'watched'
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "queues watched"
+    ON "queues" (state, position, created_at) WHERE state = 'watched'
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "queues published"
+    ON "queues" (state, published_at) WHERE state = 'published'
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.parked_events" (
+        stripe_account TEXT NOT NULL, event_id TEXT NOT NULL, parked_at INTEGER NOT NULL,
+        PRIMARY KEY (stripe_account, event_id)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.subscription_history" (
+        stripe_account TEXT NOT NULL, event_id TEXT NOT NULL, subscription TEXT NOT NULL,
+        at INTEGER NOT NULL, document TEXT NOT NULL, PRIMARY KEY (stripe_account, event_id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.subscription_history by subscription"
+    ON "billing.subscription_history" (stripe_account, subscription, at, event_id)
+    """,
+    # `source` is the Stripe account from which a contact was filled last; the next three are how
+    # new its customer was.
+    """
+    CREATE TABLE IF NOT EXISTS "crm.contacts" (
+        account TEXT NOT NULL, id TEXT NOT NULL, fields TEXT NOT NULL, email TEXT, phone TEXT,
+        source TEXT, high INTEGER, low INTEGER, revision INTEGER, PRIMARY KEY (account, id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "crm.contacts by email" ON "crm.contacts" (account, email, id)
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "crm.contacts by phone" ON "crm.contacts" (account, phone, id)
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.contact_links" (
+        account TEXT NOT NULL, stripe_account TEXT NOT NULL, customer TEXT NOT NULL,
+        contact TEXT NOT NULL, linked_at INTEGER NOT NULL,
+        PRIMARY KEY (account, stripe_account, customer), UNIQUE (account, stripe_account, contact)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.contact_sync" (
+        account TEXT PRIMARY KEY, document TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "support.conversations" (
+        account TEXT NOT NULL, id TEXT NOT NULL, contact TEXT NOT NULL, state TEXT NOT NULL,
+        created_at INTEGER NOT NULL, last_message_at INTEGER NOT NULL, PRIMARY KEY (account, id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "support.conversations by contact"
+    ON "support.conversations" (account, contact, state, last_message_at, id)
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "support.messages" (
+        account TEXT NOT NULL, id TEXT NOT NULL, conversation TEXT NOT NULL, contact TEXT NOT NULL,
+        author TEXT NOT NULL, text TEXT NOT NULL, created_at INTEGER NOT NULL,
+        PRIMARY KEY (account, id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "support.messages by contact"
+    ON "support.messages" (account, contact, created_at, id)
+    """,
+)
+
+_OWN_COLUMNS: Final = (
+    "stripe_account", "id", "revision", "low", "high", "sent_at", "known_at", "unknown",
+    "befores", "object", "facets",
+)  # fmt: skip
+"""The columns of a mirrored row that are no declared ones; the last three hold JSON."""
+
+_STAMP_COLUMNS: Final = (
+    'INSERT INTO "billing.deployment" (name, value) VALUES (?, ?)'
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+_REFILL_ROWS: Final = 1_000
+
+
+def prepare(connection: sqlite3.Connection, nouns: Sequence[Noun[Any]]) -> None:
+    """Make what is missing, in one transaction. Idempotent.
+
+    Raises FailedPrecondition where a newer release has written the file.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        if found > VERSION:
+            raise FailedPrecondition(
+                Reason.STORE_UNAVAILABLE,
+                f"the store has schema version {found}, this release knows {VERSION}; "
+                "use the release that wrote it or a later one",
+                subject="store",
+            )
+        for statement in _TABLES:
+            connection.execute(statement)
+        for noun in nouns:
+            _prepare_mirror(connection, noun)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def quoted(name: str) -> str:
+    """A name as SQL spells it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def index_name(noun: Noun[Any], columns: Sequence[str]) -> str:
+    """The name of the index that a declaration's tuple of columns makes."""
+    return f"{noun.collection} by {', '.join(columns)}"
+
+
+def _prepare_mirror(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
+    names = [column.name for column in noun.columns]
+    if taken := {*names} & {*_OWN_COLUMNS}:
+        raise ValueError(f"{noun.name}: the store needs these column names: {sorted(taken)}")
+    table = quoted(noun.collection)
+    # Declared columns have no type, so that no affinity turns text into numbers or back.
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {table} ("
+        "stripe_account TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL DEFAULT 0,"
+        " low INTEGER, high INTEGER, sent_at INTEGER, known_at INTEGER, unknown TEXT, befores TEXT,"
+        f" {', '.join(map(quoted, names))}, object TEXT, facets TEXT NOT NULL DEFAULT '{{}}',"
+        " PRIMARY KEY (stripe_account, id))"
+    )
+    present = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    for name in names:
+        if name not in present:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)}")
+    paths = {column.name: column.path for column in noun.columns}
+    filled = _filled_columns(connection, noun)
+    if changed := [name for name in names if filled.get(name) != paths[name]]:
+        _refill(connection, noun, changed)
+    if filled != paths:
+        connection.execute(_STAMP_COLUMNS, (_stamp_of(noun), msgspec.json.encode(paths).decode()))
+    _prepare_indexes(connection, noun)
+
+
+def _filled_columns(connection: sqlite3.Connection, noun: Noun[Any]) -> dict[str, str]:
+    """The declared columns, with their paths, for which the table was last filled."""
+    query = 'SELECT value FROM "billing.deployment" WHERE name = ?'
+    found = connection.execute(query, (_stamp_of(noun),)).fetchone()
+    return {} if found is None else msgspec.json.decode(found[0], type=dict[str, str])
+
+
+def _stamp_of(noun: Noun[Any]) -> str:
+    return f"columns of {noun.collection}"
+
+
+def _prepare_indexes(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
+    declared = {index_name(noun, columns): columns for columns in noun.indexes}
+    present = {
+        name
+        for (name,) in connection.execute(
+            "SELECT name FROM sqlite_schema"
+            " WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
+            (noun.collection,),
+        )
+    }
+    for name in present - declared.keys():
+        connection.execute(f"DROP INDEX {quoted(name)}")
+    for name in declared.keys() - present:
+        columns = ", ".join(map(quoted, ("stripe_account", *declared[name], "id")))
+        connection.execute(f"CREATE INDEX {quoted(name)} ON {quoted(noun.collection)} ({columns})")
+
+
+def _refill(connection: sqlite3.Connection, noun: Noun[Any], names: Sequence[str]) -> None:
+    """Fill columns that a declaration gained or moved, from the documents of all rows."""
+    decode = msgspec.json.Decoder(noun.type).decode
+    table = quoted(noun.collection)
+    assignments = ", ".join(f"{quoted(name)} = ?" for name in names)
+    rowid = 0
+    while rows := connection.execute(
+        f"SELECT rowid, object, facets FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT ?",
+        (rowid, _REFILL_ROWS),
+    ).fetchall():
+        filled = []
+        for rowid, found, facets in rows:
+            if found is not None:
+                values = column_values(noun, decode(found), values_of(decode_facets(facets)))
+                filled.append((*(values[name] for name in names), rowid))
+        connection.executemany(f"UPDATE {table} SET {assignments} WHERE rowid = ?", filled)

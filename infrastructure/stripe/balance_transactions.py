@@ -1,0 +1,67 @@
+"""Balance transactions: how they are read from Stripe."""
+
+from decimal import Decimal
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from application.ports.mirror import BALANCE_TRANSACTIONS
+from domain.balance_transactions import BalanceTransaction
+from domain.money import Money
+from infrastructure.stripe.shapes import (
+    Amount,
+    Expandable,
+    Seconds,
+    Shape,
+    Told,
+    Translation,
+    instant,
+    reference,
+)
+
+
+class BalanceTransactionShape(Shape, frozen=True, gc=False, kw_only=True):
+    """A balance transaction, as in the API reference, "The Balance Transaction object".
+
+    Its exchange rate is a number in the JSON, read digit by digit.
+    """
+
+    amount: Amount
+    currency: str
+    fee: Amount | UnsetType = UNSET
+    net: Amount | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    available_on: Seconds | UnsetType = UNSET
+    source: Expandable = UNSET
+    reporting_category: str | UnsetType | None = UNSET
+    exchange_rate: Decimal | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
+
+
+def to_domain(shape: BalanceTransactionShape) -> tuple[BalanceTransaction, frozenset[str]]:
+    """The balance transaction, and the names of its fields that were not told."""
+    told = Told()
+    rate = told("exchange_rate", shape.exchange_rate, None)
+    if rate is not None and not rate.is_finite():
+        raise ValueError("exchange_rate: must be a number")
+    transaction = BalanceTransaction(
+        id=shape.id,
+        created=instant(shape.created),
+        amount=Money(shape.amount, shape.currency),
+        fee=told.money("fee", shape.fee, shape.currency),
+        net=told.money("net", shape.net, shape.currency),
+        type=told("type", shape.type, ""),
+        status=told("status", shape.status, ""),
+        available_on=instant(told("available_on", shape.available_on, shape.created)),
+        source=told("source", reference(shape.source), None),
+        reporting_category=told("reporting_category", shape.reporting_category, None),
+        exchange_rate=None if rate is None else str(rate),
+        description=told("description", shape.description, None),
+    )
+    return transaction, told.unknown
+
+
+BALANCE_TRANSACTION: Final = Translation(
+    BALANCE_TRANSACTIONS, "/v1/balance_transactions", BalanceTransactionShape, to_domain
+)

@@ -1,0 +1,57 @@
+"""Disputes: how they are read from Stripe."""
+
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from application.ports.mirror import DISPUTES
+from domain.disputes import Dispute
+from domain.money import Money
+from infrastructure.stripe.shapes import (
+    Amount,
+    Expandable,
+    Reference,
+    Shape,
+    Told,
+    Translation,
+    instant,
+    reference,
+)
+
+
+class DisputeShape(Shape, frozen=True, gc=False, kw_only=True):
+    """A dispute, as in the API reference, "The Dispute object".
+
+    Its balance transactions are none, one or two, a plain array.
+    """
+
+    amount: Amount
+    currency: str
+    status: str | UnsetType = UNSET
+    charge: Expandable = UNSET
+    payment_intent: Expandable = UNSET
+    reason: str | UnsetType | None = UNSET
+    is_charge_refundable: bool | UnsetType | None = UNSET
+    balance_transactions: list[Reference] | UnsetType = UNSET
+
+
+def to_domain(shape: DisputeShape) -> tuple[Dispute, frozenset[str]]:
+    """The dispute, and the names of its fields that were not told."""
+    told = Told()
+    moved = told("balance_transactions", shape.balance_transactions, [])
+    dispute = Dispute(
+        id=shape.id,
+        created=instant(shape.created),
+        amount=Money(shape.amount, shape.currency),
+        status=told("status", shape.status, ""),
+        charge=told("charge", reference(shape.charge), None),
+        payment_intent=told("payment_intent", reference(shape.payment_intent), None),
+        reason=told("reason", shape.reason, None),
+        is_charge_refundable=told("is_charge_refundable", shape.is_charge_refundable, None),
+        balance_transactions=tuple(transaction.id for transaction in moved),
+        metadata=told.metadata(shape.metadata),
+    )
+    return dispute, told.unknown
+
+
+DISPUTE: Final = Translation(DISPUTES, "/v1/disputes", DisputeShape, to_domain)

@@ -1,0 +1,207 @@
+"""Invoices and their lines: how they are read from Stripe."""
+
+from typing import Final, final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from application.ports.mirror import INVOICES
+from domain.invoices import Invoice, InvoiceLine
+from domain.money import Money
+from infrastructure.stripe.shapes import (
+    Amount,
+    DecimalText,
+    Expandable,
+    Identifier,
+    Metadata,
+    NestedList,
+    Seconds,
+    Shape,
+    Told,
+    Translation,
+    instant,
+    reference,
+)
+
+
+@final
+class _Period(msgspec.Struct, frozen=True, gc=False):
+    start: Seconds
+    end: Seconds
+
+
+@final
+class _PriceDetails(msgspec.Struct, frozen=True, gc=False):
+    price: Expandable = None
+    product: Expandable = None
+
+
+@final
+class _Pricing(msgspec.Struct, frozen=True, gc=False):
+    price_details: _PriceDetails | None = None
+
+
+@final
+class _ItemDetails(msgspec.Struct, frozen=True, gc=False):
+    subscription: Expandable = None
+    subscription_item: Expandable = None
+    proration: bool = False
+
+
+@final
+class _LineParent(msgspec.Struct, frozen=True, gc=False):
+    """What made a line; `type` names which of the details tells it."""
+
+    type: str
+    invoice_item_details: _ItemDetails | None = None
+    subscription_item_details: _ItemDetails | None = None
+
+
+@final
+class LineShape(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A line, as in the API reference, "The Invoice Line Item object"."""
+
+    id: Identifier
+    amount: Amount
+    currency: str
+    description: str | None = None
+    quantity: Amount | None = None
+    quantity_decimal: DecimalText | None = None
+    pricing: _Pricing | None = None
+    parent: _LineParent | None = None
+    period: _Period | None = None
+
+
+@final
+class _SubscriptionDetails(msgspec.Struct, frozen=True, gc=False):
+    subscription: Expandable = UNSET
+    metadata: Metadata = UNSET
+
+
+@final
+class _Parent(msgspec.Struct, frozen=True, gc=False):
+    """What made an invoice; none for one made by hand."""
+
+    type: str
+    subscription_details: _SubscriptionDetails | UnsetType | None = UNSET
+
+
+@final
+class _StatusTransitions(msgspec.Struct, frozen=True, gc=False):
+    finalized_at: Seconds | UnsetType | None = UNSET
+    paid_at: Seconds | UnsetType | None = UNSET
+    voided_at: Seconds | UnsetType | None = UNSET
+    marked_uncollectible_at: Seconds | UnsetType | None = UNSET
+
+
+class InvoiceShape(Shape, frozen=True, gc=False, kw_only=True):
+    """An invoice, as in the API reference, "The Invoice object"."""
+
+    currency: str
+    status: str | UnsetType | None = UNSET
+    total: Amount | UnsetType = UNSET
+    amount_due: Amount | UnsetType = UNSET
+    amount_paid: Amount | UnsetType = UNSET
+    amount_remaining: Amount | UnsetType = UNSET
+    customer: Expandable = UNSET
+    customer_email: str | UnsetType | None = UNSET
+    number: str | UnsetType | None = UNSET
+    billing_reason: str | UnsetType | None = UNSET
+    collection_method: str | UnsetType | None = UNSET
+    parent: _Parent | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
+    due_date: Seconds | UnsetType | None = UNSET
+    status_transitions: _StatusTransitions | UnsetType = UNSET
+    period_start: Seconds | UnsetType | None = UNSET
+    period_end: Seconds | UnsetType | None = UNSET
+    hosted_invoice_url: str | UnsetType | None = UNSET
+    attempt_count: Amount | UnsetType | None = UNSET
+    lines: NestedList[LineShape] | UnsetType = UNSET
+
+
+def to_domain(shape: InvoiceShape) -> tuple[Invoice, frozenset[str]]:
+    """The invoice, and the names of its fields that were not told."""
+    told, currency = Told(), shape.currency
+    details, changes = _subscription_details(shape), shape.status_transitions
+    subscription = details and reference(details.subscription)
+    invoice = Invoice(
+        id=shape.id,
+        created=instant(shape.created),
+        currency=currency,
+        status=told("status", shape.status, None) or "",
+        total=told.money("total", shape.total, currency),
+        amount_due=told.money("amount_due", shape.amount_due, currency),
+        amount_paid=told.money("amount_paid", shape.amount_paid, currency),
+        amount_remaining=told.money("amount_remaining", shape.amount_remaining, currency),
+        customer=told("customer", reference(shape.customer), None),
+        customer_email=told("customer_email", shape.customer_email, None),
+        number=told("number", shape.number, None),
+        billing_reason=told("billing_reason", shape.billing_reason, None),
+        collection_method=told("collection_method", shape.collection_method, None),
+        subscription=told("subscription", subscription, None),
+        subscription_metadata=told.metadata(details and details.metadata, "subscription_metadata"),
+        description=told("description", shape.description, None),
+        due_date=told.instant("due_date", shape.due_date),
+        finalized_at=told.instant("finalized_at", changes and changes.finalized_at),
+        paid_at=told.instant("paid_at", changes and changes.paid_at),
+        voided_at=told.instant("voided_at", changes and changes.voided_at),
+        marked_uncollectible_at=told.instant(
+            "marked_uncollectible_at", changes and changes.marked_uncollectible_at
+        ),
+        period_start=told.instant("period_start", shape.period_start),
+        period_end=told.instant("period_end", shape.period_end),
+        hosted_invoice_url=told("hosted_invoice_url", shape.hosted_invoice_url, None),
+        attempt_count=told("attempt_count", shape.attempt_count, None),
+        lines=told.whole("lines", shape.lines, _line),
+        metadata=told.metadata(shape.metadata),
+    )
+    return invoice, told.unknown
+
+
+def _subscription_details(shape: InvoiceShape) -> _SubscriptionDetails | UnsetType | None:
+    """What the invoice's parent tells of a subscription; None where the parent is no such."""
+    parent = shape.parent
+    if not parent:
+        return parent
+    return parent.subscription_details if parent.type == "subscription_details" else None
+
+
+def _line(shape: LineShape) -> InvoiceLine:
+    made_by = _item_details(shape.parent) or _ItemDetails()
+    price = (shape.pricing and shape.pricing.price_details) or _PriceDetails()
+    period = shape.period
+    return InvoiceLine(
+        id=shape.id,
+        amount=Money(shape.amount, shape.currency),
+        description=shape.description,
+        quantity=shape.quantity,
+        quantity_decimal=shape.quantity_decimal,
+        price=reference(price.price) or None,
+        product=reference(price.product) or None,
+        subscription=reference(made_by.subscription) or None,
+        subscription_item=reference(made_by.subscription_item) or None,
+        proration=made_by.proration,
+        period_start=period and instant(period.start),
+        period_end=period and instant(period.end),
+    )
+
+
+def _item_details(parent: _LineParent | None) -> _ItemDetails | None:
+    match parent:
+        case _LineParent(type="subscription_item_details"):
+            return parent.subscription_item_details
+        case _LineParent(type="invoice_item_details"):
+            return parent.invoice_item_details
+        case _:
+            return None
+
+
+INVOICE: Final = Translation(
+    INVOICES,
+    "/v1/invoices",
+    InvoiceShape,
+    to_domain,
+    deleted_by=frozenset({"invoice.deleted"}),  # only a draft can be
+    previewed_by=frozenset({"invoice.upcoming"}),
+    lists={"lines": LineShape},
+)

@@ -1,0 +1,82 @@
+"""What the mutating requests of all nouns have in common: send once, find what a send left."""
+
+import datetime as dt
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from application.ports.stripe import REQUEST_TAG, Call, Unanswered
+from domain.errors import NotFound, RateLimited, Reason, Unavailable
+from domain.mirror import MirroredObject, Snapshot
+from infrastructure.stripe.client import Request, StripeApi, object_path
+from infrastructure.stripe.errors import Subject
+from infrastructure.stripe.observing import observe
+from infrastructure.stripe.shapes import ShapeT, Translation
+
+T = TypeVar("T", bound=MirroredObject)
+
+CLOCK_SLACK: Final = dt.timedelta(minutes=5)
+"""How far our clock may be ahead of Stripe's."""
+
+PAGE_SIZE: Final = 100
+MAX_PAGES: Final = 100
+
+
+async def send(
+    api: StripeApi, request: Request, translation: Translation[T, ShapeT]
+) -> Snapshot[T]:
+    """Send a mutating request that answers with the object that it made or changed.
+
+    A replayed answer shows the object as it was when the key was first used, and a large object may
+    be cut short: it is read anew. Where it cannot be, what was told of a large one has to do.
+    """
+    answer = await api.request(request)
+    account, version = request.stripe_account, answer.version()
+    told = api.understand(answer, request, lambda body: translation.observe(body, account, version))
+    if not answer.replayed and not translation.incomplete(told):
+        return told
+    try:
+        return await read(api, translation, account, told.id)
+    except (NotFound, RateLimited, Unavailable):
+        if not answer.replayed:
+            return told
+        raise Unanswered("done, but Stripe does not tell how it looks now") from None
+
+
+async def read(
+    api: StripeApi, translation: Translation[T, ShapeT], stripe_account: str, object_id: str
+) -> Snapshot[T]:
+    """The object as it is now, a tombstone where Stripe shows it as deleted; or NotFound."""
+    subject = Subject(translation.noun.name, object_id)
+    path = object_path(translation, object_id)
+    return await observe(api, Request("get", path, subject, stripe_account), translation)
+
+
+async def find_tagged(
+    api: StripeApi, translation: Translation[T, ShapeT], call: Call, sent_at: dt.datetime
+) -> Snapshot[T] | None:
+    """The object created since `sent_at` that bears the call's tag, by list.
+
+    There is no upper bound in time: a later try may be the one that made it. Raises Unavailable
+    where more was created since than a look-up reads: then nobody can say that it is not there.
+    """
+    since = int((sent_at - CLOCK_SLACK).timestamp())
+    page = Request(
+        "get",
+        translation.path,
+        Subject(translation.noun.name),
+        call.stripe_account,
+        params={**translation.list_all, "limit": PAGE_SIZE, "created": {"gte": since}},
+    )
+    for _ in range(MAX_PAGES):
+        answer = await api.request(page)
+        shapes, more = api.understand(answer, page, translation.decode_page)
+        for shape in shapes:
+            if shape.metadata and shape.metadata.get(REQUEST_TAG) == call.tag:
+                found = translation.snapshot(shape, call.stripe_account, answer.version())
+                if translation.incomplete(found):
+                    return await read(api, translation, call.stripe_account, shape.id)
+                return found
+        if not more or not shapes:
+            return None
+        page = replace(page, params={**page.params, "starting_after": shapes[-1].id})
+    raise Unavailable(Reason.STRIPE_UNAVAILABLE, "too much was created since to look it all up")

@@ -1,0 +1,61 @@
+"""Payouts: how they are read from Stripe."""
+
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from application.ports.mirror import PAYOUTS
+from domain.money import Money
+from domain.payouts import Payout
+from infrastructure.stripe.shapes import (
+    Amount,
+    Expandable,
+    Seconds,
+    Shape,
+    Told,
+    Translation,
+    instant,
+    reference,
+)
+
+
+class PayoutShape(Shape, frozen=True, gc=False, kw_only=True):
+    """A payout, as in the API reference, "The Payout object"."""
+
+    amount: Amount
+    currency: str
+    status: str | UnsetType = UNSET
+    arrival_date: Seconds | UnsetType = UNSET
+    automatic: bool | UnsetType = UNSET
+    type: str | UnsetType | None = UNSET
+    method: str | UnsetType | None = UNSET
+    destination: Expandable = UNSET
+    balance_transaction: Expandable = UNSET
+    failure_code: str | UnsetType | None = UNSET
+    reconciliation_status: str | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
+
+
+def to_domain(shape: PayoutShape) -> tuple[Payout, frozenset[str]]:
+    """The payout, and the names of its fields that were not told."""
+    told = Told()
+    payout = Payout(
+        id=shape.id,
+        created=instant(shape.created),
+        amount=Money(shape.amount, shape.currency),
+        status=told("status", shape.status, ""),
+        arrival_date=instant(told("arrival_date", shape.arrival_date, shape.created)),
+        automatic=told("automatic", shape.automatic, False),
+        type=told("type", shape.type, None),
+        method=told("method", shape.method, None),
+        destination=told("destination", reference(shape.destination), None),
+        balance_transaction=told("balance_transaction", reference(shape.balance_transaction), None),
+        failure_code=told("failure_code", shape.failure_code, None),
+        reconciliation_status=told("reconciliation_status", shape.reconciliation_status, None),
+        description=told("description", shape.description, None),
+        metadata=told.metadata(shape.metadata),
+    )
+    return payout, told.unknown
+
+
+PAYOUT: Final = Translation(PAYOUTS, "/v1/payouts", PayoutShape, to_domain)

@@ -1,0 +1,50 @@
+"""Products: how they are read from Stripe."""
+
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from application.ports.mirror import PRODUCTS
+from domain.products import Product
+from infrastructure.stripe.shapes import (
+    Expandable,
+    Seconds,
+    Shape,
+    Told,
+    Translation,
+    instant,
+    reference,
+)
+
+
+class ProductShape(Shape, frozen=True, gc=False, kw_only=True):
+    """A product, as in the API reference, "The Product object"."""
+
+    name: str | UnsetType = UNSET
+    active: bool | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    default_price: Expandable = UNSET
+    images: list[str] | UnsetType = UNSET
+    updated: Seconds | UnsetType | None = UNSET
+
+
+def to_domain(shape: ProductShape) -> tuple[Product, frozenset[str]]:
+    """The product, and the names of its fields that were not told."""
+    told = Told()
+    product = Product(
+        id=shape.id,
+        created=instant(shape.created),
+        name=told("name", shape.name, ""),
+        active=told("active", shape.active, False),
+        description=told("description", shape.description, None),
+        default_price=told("default_price", reference(shape.default_price), None),
+        images=tuple(told("images", shape.images, [])),
+        updated=told.instant("updated", shape.updated),
+        metadata=told.metadata(shape.metadata),
+    )
+    return product, told.unknown
+
+
+PRODUCT: Final = Translation(
+    PRODUCTS, "/v1/products", ProductShape, to_domain, deleted_by=frozenset({"product.deleted"})
+)

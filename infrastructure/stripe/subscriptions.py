@@ -1,0 +1,128 @@
+"""Subscriptions and their items: how they are read from Stripe."""
+
+from typing import Final, final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from application.ports.mirror import SUBSCRIPTIONS
+from domain.subscriptions import Subscription, SubscriptionItem
+from infrastructure.stripe.prices import RecurringShape, recurrence
+from infrastructure.stripe.shapes import (
+    Amount,
+    DecimalText,
+    Expandable,
+    Identifier,
+    NestedList,
+    Seconds,
+    Shape,
+    Told,
+    Translation,
+    instant,
+    reference,
+)
+
+
+@final
+class _ItemPrice(msgspec.Struct, frozen=True, gc=False):
+    id: Identifier
+    currency: str
+    product: Expandable = None
+    unit_amount: Amount | None = None
+    unit_amount_decimal: DecimalText | None = None
+    recurring: RecurringShape | None = None
+
+
+@final
+class ItemShape(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An item, as in the API reference, "The Subscription Item object"; it holds its whole price.
+
+    One that is billed by usage has no quantity.
+    """
+
+    id: Identifier
+    price: _ItemPrice
+    quantity: Amount | None = None
+    current_period_start: Seconds | None = None
+    current_period_end: Seconds | None = None
+
+
+@final
+class _PauseCollection(msgspec.Struct, frozen=True, gc=False):
+    behavior: str | UnsetType | None = UNSET
+
+
+class SubscriptionShape(Shape, frozen=True, gc=False, kw_only=True):
+    """A subscription, as in the API reference, "The Subscription object"."""
+
+    customer: Expandable = UNSET
+    status: str | UnsetType = UNSET
+    currency: str | UnsetType | None = UNSET
+    items: NestedList[ItemShape] | UnsetType = UNSET
+    cancel_at_period_end: bool | UnsetType = UNSET
+    cancel_at: Seconds | UnsetType | None = UNSET
+    canceled_at: Seconds | UnsetType | None = UNSET
+    ended_at: Seconds | UnsetType | None = UNSET
+    start_date: Seconds | UnsetType | None = UNSET
+    trial_start: Seconds | UnsetType | None = UNSET
+    trial_end: Seconds | UnsetType | None = UNSET
+    pause_collection: _PauseCollection | UnsetType | None = UNSET
+    collection_method: str | UnsetType | None = UNSET
+    default_payment_method: Expandable = UNSET
+    latest_invoice: Expandable = UNSET
+    description: str | UnsetType | None = UNSET
+
+
+def to_domain(shape: SubscriptionShape) -> tuple[Subscription, frozenset[str]]:
+    """The subscription, and the names of its fields that were not told."""
+    told, pause = Told(), shape.pause_collection
+    method = reference(shape.default_payment_method)
+    subscription = Subscription(
+        id=shape.id,
+        created=instant(shape.created),
+        customer=told("customer", reference(shape.customer), None) or "",
+        status=told("status", shape.status, ""),
+        currency=told("currency", shape.currency, None),
+        items=told.whole("items", shape.items, _item),
+        cancel_at_period_end=told("cancel_at_period_end", shape.cancel_at_period_end, False),
+        cancel_at=told.instant("cancel_at", shape.cancel_at),
+        canceled_at=told.instant("canceled_at", shape.canceled_at),
+        ended_at=told.instant("ended_at", shape.ended_at),
+        start_date=told.instant("start_date", shape.start_date),
+        trial_start=told.instant("trial_start", shape.trial_start),
+        trial_end=told.instant("trial_end", shape.trial_end),
+        pause_behavior=told("pause_behavior", pause and pause.behavior, None),
+        collection_method=told("collection_method", shape.collection_method, None),
+        default_payment_method=told("default_payment_method", method, None),
+        latest_invoice=told("latest_invoice", reference(shape.latest_invoice), None),
+        description=told("description", shape.description, None),
+        metadata=told.metadata(shape.metadata),
+    )
+    return subscription, told.unknown
+
+
+def _item(shape: ItemShape) -> SubscriptionItem:
+    price, start, end = shape.price, shape.current_period_start, shape.current_period_end
+    return SubscriptionItem(
+        id=shape.id,
+        price=price.id,
+        product=reference(price.product) or None,
+        quantity=shape.quantity,
+        currency=price.currency,
+        unit_amount=price.unit_amount,
+        unit_amount_decimal=price.unit_amount_decimal,
+        recurring=recurrence(price.recurring),
+        current_period_start=None if start is None else instant(start),
+        current_period_end=None if end is None else instant(end),
+    )
+
+
+# `customer.subscription.deleted` is a cancellation: the object goes on, `canceled`.
+SUBSCRIPTION: Final = Translation(
+    SUBSCRIPTIONS,
+    "/v1/subscriptions",
+    SubscriptionShape,
+    to_domain,
+    lists={"items": ItemShape},
+    list_all={"status": "all"},  # without it the canceled ones are left out
+)

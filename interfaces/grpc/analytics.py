@@ -1,0 +1,35 @@
+"""AnalyticsService."""
+
+from billing.v1 import analytics_service_pb2 as pb
+from billing.v1 import analytics_service_pb2_grpc as pb_grpc
+from typing_extensions import override
+
+from application.analytics import RevenueAnalytics
+from domain.errors import FieldViolation
+from interfaces.grpc.calls import Context, current_caller
+from interfaces.grpc.mapping import analytics as mapping
+
+
+class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
+    """Questions about revenue."""
+
+    def __init__(self, analytics: RevenueAnalytics) -> None:
+        self._analytics = analytics
+
+    @override
+    async def GetGrossVolume(
+        self, request: pb.GetGrossVolumeRequest, context: Context
+    ) -> pb.GrossVolume:
+        found: list[FieldViolation] = []
+        question = mapping.read_question(request, found)
+        answer = await self._analytics.gross_volume(current_caller(), question, found)
+        return mapping.gross_volume_message(answer)
+
+    @override
+    async def GetChargeCounts(
+        self, request: pb.GetChargeCountsRequest, context: Context
+    ) -> pb.ChargeCounts:
+        found: list[FieldViolation] = []
+        question = mapping.read_question(request, found)
+        answer = await self._analytics.charge_counts(current_caller(), question, found)
+        return mapping.charge_counts_message(answer)

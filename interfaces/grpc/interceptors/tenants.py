@@ -1,0 +1,28 @@
+"""Which account the caller acts for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from typing_extensions import override
+
+from application.callers import Caller, Tenancy
+from interfaces.grpc.calls import Context, act_as, current_call, current_token
+from interfaces.grpc.interceptors.wrapping import Gate
+from interfaces.grpc.methods import Method
+
+
+class Tenants(Gate):
+    """Settles the account of a call, by the request's first field, and with it the Caller."""
+
+    def __init__(self, methods: Mapping[str, Method], tenancy: Tenancy) -> None:
+        super().__init__(methods)
+        self._tenancy = tenancy
+
+    @override
+    async def admit(self, method: Method, request: Any, context: Context) -> None:
+        call = current_call()
+        token = current_token()
+        call.account = await self._tenancy.act_for(
+            token.account, request.account, sub_accounts=method.sub_accounts
+        )
+        act_as(Caller(token.subject, call.account, token.scopes, call.request_id, call.deadline))

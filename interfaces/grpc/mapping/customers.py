@@ -1,0 +1,100 @@
+"""Customers."""
+
+import dataclasses
+from typing import Final
+
+from billing.v1 import customer_service_pb2 as pb
+
+from application.customers import ListCustomers, UpdateCustomer
+from application.paging import Page
+from application.ports.stripe import CustomerFields
+from domain.customers import Address, Customer
+from domain.errors import FieldViolation
+from interfaces.grpc.mapping.timestamps import read_instant, timestamp_message
+
+_RESERVED: Final = "billing_"
+"""Keys of metadata that begin so are Billing's own; callers never see them."""
+
+_NOT_FOR_CREATION: Final = (
+    "id", "create_time", "currency", "delinquent", "default_payment_method", "default_source",
+)  # fmt: skip
+_ADDRESS_PARTS: Final = tuple(part.name for part in dataclasses.fields(Address))
+
+
+def customer_message(customer: Customer) -> pb.Customer:
+    """A customer, without what is Billing's own."""
+    return pb.Customer(
+        id=customer.id,
+        create_time=timestamp_message(customer.created),
+        email=customer.email or "",
+        name=customer.name or "",
+        phone=customer.phone or "",
+        description=customer.description or "",
+        address=_address_message(customer.address) if customer.address else None,
+        currency=customer.currency or "",
+        delinquent=bool(customer.delinquent),
+        default_payment_method=customer.default_payment_method or "",
+        default_source=customer.default_source or "",
+        metadata={
+            key: value for key, value in customer.metadata.items() if not key.startswith(_RESERVED)
+        },
+    )
+
+
+def page_message(page: Page[Customer]) -> pb.ListCustomersResponse:
+    """A page of customers."""
+    return pb.ListCustomersResponse(
+        customers=map(customer_message, page.items), next_page_token=page.next_page_token
+    )
+
+
+def read_list(request: pb.ListCustomersRequest, found: list[FieldViolation]) -> ListCustomers:
+    """What to list."""
+    return ListCustomers(
+        page_size=request.page_size,
+        page_token=request.page_token,
+        email=request.email,
+        created_after=read_instant(request, "created_after", found),
+        created_before=read_instant(request, "created_before", found),
+    )
+
+
+def read_create(request: pb.CreateCustomerRequest, found: list[FieldViolation]) -> CustomerFields:
+    """What to create."""
+    if not request.HasField("customer"):
+        found.append(FieldViolation("customer", "is required"))
+    given = {field.name for field, _ in request.customer.ListFields()}
+    found += [
+        FieldViolation(f"customer.{name}", "must be empty: it is not the caller's to set")
+        for name in _NOT_FOR_CREATION
+        if name in given
+    ]
+    return _fields(request.customer)
+
+
+def read_update(request: pb.UpdateCustomerRequest) -> UpdateCustomer:
+    """What to change; paths of the mask as they were written."""
+    return UpdateCustomer(
+        request.customer.id, _fields(request.customer), tuple(request.update_mask.paths)
+    )
+
+
+def _fields(customer: pb.Customer) -> CustomerFields:
+    return CustomerFields(
+        email=customer.email or None,
+        name=customer.name or None,
+        phone=customer.phone or None,
+        description=customer.description or None,
+        address=_address(customer.address),
+        metadata=dict(customer.metadata) or None,
+    )
+
+
+def _address(address: pb.Address) -> Address | None:
+    """An address; None where every part is empty."""
+    parts = {name: getattr(address, name) or None for name in _ADDRESS_PARTS}
+    return Address(**parts) if any(parts.values()) else None
+
+
+def _address_message(address: Address) -> pb.Address:
+    return pb.Address(**{name: getattr(address, name) or "" for name in _ADDRESS_PARTS})

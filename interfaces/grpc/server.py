@@ -1,0 +1,168 @@
+"""The gRPC server: the services of the contract, health, and reflection where it is asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from billing.v1 import (
+    analytics_service_pb2,
+    analytics_service_pb2_grpc,
+    connection_service_pb2,
+    connection_service_pb2_grpc,
+    customer_service_pb2,
+    customer_service_pb2_grpc,
+)
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from application.callers import Tenancy
+from application.ports.tokens import TokenVerifier
+from interfaces.grpc.analytics import AnalyticsServicer
+from interfaces.grpc.connections import ConnectionServicer
+from interfaces.grpc.customers import CustomerServicer
+from interfaces.grpc.interceptors import interceptors
+from interfaces.grpc.methods import methods_of
+
+MAX_REQUEST_BYTES: Final = 1_048_576
+MAX_REPLY_BYTES: Final = 16 * 1_048_576
+"""A series of 10,000 buckets in a dozen currencies fits."""
+
+_MAX_METADATA_BYTES: Final = 16_384
+_KEEPALIVE_MS: Final = 60_000
+_KEEPALIVE_TIMEOUT_MS: Final = 20_000
+_MIN_CLIENT_PING_MS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the contract, and how its servicer is added to a server.
+
+    Its methods are authorised by what the descriptor says: what is served and what is authorised
+    cannot differ.
+    """
+
+    descriptor: ServiceDescriptor
+    add: Callable[[grpc.aio.Server], None]
+
+
+def services(
+    customers: CustomerServicer, analytics: AnalyticsServicer, connections: ConnectionServicer
+) -> tuple[Service, ...]:
+    """Every service of the contract."""
+    return (
+        Service(
+            customer_service_pb2.DESCRIPTOR.services_by_name["CustomerService"],
+            lambda server: customer_service_pb2_grpc.add_CustomerServiceServicer_to_server(
+                customers, server
+            ),
+        ),
+        Service(
+            analytics_service_pb2.DESCRIPTOR.services_by_name["AnalyticsService"],
+            lambda server: analytics_service_pb2_grpc.add_AnalyticsServiceServicer_to_server(
+                analytics, server
+            ),
+        ),
+        Service(
+            connection_service_pb2.DESCRIPTOR.services_by_name["ConnectionService"],
+            lambda server: connection_service_pb2_grpc.add_ConnectionServiceServicer_to_server(
+                connections, server
+            ),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where and how to listen.
+
+    `address` is `host:port`; port 0 takes a free one. `reuse_port` lets several processes of a host
+    share it (SO_REUSEPORT); without it a second one fails to start. `max_calls` bounds how many
+    calls are served at once, `default_seconds` how long one may take whose caller set no deadline.
+    The port speaks plain HTTP/2: TLS is left to what stands before it.
+    """
+
+    address: str
+    reuse_port: bool = False
+    reflection: bool = False
+    max_calls: int = 1_000
+    default_seconds: float = 30.0
+
+
+class Server:
+    """Serves from `start` until `stop`."""
+
+    def __init__(
+        self,
+        offered: tuple[Service, ...],
+        tokens: TokenVerifier,
+        tenancy: Tenancy,
+        options: ServerOptions,
+    ) -> None:
+        """Raises ValueError where a method of the services cannot be authorised."""
+        self._offered = offered
+        self._tokens = tokens
+        self._tenancy = tenancy
+        self._options = options
+        self._methods = methods_of(service.descriptor for service in offered)
+        self._health = health.aio.HealthServicer()
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> int:
+        """Listen and serve; returns the port. RuntimeError where the address cannot be bound."""
+        options = self._options
+        server = grpc.aio.server(
+            interceptors=interceptors(
+                self._methods,
+                self._tokens,
+                self._tenancy,
+                max_calls=options.max_calls,
+                default_seconds=options.default_seconds,
+            ),
+            options=_channel_options(reuse_port=options.reuse_port),
+            # The interceptor refuses first, and properly; this bounds health and reflection too.
+            maximum_concurrent_rpcs=2 * options.max_calls,
+        )
+        names = [service.descriptor.full_name for service in self._offered]
+        for service in self._offered:
+            service.add(server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        if options.reflection:
+            shown = (*names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(shown, server)
+        port = server.add_insecure_port(options.address)
+        await server.start()
+        self._server = server
+        for name in names:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return port
+
+    async def wait(self) -> None:
+        """Return once the server has stopped."""
+        if self._server is not None:
+            await self._server.wait_for_termination()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Say NOT_SERVING, refuse new calls, finish those in flight, and cut them after the grace.
+
+        A change that was sent to Stripe goes on in the process's own tasks.
+        """
+        await self._health.enter_graceful_shutdown()
+        if self._server is not None:
+            await self._server.stop(grace_seconds)
+
+
+def _channel_options(*, reuse_port: bool) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.so_reuseport", int(reuse_port)),
+        ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+        ("grpc.max_send_message_length", MAX_REPLY_BYTES),
+        ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
+        # A peer that has gone without a word is noticed, and one that pings too much is cut off.
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _MIN_CLIENT_PING_MS),
+    ]

@@ -1,0 +1,94 @@
+"""The small HTTP application that Stripe calls.
+
+It answers 200 once an event is durable, and never waits for what is done with it. To Stripe, a 2xx
+ends a delivery and everything else makes it deliver again for days. So only a delivery that could
+never be right is refused with a 4xx, and everything on our side is a 503.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from aiohttp import web
+
+from application.receiving import Receiver
+from domain.errors import (
+    BillingError,
+    InvalidArgument,
+    RateLimited,
+    Reason,
+    Unauthenticated,
+    Unavailable,
+)
+
+PATH: Final = "/webhooks/stripe"
+MAX_BODY_BYTES: Final = 1024 * 1024
+BODY_SECONDS: Final = 10.0
+"""How long a body may take to arrive."""
+
+_RETRY_AFTER_SECONDS: Final = "5"
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(receiver: Receiver) -> web.Application:
+    """The application: `POST /webhooks/stripe`, and `GET /healthz` for load balancers."""
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    webhook = _Webhook(receiver)
+    app.router.add_post(PATH, webhook.handle)
+    app.router.add_get("/healthz", _health)
+    return app
+
+
+class _Webhook:
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Take one delivery."""
+        if (request.content_length or 0) > MAX_BODY_BYTES:
+            return _too_large()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return _too_large()
+        except TimeoutError:
+            return _cut(408, "the body took too long to arrive")
+        except (web.RequestPayloadError, ConnectionError):
+            return _cut(400, "the body did not arrive as its headers say")
+        try:
+            fresh = await self._receiver.receive(body, request.headers.get("Stripe-Signature", ""))
+        except (Unauthenticated, InvalidArgument) as error:
+            return _answer(400, error.reason, error.message)
+        except (Unavailable, RateLimited) as error:
+            return _unavailable(error)
+        except Exception:  # noqa: BLE001 - our defect must not make Stripe's event a wrong one
+            _log.exception("a delivery could not be taken")
+            return _unavailable(Unavailable(Reason.INTERNAL, "try again later"))
+        return web.json_response({"received": True, "duplicate": not fresh})
+
+
+async def _health(_: web.Request) -> web.Response:
+    return web.json_response({"status": "serving"})
+
+
+def _too_large() -> web.Response:
+    return _cut(413, f"at most {MAX_BODY_BYTES} bytes are taken")
+
+
+def _cut(status: int, message: str) -> web.Response:
+    """Refuse a body that is not read to its end; the connection cannot be used again."""
+    response = _answer(status, Reason.INVALID_FIELDS, message)
+    response.force_close()
+    return response
+
+
+def _unavailable(error: BillingError) -> web.Response:
+    response = _answer(503, error.reason, error.message)
+    response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return response
+
+
+def _answer(status: int, reason: Reason, message: str) -> web.Response:
+    return web.json_response({"reason": reason, "message": message}, status=status)

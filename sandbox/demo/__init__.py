@@ -1,0 +1,12 @@
+"""The demo: ninety days of two businesses at the emulator, read back from the service.
+
+It starts nothing and leaves nothing open: whoever calls `run` has started an emulator and a
+service that know each other, and describes them in a `World`. `introduce` only makes them known to
+each other.
+"""
+
+from sandbox.demo.play import run
+from sandbox.demo.stage import introduce
+from sandbox.demo.world import Business, World
+
+__all__ = ["Business", "World", "introduce", "run"]

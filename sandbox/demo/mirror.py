@@ -1,0 +1,92 @@
+"""What the service's mirror says, read over gRPC through its client stubs."""
+
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+from billing.v1.analytics_service_pb2 import (
+    ChargeCounts,
+    GetChargeCountsRequest,
+    GetGrossVolumeRequest,
+    GrossVolume,
+)
+from billing.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
+from billing.v1.customer_service_pb2 import Customer, ListCustomersRequest
+from billing.v1.customer_service_pb2_grpc import CustomerServiceStub
+from billing.v1.period_pb2 import GRANULARITY_DAY, Period
+
+from sandbox.demo.world import Business
+
+_SECONDS: Final = 10.0
+_PAGE: Final = 100
+_MOST_PAGES: Final = 1_000
+
+
+def period(business: Business, start: datetime, end: datetime) -> Period:
+    """[start, end) as the business's own clock shows it."""
+    message = Period(time_zone=business.time_zone)
+    message.start_time.FromDatetime(start.astimezone(UTC))
+    message.end_time.FromDatetime(end.astimezone(UTC))
+    return message
+
+
+class Mirror:
+    """The service, called as each business. Use as an async context manager.
+
+    Every method raises grpc.aio.AioRpcError.
+    """
+
+    def __init__(self, address: str) -> None:
+        """address: host:port, without TLS."""
+        # The service is on this machine: a proxy that the shell is set up for does not know it.
+        self._channel = grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+        self._analytics = AnalyticsServiceStub(self._channel)
+        self._customers = CustomerServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._channel.close()
+
+    async def gross_volume(self, business: Business, over: Period) -> GrossVolume:
+        """Gross volume by local day."""
+        return await self._analytics.GetGrossVolume(
+            GetGrossVolumeRequest(period=over, granularity=GRANULARITY_DAY),
+            metadata=_bearer(business),
+            timeout=_SECONDS,
+        )
+
+    async def charge_counts(self, business: Business, over: Period) -> ChargeCounts:
+        """Charges that succeeded and failed, by local day."""
+        return await self._analytics.GetChargeCounts(
+            GetChargeCountsRequest(period=over, granularity=GRANULARITY_DAY),
+            metadata=_bearer(business),
+            timeout=_SECONDS,
+        )
+
+    async def customers(self, business: Business) -> list[Customer]:
+        """All customers, newest first, page by page."""
+        found: list[Customer] = []
+        token = ""
+        for _ in range(_MOST_PAGES):
+            page = await self._customers.ListCustomers(
+                ListCustomersRequest(page_size=_PAGE, page_token=token),
+                metadata=_bearer(business),
+                timeout=_SECONDS,
+            )
+            found += page.customers
+            token = page.next_page_token
+            if not token:
+                break
+        return found
+
+
+def _bearer(business: Business) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {business.token}"),)

@@ -1,0 +1,178 @@
+"""Tables and the chart: what the service answers, shown in 80 columns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from billing.v1.analytics_service_pb2 import ChargeCounts, CurrencyVolume, GrossVolume
+from rich.bar import Bar
+from rich.table import Table
+from rich.text import Text
+
+from sandbox.demo.proof import Check
+from sandbox.demo.world import Business
+from sandbox.emulator.core.currencies import exponent
+
+SHOWN_DAYS: Final = 30
+_BAR_WIDTH: Final = 17
+_COLORS: Final = ("cyan", "magenta", "yellow", "blue")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the service says of a business over the days that are shown."""
+
+    business: Business
+    volume: GrossVolume
+    counts: ChargeCounts
+
+    @property
+    def own(self) -> CurrencyVolume:
+        """The part in the business's own currency, empty where nothing was taken in it."""
+        for part in self.volume.currencies:
+            if part.currency == self.business.currency:
+                return part
+        return CurrencyVolume(currency=self.business.currency)
+
+
+def shown_days(business: Business, now: datetime) -> tuple[datetime, datetime]:
+    """From local midnight to local midnight: the last days that are shown, today the last."""
+    zone = ZoneInfo(business.time_zone)
+    tomorrow = now.astimezone(zone).date() + timedelta(days=1)
+    first = tomorrow - timedelta(days=SHOWN_DAYS)
+    return _midnight(first, zone), _midnight(tomorrow, zone)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone)
+
+
+def amount(minor: int, currency: str) -> str:
+    """Minor units as text in the currency's decimals: `1,234.50`, or `1,234` yen."""
+    digits = exponent(currency)
+    whole, rest = divmod(abs(minor), 10**digits)
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{whole:,}.{rest:0{digits}}" if digits else f"{sign}{whole:,}"
+
+
+def growth(rate: float | None) -> Text:
+    """Growth in per cent with its sign; a dash where there is nothing to compare with."""
+    if rate is None:
+        return Text("-", style="dim")
+    return Text(f"{rate:+.1%}", style="green" if rate >= 0 else "red")
+
+
+def headline(answers: Sequence[Answers]) -> Table:
+    """The last days against as many days before."""
+    table = Table(title=f"The last {SHOWN_DAYS} days, today included", title_justify="left")
+    table.add_column("", no_wrap=True)
+    for title in ("Now", f"{SHOWN_DAYS} days before", "Growth"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for answer in answers:
+        own, currency = answer.own, answer.business.currency
+        table.add_row(Text(answer.business.name, style="bold"))
+        table.add_row(
+            f"gross volume, {currency.upper()}",
+            amount(own.current.amount, currency),
+            amount(own.previous.amount, currency),
+            growth(own.growth if own.HasField("growth") else None),
+        )
+        for title, count in (
+            ("succeeded charges", answer.counts.succeeded),
+            ("declined or blocked", answer.counts.failed),
+        ):
+            rate = count.growth if count.HasField("growth") else None
+            table.add_row(title, f"{count.current:,}", f"{count.previous:,}", growth(rate))
+        table.add_section()
+    return table
+
+
+def chart(answers: Sequence[Answers]) -> Table:
+    """Gross volume a day, a row a date: each business's bar is on its own local date."""
+    table = Table(
+        title="Gross volume a day, by each business's own calendar",
+        title_justify="left",
+        caption="Weekends are dim. A day marked * is not over yet.",
+        caption_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="",
+    )
+    table.add_column("Date", no_wrap=True)
+    for answer, color in zip(answers, _COLORS, strict=False):
+        business = answer.business
+        table.add_column(Text(business.time_zone, style=f"bold {color}"), width=_BAR_WIDTH)
+        table.add_column(Text(business.currency.upper(), style=color), justify="right")
+    series = [_by_date(answer) for answer in answers]
+    highest = [max((value for value, _ in days.values()), default=0) for days in series]
+    for day in sorted({day for days in series for day in days}):
+        weekend = day.weekday() >= 5
+        cells: list[Text | Bar | str] = [f"{day:%a} {day.day:2} {day:%b}"]
+        for answer, days, most, color in zip(answers, series, highest, _COLORS, strict=False):
+            cells += _cells(days.get(day), most, answer.business.currency, color)
+        table.add_row(*cells, style="dim" if weekend else "")
+    return table
+
+
+def _by_date(answer: Answers) -> Mapping[date, tuple[int, bool]]:
+    """Amount and whether it may grow still, by local date."""
+    zone = ZoneInfo(answer.business.time_zone)
+    return {
+        bucket.start_time.ToDatetime(tzinfo=UTC).astimezone(zone).date(): (
+            bucket.amount.amount,
+            bucket.partial,
+        )
+        for bucket in answer.own.buckets
+    }
+
+
+def _cells(
+    value: tuple[int, bool] | None, most: int, currency: str, color: str
+) -> tuple[Bar | str, str]:
+    if value is None:
+        return "", ""
+    minor, partial = value
+    bar = Bar(max(most, 1), 0, minor, width=_BAR_WIDTH, color=color)
+    return bar, f"{'*' if partial else ''}{amount(minor, currency)}"
+
+
+def comparison(checks: Sequence[Check], days: int) -> Table:
+    """Both sides of every figure of the proof."""
+    table = Table(title=f"All {days} days, from both sides", title_justify="left")
+    table.add_column("", no_wrap=True)
+    table.add_column("Stripe", justify="right", no_wrap=True)
+    table.add_column("Mirror", justify="right", no_wrap=True)
+    table.add_column("")
+    named = ""
+    for check in checks:
+        if check.business != named:
+            table.add_section()
+            table.add_row(Text(check.business, style="bold"))
+        table.add_row(
+            f"{check.what}, {check.currency.upper()}" if check.currency else check.what,
+            figure(check.stripe, check.currency),
+            figure(check.mirror, check.currency),
+            Text("equal", style="green") if check.equal else Text("differs", style="bold red"),
+        )
+        named = check.business
+    return table
+
+
+def figure(value: int, currency: str) -> str:
+    """A count, or an amount where there is a currency."""
+    return amount(value, currency) if currency else f"{value:,}"
+
+
+def verdict(checks: Sequence[Check]) -> Text:
+    """The one line that the demo is about."""
+    wrong = [check for check in checks if not check.equal]
+    if checks and not wrong:
+        return Text(f"mirror = Stripe: all {len(checks)} figures are equal.", style="bold green")
+    told = "; ".join(
+        f"{check.business}: {check.what} {figure(check.stripe, check.currency)} at Stripe, "
+        f"{figure(check.mirror, check.currency)} in the mirror"
+        for check in wrong
+    )
+    return Text(f"mirror ≠ Stripe: {told or 'nothing was compared'}", style="bold red")

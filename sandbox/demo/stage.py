@@ -1,0 +1,78 @@
+"""The emulator as the demo needs it: its clients, the businesses' accounts, the subscription."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import stripe
+
+from sandbox.demo.world import World
+from sandbox.emulator.control import ControlClient
+from sandbox.emulator.messages import AccountSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A world with open clients of its emulator: Stripe's own SDK, and the emulator's control."""
+
+    world: World
+    sdk: stripe.StripeClient
+    control: ControlClient
+
+    async def connect(self) -> None:
+        """Make what accounts are missing, and subscribe the service unless it is.
+
+        Raises ControlError and StripeError.
+        """
+        there = await self.sdk.v1.accounts.list_async({"limit": 100})
+        known = {account.id async for account in there.auto_paging_iter()}
+        for business in self.world.businesses:
+            if business.stripe_account not in known:
+                await self.control.create_account(
+                    AccountSpec(
+                        id=business.stripe_account,
+                        country=business.country,
+                        currency=business.currency,
+                        timezone=business.time_zone,
+                        name=business.name,
+                    )
+                )
+        await self._subscribe()
+
+    async def _subscribe(self) -> None:
+        endpoints = self.sdk.v1.webhook_endpoints
+        subscribed = await endpoints.list_async({"limit": 100})
+        async for endpoint in subscribed.auto_paging_iter():
+            if endpoint.url == self.world.webhook_url:
+                return
+        made = await endpoints.create_async(
+            {"url": self.world.webhook_url, "enabled_events": ["*"], "connect": True}
+        )
+        await self.control.choose_webhook_secret(made.id, self.world.webhook_secret)
+
+
+@asynccontextmanager
+async def opened(world: World) -> AsyncIterator[Stage]:
+    """A stage whose clients are closed at the end."""
+    http = stripe.AIOHTTPClient(timeout=10)
+    url = world.emulator_url.rstrip("/")
+    sdk = stripe.StripeClient(
+        world.platform_key,
+        http_client=http,
+        max_network_retries=2,
+        base_addresses={"api": url, "connect": url, "files": url, "meter_events": url},
+    )
+    try:
+        async with ControlClient(url) as control:
+            yield Stage(world, sdk, control)
+    finally:
+        await http.close_async()  # type: ignore[no-untyped-call]  # it has no types
+
+
+async def introduce(world: World) -> None:
+    """Make the businesses known at the emulator, and let it deliver to the service. Plays nothing.
+
+    May be repeated. Raises ControlError and StripeError.
+    """
+    async with opened(world) as stage:
+        await stage.connect()

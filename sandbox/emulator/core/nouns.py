@@ -1,0 +1,148 @@
+"""What a noun declares: its fields, its parameters, its actions. Everything else is the core's."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from sandbox.emulator.core.params import Parameters
+from sandbox.emulator.core.values import JsonObject
+
+if TYPE_CHECKING:
+    from sandbox.emulator.core.call import Call
+
+Run: TypeAlias = "Callable[[Call], JsonObject]"
+View: TypeAlias = Callable[[JsonObject, int], JsonObject]
+Include: TypeAlias = "Callable[[Call, JsonObject], JsonObject | None]"
+Reaction: TypeAlias = "Callable[[Call, JsonObject], object]"
+Older: TypeAlias = "Callable[[Call, JsonObject], JsonObject]"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One route of a noun.
+
+    path: what follows `/v1/<collection>`, `{id}` being the object's and `{child}` that of an
+    object inside of it; from the root when it begins with `/v1/` or `/oauth/`.
+    """
+
+    method: str
+    path: str
+    parameters: Parameters
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What happens to an object without an API call: the customer's bank answers, say.
+
+    Tests and the demo bring it about through the control API.
+    """
+
+    parameters: Parameters
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A list inside of an object: the first objects of another noun that belong to it.
+
+    noun: of its members, whose indexed `field` holds the owner's id.
+    url: where the rest can be read, `{id}` being the owner's.
+    """
+
+    noun: str
+    field: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """A kind of object.
+
+    object: Stripe's name of it, `payment_intent`; `title` is how errors speak of it, if otherwise.
+    collection: its place in the URL, `payment_intents`.
+    prefix, id_length: of its ids; `other_prefixes` of ids that also belong to it.
+    fields: every field with its value in a new object; `id`, `object`, `created`, `livemode`
+        are the core's.
+    actions: its routes. happenings: what can befall it from outside, by name.
+    expandable: dotted paths of fields that hold an id and can be expanded.
+    includes: dotted paths of fields that are absent unless expanded, or whose ids do not tell
+        their noun, with what makes them.
+    nested: fields that list objects of another noun, cut off after the first ten.
+    reactions: what this noun's objects do when an event of that type is recorded, whoever emits
+        it: an invoice is paid when its payment intent succeeds.
+    older: the object as an API version of before 2025-03-31 shows it, to a webhook endpoint.
+    indexed: fields that its lists filter by equality.
+    searchable: fields that a search query may name, besides metadata and its keys.
+    sums: amounts that a snapshot adds up, a currency apart.
+    view: fields that follow the clock, computed on reading from (object, now).
+    stamps_mode: whether it has `livemode` on the wire.
+    most: how many a scope keeps; the oldest fall out. None: all.
+    """
+
+    object: str
+    collection: str
+    prefix: str
+    fields: JsonObject
+    actions: tuple[Action, ...]
+    id_length: int = 24
+    happenings: Mapping[str, Happening] = field(default_factory=dict)
+    expandable: frozenset[str] = frozenset()
+    includes: Mapping[str, Include] = field(default_factory=dict)
+    nested: Mapping[str, Nested] = field(default_factory=dict)
+    reactions: Mapping[str, Reaction] = field(default_factory=dict)
+    older: "Older | None" = None
+    indexed: tuple[str, ...] = ()
+    sums: tuple[str, ...] = ()
+    searchable: frozenset[str] = frozenset()
+    view: View | None = None
+    most: int | None = None
+    stamps_mode: bool = True
+    title: str = ""
+    other_prefixes: tuple[str, ...] = ()
+
+    def url(self, action: Action) -> str:
+        """The full path template of an action."""
+        if action.path.startswith(("/v1/", "/oauth/")):
+            return action.path
+        return f"/v1/{self.collection}{action.path}"
+
+
+class Nouns:
+    """The nouns that an emulator knows, by name, by collection and by id prefix."""
+
+    def __init__(self, nouns: tuple[Noun, ...]) -> None:
+        self.all = nouns
+        self._by_object = {noun.object: noun for noun in nouns}
+        self._by_collection = {noun.collection: noun for noun in nouns}
+        self._reacting: dict[str, list[tuple[Noun, Reaction]]] = {}
+        for noun in nouns:
+            for kind, reaction in noun.reactions.items():
+                self._reacting.setdefault(kind, []).append((noun, reaction))
+        self._by_prefix = {
+            prefix: noun for noun in nouns for prefix in (noun.prefix, *noun.other_prefixes)
+        }
+
+    def named(self, name: str) -> Noun:
+        """The noun of an `object` value; KeyError when unknown."""
+        return self._by_object[name]
+
+    def kind(self, name: str) -> Noun | None:
+        """The noun of an `object` value, None when unknown."""
+        return self._by_object.get(name)
+
+    def reacting(self, kind: str) -> list[tuple[Noun, Reaction]]:
+        """Who reacts to an event of this type."""
+        return self._reacting.get(kind, [])
+
+    def collected(self, collection: str) -> Noun | None:
+        """The noun at `/v1/<collection>`."""
+        return self._by_collection.get(collection)
+
+    def owning(self, identifier: str) -> Noun | None:
+        """The noun whose ids look like this one."""
+        return self._by_prefix.get(identifier.partition("_")[0])
+
+    def indexes(self) -> dict[str, tuple[str, ...]]:
+        """The indexed fields of each noun."""
+        return {noun.object: noun.indexed for noun in self.all}

@@ -1,0 +1,107 @@
+"""Everything that an emulator holds, made anew by a reset."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import msgspec
+
+from sandbox.emulator.core.accounts import Accounts
+from sandbox.emulator.core.call import Call, Origin
+from sandbox.emulator.core.clock import Clock
+from sandbox.emulator.core.delivery import Deliveries
+from sandbox.emulator.core.events import Events
+from sandbox.emulator.core.faults import Faults
+from sandbox.emulator.core.grants import CLIENT_ID, Grants
+from sandbox.emulator.core.idempotency import IdempotencyKeys
+from sandbox.emulator.core.ids import Ids
+from sandbox.emulator.core.nouns import Nouns
+from sandbox.emulator.core.rates import Rates
+from sandbox.emulator.core.schedule import Schedule
+from sandbox.emulator.core.store import Store
+from sandbox.emulator.core.values import JsonObject, Scope
+from sandbox.emulator.messages import SnapshotRow, Stats
+
+
+@dataclass(slots=True)
+class Served:
+    """How many requests were answered, by route and by status."""
+
+    routes: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    def stats(self) -> Stats:
+        """The counts as a message."""
+        return Stats(self.statuses.total(), dict(self.routes), dict(self.statuses))
+
+
+class World:
+    """The state of one emulator: memory only, gone with the process."""
+
+    def __init__(
+        self, nouns: Nouns, platform: str, *, start: int | None = None, seed: int | None = None
+    ) -> None:
+        """platform: the id of the platform's account. start: of the clock. seed: of all chance."""
+        self.nouns = nouns
+        self.clock = Clock(start)
+        self.ids = Ids(seed)
+        self.accounts = Accounts(platform)
+        self.store = Store(nouns.indexes())
+        self.keys = IdempotencyKeys()
+        self.faults = Faults(seed)
+        self.rates = Rates()
+        self.grants = Grants()
+        self.delivery = Deliveries(platform, self.clock, self.older, seed)
+        self.events = Events(self)
+        self.schedule = Schedule(self)
+        self.served = Served()
+        self.settles_after_seconds = 0
+
+    def deauthorize(self, account: str) -> None:
+        """End the platform's access to an account; Connect endpoints of both modes hear of it.
+
+        KeyError when the account is unknown.
+        """
+        self.accounts.revoke(account)
+        for livemode in (False, True):
+            scope = Scope(account, livemode)
+            kind = "account.application.deauthorized"
+            self.events.emit(scope, kind, self.application(), None, Origin())
+
+    def application(self) -> JsonObject:
+        """The platform as the accounts know it."""
+        return {"id": CLIENT_ID, "object": "application", "name": "Emulator"}
+
+    def older(self, scope: Scope, event: JsonObject) -> JsonObject:
+        """The object of an event as an API version of before 2025-03-31 shows it."""
+        item: JsonObject = msgspec.json.decode(event["data"]["object"])
+        noun = self.nouns.kind(item.get("object", ""))
+        if noun is None or noun.older is None:
+            return item
+        return noun.older(Call(self, scope, noun, {}), item)
+
+    def snapshot(self) -> list[SnapshotRow]:
+        """Counts and sums of every account, mode and noun that holds an object."""
+        rows = []
+        for scope, name, shelf in self.store.shelves():
+            if len(shelf) == 0:
+                continue
+            noun = self.nouns.named(name)
+            sums: dict[str, Counter[str]] = {amount: Counter() for amount in noun.sums}
+            statuses: Counter[str] = Counter()
+            for item in shelf:
+                for amount, counter in sums.items():
+                    counter[item["currency"]] += item[amount]
+                seen = item if noun.view is None else noun.view(item, self.clock.now())
+                if isinstance(status := seen.get("status"), str):
+                    statuses[status] += 1
+            rows.append(
+                SnapshotRow(
+                    account=scope.account,
+                    livemode=scope.livemode,
+                    object=name,
+                    count=len(shelf),
+                    sums={amount: dict(counter) for amount, counter in sums.items()},
+                    statuses=dict(statuses),
+                )
+            )
+        return sorted(rows, key=lambda row: (row.account, row.livemode, row.object))

@@ -1,0 +1,182 @@
+"""Coupons (API reference, "Coupons") and the discounts that they give."""
+
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
+
+from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.errors import invalid
+from sandbox.emulator.core.expansion import linked_as
+from sandbox.emulator.core.nouns import Action, Noun
+from sandbox.emulator.core.params import (
+    Anything,
+    Currency,
+    DecimalText,
+    Hash,
+    Integer,
+    ListOf,
+    Metadata,
+    OneOf,
+    Text,
+    merged_metadata,
+)
+from sandbox.emulator.core.values import JsonObject
+from sandbox.emulator.core.verbs import delete, listed, retrieve, update
+
+_UPDATE: Final = {
+    "currency_options": Anything(),
+    "metadata": Metadata(),
+    "name": Text(clearable=True, most=40),
+}
+
+_CREATE: Final = {
+    **_UPDATE,
+    "amount_off": Integer(least=1),
+    "applies_to": Anything(),
+    "currency": Currency(),
+    "duration": OneOf(values=("forever", "once", "repeating")),
+    "duration_in_months": Integer(least=1),
+    "id": Text(most=200),
+    "max_redemptions": Integer(least=1),
+    "percent_off": DecimalText(),
+    "redeem_by": Integer(least=0),
+}
+
+DISCOUNTS: Final = ListOf(
+    kind=Hash(fields={"coupon": Text(), "discount": Text(), "promotion_code": Text()}),
+    most=20,
+    clearable=True,
+    cleared=[],
+)
+"""The parameter by which subscriptions and invoices take discounts."""
+
+
+def _create(call: Call) -> JsonObject:
+    params = call.params
+    if ("amount_off" in params) == ("percent_off" in params):
+        raise invalid("A coupon has one of `percent_off`, `amount_off`.", "percent_off")
+    if "amount_off" in params and "currency" not in params:
+        raise invalid("`amount_off` needs a currency.", "currency")
+    identifier = params.get("id") or call.world.ids.text(8).upper()
+    if call.shelf(NOUN).get(identifier) is not None:
+        raise invalid("Coupon already exists.", "id", "resource_already_exists")
+    fields = {name: value for name, value in params.items() if name in NOUN.fields}
+    fields["metadata"] = merged_metadata({}, params.get("metadata"))
+    if "percent_off" in params:
+        percent = Decimal(params["percent_off"])
+        if not 0 < percent <= 100:
+            raise invalid("`percent_off` is above 0 and at most 100.", "percent_off")
+        fields["percent_off"] = percent
+    coupon = call.add(NOUN, fields, identifier)
+    call.emit("coupon.created", coupon)
+    return coupon
+
+
+def discounts(
+    call: Call, given: list[JsonObject], owner: JsonObject, *, redeem: bool = True
+) -> list[str]:
+    """Redeem coupons for a subscription or an invoice: the ids of the discounts."""
+    ids: list[str] = []
+    for place, one in enumerate(given):
+        if one.get("discount") is not None:
+            ids.append(call.find("discount", one["discount"], f"discounts[{place}]")["id"])
+            continue
+        coupon = call.find("coupon", one.get("coupon") or "", f"discounts[{place}][coupon]")
+        most = coupon["max_redemptions"]
+        if most is not None and coupon["times_redeemed"] >= most:
+            raise invalid(f"Coupon {coupon['id']} is used up and cannot be applied.", "coupon")
+        if redeem:
+            call.change(coupon, {"times_redeemed": coupon["times_redeemed"] + 1})
+        fields = {**owner, "source": {"coupon": coupon["id"], "type": "coupon"}}
+        ids.append(call.add(DISCOUNT, {**fields, "start": call.now})["id"])
+    return ids
+
+
+def taken_off(call: Call, ids: Iterable[str], amount: int) -> list[tuple[str, int]]:
+    """What each discount takes off an amount, in their order, never more than is left."""
+    left, taken = max(amount, 0), []
+    for identifier in ids:
+        coupon = call.find("coupon", _coupon_of(call, identifier), "discounts")
+        off: int | Decimal = coupon["amount_off"] or left * Decimal(coupon["percent_off"]) / 100
+        whole = min(left, int(Decimal(off).quantize(Decimal(1), ROUND_HALF_UP)))
+        left -= whole
+        taken.append((identifier, whole))
+    return taken
+
+
+def outlasts(call: Call, identifier: str, start: int) -> bool:
+    """Whether a subscription's discount still counts for a period that begins at `start`."""
+    discount = call.find("discount", identifier, "discounts")
+    coupon = call.find("coupon", discount["source"]["coupon"], "discounts")
+    if coupon["duration"] == "once":
+        return bool(start <= discount["start"])
+    months = coupon["duration_in_months"]
+    if coupon["duration"] == "repeating" and months is not None:
+        return bool(start < discount["start"] + months * 2_629_800)
+    return True
+
+
+def _coupon_of(call: Call, discount: str) -> str:
+    coupon: str = call.find("discount", discount, "discounts")["source"]["coupon"]
+    return coupon
+
+
+def _view(coupon: JsonObject, now: int) -> JsonObject:
+    most, until = coupon["max_redemptions"], coupon["redeem_by"]
+    valid = (most is None or coupon["times_redeemed"] < most) and (until is None or now <= until)
+    return {**coupon, "valid": valid}
+
+
+def _discount_view(discount: JsonObject, _: int) -> JsonObject:
+    return {name: value for name, value in discount.items() if name != "created"}
+
+
+NOUN: Final = Noun(
+    object="coupon",
+    collection="coupons",
+    prefix="coupon",
+    fields={
+        "amount_off": None,
+        "currency": None,
+        "duration": "once",
+        "duration_in_months": None,
+        "max_redemptions": None,
+        "metadata": {},
+        "name": None,
+        "percent_off": None,
+        "redeem_by": None,
+        "times_redeemed": 0,
+        "valid": True,
+    },
+    view=_view,
+    actions=(
+        Action("POST", "", _CREATE, _create),
+        retrieve(),
+        update(_UPDATE),
+        delete(),
+        listed(),
+    ),
+)
+
+DISCOUNT: Final = Noun(
+    object="discount",
+    collection="discounts",
+    prefix="di",
+    stamps_mode=False,
+    fields={
+        "checkout_session": None,
+        "customer": None,
+        "end": None,
+        "invoice": None,
+        "invoice_item": None,
+        "promotion_code": None,
+        "source": None,
+        "start": 0,
+        "subscription": None,
+        "subscription_item": None,
+    },
+    view=_discount_view,
+    expandable=frozenset({"customer"}),
+    includes={"source.coupon": linked_as("coupon", "source.coupon")},
+    actions=(),
+)

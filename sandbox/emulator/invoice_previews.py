@@ -1,0 +1,202 @@
+"""Previews of invoices (API reference, "Create a preview invoice"): computed, never kept.
+
+A simplification: what `subscription_details` would change is billed for a whole period, and
+prorations of the change are not previewed.
+"""
+
+from typing import Final
+
+from sandbox.emulator import (
+    coupons,
+    invoice_lines,
+    invoiceitems,
+    invoicing,
+    prices,
+    subscription_changes,
+    subscription_cycles,
+    subscription_periods,
+)
+from sandbox.emulator.core.call import NESTED, Call
+from sandbox.emulator.core.errors import invalid, missing_parameter
+from sandbox.emulator.core.params import (
+    Anything,
+    Boolean,
+    Currency,
+    Hash,
+    Integer,
+    ListOf,
+    Metadata,
+    OneOf,
+    Reference,
+    Text,
+)
+from sandbox.emulator.core.values import JsonObject
+
+_INVOICE_ITEM: Final = Hash(
+    fields={
+        "amount": Integer(),
+        "currency": Currency(),
+        "description": Text(),
+        "discountable": Boolean(),
+        "metadata": Metadata(),
+        "period": invoiceitems.PERIOD,
+        "price": Reference(noun="price"),
+        "quantity": Integer(least=0),
+        "unit_amount": Integer(),
+    }
+)
+
+PREVIEW: Final = {
+    "automatic_tax": Anything(),
+    "currency": Currency(),
+    "customer": Reference(noun="customer"),
+    "discounts": coupons.DISCOUNTS,
+    "invoice_items": ListOf(kind=_INVOICE_ITEM, most=250),
+    "issuer": Anything(),
+    "preview_mode": OneOf(values=("next", "recurring")),
+    "subscription": Reference(noun="subscription"),
+    "subscription_details": Hash(
+        fields={
+            "billing_cycle_anchor": Text(),
+            "billing_mode": Anything(),
+            "cancel_at": Integer(clearable=True),
+            "cancel_at_period_end": Boolean(),
+            "cancel_now": Boolean(),
+            "items": ListOf(kind=subscription_changes.ITEM_CHANGE, most=20),
+            "metadata": Metadata(),
+            "proration_behavior": OneOf(values=subscription_changes.PRORATIONS),
+            "proration_date": Integer(),
+            "start_date": Integer(),
+            "trial_end": Text(),
+        }
+    ),
+}
+
+
+def preview(call: Call) -> JsonObject:
+    """The invoice that a subscription's next period, or a new subscription, would bring."""
+    params = call.params
+    subscription = _subscription(call)
+    customer = params.get("customer") or (subscription or {}).get("customer")
+    if customer is None:
+        raise missing_parameter("customer")
+    lines = _subscription_lines(call, subscription)
+    currency = params.get("currency") or (lines[0]["currency"] if lines else None)
+    currency = currency or call.account["default_currency"]
+    named = None if subscription is None else subscription["id"]
+    lines = [*invoicing.take_pending(call, customer, currency, named)[1], *lines]
+    lines += [_extra(call, one, currency) for one in params.get("invoice_items", [])]
+    if not lines:
+        raise invalid(
+            f"No upcoming invoices for customer: {customer}", code="invoice_upcoming_none"
+        )
+    owner = call.find("customer", customer, "customer")
+    invoice: JsonObject = {
+        "id": f"upcoming_in_{call.world.ids.text(24)}",
+        "object": "invoice",
+        **call.world.nouns.named("invoice").fields,
+        "billing_reason": "upcoming",
+        "created": call.now,
+        "currency": currency,
+        "customer": customer,
+        "customer_email": owner["email"],
+        "customer_name": owner["name"],
+        "discounts": _discounts(call, subscription),
+        "livemode": call.scope.livemode,
+        "parent": None if subscription is None else invoicing.parent_of(subscription),
+        "period_end": call.now,
+        "period_start": call.now,
+        "starting_balance": owner["balance"],
+    }
+    shown = [_line(call, invoice, line) for line in lines]
+    invoice |= invoice_lines.totals(call, invoice, shown)
+    url = f"/v1/invoices/{invoice['id']}/lines"
+    listing = {"object": "list", "data": shown[:NESTED], "has_more": len(shown) > NESTED}
+    return {**invoice, "lines": {**listing, "url": url}}
+
+
+def _subscription(call: Call) -> JsonObject | None:
+    named = call.params.get("subscription")
+    if named is None:
+        return None
+    subscription = call.find("subscription", named, "subscription")
+    if subscription["ended_at"] is not None:
+        raise invalid("The subscription is canceled.", "subscription", "invoice_upcoming_none")
+    return subscription
+
+
+def _subscription_lines(call: Call, subscription: JsonObject | None) -> list[JsonObject]:
+    changes: list[JsonObject] = call.params.get("subscription_details", {}).get("items", [])
+    changed = {one["id"]: one for one in changes if "id" in one}
+    items: list[JsonObject] = []
+    if subscription is not None:
+        for item in subscription_cycles.items_of(call, subscription):
+            wanted = changed.get(item["id"], {})
+            if wanted.get("deleted", False):
+                continue
+            picked = {name: wanted[name] for name in ("quantity",) if name in wanted}
+            if wanted.get("price") is not None:
+                picked["price"] = call.find("price", wanted["price"], "subscription_details")
+            items.append({**item, **picked})
+    nobody: JsonObject = {
+        "metadata": {},
+        "subscription": (subscription or {}).get("id"),
+        "id": None,
+    }
+    for place, one in enumerate(changes):
+        if "id" not in one:
+            price = prices.chosen(call, one, f"subscription_details[items][{place}]")
+            items.append({**nobody, "price": price, "quantity": one.get("quantity", 1)})
+    if not items:
+        return []
+    recurring = items[0]["price"]["recurring"]
+    if recurring is None:
+        raise invalid("The price does not recur.", "subscription_details[items]")
+    period = call.now, subscription_periods.end_of(call.now, call.now, recurring)
+    if subscription is not None:
+        period = subscription_cycles.next_period(call, subscription)
+    return [invoice_lines.of_subscription_item(one, period, trial=False) for one in items]
+
+
+def _extra(call: Call, given: JsonObject, currency: str) -> JsonObject:
+    """The line of an invoice item that exists in the request only."""
+    quantity = given.get("quantity", 1)
+    price = None
+    if given.get("price") is not None:
+        price = call.find("price", given["price"], "invoice_items")
+    amount = given.get("amount", given.get("unit_amount", 0) * quantity)
+    item = {
+        "id": f"ii_{call.world.ids.text(24)}",
+        "amount": amount if price is None else prices.amount_of(price, quantity),
+        "currency": currency,
+        "description": given.get("description"),
+        "discountable": given.get("discountable", True),
+        "metadata": given.get("metadata", {}),
+        "parent": None,
+        "period": given.get("period", {"start": call.now, "end": call.now}),
+        "pricing": invoice_lines.pricing(price, str(amount)),
+        "proration": False,
+        "quantity": quantity,
+    }
+    return invoice_lines.of_item(item)
+
+
+def _discounts(call: Call, subscription: JsonObject | None) -> list[str]:
+    if "discounts" in call.params:
+        return coupons.discounts(call, call.params["discounts"], {}, redeem=False)
+    if subscription is None:
+        return []
+    start = subscription_cycles.next_period(call, subscription)[0]
+    return [one for one in subscription["discounts"] if coupons.outlasts(call, one, start)]
+
+
+def _line(call: Call, invoice: JsonObject, fields: JsonObject) -> JsonObject:
+    return {
+        "id": f"il_tmp_{call.world.ids.text(24)}",
+        "object": "line_item",
+        **invoice_lines.NOUN.fields,
+        **fields,
+        "invoice": invoice["id"],
+        "livemode": call.scope.livemode,
+        "subtotal": fields["amount"],
+    }

@@ -1,0 +1,77 @@
+"""OAuth of Connect (docs, "OAuth reference"): a code for access to an account, and its end.
+
+The consent of an account's owner is the control API's `authorizations`, which gives the code.
+"""
+
+from typing import Final
+
+from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.grants import CLIENT_ID, OAuthError
+from sandbox.emulator.core.nouns import Action, Noun
+from sandbox.emulator.core.params import Boolean, Text
+from sandbox.emulator.core.values import JsonObject, Scope
+
+_TOKEN: Final = {
+    "assert_capabilities": Boolean(),
+    "client_secret": Text(),
+    "code": Text(),
+    "grant_type": Text(),
+    "refresh_token": Text(),
+    "scope": Text(),
+}
+
+_DEAUTHORIZE: Final = {"client_id": Text(), "client_secret": Text(), "stripe_user_id": Text()}
+
+
+def _token(call: Call) -> JsonObject:
+    """`authorization_code` only: the other grants are of flows that nobody here uses."""
+    params, world = call.params, call.world
+    if params.get("grant_type") != "authorization_code":
+        raise OAuthError("unsupported_grant_type", "The grant type is not authorization_code.")
+    if not params.get("code"):
+        raise OAuthError("invalid_request", "No authorization code provided")
+    livemode = call.scope.livemode
+    grant = world.grants.exchange(params["code"], call.now, livemode=livemode)
+    secret = world.ids.text(24)
+    world.accounts.connect(grant.account, secret)
+    scope = Scope(grant.account, livemode)
+    kind = "account.application.authorized"
+    world.events.emit(scope, kind, world.application(), None, call.origin)
+    mode = "live" if livemode else "test"
+    return {
+        "access_token": f"sk_{mode}_{secret}",
+        "livemode": livemode,
+        "refresh_token": f"rt_{world.ids.text(32)}",
+        "scope": "read_write",
+        "stripe_publishable_key": f"pk_{mode}_{secret}",
+        "stripe_user_id": grant.account,
+        "token_type": "bearer",
+    }
+
+
+def _deauthorize(call: Call) -> JsonObject:
+    """Give the access back; Connect endpoints hear of it."""
+    account, accounts = call.params.get("stripe_user_id"), call.world.accounts
+    client = call.params.get("client_id")
+    if client != CLIENT_ID:
+        raise OAuthError("invalid_client", f"No such application: '{client}'")
+    if account is None or account == accounts.platform or not accounts.connected(account):
+        raise OAuthError(
+            "invalid_client",
+            f"This application is not connected to stripe account {account}, or that account "
+            "does not exist.",
+        )
+    call.world.deauthorize(account)
+    return {"stripe_user_id": account}
+
+
+NOUN: Final = Noun(
+    object="oauth",
+    collection="oauth",
+    prefix="oauth",
+    fields={},
+    actions=(
+        Action("POST", "/oauth/token", _TOKEN, _token),
+        Action("POST", "/oauth/deauthorize", _DEAUTHORIZE, _deauthorize),
+    ),
+)

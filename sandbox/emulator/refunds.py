@@ -1,0 +1,172 @@
+"""Refunds (API reference, "Refunds")."""
+
+from typing import Final
+
+from sandbox.emulator import balance_transactions, cards
+from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.errors import ApiError, invalid, missing_parameter
+from sandbox.emulator.core.listing import Filter
+from sandbox.emulator.core.nouns import Action, Happening, Noun
+from sandbox.emulator.core.params import (
+    Boolean,
+    Integer,
+    Metadata,
+    OneOf,
+    Reference,
+    merged_metadata,
+)
+from sandbox.emulator.core.values import JsonObject
+from sandbox.emulator.core.verbs import listed, patched, retrieve
+
+_CREATE: Final = {
+    "amount": Integer(least=1),
+    "charge": Reference(noun="charge"),
+    "metadata": Metadata(),
+    "payment_intent": Reference(noun="payment_intent"),
+    "reason": OneOf(values=("duplicate", "fraudulent", "requested_by_customer")),
+    "refund_application_fee": Boolean(),
+    "reverse_transfer": Boolean(),
+}
+
+_UPDATE: Final = {"metadata": Metadata()}
+
+
+def _new(call: Call) -> JsonObject:
+    """Refund what is asked for, or all that is left; no fee is returned."""
+    charge = _charge(call)
+    amount = _amount(call, charge)
+    refund = call.add(
+        NOUN,
+        {
+            "amount": amount,
+            "charge": charge["id"],
+            "currency": charge["currency"],
+            "metadata": merged_metadata({}, call.params.get("metadata")),
+            "payment_intent": charge["payment_intent"],
+            "reason": call.params.get("reason"),
+        },
+    )
+    transaction = balance_transactions.record(call, "refund", refund, -amount)
+    call.change(refund, {"balance_transaction": transaction["id"]})
+    refunded = charge["amount_refunded"] + amount
+    patch = {"amount_refunded": refunded, "refunded": refunded == charge["amount"]}
+    call.change(charge, patch, "charge.refunded")
+    call.emit("refund.created", refund)
+    if cards.of_details(charge["payment_method_details"]["card"]).refund_fails:
+        _fail(call, refund, "lost_or_stolen_card")
+    return refund
+
+
+def _charge(call: Call) -> JsonObject:
+    """The charge to refund, by itself or by its payment intent."""
+    params = call.params
+    if "payment_intent" in params:
+        intent = call.find("payment_intent", params["payment_intent"], "payment_intent")
+        latest = intent["latest_charge"]
+        if latest is None or params.get("charge", latest) != latest:
+            raise invalid(
+                f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.",
+                "payment_intent",
+            )
+        return call.find("charge", latest, "payment_intent")
+    if "charge" not in params:
+        raise missing_parameter("charge")
+    return call.find("charge", params["charge"], "charge")
+
+
+def _amount(call: Call, charge: JsonObject) -> int:
+    if charge["refunded"]:
+        raise invalid(
+            f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
+        )
+    if not charge["paid"] or not charge["captured"]:
+        raise invalid(f"Charge {charge['id']} has nothing that could be refunded.", "charge")
+    left: int = charge["amount"] - charge["amount_refunded"]
+    amount: int = call.params.get("amount", left)
+    if amount > left:
+        raise _above(amount, left)
+    return amount
+
+
+def _above(amount: int, left: int) -> ApiError:
+    return invalid(
+        f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", "amount"
+    )
+
+
+def _update(call: Call) -> JsonObject:
+    refund = call.target()
+    return _changed(call, refund, patched(refund, call.params, _UPDATE))
+
+
+def _changed(call: Call, refund: JsonObject, patch: JsonObject) -> JsonObject:
+    """Change a refund; both names of the event go out, as at Stripe."""
+    before = {name: refund.get(name) for name in patch}
+    call.change(refund, patch, "refund.updated")
+    if before != patch:
+        call.emit("charge.refund.updated", refund, before)
+    return refund
+
+
+def _fail(call: Call, refund: JsonObject, reason: str) -> None:
+    """The bank sends the money back: the charge owes it again (docs, "Failed refunds")."""
+    charge = call.find("charge", refund["charge"], "charge")
+    transaction = balance_transactions.record(call, "refund_failure", refund, refund["amount"])
+    patch = {
+        "failure_balance_transaction": transaction["id"],
+        "failure_reason": reason,
+        "status": "failed",
+    }
+    _changed(call, refund, patch)
+    call.emit("refund.failed", refund)
+    refunded = charge["amount_refunded"] - refund["amount"]
+    call.change(charge, {"amount_refunded": refunded, "refunded": False}, "charge.updated")
+
+
+def _befalls(call: Call) -> JsonObject:
+    refund = call.target()
+    if refund["status"] != "succeeded":
+        raise invalid("Only a succeeded refund can fail.")
+    _fail(call, refund, call.params.get("reason", "unknown"))
+    return refund
+
+
+_FAILURES: Final = ("declined", "expired_or_canceled_card", "lost_or_stolen_card", "unknown")
+
+NOUN: Final = Noun(
+    object="refund",
+    collection="refunds",
+    prefix="re",
+    stamps_mode=False,
+    fields={
+        "amount": 0,
+        "balance_transaction": None,
+        "charge": None,
+        "currency": "",
+        "destination_details": {"card": {"type": "refund"}, "type": "card"},
+        "metadata": {},
+        "payment_intent": None,
+        "reason": None,
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": "succeeded",
+        "transfer_reversal": None,
+    },
+    indexed=("charge", "payment_intent"),
+    expandable=frozenset(
+        {"balance_transaction", "charge", "failure_balance_transaction", "payment_intent"}
+    ),
+    sums=("amount",),
+    happenings={"fail": Happening({"reason": OneOf(values=_FAILURES)}, _befalls)},
+    actions=(
+        Action("POST", "", _CREATE, _new),
+        retrieve(),
+        Action("POST", "/{id}", _UPDATE, _update),
+        listed(
+            {
+                "charge": Filter(Reference(noun="charge")),
+                "payment_intent": Filter(Reference(noun="payment_intent")),
+            }
+        ),
+    ),
+)

@@ -1,0 +1,237 @@
+"""The life of a subscription as the clock moves (docs, "How subscriptions work"): its periods,
+its invoices, its trial and its end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sandbox.emulator import coupons, invoice_lines, invoicing, subscription_periods
+from sandbox.emulator.core.call import Call, difference
+from sandbox.emulator.core.values import DAY_SECONDS, JsonObject
+
+WILL_END_SECONDS: Final = 3 * DAY_SECONDS
+"""`customer.subscription.trial_will_end` comes so long before a trial's end, or at once."""
+
+INCOMPLETE_SECONDS: Final = 23 * 3600
+"""How long a first payment, or one for a pending update, is waited for."""
+
+RUNNING: Final = ("active", "past_due", "trialing", "unpaid")
+
+
+@contextmanager
+def told(call: Call, subscription: JsonObject) -> Iterator[None]:
+    """Emit `customer.subscription.updated` for whatever is changed meanwhile, its items too."""
+    before = call.seen(subscription)
+    yield
+    previous = difference(before, call.seen(subscription))
+    if previous:
+        call.emit("customer.subscription.updated", subscription, previous)
+
+
+def items_of(call: Call, subscription: JsonObject) -> list[JsonObject]:
+    """The items, as `items.data` shows them, all of them."""
+    return list(call.members(subscription, "subscription_item", "subscription"))
+
+
+def period_of(call: Call, subscription: JsonObject) -> tuple[int, int]:
+    """The current period; all items share it here, as in Stripe's classic billing mode."""
+    first = items_of(call, subscription)[0]
+    return first["current_period_start"], first["current_period_end"]
+
+
+def set_period(call: Call, subscription: JsonObject, period: tuple[int, int]) -> None:
+    """Give all items a period; the next one begins when the clock reaches its end."""
+    for item in items_of(call, subscription):
+        patch = {"current_period_start": period[0], "current_period_end": period[1]}
+        call.change(item, patch)
+    call.later(subscription, period[1], _period_over)
+
+
+def bill(
+    call: Call,
+    subscription: JsonObject,
+    reason: str,
+    *,
+    periods: bool = True,
+    advances: bool = True,
+    share: tuple[int, int] = (1, 1),
+) -> JsonObject:
+    """A draft of what a subscription owes; it becomes the latest invoice.
+
+    periods: whether it charges the current period, else only what is pending. advances: whether
+    it is finalized and collected within the hour. share: of the period, as a fraction.
+    """
+    owner, currency = subscription["customer"], subscription["currency"]
+    items, lines = invoicing.take_pending(call, owner, currency, subscription["id"])
+    period = period_of(call, subscription)
+    if periods:
+        trial = subscription["status"] == "trialing"
+        for item in items_of(call, subscription):
+            line = invoice_lines.of_subscription_item(item, period, trial=trial)
+            line["amount"] = line["amount"] * share[0] // share[1]
+            lines.append(line)
+    shared = ("collection_method", "days_until_due", "default_payment_method", "default_source")
+    fields = {
+        **{name: subscription[name] for name in shared},
+        "auto_advance": advances,
+        "billing_reason": reason,
+        "default_tax_rates": subscription["default_tax_rates"],
+        "discounts": [
+            one for one in subscription["discounts"] if coupons.outlasts(call, one, period[0])
+        ],
+        "parent": invoicing.parent_of(subscription),
+    }
+    invoice = invoicing.draft(call, owner, currency, fields, lines)
+    invoicing.bind(call, items, invoice)
+    call.change(subscription, {"latest_invoice": invoice["id"]})
+    return invoice
+
+
+def watch_trial(call: Call, subscription: JsonObject) -> None:
+    """Announce the end of a trial in time."""
+    trial_end: int = subscription["trial_end"]
+
+    def announce(job: Call) -> None:
+        one = job.target()
+        if one["status"] == "trialing" and one["trial_end"] == trial_end:
+            job.emit("customer.subscription.trial_will_end", one)
+
+    call.later(subscription, max(call.now, trial_end - WILL_END_SECONDS), announce)
+
+
+def watch_cancellation(call: Call, subscription: JsonObject) -> None:
+    """End the subscription at its `cancel_at`."""
+
+    def cancel(job: Call) -> None:
+        one = job.target()
+        if one["status"] in RUNNING and one["cancel_at"] is not None:
+            _end_if_due(job, one)
+
+    call.later(subscription, subscription["cancel_at"], cancel)
+
+
+def watch_first_payment(call: Call, subscription: JsonObject) -> None:
+    """Let a subscription expire whose first invoice nobody pays within a day."""
+
+    def expire(job: Call) -> None:
+        one = job.target()
+        if one["status"] != "incomplete":
+            return
+        invoice = job.find("invoice", one["latest_invoice"], "latest_invoice")
+        if invoice["status"] == "open":
+            invoicing.void(job, invoice)
+        with told(job, one):
+            job.change(one, {"ended_at": job.now, "status": "incomplete_expired"})
+
+    call.later(subscription, call.now + INCOMPLETE_SECONDS, expire)
+
+
+def end(call: Call, subscription: JsonObject, reason: str | None) -> JsonObject:
+    """Cancel for good: `customer.subscription.deleted`, though the object stays."""
+    details = {**subscription["cancellation_details"], "reason": reason}
+    patch = {
+        "canceled_at": subscription["canceled_at"] or call.now,
+        "cancellation_details": details,
+        "ended_at": call.now,
+        "pending_update": None,
+        "status": "canceled",
+    }
+    call.change(subscription, patch)
+    call.emit("customer.subscription.deleted", subscription)
+    return subscription
+
+
+def next_period(call: Call, subscription: JsonObject) -> tuple[int, int]:
+    """The period that begins where the current one ends."""
+    start = period_of(call, subscription)[1]
+    recurring = items_of(call, subscription)[0]["price"]["recurring"]
+    anchor = subscription["billing_cycle_anchor"]
+    return start, subscription_periods.end_of(anchor, start, recurring)
+
+
+def on_invoice_paid(call: Call, invoice: JsonObject) -> None:
+    """Reaction: what waited for the money runs."""
+    subscription = invoicing.subscription_of(call, invoice)
+    if subscription is None or subscription["status"] not in ("incomplete", "past_due", "unpaid"):
+        return
+    with told(call, subscription):
+        call.change(subscription, {"status": "active"})
+
+
+def on_payment_failed(call: Call, invoice: JsonObject) -> None:
+    """Reaction: a renewal that fails is past due, and the last failure ends the subscription."""
+    subscription = invoicing.subscription_of(call, invoice)
+    if subscription is None or invoice["billing_reason"] == "subscription_create":
+        return
+    if subscription["status"] == "active":
+        with told(call, subscription):
+            call.change(subscription, {"status": "past_due"})
+    exhausted = invoice["attempt_count"] > len(invoicing.RETRY_DAYS)
+    if exhausted and subscription["status"] == "past_due":
+        end(call, subscription, "payment_failed")
+
+
+def on_customer_deleted(call: Call, customer: JsonObject) -> None:
+    """Reaction: a deleted customer's subscriptions end."""
+    for subscription in list(call.members(customer, "subscription", "customer")):
+        if subscription["ended_at"] is None:
+            end(call, subscription, "cancellation_requested")
+
+
+def _period_over(call: Call) -> None:
+    """A period ends: the next one begins and is billed, unless something else was decided."""
+    subscription = call.target()
+    if subscription["status"] not in RUNNING or period_of(call, subscription)[1] != call.now:
+        return
+    if _end_if_due(call, subscription):
+        return
+    if subscription["status"] == "trialing" and _stops_after_trial(call, subscription):
+        return
+    with told(call, subscription):
+        if subscription["status"] == "trialing":
+            call.change(subscription, {"status": "active"})
+        set_period(call, subscription, next_period(call, subscription))
+        invoice = bill(call, subscription, "subscription_cycle", advances=_collects(subscription))
+    _settle_paused(call, subscription, invoice)
+
+
+def _end_if_due(call: Call, subscription: JsonObject) -> bool:
+    due = subscription["cancel_at"] is not None and subscription["cancel_at"] <= call.now
+    if due:
+        end(call, subscription, "cancellation_requested")
+    return due
+
+
+def _stops_after_trial(call: Call, subscription: JsonObject) -> bool:
+    """What a trial's end does without a payment method, where it was told not to bill."""
+    behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    if behavior == "create_invoice" or subscription["collection_method"] == "send_invoice":
+        return False
+    holder = {**subscription, "parent": None}
+    if invoicing.method_of(call, holder) is not None:
+        return False
+    if behavior == "cancel":
+        end(call, subscription, "cancellation_requested")
+        return True
+    with told(call, subscription):
+        call.change(subscription, {"status": "paused"})
+    call.emit("customer.subscription.paused", subscription)
+    return True
+
+
+def _collects(subscription: JsonObject) -> bool:
+    return subscription["pause_collection"] is None
+
+
+def _settle_paused(call: Call, subscription: JsonObject, invoice: JsonObject) -> None:
+    """While collection is paused, an invoice stays a draft, is void, or is bad debt."""
+    paused = subscription["pause_collection"]
+    if paused is None or paused["behavior"] == "keep_as_draft":
+        return
+    invoicing.finalize(call, invoice)
+    if invoice["status"] != "open":
+        return
+    if paused["behavior"] == "void":
+        invoicing.void(call, invoice)
+    else:
+        invoicing.mark_uncollectible(call, invoice)

@@ -1,0 +1,167 @@
+"""How a subscription begins (docs, "Create subscriptions"): its fields, its first period, its
+first invoice."""
+
+from typing import Final
+
+from sandbox.emulator import (
+    coupons,
+    invoiceitems,
+    invoicing,
+    prices,
+    subscription_changes,
+    subscription_cycles,
+    subscription_periods,
+    tax_rates,
+)
+from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.errors import ApiError, invalid
+from sandbox.emulator.core.params import merged_metadata
+from sandbox.emulator.core.values import DAY_SECONDS, JsonObject
+
+_FIELDS: Final = (
+    "cancel_at", "collection_method", "days_until_due", "default_payment_method",
+    "default_source", "description",
+)  # fmt: skip
+
+
+def start(call: Call) -> JsonObject:
+    """`POST /v1/subscriptions`: nothing is left of one that is refused."""
+    params = call.params
+    subscription = call.add(call.noun, _first_fields(call))
+    try:
+        for place, given in reversed(list(enumerate(params["items"]))):
+            item = subscription_changes.add_item(call, subscription, given, place)
+            call.change(subscription, {"currency": item["price"]["currency"]})
+        _require_method(call, subscription)
+    except ApiError:
+        _forget(call, subscription)
+        raise
+    subscription_cycles.set_period(call, subscription, _first_period(call, subscription))
+    if params.get("cancel_at_period_end", False):
+        subscription["cancel_at"] = subscription_cycles.period_of(call, subscription)[1]
+        subscription["cancel_at_period_end"] = True
+    if subscription["cancel_at"] is not None:
+        subscription["canceled_at"] = call.now
+        subscription_cycles.watch_cancellation(call, subscription)
+    if subscription["status"] == "trialing":
+        subscription_cycles.watch_trial(call, subscription)
+    _bill_first(call, subscription)
+    return call.seen(subscription)
+
+
+def _first_fields(call: Call) -> JsonObject:
+    params = call.params
+    trial_end = _trial_end(call)
+    start = params.get("backdate_start_date", call.now)
+    fields: JsonObject = {name: params[name] for name in _FIELDS if name in params}
+    sent = params.get("collection_method") == "send_invoice"
+    if sent and "days_until_due" not in params:
+        raise invalid("`days_until_due` is required to send invoices.", "days_until_due")
+    fields |= {
+        "billing_cycle_anchor": trial_end or params.get("billing_cycle_anchor") or start,
+        "customer": params["customer"],
+        "default_tax_rates": tax_rates.found(call, params.get("default_tax_rates", [])),
+        "metadata": merged_metadata({}, params.get("metadata")),
+        "start_date": start,
+        "status": "active" if sent else "incomplete",
+    }
+    for name in ("payment_settings", "trial_settings"):
+        fields[name] = {**call.noun.fields[name], **params.get(name, {})}
+    if trial_end is not None:
+        fields |= {"status": "trialing", "trial_end": trial_end, "trial_start": call.now}
+    fields["discounts"] = coupons.discounts(
+        call, params.get("discounts", []), {"customer": params["customer"]}
+    )
+    return fields
+
+
+def _trial_end(call: Call) -> int | None:
+    wanted, days = call.params.get("trial_end"), call.params.get("trial_period_days")
+    if wanted == "now" or (wanted is None and not days):
+        return None
+    if wanted is None:
+        return call.now + int(days or 0) * DAY_SECONDS
+    if not wanted.isdecimal() or int(wanted) <= call.now:
+        raise invalid("Invalid timestamp: must be an integer Unix timestamp in the future.",
+                      "trial_end")  # fmt: skip
+    return int(wanted)
+
+
+def _require_method(call: Call, subscription: JsonObject) -> None:
+    """What is charged by itself needs something to charge, unless it starts free or unpaid."""
+    behavior = call.params.get("payment_behavior", "allow_incomplete")
+    if subscription["status"] != "incomplete" or behavior == "default_incomplete":
+        return
+    method = invoicing.method_of(call, {**subscription, "parent": None})
+    if method is None:
+        raise invalid(
+            "This customer has no attached payment source or default payment method. Please "
+            "consider adding a default payment method.",
+            code="resource_missing",
+        )
+    if behavior == "error_if_incomplete":
+        invoicing.refuse_bad(method, absent=call.params.get("off_session", False))
+
+
+def _forget(call: Call, subscription: JsonObject) -> None:
+    """Nothing is left of a subscription that was refused."""
+    for item in subscription_cycles.items_of(call, subscription):
+        call.shelf("subscription_item").remove(item["id"], None)
+    call.shelf(call.noun).remove(subscription["id"], None)
+
+
+def _first_period(call: Call, subscription: JsonObject) -> tuple[int, int]:
+    """Until the trial's end, or the first boundary of the cycle."""
+    if subscription["trial_end"] is not None:
+        return call.now, subscription["trial_end"]
+    recurring = subscription_cycles.items_of(call, subscription)[0]["price"]["recurring"]
+    anchor = subscription["billing_cycle_anchor"]
+    start = subscription["start_date"]
+    return start, anchor if anchor > start else subscription_periods.end_of(
+        anchor, max(start, call.now), recurring
+    )
+
+
+def _bill_first(call: Call, subscription: JsonObject) -> None:
+    """The first invoice is finalized at once, and paid as `payment_behavior` says."""
+    sent = subscription["collection_method"] == "send_invoice"
+    for place, given in enumerate(call.params.get("add_invoice_items", [])):
+        price = prices.chosen(call, given, f"add_invoice_items[{place}]")
+        fields = {
+            "customer": subscription["customer"],
+            "pricing": {"price": price["id"]},
+            "quantity": given.get("quantity", 1),
+            "subscription": subscription["id"],
+        }
+        invoiceitems.new(call.on("invoiceitem", fields))
+    invoice = subscription_cycles.bill(
+        call, subscription, "subscription_create", advances=sent, share=_share(call, subscription)
+    )
+    call.emit("customer.subscription.created", subscription)
+    if sent and subscription["status"] != "trialing":
+        return
+    invoicing.finalize(call, invoice)
+    if invoice["status"] != "open":
+        return
+    subscription_cycles.watch_first_payment(call, subscription)
+    behavior = call.params.get("payment_behavior", "allow_incomplete")
+    if behavior == "default_incomplete":
+        return
+    try:
+        invoicing.collect(call, invoice, None, off_session=call.params.get("off_session", False))
+    except ApiError:
+        if behavior == "error_if_incomplete":
+            raise
+
+
+def _share(call: Call, subscription: JsonObject) -> tuple[int, int]:
+    """A first period up to an anchor is charged by its share of a whole one."""
+    anchor, none = subscription["billing_cycle_anchor"], (1, 1)
+    start, end = subscription_cycles.period_of(call, subscription)
+    if subscription["trial_end"] is not None or anchor <= start:
+        return none
+    if call.params.get("proration_behavior") == "none":
+        return (0, 1)
+    recurring = subscription_cycles.items_of(call, subscription)[0]["price"]["recurring"]
+    whole = end - subscription_periods.start_before(anchor, recurring)
+    return (end - start, whole) if whole > end - start else none

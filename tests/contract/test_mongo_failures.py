@@ -1,0 +1,336 @@
+"""What the MongoDB stores do when the server fails: fail points make it fail where it is told to.
+
+One failure is not seen by anybody; a lasting one is Unavailable; nothing that was done in part, or
+not by a majority, is told as done.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+from uuid import uuid4
+
+import pymongo
+import pytest
+from pymongo import InsertOne, UpdateOne
+
+from application.ports.inbox import EventState, Settled
+from application.ports.mirror import CHARGES, NEWEST_FIRST, Filter
+from application.ports.mutation_log import Lease, Step
+from domain.accounts import Account
+from domain.connections import Connection, ConnectionKind, Mode
+from domain.errors import Reason, Unavailable
+from infrastructure.mongo.database import Database, Write
+from infrastructure.mongo.inbox import MongoInbox
+from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
+from tests.support.mongod import own_mongod
+from tests.support.stores import Stores, mongo_stores
+
+Client = pymongo.MongoClient[dict[str, Any]]
+Check = Callable[[Stores], Awaitable[bool]]
+
+COMMANDS: Final = ("find", "aggregate", "insert", "update", "delete", "findAndModify")
+WRITES: Final = ["insert", "update", "delete", "findAndModify"]
+NO_MAJORITY: Final = {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waited in vain"}
+RETRYABLE: Final = 89
+"""NetworkTimeout, an error that drivers retry at once and that a server marks as such."""
+
+LEASE: Final = Lease("one", NOON + SECOND)
+LINK: Final = Connection("acme", OURS, Mode.TEST, ConnectionKind.OAUTH, NOON)
+DAY: Final = [NOON, NOON + 86_400 * SECOND]
+
+
+async def _claims(stores: Stores) -> bool:
+    claimed = await stores.inbox.claim("one", now=NOON, lease=SECOND, limit=9, max_bytes=10_000)
+    return [one.event.id for one in claimed] == ["evt_1", "evt_2"]
+
+
+async def _settles(stores: Stores) -> bool:
+    outcomes = [
+        Settled("evt_1", EventState.PROCESSED, "applied"),
+        Settled("evt_2", EventState.PENDING, "", "it broke", NOON),
+    ]
+    if await stores.inbox.settle("one", outcomes) != 2:
+        return False
+    (again,) = await stores.inbox.claim("one", now=NOON, lease=SECOND, limit=9, max_bytes=10_000)
+    return again.attempts == 1
+
+
+async def _fetches(stores: Stores) -> bool:
+    return (await stores.mirror.fetch(CHARGES, OURS, ["ch_1"]))["ch_1"].revision == 2
+
+
+async def _lists(stores: Stores) -> bool:
+    page = await stores.mirror.list(
+        CHARGES, OURS, Filter(), order=NEWEST_FIRST, after=None, limit=9
+    )
+    return [row.id for row in page.rows] == ["ch_1"]
+
+
+async def _derives(stores: Stores) -> bool:
+    await stores.mirror.derive(CHARGES, [facet("ch_1", fee=1)])
+    row = (await stores.mirror.fetch(CHARGES, OURS, ["ch_1"]))["ch_1"]
+    return row.derived["balance"].values == {"fee": 1}
+
+
+async def _sums(stores: Stores) -> bool:
+    (row,) = await stores.analytics.gross_volume(OURS, DAY, None)
+    return (row.bucket, row.amount, row.count) == (0, 2_000, 1)
+
+
+async def _purges(stores: Stores) -> bool:
+    return await stores.mutation_log.purge(before=NOON + SECOND, limit=9) == 1
+
+
+async def _puts(stores: Stores) -> bool:
+    await stores.connections.put(LINK)
+    return await stores.connections.get("acme", Mode.TEST) == LINK
+
+
+async def _adds(stores: Stores) -> bool:
+    await stores.accounts.add(Account("acme", "Acme", "usd"))
+    return [one.id for one in await stores.accounts.list_all(after="", limit=9)] == ["acme"]
+
+
+async def _keeps(stores: Stores) -> bool:
+    await stores.deployment.keep_platform_account(OURS)
+    return await stores.deployment.platform_account() == OURS
+
+
+async def _replaces(stores: Stores, seen: int, amount: int) -> bool:
+    told = snapshot(charge(amount=amount))
+    return await stores.mirror.replace(CHARGES, [(told, seen)]) == []
+
+
+DAY_OF_WORK: Final[Mapping[str, Check]] = {
+    "append": lambda s: s.inbox.append(event("evt_1")),
+    "append another": lambda s: s.inbox.append(event("evt_2")),
+    "claim": _claims,
+    "insert a row": lambda s: _replaces(s, 0, 1_000),
+    "replace a row": lambda s: _replaces(s, 1, 2_000),
+    "derive": _derives,
+    "fetch": _fetches,
+    "list": _lists,
+    "sum": _sums,
+    "settle": _settles,
+    "begin": lambda s: _first(s.mutation_log.begin(record(), LEASE, now=NOON)),
+    "begin again": lambda s: _first(s.mutation_log.begin(record(), LEASE, now=NOON)),
+    "save a step": lambda s: s.mutation_log.save_step(KEY, LEASE, Step("create", b"{}")),
+    "finish": lambda s: s.mutation_log.finish(KEY, LEASE, reply=b"{}", failure=None),
+    "put": _puts,
+    "add": _adds,
+    "stamp": lambda s: _equal(s.deployment.stamp(Mode.TEST), Mode.TEST),
+    "keep": _keeps,
+    "purge": _purges,
+}
+"""Each port's methods in an order that gives each something to do, and whether it was done."""
+
+
+async def _first(begun: Awaitable[tuple[Any, bool]]) -> bool:
+    return (await begun)[1]
+
+
+async def _equal(told: Awaitable[object], wanted: object) -> bool:
+    return await told == wanted
+
+
+class FailPoint:
+    """The server's `failCommand`, for the commands of our own client only."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @contextmanager
+    def failing(self, mode: str | Mapping[str, int], **data: Any) -> Iterator[Callable[[], int]]:
+        """Let commands fail; gives what tells how often one has."""
+        before = self._set(mode, **data)
+        try:
+            yield lambda: self._set(mode, **data) - before
+        finally:
+            self._set("off")
+
+    def _set(self, mode: str | Mapping[str, int], **data: Any) -> int:
+        answer = self._client.admin.command(
+            {
+                "configureFailPoint": "failCommand",
+                "mode": mode,
+                "data": {"appName": "billing", **data},
+            }
+        )
+        count: int = answer["count"]
+        return count
+
+
+@pytest.fixture
+def name() -> str:
+    return f"billing_test_{uuid4().hex}"
+
+
+@pytest.fixture
+async def client(mongo_url: str, name: str) -> AsyncIterator[Client]:
+    with Client(mongo_url, serverSelectionTimeoutMS=5_000) as found:
+        yield found
+        found.drop_database(name)
+
+
+@pytest.fixture
+def fail_point(client: Client) -> FailPoint:
+    return FailPoint(client)
+
+
+@pytest.fixture
+async def stores(mongo_url: str, name: str, client: Client) -> AsyncIterator[Stores]:
+    del client  # it drops the database after
+    async with mongo_stores(mongo_url, name) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_one_failure_is_not_noticed(
+    stores: Stores, fail_point: FailPoint, command: str
+) -> None:
+    failed = 0
+    for name, done in DAY_OF_WORK.items():
+        with fail_point.failing({"times": 1}, failCommands=[command], errorCode=RETRYABLE) as count:
+            assert await done(stores), name
+            failed += count()
+    assert failed, f"nothing of the day's work sends {command}"
+
+
+@pytest.mark.parametrize("command", ["insert", "update", "find"])
+async def test_a_lost_connection_is_not_noticed(
+    stores: Stores, fail_point: FailPoint, command: str
+) -> None:
+    steps = ("append", "append another", "claim", "insert a row", "replace a row", "fetch")
+    for name in steps:
+        with fail_point.failing({"times": 1}, failCommands=[command], closeConnection=True):
+            assert await DAY_OF_WORK[name](stores), name
+
+
+async def test_a_lasting_failure_is_unavailable_and_nothing_is_sent_often(
+    stores: Stores, fail_point: FailPoint
+) -> None:
+    for name, done in DAY_OF_WORK.items():
+        with fail_point.failing(
+            "alwaysOn", failCommands=list(COMMANDS), errorCode=RETRYABLE
+        ) as count:
+            with pytest.raises(Unavailable) as refused:
+                await done(stores)
+            assert count() == 2, name
+        assert refused.value.reason is Reason.STORE_UNAVAILABLE
+        assert "127.0.0.1" not in str(refused.value), "no addresses in errors"
+        assert await done(stores), f"{name}: all is well once the server is"
+
+
+async def test_what_no_majority_has_is_not_told_as_done(
+    stores: Stores, fail_point: FailPoint
+) -> None:
+    reads = {"fetch", "list", "sum", "begin again"}
+    for name in [name for name in DAY_OF_WORK if name not in reads]:
+        with (
+            fail_point.failing("alwaysOn", failCommands=WRITES, writeConcernError=NO_MAJORITY),
+            pytest.raises(Unavailable),
+        ):
+            await DAY_OF_WORK[name](stores)
+
+
+async def test_an_event_refused_halfway_is_taken_when_it_comes_again(
+    stores: Stores, fail_point: FailPoint
+) -> None:
+    with fail_point.failing("alwaysOn", failCommands=["insert"], writeConcernError=NO_MAJORITY):
+        answers = await asyncio.gather(
+            *(stores.inbox.append(event(f"evt_{number}")) for number in range(20)),
+            return_exceptions=True,
+        )
+    assert all(isinstance(answer, Unavailable) for answer in answers)
+    again = [await stores.inbox.append(event(f"evt_{number}")) for number in range(20)]
+    assert not any(again), "all were there already"
+    assert await stores.inbox.backlog() == 20
+
+
+async def test_a_known_event_is_not_told_as_kept_before_a_majority_has_it(
+    stores: Stores, fail_point: FailPoint
+) -> None:
+    await stores.inbox.append(event())
+    with (
+        fail_point.failing("alwaysOn", failCommands=["insert"], writeConcernError=NO_MAJORITY),
+        pytest.raises(Unavailable),
+    ):
+        await stores.inbox.append(event())
+
+
+async def test_a_bulk_done_in_part_is_unavailable(
+    mongo_url: str, name: str, client: Client, fail_point: FailPoint
+) -> None:
+    database = Database(mongo_url, name)
+    await database.start()
+    try:
+        rows = database.collection("rows")
+        bulk: list[Write] = [InsertOne({"_id": 1}), UpdateOne({"_id": 1}, {"$set": {"x": 1}})]
+        with (
+            fail_point.failing("alwaysOn", failCommands=["update"], errorCode=RETRYABLE),
+            pytest.raises(Unavailable),
+        ):
+            await rows.write(bulk)
+        assert client[name]["rows"].count_documents({}) == 1, "the first half was done"
+        assert await rows.write(bulk) == (1, frozenset({0})), "each is told by itself"
+    finally:
+        await database.close()
+
+
+async def test_a_lost_answer_loses_no_claim(stores: Stores, fail_point: FailPoint) -> None:
+    await stores.inbox.append(event("evt_1"))
+    await stores.inbox.append(event("evt_2"))
+    lost = {"code": 91, "codeName": "ShutdownInProgress", "errmsg": "gone after the write"}
+    with fail_point.failing({"times": 1}, failCommands=["update"], writeConcernError=lost) as count:
+        assert await _claims(stores)
+        assert count() == 1
+    with fail_point.failing({"times": 1}, failCommands=["update"], writeConcernError=lost) as count:
+        assert await _settles(stores), "the outcome counts once, and so does the attempt"
+        assert count() == 1
+
+
+async def test_a_server_that_hangs_is_unavailable_in_time(
+    mongo_url: str, name: str, fail_point: FailPoint
+) -> None:
+    database = Database(mongo_url, name, timeout=dt.timedelta(milliseconds=200))
+    await database.start()
+    try:
+        inbox = MongoInbox(database)
+        with fail_point.failing(
+            {"times": 2}, failCommands=["insert"], blockConnection=True, blockTimeMS=3_000
+        ):
+            async with asyncio.timeout(10):
+                with pytest.raises(Unavailable):
+                    await inbox.append(event())
+    finally:
+        await database.close()
+
+
+async def test_whoever_stops_waiting_does_not_stop_the_others(stores: Stores) -> None:
+    appends = [asyncio.create_task(stores.inbox.append(event(f"evt_{n}"))) for n in range(30)]
+    await asyncio.sleep(0)
+    appends[0].cancel()
+    kept = await asyncio.gather(*appends[1:])
+    assert all(kept)
+
+
+async def test_a_start_without_a_server_is_unavailable() -> None:
+    database = Database("mongodb://127.0.0.1:1/", "nowhere", timeout=dt.timedelta(milliseconds=200))
+    async with asyncio.timeout(10):
+        with pytest.raises(Unavailable):
+            await database.start()
+
+
+@pytest.fixture(scope="module")
+def standalone_url() -> Iterator[str]:
+    """A server that is no replica set: no retries by the driver, no transactions."""
+    with own_mongod(replica_set=False) as server:
+        yield server.url
+
+
+async def test_a_standalone_does(standalone_url: str, name: str) -> None:
+    async with mongo_stores(standalone_url, name) as stores:
+        for step, done in DAY_OF_WORK.items():
+            assert await done(stores), step

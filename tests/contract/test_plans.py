@@ -1,0 +1,218 @@
+"""Every query that grows with the data is answered from an index, in its order, without a scan.
+
+The plans are those of the statements that the adapters really send.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import product
+from typing import Any
+
+import pytest
+
+from application.ports.inbox import EventState, Settled
+from application.ports.mirror import CHARGES, Filter, Noun, Order, Position, Scalar
+from application.ports.mutation_log import Lease
+from domain.accounts import Account
+from domain.connections import Connection, ConnectionKind, Mode
+from domain.periods import Granularity, Period, edges
+from tests.contract.samples import (
+    BERLIN,
+    KEY,
+    NOON,
+    OURS,
+    SECOND,
+    SPRING,
+    charge,
+    event,
+    facet,
+    record,
+    snapshot,
+    store_new,
+)
+from tests.support.stores import NOUNS_UNDER_TEST, Plan, Stores
+
+LEASE = Lease("one", NOON)
+
+
+async def plans_of(stores: Stores, action: Callable[[], Awaitable[object]]) -> list[Plan]:
+    """The plans of an action's statements: at least one, none of which scans."""
+    plans = list(await stores.explain(action))
+    assert plans, "nothing was asked"
+    for plan in plans:
+        assert plan.indexes, plan.text
+        assert not plan.scans, plan.text
+    return plans
+
+
+async def assert_ordered(stores: Stores, action: Callable[[], Awaitable[object]]) -> list[Plan]:
+    """As `plans_of`, and nothing is sorted either."""
+    plans = await plans_of(stores, action)
+    for plan in plans:
+        assert not plan.sorts, plan.text
+    return plans
+
+
+def _filters(index: tuple[str, ...]) -> list[Filter]:
+    """Each column before the last with one value or with several, the last with and without range.
+
+    Values of the right type do not matter to a plan, as there are no statistics.
+    """
+    *narrowed, ordered = index
+    ranges: list[dict[str, tuple[int | None, int | None]]] = [
+        {},
+        {ordered: (0, None)},
+        {ordered: (None, 9)},
+        {ordered: (0, 9)},
+    ]
+    several: list[Scalar] = ["a", "b", "c"]
+    return [
+        Filter(
+            {name: "a" for name, many in zip(narrowed, choice, strict=True) if not many},
+            {name: several for name, many in zip(narrowed, choice, strict=True) if many},
+            bounds,
+        )
+        for choice in product((False, True), repeat=len(narrowed))
+        for bounds in ranges
+    ]
+
+
+@pytest.mark.parametrize(
+    ("noun", "index"),
+    [
+        pytest.param(noun, index, id=f"{noun.name}-{'-'.join(index)}")
+        for noun in NOUNS_UNDER_TEST
+        for index in noun.indexes
+    ],
+)
+async def test_every_list_that_a_declaration_allows(
+    stores: Stores, noun: Noun[Any], index: tuple[str, ...]
+) -> None:
+    for where in _filters(index):
+        for descending, after in product((True, False), (None, Position(5, "x"))):
+            order = Order(index[-1], descending=descending)
+
+            async def ask(
+                where: Filter = where, order: Order = order, after: Position | None = after
+            ) -> None:
+                await stores.mirror.list(noun, OURS, where, order=order, after=after, limit=10)
+
+            for plan in await assert_ordered(stores, ask):
+                assert {*plan.indexes} == {("stripe_account", *index, "id")}, plan.text
+
+
+async def test_a_late_page_starts_at_its_position(stores: Stores) -> None:
+    await store_new(stores.mirror, CHARGES, *(charge(f"ch_{number}") for number in range(3)))
+    ranged = Filter(ranges={"created": (0, 10**15)})
+    plans = await stores.explain(
+        lambda: stores.mirror.list(
+            CHARGES,
+            OURS,
+            ranged,
+            order=Order("created"),
+            after=Position(10**14, "ch_1"),
+            limit=2,
+        )
+    )
+    if stores.kind == "sqlite":
+        assert "(created,id)<(?,?)" in plans[0].text
+    assert not any(plan.sorts or plan.scans for plan in plans)
+
+
+@pytest.mark.parametrize("noun", NOUNS_UNDER_TEST, ids=lambda noun: noun.name)
+async def test_rows_are_found_by_key_and_counts_need_none(stores: Stores, noun: Noun[Any]) -> None:
+    await plans_of(stores, lambda: stores.mirror.fetch(noun, OURS, ["a", "b", "c"]))
+    counted = await assert_ordered(stores, lambda: stores.mirror.count(noun, OURS))
+    assert all(plan.covered for plan in counted)
+
+
+async def test_writes_to_the_mirror(stores: Stores) -> None:
+    for seen in (0, 1, 0):
+        told = [(snapshot(charge()), seen)]
+        await plans_or_nothing(stores, partial(stores.mirror.replace, CHARGES, told))
+    await plans_or_nothing(stores, lambda: stores.mirror.derive(CHARGES, [facet("ch_1", fee=1)]))
+
+
+async def plans_or_nothing(stores: Stores, action: Callable[[], Awaitable[object]]) -> None:
+    """As `plans_of`, where an insert alone has no plan."""
+    for plan in await stores.explain(action):
+        assert not plan.scans, plan.text
+
+
+async def test_the_inbox(stores: Stores) -> None:
+    for number in range(20):
+        received_at = NOON + SECOND * number
+        await stores.inbox.append(event(f"evt_{number}", received_at=received_at))
+
+    async def claim() -> None:
+        claimed = await stores.inbox.claim("one", now=NOON, lease=SECOND, limit=5, max_bytes=10_000)
+        assert len(claimed) == 5
+
+    await plans_of(stores, claim)
+    outcomes = [
+        Settled("evt_1", EventState.PROCESSED, "applied"),
+        Settled("evt_2", EventState.PENDING, "failed", "it broke", NOON),
+    ]
+    await plans_of(stores, lambda: stores.inbox.settle("one", outcomes))
+    counted = await assert_ordered(stores, stores.inbox.backlog)
+    assert all(plan.covered for plan in counted)
+    await plans_of(stores, lambda: stores.inbox.get("evt_1"))
+
+
+async def test_the_queue_of_the_inbox_is_read_in_order_from_its_index_alone(
+    stores: Stores,
+) -> None:
+    plans = await stores.explain(
+        lambda: stores.inbox.claim("one", now=NOON, lease=SECOND, limit=5, max_bytes=10_000)
+    )
+    assert len(plans) == 1, "an empty queue is asked once"
+    assert plans[0].covered, plans[0].text
+    assert not plans[0].sorts, plans[0].text
+    assert not plans[0].scans, plans[0].text
+
+
+async def test_the_mutation_log(stores: Stores) -> None:
+    log = stores.mutation_log
+    await log.begin(record(), LEASE, now=NOON)
+    await plans_of(stores, lambda: log.begin(record(), LEASE, now=NOON))
+    await plans_of(stores, lambda: log.release(KEY, LEASE, retry_at=NOON))
+    await assert_ordered(stores, lambda: log.find_open(now=NOON, limit=5))
+    await log.begin(record(), LEASE, now=NOON)
+    await plans_of(stores, lambda: log.finish(KEY, LEASE, reply=b"{}", failure=None))
+    await assert_ordered(stores, lambda: log.purge(before=NOON + SECOND, limit=5))
+
+
+async def test_connections_and_accounts(stores: Stores) -> None:
+    link = Connection("acme", OURS, Mode.TEST, ConnectionKind.OAUTH, NOON)
+    await stores.connections.put(link)
+    repository = stores.connections
+    await assert_ordered(stores, lambda: repository.get("acme", Mode.TEST))
+    await assert_ordered(stores, lambda: repository.find_by_stripe_account(OURS, Mode.TEST))
+    await plans_or_nothing(stores, lambda: repository.put(link))
+    await stores.accounts.add(Account("acme", "Acme", "usd"))
+    await assert_ordered(stores, lambda: stores.accounts.get("acme"))
+    await assert_ordered(stores, lambda: stores.accounts.list_all(after="a", limit=5))
+
+
+@pytest.mark.parametrize("currency", [None, "usd"])
+async def test_analytics_read_the_covering_index_alone(
+    stores: Stores, currency: str | None
+) -> None:
+    period = Period(SPRING - 86_400 * 15 * SECOND, SPRING + 86_400 * 15 * SECOND, BERLIN)
+    bucket_edges = edges(period, Granularity.DAY)
+    await store_new(
+        stores.mirror,
+        CHARGES,
+        *(charge(f"ch_{number}", created=SPRING + number * SECOND) for number in range(50)),
+    )
+    volume = await assert_ordered(
+        stores, lambda: stores.analytics.gross_volume(OURS, bucket_edges, currency)
+    )
+    counts = await assert_ordered(
+        stores,
+        lambda: stores.analytics.charge_counts(
+            OURS, bucket_edges, currency, ["succeeded", "failed"]
+        ),
+    )
+    for plan in (*volume, *counts):
+        assert plan.covered, plan.text

@@ -1,0 +1,107 @@
+"""A store that does not answer is told by one typed error, whatever is asked of it."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from application.ports.contacts import ContactLink, SourceVersion
+from application.ports.inbox import EventState, Settled
+from application.ports.mirror import CHARGES, NEWEST_FIRST, Filter
+from application.ports.mutation_log import Lease, Step
+from application.ports.outbox import FailedJob
+from application.ports.parked import ParkedEvent
+from application.ports.support import SystemMessage
+from domain.accounts import Account
+from domain.connections import Connection, ConnectionKind, Mode
+from domain.contacts import ContactSync
+from domain.errors import Reason, Unavailable
+from domain.jobs import Job
+from domain.subscription_history import SubscriptionChange
+from domain.subscriptions import Subscription
+from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
+from tests.support.stores import Opener, Stores
+
+LEASE = Lease("one", NOON)
+DAY = [NOON, NOON + 86_400 * SECOND]
+
+JOB = Job("job-1", "support.payment_notice", "acme", NOON)
+BILLING_EVENT = Job("event-1", "events.invoice_paid", "acme", NOON)
+CHANGE = SubscriptionChange(
+    OURS, "evt_1", "customer.subscription.created", NOON,
+    Subscription("sub_1", NOON, "cus_1", "active"),
+)  # fmt: skip
+
+CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
+    "mirror.fetch": lambda s: s.mirror.fetch(CHARGES, OURS, ["ch_1"]),
+    "mirror.replace": lambda s: s.mirror.replace(CHARGES, [(snapshot(charge()), 0)]),
+    "mirror.derive": lambda s: s.mirror.derive(CHARGES, [facet("ch_1", fee=1)]),
+    "mirror.list": lambda s: s.mirror.list(
+        CHARGES, OURS, Filter(), order=NEWEST_FIRST, after=None, limit=1
+    ),
+    "mirror.count": lambda s: s.mirror.count(CHARGES, OURS),
+    "inbox.append": lambda s: s.inbox.append(event()),
+    "inbox.claim": lambda s: s.inbox.claim("one", now=NOON, lease=SECOND, limit=1, max_bytes=1),
+    "inbox.settle": lambda s: s.inbox.settle(
+        "one", [Settled("evt_1", EventState.PROCESSED, "applied")]
+    ),
+    "inbox.backlog": lambda s: s.inbox.backlog(),
+    "inbox.get": lambda s: s.inbox.get("evt_1"),
+    "log.begin": lambda s: s.mutation_log.begin(record(), LEASE, now=NOON),
+    "log.save_step": lambda s: s.mutation_log.save_step(KEY, LEASE, Step("create", b"{}")),
+    "log.finish": lambda s: s.mutation_log.finish(KEY, LEASE, reply=b"{}", failure=None),
+    "log.release": lambda s: s.mutation_log.release(KEY, LEASE, retry_at=NOON),
+    "log.find_open": lambda s: s.mutation_log.find_open(now=NOON, limit=1),
+    "log.purge": lambda s: s.mutation_log.purge(before=NOON, limit=1),
+    "accounts.get": lambda s: s.accounts.get("acme"),
+    "accounts.add": lambda s: s.accounts.add(Account("acme", "Acme", "usd")),
+    "accounts.list_all": lambda s: s.accounts.list_all(after="", limit=1),
+    "connections.get": lambda s: s.connections.get("acme", Mode.TEST),
+    "connections.find": lambda s: s.connections.find_by_stripe_account(OURS, Mode.TEST),
+    "connections.put": lambda s: s.connections.put(
+        Connection("acme", OURS, Mode.TEST, ConnectionKind.OAUTH, NOON)
+    ),
+    "deployment.stamp": lambda s: s.deployment.stamp(Mode.TEST),
+    "deployment.platform_account": lambda s: s.deployment.platform_account(),
+    "deployment.keep": lambda s: s.deployment.keep_platform_account(OURS),
+    "analytics.gross_volume": lambda s: s.analytics.gross_volume(OURS, DAY, None),
+    "analytics.charge_counts": lambda s: s.analytics.charge_counts(OURS, DAY, None, ["failed"]),
+    "outbox.append": lambda s: s.outbox.append([JOB, BILLING_EVENT]),
+    "outbox.claim": lambda s: s.outbox.claim("one", now=NOON, lease=SECOND, limit=1),
+    "outbox.mark_published": lambda s: s.outbox.mark_published("one", ["job-1"], now=NOON),
+    "outbox.release": lambda s: s.outbox.release("one", [FailedJob("job-1", "", NOON)]),
+    "outbox.counts": lambda s: s.outbox.counts(),
+    "outbox.watch": lambda s: s.outbox.watch("acme", after=0, limit=1),
+    "outbox.bounds": lambda s: s.outbox.bounds(),
+    "outbox.purge": lambda s: s.outbox.purge(before=NOON, limit=1),
+    "parked.park": lambda s: s.parked.park([ParkedEvent("evt_1", OURS, NOON)]),
+    "parked.of": lambda s: s.parked.of(OURS, after="", limit=1),
+    "parked.remove": lambda s: s.parked.remove(OURS, ["evt_1"]),
+    "parked.next": lambda s: s.parked.next_stripe_account(after=""),
+    "parked.count": lambda s: s.parked.count(),
+    "history.append": lambda s: s.subscription_history.append([CHANGE]),
+    "history.of": lambda s: s.subscription_history.of_subscription(
+        OURS, "sub_1", after=None, limit=1
+    ),
+    "support.post": lambda s: s.support.post(SystemMessage("m", "acme", "ada", "hi", NOON)),
+    "support.messages": lambda s: s.support.messages("acme", "ada", limit=1),
+    "contacts.sync_settings": lambda s: s.contacts.sync_settings("acme"),
+    "contacts.put_sync_settings": lambda s: s.contacts.put_sync_settings(ContactSync("acme", {})),
+    "contacts.get": lambda s: s.contacts.get("acme", "ada"),
+    "contacts.find": lambda s: s.contacts.find("acme", emails=["a"], phones=["1"]),
+    "contacts.fill": lambda s: s.contacts.fill(
+        "acme", "ada", {}, SourceVersion(1, 1, 1), stripe_account=OURS, create=True
+    ),
+    "contacts.link": lambda s: s.contacts.link(ContactLink("acme", OURS, "cus_1", "ada", NOON)),
+    "contacts.links": lambda s: s.contacts.links("acme", OURS, ["cus_1"]),
+    "contacts.unlink": lambda s: s.contacts.unlink("acme", OURS, "cus_1"),
+}
+
+
+async def test_every_call_to_a_closed_store_is_unavailable(opener: Opener) -> None:
+    async with opener() as stores:
+        for call in CALLS.values():
+            await call(stores)
+    for name, call in CALLS.items():
+        with pytest.raises(Unavailable) as refused:
+            await call(stores)
+        assert refused.value.reason is Reason.STORE_UNAVAILABLE, name

@@ -1,0 +1,235 @@
+"""Deadlines, bounds, logs, health, reflection and the end of a server."""
+
+import asyncio
+import datetime as dt
+from typing import Any
+
+import grpc
+import pytest
+from billing.v1 import customer_service_pb2 as pb
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from domain.customers import Customer
+from tests.support.grpc_service import (
+    PATIENCE,
+    Running,
+    details,
+    reason,
+    refusal,
+    running_server,
+)
+
+GET = pb.GetCustomerRequest(id="cus_1")
+JENNY = Customer("cus_1", dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "jenny@example.com", "Jenny")
+
+
+class Held:
+    """A use case that waits to be let go; `begun` is released by each call that is at it."""
+
+    def __init__(self, use_case: Any) -> None:
+        self.begun = asyncio.Semaphore(0)
+        self.go = asyncio.Event()
+        self.calls = 0
+        use_case.side_effect = self._hold
+
+    async def _hold(self, *_: Any) -> Customer:
+        self.calls += 1
+        self.begun.release()
+        await asyncio.wait_for(self.go.wait(), PATIENCE)
+        return JENNY
+
+    async def has_begun(self) -> None:
+        """Wait for the next call."""
+        await asyncio.wait_for(self.begun.acquire(), PATIENCE)
+
+
+async def test_the_caller_has_the_deadline_in_the_loops_time(running: Running) -> None:
+    running.customers.get.return_value = JENNY
+    before = asyncio.get_running_loop().time()
+    await running.customer_stub.GetCustomer(GET, metadata=running.metadata(), timeout=9)
+    caller, _ = running.customers.get.await_args.args
+    assert before + 5 < caller.deadline <= asyncio.get_running_loop().time() + 9
+
+
+async def test_a_call_without_deadline_gets_one(running: Running) -> None:
+    running.customers.get.return_value = JENNY
+    before = asyncio.get_running_loop().time()
+    await running.customer_stub.GetCustomer(GET, metadata=running.metadata())
+    caller, _ = running.customers.get.await_args.args
+    assert before + 30 <= caller.deadline <= asyncio.get_running_loop().time() + 30
+
+
+async def test_a_read_that_takes_too_long_is_unavailable() -> None:
+    async with running_server(default_seconds=0.1) as running:
+        Held(running.customers.get)
+        got = await refusal(running.customer_stub.GetCustomer(GET, metadata=running.metadata()))
+    assert (got.code(), reason(got)) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
+
+
+async def test_a_change_that_takes_too_long_is_of_unknown_outcome() -> None:
+    async with running_server(default_seconds=0.1) as running:
+        Held(running.customers.delete)
+        request = pb.DeleteCustomerRequest(id="cus_1", request_id="r-9")
+        got = await refusal(
+            running.customer_stub.DeleteCustomer(request, metadata=running.metadata())
+        )
+    assert (got.code(), reason(got)) == (grpc.StatusCode.DEADLINE_EXCEEDED, "OUTCOME_UNKNOWN")
+    (info,) = details(got, ErrorInfo)
+    assert info.metadata["request_id"] == "r-9"
+
+
+async def test_a_time_out_of_something_else_is_no_deadline(running: Running) -> None:
+    running.customers.get.side_effect = TimeoutError
+    got = await refusal(running.customer_stub.GetCustomer(GET, metadata=running.metadata()))
+    assert reason(got) == "INTERNAL"
+
+
+async def test_a_caller_who_gives_up_is_logged_as_such(running: Running) -> None:
+    held = Held(running.customers.get)
+    call = running.customer_stub.GetCustomer(GET, metadata=running.metadata())
+    await held.has_begun()
+    call.cancel()
+    (line,) = await running.log()
+    assert line["code"] == "CANCELLED"
+
+
+async def test_calls_above_the_bound_are_refused_at_once() -> None:
+    async with running_server(max_calls=2) as running:
+        held = Held(running.customers.get)
+        stub, metadata = running.customer_stub, running.metadata()
+        waiting = [asyncio.ensure_future(_get(stub, metadata)) for _ in range(2)]
+        await held.has_begun()
+        await held.has_begun()
+
+        got = await refusal(stub.GetCustomer(GET, metadata=metadata))
+
+        assert (got.code(), reason(got)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+        (retry,) = details(got, RetryInfo)
+        assert retry.retry_delay.seconds >= 1
+        held.go.set()
+        await asyncio.gather(*waiting)
+        assert (await _get(stub, metadata)).id == "cus_1"
+
+
+async def _get(stub: Any, metadata: Any) -> pb.Customer:
+    reply: pb.Customer = await stub.GetCustomer(GET, metadata=metadata)
+    return reply
+
+
+async def test_a_call_is_one_line_without_what_was_said(running: Running) -> None:
+    running.customers.update.return_value = JENNY
+    token = running.token()
+    request = pb.UpdateCustomerRequest(
+        customer=pb.Customer(id="cus_1", email="jenny@example.com", phone="+15550100"),
+        request_id="r-1",
+    )
+    await running.customer_stub.UpdateCustomer(
+        request, metadata=(("authorization", f"Bearer {token}"), ("x-request-id", "call-1"))
+    )
+
+    (line,) = await running.log()
+    assert line.pop("ms") >= 0
+    assert dt.datetime.fromisoformat(line.pop("time")).utcoffset() == dt.timedelta()
+    assert line == {
+        "event": "call", "level": "info", "logger": "grpc", "code": "OK", "reason": "",
+        "method": "/billing.v1.CustomerService/UpdateCustomer", "account": "acme",
+        "request_id": "call-1",
+    }  # fmt: skip
+
+
+async def test_an_unknown_method_is_unimplemented(running: Running) -> None:
+    call: Any = running.channel.unary_unary("/billing.v1.CustomerService/Nothing")
+    got = await refusal(call(b"", metadata=running.metadata()))
+    assert got.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "billing.v1.CustomerService", "billing.v1.AnalyticsService",
+     "billing.v1.ConnectionService"],
+)  # fmt: skip
+async def test_health_is_told_to_everybody(running: Running, name: str) -> None:
+    stub = health_pb2_grpc.HealthStub(running.channel)
+    reply = await stub.Check(health_pb2.HealthCheckRequest(service=name))
+    assert reply.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_health_of_what_is_not_served_is_not_found(running: Running) -> None:
+    stub = health_pb2_grpc.HealthStub(running.channel)
+    got = await refusal(stub.Check(health_pb2.HealthCheckRequest(service="billing.v2.Nothing")))
+    assert got.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def _reflected(running: Running) -> list[str]:
+    stub = reflection_pb2_grpc.ServerReflectionStub(running.channel)
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    async for reply in stub.ServerReflectionInfo(iter([request])):
+        return [service.name for service in reply.list_services_response.service]
+    return []
+
+
+async def test_reflection_is_there_where_asked_for() -> None:
+    async with running_server(reflection=True) as running:
+        names = await _reflected(running)
+    assert {"billing.v1.CustomerService", "grpc.health.v1.Health"} <= set(names)
+
+
+async def test_reflection_is_off_otherwise(running: Running) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await _reflected(running)
+    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_stopping_server_finishes_what_it_has_and_refuses_the_rest(
+    running: Running,
+) -> None:
+    held = Held(running.customers.get)
+    stub, metadata = running.customer_stub, running.metadata()
+    in_flight = asyncio.ensure_future(_get(stub, metadata))
+    await held.has_begun()
+    health = health_pb2_grpc.HealthStub(running.channel)
+    watch = health.Watch(health_pb2.HealthCheckRequest())
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+
+    stopping = asyncio.ensure_future(running.server.stop(PATIENCE))
+
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    watch.cancel()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as another:
+        get: Any = another.unary_unary("/billing.v1.CustomerService/GetCustomer")
+        got = await refusal(get(GET.SerializeToString(), metadata=metadata, timeout=PATIENCE))
+    assert got.code() is grpc.StatusCode.UNAVAILABLE
+    assert held.calls == 1
+    assert not in_flight.done()
+    held.go.set()
+    assert (await in_flight).name == "Jenny"
+    await asyncio.wait_for(stopping, PATIENCE)
+
+
+async def test_what_outlasts_the_grace_is_cut(running: Running) -> None:
+    held = Held(running.customers.get)
+    in_flight = asyncio.ensure_future(_get(running.customer_stub, running.metadata()))
+    await held.has_begun()
+    await asyncio.wait_for(running.server.stop(0.05), PATIENCE)
+    got = await refusal(in_flight)
+    assert got.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
+async def test_a_port_is_not_shared_unasked() -> None:
+    async with running_server() as running:
+        async with running_server(reuse_port=True) as shared:
+            assert shared.port != running.port
+        server = running.server
+        options = type(server._options)(f"127.0.0.1:{running.port}")
+        second = type(server)(server._offered, server._tokens, server._tenancy, options)
+        with pytest.raises(RuntimeError):
+            await second.start()
+
+
+async def test_a_request_that_is_too_large_is_refused(running: Running) -> None:
+    request = pb.CreateCustomerRequest(customer=pb.Customer(description="x" * 2_000_000))
+    got = await refusal(running.customer_stub.CreateCustomer(request, metadata=running.metadata()))
+    assert got.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    running.customers.create.assert_not_called()

@@ -1,0 +1,250 @@
+"""How the service starts, refuses to start, drains, dies, and comes back."""
+
+import asyncio
+import json
+import re
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import grpc
+import pytest
+import pytest_asyncio
+import stripe
+from billing.v1 import customer_service_pb2 as pb
+
+from sandbox.emulator.messages import FaultSpec
+from sandbox.emulator.settings import PLATFORM_KEY
+from tests.support.emulator import LIVE_KEY
+from tests.support.service import (
+    CONNECT_SECRET,
+    PRIVATE,
+    START_SECONDS,
+    Service,
+    Tenant,
+    World,
+    arrived,
+    command,
+    die_with_parent,
+    environment,
+    run_command,
+    until,
+    world,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with world(tmp_path_factory.mktemp("service")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def here(shared: World) -> World:
+    """The module's world: the service runs, and Stripe has forgotten the test before."""
+    if not shared.service.running:
+        await shared.service.start()
+    await shared.emulator.control.reset()
+    await shared.subscribe()
+    return shared
+
+
+async def create(here: World, tenant: Tenant, request_id: str) -> pb.Customer:
+    """CreateCustomer, with the same content each time."""
+    return await here.service.customers.CreateCustomer(
+        pb.CreateCustomerRequest(customer=pb.Customer(name=PRIVATE), request_id=request_id),
+        metadata=tenant.metadata,
+        timeout=20,
+    )
+
+
+async def begin_stalled(here: World, tenant: Tenant, seconds: float) -> "asyncio.Task[pb.Customer]":
+    """A creation that Stripe has received, and works on for so long."""
+    control = here.emulator.control
+    await control.add_fault(FaultSpec("stall", seconds=seconds, method="POST"))
+    call = asyncio.create_task(create(here, tenant, "stalled"))
+
+    async def received() -> bool:
+        return not await control.faults()
+
+    await until(received)
+    return call
+
+
+async def at_stripe(here: World, tenant: Tenant) -> list[str]:
+    """The ids of the customers that a tenant's Stripe account has."""
+    listed = await here.sdk.v1.customers.list_async({"limit": 100}, tenant.options)
+    return [customer.id for customer in listed.data]
+
+
+async def events_of(here: World, tenant: Tenant) -> list[str]:
+    """A tenant's events as Stripe would deliver them."""
+    listed = await here.sdk.v1.events.list_async({"limit": 100}, tenant.options)
+    assert listed.last_response is not None
+    data = json.loads(listed.last_response.body)["data"]
+    return [json.dumps({**event, "account": tenant.stripe_account}) for event in data]
+
+
+async def deliver(session: aiohttp.ClientSession, url: str, body: str) -> int:
+    """Deliver one event; the status of the answer."""
+    header = stripe.WebhookSignature.generate_signature_header(body, CONNECT_SECRET)
+    async with session.post(url, data=body, headers={"Stripe-Signature": header}) as answer:
+        return answer.status
+
+
+async def test_sigterm_lets_a_change_finish(here: World) -> None:
+    tenant = await here.tenant()
+    call = await begin_stalled(here, tenant, 1.5)
+    here.service.terminate()
+    made = await call
+    assert await here.service.ended() == 0
+    assert await at_stripe(here, tenant) == [made.id]
+    await here.service.start()
+    assert await create(here, tenant, "stalled") == made
+    assert await at_stripe(here, tenant) == [made.id]
+
+
+async def test_sigterm_lets_a_change_finish_that_nobody_waits_for_any_more(here: World) -> None:
+    tenant = await here.tenant()
+    call = await begin_stalled(here, tenant, 2.0)
+    call.cancel()
+    assert await here.service.stop() > 1
+    (made,) = await at_stripe(here, tenant)
+    before = await here.sent("POST /v1/customers")
+    await here.service.start()
+    assert (await create(here, tenant, "stalled")).id == made
+    assert await here.sent("POST /v1/customers") == before  # its answer had been written down
+
+
+async def test_sigterm_without_work_is_swift_though_connections_are_open(here: World) -> None:
+    tenant = await here.tenant()
+    made = await here.sdk.v1.customers.create_async({"name": PRIVATE}, tenant.options)
+    await arrived(here, tenant, made.id, PRIVATE)  # both clients now hold their connections open
+    assert await here.service.stop() < 3
+
+
+async def test_new_calls_are_refused_while_it_drains(here: World) -> None:
+    tenant = await here.tenant()
+    call = await begin_stalled(here, tenant, 2.0)
+    here.service.terminate()
+
+    async def refused() -> bool:
+        try:
+            await here.service.customers.ListCustomers(
+                pb.ListCustomersRequest(), metadata=tenant.metadata, timeout=5
+            )
+        except grpc.aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.UNAVAILABLE
+        return False
+
+    assert await until(refused)
+    assert not call.done()
+    await call
+    assert await here.service.ended() == 0
+
+
+async def test_sigkill_after_the_200_loses_nothing(here: World) -> None:
+    tenant = await here.tenant()
+    await here.emulator.control.pause()  # what arrives, arrives by this test's own hand
+    made = await here.sdk.v1.customers.create_async({"name": PRIVATE}, tenant.options)
+    (event,) = await events_of(here, tenant)
+    async with aiohttp.ClientSession() as session:
+        assert await deliver(session, here.service.webhook_url, event) == 200
+        await here.service.kill()
+    await here.service.start()
+    assert (await arrived(here, tenant, made.id, PRIVATE)).id == made.id
+
+
+async def test_sigterm_amid_a_batch_leaves_no_event_waiting(here: World) -> None:
+    tenant = await here.tenant()
+    control = here.emulator.control
+    await control.pause()
+    made = await here.sdk.v1.customers.create_async({"name": PRIVATE}, tenant.options)
+    (event,) = await events_of(here, tenant)
+    foreign = json.dumps({**json.loads(event), "api_version": "2019-01-01"})  # must be re-read
+    await control.add_fault(FaultSpec("stall", seconds=1.0, method="GET"))
+    async with aiohttp.ClientSession() as session:
+        assert await deliver(session, here.service.webhook_url, foreign) == 200
+
+    async def being_read() -> bool:
+        return not await control.faults()
+
+    await until(being_read)
+    assert await here.service.stop() < 5
+    await here.service.start()
+    # Had the batch been dropped, its lease would have to run out first: a minute.
+    assert (await arrived(here, tenant, made.id, PRIVATE)).id == made.id
+
+
+async def test_a_store_of_the_other_mode_is_refused(here: World) -> None:
+    await here.service.stop()
+    live = {**here.service.settings, "STRIPE_SECRET_KEY": LIVE_KEY}
+    code, out, err = await run_command("serve", **live)
+    assert (code, out) == (1, "")
+    (line,) = err.splitlines()
+    assert "test" in line
+    assert "live" in line
+    assert "STRIPE_SECRET_KEY" in line
+    assert LIVE_KEY not in line
+    code, _, _ = await run_command("accounts", "list", **live)
+    assert code == 1
+
+
+@pytest.mark.parametrize(("setting", "port"), [
+    ("BILLING_GRPC_ADDRESS", "grpc"), ("BILLING_HTTP_ADDRESS", "http"),
+])  # fmt: skip
+async def test_a_port_in_use_is_one_line(here: World, setting: str, port: str) -> None:
+    address = f"127.0.0.1:{here.service.ports[port]}"
+    settings = {**here.service.settings, setting: address, "BILLING_LOG_LEVEL": "info"}
+    code, out, err = await run_command("serve", **settings)
+    assert (code, out) == (1, "")
+    (line,) = err.splitlines()
+    assert line.startswith(f"billing: {setting}: cannot listen at {address}")
+
+
+async def test_a_store_that_cannot_be_opened_is_one_line(here: World, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    paths = (tmp_path, tmp_path / "file" / "billing.db")
+    settings = [{**here.service.settings, "BILLING_SQLITE_PATH": str(path)} for path in paths]
+    for code, out, err in await asyncio.gather(*(run_command("serve", **one) for one in settings)):
+        assert (code, out) == (1, "")
+        (line,) = err.splitlines()
+        assert line.startswith("billing: BILLING_SQLITE_PATH: ")
+
+
+async def test_it_says_where_it_listens_and_ends_at_ctrl_c(here: World, tmp_path: Path) -> None:
+    settings = {**here.service.settings, "BILLING_SQLITE_PATH": str(tmp_path / "own.db")}
+    process = await asyncio.create_subprocess_exec(
+        *command("serve"), env=environment(**settings), preexec_fn=die_with_parent,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    line = (await asyncio.wait_for(process.stdout.readline(), START_SECONDS)).decode()
+    said = re.fullmatch(r"gRPC on port (\d+), webhooks on port (\d+), mode test\n", line)
+    assert said, line
+    url = f"http://127.0.0.1:{said[2]}/healthz"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert answer.status == 200
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), START_SECONDS)
+    assert (process.returncode, out) == (0, b"")
+    assert b"Traceback" not in err
+
+
+async def test_it_ends_with_its_parent(here: World, tmp_path: Path) -> None:
+    """Whatever kills the sandbox closes its child's standard input."""
+    service = Service(here.service.settings, tmp_path / "orphan.log")
+    await service.start()
+    service.abandon()
+    assert await service.ended() == 0
+
+
+async def test_settings_stop_the_start_line_by_line() -> None:
+    code, out, err = await run_command("serve", STRIPE_SECRET_KEY=PLATFORM_KEY, BILLING_STORE="x")
+    assert (code, out) == (1, "")
+    names = [line.removeprefix("billing: ").partition(":")[0] for line in err.splitlines()]
+    assert names == ["BILLING_CALLER_KEYS", "BILLING_WEBHOOK_SECRETS_CONNECT", "BILLING_STORE"]

@@ -1,0 +1,178 @@
+"""An account's events, projected with their effects on a store of their own, for unit tests."""
+
+import asyncio
+import datetime as dt
+from dataclasses import replace
+from typing import Any, Final, cast
+
+from typing_extensions import override
+
+from application.contact_sync import ContactSyncing
+from application.effects import Effects
+from application.mirroring import Mirroring
+from application.payment_notices import PaymentNotices
+from application.platform import Platform
+from application.ports.contacts import ContactLink, SourceVersion
+from application.ports.inbox import EventState, ReceivedEvent
+from application.ports.mirror import CUSTOMERS, INVOICES, SUBSCRIPTIONS, Noun
+from application.ports.stripe import EventReader, Hint, Irrelevant, ObjectReader, Observed, Priority
+from application.projector import Projector
+from domain.connections import Connection, ConnectionKind, Mode
+from domain.contacts import Contact, ContactSync
+from domain.customers import Customer
+from domain.invoices import Invoice
+from domain.mirror import MirroredObject, Snapshot, Version
+from domain.money import Money
+from domain.periods import to_milliseconds
+from domain.subscriptions import Subscription
+from tests.support.fakes import NOON, FakeClock, FakeStripeAccounts
+from tests.support.stores import Stores
+
+STRIPE: Final = "acct_1"
+LINKED: Final = ContactLink("acme", STRIPE, "cus_1", "ada", NOON)
+CONNECTION: Final = Connection("acme", STRIPE, Mode.TEST, ConnectionKind.OAUTH, NOON)
+SECOND: Final = dt.timedelta(seconds=1)
+
+
+def invoice(id_: str = "in_1", amount: int = 123_450, customer: str | None = "cus_1") -> Invoice:
+    paid, nothing = Money(amount, "usd"), Money(0, "usd")
+    return Invoice(id_, NOON, "usd", "paid", paid, paid, paid, nothing, customer, number="A-1")
+
+
+def customer(id_: str = "cus_1", **fields: Any) -> Customer:
+    return Customer(id_, NOON, **fields)
+
+
+class Events(EventReader):
+    """Says of each event what `says` holds for it."""
+
+    def __init__(self) -> None:
+        self.says: dict[str, Any] = {}
+
+    @override
+    def read(
+        self, event: ReceivedEvent, stripe_account: str
+    ) -> Observed[MirroredObject] | Hint[MirroredObject] | Irrelevant:
+        said = self.says[event.id]
+        if isinstance(said, Hint):
+            return said
+        noun = {Invoice: INVOICES, Customer: CUSTOMERS, Subscription: SUBSCRIPTIONS}[type(said)]
+        version = Version.of_event(event.created, known_at_ms=to_milliseconds(event.received_at))
+        snapshot = Snapshot(stripe_account, said.id, version, said)
+        return Observed(cast("Noun[MirroredObject]", noun), cast("Any", snapshot))
+
+
+class Objects(ObjectReader):
+    """Stripe shows one object."""
+
+    def __init__(self) -> None:
+        self.shows: Any = None
+
+    @override
+    async def read(
+        self,
+        noun: Noun[Any],
+        stripe_account: str,
+        object_id: str,
+        *,
+        not_before_ms: int | None,
+        priority: Priority,
+    ) -> Snapshot[Any]:
+        now = to_milliseconds(NOON) + 60_000
+        version = Version.of_read(date_ms=now, duration_ms=5, sent_at_ms=now)
+        return Snapshot(stripe_account, object_id, version, self.shows)
+
+
+class Desk:
+    """A projector with effects, on a store of its own; ports can be made to break."""
+
+    def __init__(self, stores: Stores) -> None:
+        self.stores, self.clock = stores, FakeClock(NOON + 60 * SECOND)
+        self.events, self.objects, self.queued = Events(), Objects(), asyncio.Event()
+
+    def effects(self, **broken: Any) -> Effects:
+        stores = replace(self.stores, **broken)
+        return Effects(
+            inbox=stores.inbox,
+            events=self.events,
+            mirror=stores.mirror,
+            connections=stores.connections,
+            contacts=ContactSyncing(stores.contacts, stores.mirror, self.clock),
+            notices=PaymentNotices(stores.contacts, stores.support, self.clock),
+            history=stores.subscription_history,
+            outbox=stores.outbox,
+            parked=stores.parked,
+            clock=self.clock,
+            mode=Mode.TEST,
+            queued=self.queued,
+            max_age=dt.timedelta(days=2),
+        )
+
+    async def project(self, *, owner: str = "one", **broken: Any) -> None:
+        stores = replace(self.stores, **broken)
+        platform = Platform(stores.deployment, FakeStripeAccounts(), Mode.TEST)
+        projector = Projector(
+            stores.inbox, Mirroring(stores.mirror), self.events, self.objects, platform,
+            self.clock, asyncio.Event(), owner, self.effects(**broken),
+        )  # fmt: skip
+        while await projector.project_batch():
+            pass
+
+    async def receive(
+        self, id_: str, type_: str, said: Any, *, at: dt.datetime = NOON, account: str = STRIPE
+    ) -> None:
+        self.events.says[id_] = said
+        about = said.object_id if isinstance(said, Hint) else said.id
+        await self.stores.inbox.append(
+            ReceivedEvent(
+                id_, account, type_, "", to_milliseconds(at), type_.partition(".")[0], about,
+                b"{}", self.clock.now(),
+            )
+        )  # fmt: skip
+
+    async def connect(self, connection: Connection = CONNECTION) -> None:
+        await self.stores.connections.put(connection)
+
+    async def link(self) -> None:
+        version = SourceVersion(0, 0, 0)
+        await self.stores.contacts.fill(
+            "acme", "ada", {"name": "Ada"}, version, stripe_account="crm", create=True
+        )
+        await self.stores.contacts.link(LINKED)
+
+    async def messages(self, contact: str = "ada") -> list[str]:
+        found = await self.stores.support.messages("acme", contact, limit=100)
+        return [one.message.text for one in found]
+
+    async def jobs(self) -> list[str]:
+        """The kinds of all jobs, published ones and billing events, sorted."""
+        claimed = await self.stores.outbox.claim(
+            "test", now=self.clock.now(), lease=dt.timedelta(), limit=100
+        )
+        watched = await self.stores.outbox.watch("acme", after=0, limit=100)
+        return sorted([one.job.kind for one in claimed] + [one.job.kind for one in watched])
+
+    async def became(self, id_: str) -> tuple[EventState, str]:
+        found = await self.stores.inbox.get(id_)
+        assert found is not None
+        return found[0].state, found[0].decision
+
+
+PAID: Final = ("invoice.paid", "invoice.payment_succeeded")
+NOTICE: Final = "Payment received: 1,234.50 USD for invoice A-1."
+BOTH: Final = ["events.invoice_paid", "support.payment_notice"]
+
+
+MAPPING: Final = {"name": "name", "email": "email", "tier": "metadata.tier"}
+
+
+async def sync(desk: Desk, *, create: bool = True) -> None:
+    await desk.connect()
+    await desk.stores.contacts.put_sync_settings(ContactSync("acme", MAPPING, create))
+
+
+async def contact_of(desk: Desk, customer_id: str = "cus_1") -> Contact | None:
+    links = await desk.stores.contacts.links("acme", STRIPE, [customer_id])
+    if customer_id not in links:
+        return None
+    return await desk.stores.contacts.get("acme", links[customer_id].contact)

@@ -1,0 +1,187 @@
+"""In-memory fakes for the bulk flows: Stripe's lists, checkpoints, reports."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from typing_extensions import override
+
+from application.ports.checkpoints import Checkpoint, Checkpoints
+from application.ports.inbox import ReceivedEvent
+from application.ports.listing import EventLister, ObjectLister, Page, Place
+from application.ports.mirror import Noun, T
+from application.ports.reports import Report, Reports
+from application.ports.stripe import ObjectReader, Priority
+from domain.errors import Conflict, Reason
+from domain.mirror import MirroredObject, Snapshot, Version
+from domain.periods import to_milliseconds
+from tests.support.fakes import Fake, FakeClock, Pause, no_pause
+
+PAGE: Final = 3
+"""Few objects a page, so that a short history has many pages."""
+
+
+class FakeCheckpoints(Fake, Checkpoints):
+    """Checkpoints in a dictionary."""
+
+    def __init__(self, pause: Pause = no_pause) -> None:
+        super().__init__(pause)
+        self.kept: dict[tuple[str, str], Checkpoint] = {}
+
+    @override
+    async def load(self, stripe_account: str, task: str) -> Checkpoint:
+        async with self._step("checkpoints.load"):
+            found = self.kept.get((stripe_account, task))
+        return found or Checkpoint(stripe_account, task, 0)
+
+    @override
+    async def save(self, checkpoint: Checkpoint, *, now: dt.datetime) -> Checkpoint:
+        key = (checkpoint.stripe_account, checkpoint.task)
+        async with self._step("checkpoints.save"):
+            stored = self.kept.get(key)
+            if (stored.revision if stored else 0) != checkpoint.revision:
+                raise Conflict(Reason.REQUEST_IN_FLIGHT, "somebody else has taken over")
+            saved = replace(checkpoint, revision=checkpoint.revision + 1, saved_at=now)
+            self.kept[key] = saved
+        return saved
+
+    @override
+    async def of(self, stripe_account: str) -> Sequence[Checkpoint]:
+        async with self._step("checkpoints.of"):
+            found = [one for (account, _), one in self.kept.items() if account == stripe_account]
+        return sorted(found, key=lambda one: one.task)
+
+
+class FakeReports(Fake, Reports):
+    """Reports in a dictionary."""
+
+    def __init__(self, pause: Pause = no_pause) -> None:
+        super().__init__(pause)
+        self.kept: dict[tuple[str, str], Report] = {}
+
+    @override
+    async def put(self, report: Report) -> None:
+        async with self._step("reports.put"):
+            self.kept[report.stripe_account, report.id] = report
+
+    @override
+    async def get(self, stripe_account: str, report_id: str) -> Report | None:
+        async with self._step("reports.get"):
+            return self.kept.get((stripe_account, report_id))
+
+    @override
+    async def newest(
+        self, stripe_account: str, *, after: tuple[int, str] | None, limit: int
+    ) -> Sequence[Report]:
+        async with self._step("reports.newest"):
+            own = [one for (account, _), one in self.kept.items() if account == stripe_account]
+        keyed = sorted(((to_milliseconds(one.started_at), one.id) for one in own), reverse=True)
+        by_key = {(to_milliseconds(one.started_at), one.id): one for one in own}
+        return [by_key[key] for key in keyed if after is None or key < after][:limit]
+
+
+class FakeHistory(Fake, ObjectLister, EventLister, ObjectReader):
+    """What Stripe holds: objects and events of one account, and requests that take a moment.
+
+    `objects` maps a noun's name to its objects by id. A request shows the state in between its two
+    pauses. Whoever asks is remembered in `asked` as `(noun, before_ms, after)`.
+    """
+
+    def __init__(self, clock: FakeClock, pause: Pause = no_pause) -> None:
+        super().__init__(pause)
+        self.objects: dict[str, dict[str, MirroredObject]] = {}
+        self.told: list[ReceivedEvent] = []
+        self.asked: list[tuple[str, int | None, str]] = []
+        self.reads: list[str] = []
+        self._clock = clock
+
+    def add(self, noun: Noun[Any], *objects: MirroredObject) -> None:
+        """Let there be these objects."""
+        self.objects.setdefault(noun.name, {}).update({one.id: one for one in objects})
+
+    def of(self, noun: Noun[Any]) -> Mapping[str, MirroredObject]:
+        """The objects of a noun."""
+        return self.objects.get(noun.name, {})
+
+    @override
+    async def page(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        place: Place,
+        *,
+        since_ms: int | None,
+        priority: Priority,
+    ) -> Page[Snapshot[T]]:
+        self.asked.append((noun.name, place.before_ms, place.after))
+        found: list[Any] = []
+        version = Version(0, 0)
+        async with self._step("stripe.page"):
+            version = self._version()
+            found = sorted(
+                self.of(noun).values(), key=lambda one: (one.created, one.id), reverse=True
+            )
+        keys = [(to_milliseconds(one.created), one.id) for one in found]
+        chosen = _page(keys, place, since_ms)
+        objects = {one.id: one for one in found}
+        snapshots = [Snapshot(stripe_account, id_, version, objects[id_]) for _, id_ in chosen[0]]
+        return Page(snapshots, version, chosen[1])
+
+    @override
+    async def events(
+        self,
+        stripe_account: str,
+        place: Place,
+        *,
+        since_ms: int,
+        priority: Priority,
+        types: Sequence[str] = (),
+    ) -> Page[ReceivedEvent]:
+        self.asked.append(("event", place.before_ms, place.after))
+        async with self._step("stripe.events"):
+            version = self._version()
+            events = {one.id: one for one in self.told if one.stripe_account == stripe_account}
+        keys = sorted(((one.created, one.id) for one in events.values()), reverse=True)
+        chosen, following = _page(keys, place, since_ms)
+        return Page([events[id_] for _, id_ in chosen], version, following)
+
+    @override
+    async def read(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        object_id: str,
+        *,
+        not_before_ms: int | None,
+        priority: Priority,
+    ) -> Snapshot[T]:
+        self.reads.append(object_id)
+        found: Any = None
+        version = Version(0, 0)
+        async with self._step("stripe.read"):
+            version = self._version()
+            found = self.of(noun).get(object_id)
+        return Snapshot(stripe_account, object_id, version, found)
+
+    def _version(self) -> Version:
+        now_ms = to_milliseconds(self._clock.now())
+        self._clock.advance(milliseconds=10)
+        return Version.of_read(date_ms=now_ms, duration_ms=5, sent_at_ms=now_ms)
+
+
+def _page(
+    keys: Sequence[tuple[int, str]], place: Place, since_ms: int | None
+) -> tuple[Sequence[tuple[int, str]], Place | None]:
+    """The keys (created in ms, id) of a page of what is sorted newest first, and the next place."""
+    left = [
+        key
+        for key in keys
+        if (place.before_ms is None or key[0] < place.before_ms)
+        and (since_ms is None or key[0] >= since_ms)
+    ]
+    if place.after and place.after in {id_ for _, id_ in left}:
+        left = left[[id_ for _, id_ in left].index(place.after) + 1 :]
+    page = left[:PAGE]
+    following = Place(page[-1][0] + 1_000, page[-1][1]) if left[PAGE:] else None
+    return page, following

@@ -1,0 +1,233 @@
+"""The bulk flows, put together for tests: the real SDK, an emulator, and one of the stores."""
+
+import asyncio
+import datetime as dt
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import stripe
+
+from application.backfill import Backfill, Progress
+from application.balance_transactions import BalanceTransactions
+from application.catch_up import CatchUp
+from application.comparing import Comparison
+from application.enrichment import Enrichment
+from application.fleet import Fleet, Source
+from application.importing import Importing
+from application.mirroring import Mirroring
+from application.platform import Platform
+from application.ports.listing import Place
+from application.ports.mirror import NOUNS, Filter, Mirror, Noun
+from application.ports.reports import Report
+from application.ports.stripe import Priority
+from application.projector import Projector
+from application.reconciling import Reconciliation
+from application.walking import Retries
+from domain.connections import Mode
+from domain.mirror import MirroredObject, Row
+from infrastructure.stripe.accounts import StripeConnectedAccounts
+from infrastructure.stripe.client import StripeApi
+from infrastructure.stripe.events import StripeEventReader
+from infrastructure.stripe.lists import StripeLister
+from infrastructure.stripe.nouns import TRANSLATIONS
+from infrastructure.stripe.objects import StripeObjectReader
+from tests.support.emulator import RunningEmulator
+from tests.support.stores import Stores
+
+S = TypeVar("S")
+
+CARD: Final = "pm_card_visa"
+
+
+class SystemClock:
+    """The machine's clock in whole milliseconds."""
+
+    def now(self) -> dt.datetime:
+        now = dt.datetime.now(dt.UTC)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+async def no_wait(_seconds: float) -> None:
+    """Instead of a pause between tries: let the others go on, and try again."""
+    await asyncio.sleep(0)
+
+
+@dataclass
+class Flows:
+    """All bulk flows over one store and one emulator. `account` is a connected one."""
+
+    emulator: RunningEmulator
+    sdk: stripe.StripeClient
+    api: StripeApi
+    stores: Stores
+    account: str
+    nouns: Sequence[Noun[Any]] = NOUNS
+    place = Place()
+    priority = Priority.REREAD
+
+    def __post_init__(self) -> None:
+        self.clock = SystemClock()
+        self.retries = Retries(sleep=no_wait)
+        self.arrived = asyncio.Event()
+        self.lister = StripeLister(self.api, Mode.TEST)
+        self.objects = StripeObjectReader(self.api)
+        self.mirroring = Mirroring(self.stores.mirror)
+        self.importing = self.importing_into(self.stores.mirror)
+        self.platform = Platform(
+            self.stores.deployment, StripeConnectedAccounts(self.api), Mode.TEST
+        )
+        self.source = Source(self.account, ours=False, since=None)
+        self.fleet = Fleet(self.stores.connections, self.platform, Mode.TEST)
+        self.backfill = Backfill(
+            self.lister, self.importing, self.stores.checkpoints, self.clock,
+            nouns=self.nouns, retries=self.retries,
+        )  # fmt: skip
+        comparison = Comparison(
+            self.stores.mirror, self.objects, self.importing, retries=self.retries
+        )
+        self.reconciliation = Reconciliation(
+            self.lister, self.stores.mirror, comparison, self.stores.checkpoints,
+            self.stores.reports, self.clock, nouns=self.nouns, retries=self.retries,
+        )  # fmt: skip
+        self.catch_up = CatchUp(
+            self.lister, self.stores.inbox, self.stores.checkpoints, self.fleet, self.backfill,
+            self.reconciliation, self.clock, self.arrived, retries=self.retries,
+        )  # fmt: skip
+        self.balance_transactions = BalanceTransactions(
+            self.lister, self.importing, self.stores.mirror, self.stores.checkpoints, self.fleet,
+            self.clock, retries=self.retries, debounce_seconds=0.01,
+        )  # fmt: skip
+
+    def importing_into(self, mirror: Mirror) -> Importing:
+        """What brings observations into a mirror."""
+        return Importing(Mirroring(mirror), self.objects, Enrichment(mirror))
+
+    def projector(self) -> Projector:
+        """A projector of the store's inbox."""
+        return Projector(
+            self.stores.inbox, self.mirroring, StripeEventReader(), self.objects, self.platform,
+            self.clock, asyncio.Event(), "test",
+        )  # fmt: skip
+
+    async def project(self) -> None:
+        """Project until the inbox is empty."""
+        while await self.projector().project_batch():
+            pass
+
+    async def caught_up(self) -> None:
+        """Fetch the events that no webhook brought, and project them."""
+        await self.catch_up.poll(self.source)
+        await self.project()
+
+    async def backfilled(self) -> Progress:
+        """Backfill to the end; what it said last."""
+        return await last(self.backfill.run(self.account))
+
+    async def reconciled(self, *, repair: bool = False) -> Report:
+        """Compare to the end; the report."""
+        compared = await last(self.reconciliation.run(self.account, repair=repair))
+        assert compared.report is not None
+        return compared.report
+
+    async def post(self, path: str, **params: Any) -> dict[str, Any]:
+        """Change something on the account, by the SDK."""
+        return await self._request("post", path, params)
+
+    async def delete(self, path: str) -> dict[str, Any]:
+        """Delete something of the account's, by the SDK."""
+        return await self._request("delete", path, {})
+
+    async def _request(self, method: Any, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        answer = await self.sdk.raw_request_async(
+            method, path, stripe_account=self.account, **params
+        )
+        found: dict[str, Any] = json.loads(answer.body)
+        return found
+
+    async def ids(self, noun: Noun[Any]) -> list[str]:
+        """The ids of all objects of a noun at Stripe, by cursor."""
+        found: list[str] = []
+        params: dict[str, Any] = {"limit": 100}
+        if noun.name == "subscription":
+            params["status"] = "all"
+        while True:
+            page = await self._request("get", TRANSLATIONS[noun.name].path, params)
+            found += [item["id"] for item in page["data"]]
+            if not page["has_more"]:
+                return found
+            params["starting_after"] = found[-1]
+
+    async def at_stripe(self) -> dict[str, dict[str, MirroredObject]]:
+        """All objects, each read by itself."""
+        fresh: dict[str, dict[str, MirroredObject]] = {}
+        for noun in self.nouns:
+            reads = [
+                await self.objects.read(
+                    noun, self.account, id_, not_before_ms=None, priority=Priority.REREAD
+                )
+                for id_ in await self.ids(noun)
+            ]
+            fresh[noun.name] = {read.id: read.object for read in reads if read.object}
+        return fresh
+
+    async def mirrored(self, mirror: Mirror | None = None) -> dict[str, dict[str, MirroredObject]]:
+        """All live rows."""
+        found: dict[str, dict[str, MirroredObject]] = {}
+        for noun in self.nouns:
+            rows = found[noun.name] = {}
+            after = None
+            while True:
+                page = await (mirror or self.stores.mirror).list(
+                    noun, self.account, Filter(), order=noun.orders[0], after=after, limit=1_000
+                )
+                rows |= {row.id: _live(row) for row in page.rows}
+                after = page.next
+                if after is None:
+                    break
+        return found
+
+    async def assert_right(self) -> None:
+        """The mirror equals a fresh read of everything."""
+        assert await self.mirrored() == await self.at_stripe()
+
+    async def live_a_little(self, *, customers: int = 5) -> None:
+        """Some of every noun."""
+        product = await self.post("/v1/products", name="Plan")
+        price = await self.post(
+            "/v1/prices", product=product["id"], currency="usd", unit_amount=1_000,
+            recurring={"interval": "month"},
+        )  # fmt: skip
+        for number in range(customers):
+            customer = await self.post("/v1/customers", name=f"Customer {number}")
+            method = await self.post(f"/v1/payment_methods/{CARD}/attach", customer=customer["id"])
+            settings = {"default_payment_method": method["id"]}
+            await self.post(f"/v1/customers/{customer['id']}", invoice_settings=settings)
+            subscription = await self.post(
+                "/v1/subscriptions", customer=customer["id"], items=[{"price": price["id"]}],
+                metadata={"plan": f"p{number}"},
+            )  # fmt: skip
+            if number % 2:
+                await self.delete(f"/v1/subscriptions/{subscription['id']}")
+            intent = await self.post(
+                "/v1/payment_intents", amount=500 + number, currency="usd", confirm=True,
+                customer=customer["id"], payment_method=method["id"],
+                automatic_payment_methods={"enabled": True, "allow_redirects": "never"},
+            )  # fmt: skip
+            if number % 2:
+                await self.post("/v1/refunds", charge=intent["latest_charge"])
+
+
+async def last(steps: AsyncGenerator[S, None]) -> S:
+    """What an iterator gave last."""
+    async with aclosing(steps):
+        return [step async for step in steps][-1]
+
+
+def _live(row: Row[Any]) -> MirroredObject:
+    assert row.snapshot is not None
+    assert row.snapshot.object is not None
+    found: MirroredObject = row.snapshot.object
+    return found

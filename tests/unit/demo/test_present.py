@@ -1,0 +1,167 @@
+"""Tables, chart and verdict: right decimals, local dates, 80 columns."""
+
+import io
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
+
+import pytest
+from billing.v1.analytics_service_pb2 import ChargeCounts, GrossVolume
+from rich.console import Console, RenderableType
+
+from sandbox.demo import present
+from sandbox.demo.proof import Check
+from sandbox.demo.world import Business
+
+NEW_YORK = Business("Hudson Supply", "a1", "acct_1", "US", "usd", "America/New_York", "t1")
+TOKYO = Business("Yanaka Paper", "a2", "acct_2", "JP", "jpy", "Asia/Tokyo", "t2")
+
+
+def printed(what: RenderableType) -> str:
+    out = io.StringIO()
+    Console(file=out, width=80).print(what)
+    return out.getvalue()
+
+
+def answers(
+    business: Business, *buckets: tuple[str, str, int], partial: bool = False
+) -> present.Answers:
+    volume = GrossVolume()
+    part = volume.currencies.add(currency=business.currency)
+    for first, last, minor in buckets:
+        bucket = part.buckets.add()
+        bucket.start_time.FromJsonString(first)
+        bucket.end_time.FromJsonString(last)
+        bucket.amount.amount = minor
+        bucket.amount.currency = business.currency
+        part.current.amount += minor
+    part.buckets[-1].partial = partial
+    return present.Answers(business, volume, ChargeCounts())
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [
+        (123_450, "usd", "1,234.50"),
+        (5, "usd", "0.05"),
+        (0, "usd", "0.00"),
+        (-105, "usd", "-1.05"),
+        (1_234_567, "jpy", "1,234,567"),
+        (-7, "jpy", "-7"),
+        (12_340, "kwd", "12.340"),
+        (150_000, "isk", "1,500.00"),
+    ],
+)
+def test_amounts_have_their_currencys_decimals(minor: int, currency: str, text: str) -> None:
+    assert present.amount(minor, currency) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(None, "-"), (0.25, "+25.0%"), (-0.015, "-1.5%"), (0.0, "+0.0%")]
+)
+def test_growth_has_its_sign(rate: float | None, text: str) -> None:
+    assert present.growth(rate).plain == text
+
+
+@pytest.mark.parametrize(
+    ("business", "first", "end"),
+    [
+        (NEW_YORK, date(2026, 10, 9), date(2026, 11, 8)),
+        (TOKYO, date(2026, 10, 10), date(2026, 11, 9)),
+    ],
+)
+def test_the_days_shown_are_whole_local_days_across_a_clock_change(
+    business: Business, first: date, end: date
+) -> None:
+    """18:00 UTC on 7 November is the 7th in New York and the 8th in Tokyo."""
+    zone = ZoneInfo(business.time_zone)
+    shown = present.shown_days(business, datetime(2026, 11, 7, 18, tzinfo=UTC))
+    midnight = time(tzinfo=zone)
+    assert shown == (datetime.combine(first, midnight), datetime.combine(end, midnight))
+
+
+def test_the_chart_puts_each_bucket_on_its_local_date() -> None:
+    """New York's day is 25 hours long; Tokyo's bucket starts on the evening before in UTC."""
+    text = printed(
+        present.chart(
+            [
+                answers(
+                    NEW_YORK,
+                    ("2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z", 10_000),
+                    ("2026-11-02T05:00:00Z", "2026-11-03T05:00:00Z", 5_000),
+                ),
+                answers(
+                    TOKYO,
+                    ("2026-11-01T15:00:00Z", "2026-11-02T15:00:00Z", 44_000),
+                    ("2026-11-02T15:00:00Z", "2026-11-03T15:00:00Z", 22_000),
+                    partial=True,
+                ),
+            ]
+        )
+    )
+    rows = {line[:10]: line for line in text.splitlines()}
+    assert "100.00" in rows["Sun  1 Nov"]
+    assert "44,000" not in rows["Sun  1 Nov"]
+    assert "50.00" in rows["Mon  2 Nov"]
+    assert "44,000" in rows["Mon  2 Nov"]
+    assert "*22,000" in rows["Tue  3 Nov"]
+    assert rows["Sun  1 Nov"].count("█") == 2 * rows["Mon  2 Nov"][:31].count("█") + 1
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_day_without_sales_has_no_bar_and_a_zero() -> None:
+    text = printed(
+        present.chart([answers(TOKYO, ("2026-11-01T15:00:00Z", "2026-11-02T15:00:00Z", 0))])
+    )
+    (row,) = [line for line in text.splitlines() if line.startswith("Mon  2 Nov")]
+    assert row.split() == ["Mon", "2", "Nov", "0"]
+
+
+def test_the_headline_shows_growth_only_where_the_service_gives_it() -> None:
+    found = answers(NEW_YORK, ("2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z", 12_500))
+    part = found.volume.currencies[0]
+    part.previous.amount, part.growth = 10_000, 0.25
+    found.counts.succeeded.current = 1_234
+    text = printed(present.headline([found]))
+    volume, succeeded = (
+        next(line.split() for line in text.splitlines() if name in line)
+        for name in ("gross volume", "succeeded")
+    )
+    assert [word for word in volume if word[0] in "1+"] == ["125.00", "100.00", "+25.0%"]
+    assert "1,234" in succeeded
+    assert succeeded[-2] == "-"
+
+
+def test_a_business_that_sold_nothing_is_shown_as_zero() -> None:
+    nothing = present.Answers(TOKYO, GrossVolume(), ChargeCounts())
+    assert nothing.own.current.amount == 0
+    assert "gross volume, JPY" in printed(present.headline([nothing]))
+    assert "Asia/Tokyo" in printed(present.chart([nothing]))
+
+
+EQUAL = Check("Hudson Supply", "gross volume", 12_345, 12_345, "usd")
+WRONG = Check("Yanaka Paper", "gross volume", 7_000, 6_500, "jpy")
+
+
+def test_the_verdict_on_equal_figures() -> None:
+    verdict = present.verdict([EQUAL])
+    assert verdict.plain == "mirror = Stripe: all 1 figures are equal."
+    assert "green" in str(verdict.style)
+
+
+def test_the_verdict_names_what_differs_and_only_that() -> None:
+    verdict = present.verdict([EQUAL, WRONG])
+    assert verdict.plain == (
+        "mirror ≠ Stripe: Yanaka Paper: gross volume 7,000 at Stripe, 6,500 in the mirror"
+    )
+    assert "red" in str(verdict.style)
+
+
+def test_nothing_compared_proves_nothing() -> None:
+    assert present.verdict([]).plain.startswith("mirror ≠ Stripe")
+
+
+def test_the_comparison_shows_both_sides() -> None:
+    text = printed(present.comparison([EQUAL, WRONG], 90))
+    row = next(line for line in text.splitlines() if "JPY" in line)
+    assert ("7,000" in row, "6,500" in row, "differs" in row) == (True, True, True)
+    assert max(map(len, text.splitlines())) <= 80

@@ -1,0 +1,75 @@
+"""What the contract's files promise together."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import billing.v1
+import pytest
+from billing.v1 import customer_service_pb2, errors_pb2, period_pb2
+from google.protobuf.descriptor import ServiceDescriptor
+
+import domain.errors
+from domain.connections import ConnectionKind, ConnectionState, Mode
+from domain.errors import BillingError, Reason
+from domain.periods import Granularity
+from interfaces.grpc.mapping import connections as mapping
+from interfaces.grpc.mapping.periods import read_granularity
+from interfaces.grpc.methods import methods_of
+from interfaces.grpc.server import services
+from interfaces.grpc.statuses import CODES
+
+PREFIX = "ERROR_REASON_"
+
+
+def contract() -> list[ServiceDescriptor]:
+    """Every service of every file of the contract."""
+    (folder,) = billing.v1.__path__
+    names = sorted(path.stem for path in Path(folder).glob("*_service_pb2.py"))
+    modules = [importlib.import_module(f"billing.v1.{name}") for name in names]
+    return [s for module in modules for s in module.DESCRIPTOR.services_by_name.values()]
+
+
+def test_error_reasons_are_the_domains() -> None:
+    names = {name.removeprefix(PREFIX) for name in errors_pb2.ErrorReason.keys()}  # noqa: SIM118
+    assert names - {"UNSPECIFIED"} == {reason.value for reason in Reason}
+
+
+def test_every_class_of_error_has_a_code() -> None:
+    kinds = {
+        kind for _, kind in inspect.getmembers(domain.errors, inspect.isclass)
+        if issubclass(kind, BillingError) and kind is not BillingError
+    }  # fmt: skip
+    assert set(CODES) == kinds
+
+
+def test_every_service_of_the_contract_is_served() -> None:
+    served = {service.descriptor.full_name for service in services(*[None] * 3)}  # type: ignore[arg-type]  # only named
+    assert served == {descriptor.full_name for descriptor in contract()}
+
+
+def test_every_method_of_the_contract_says_who_may_call_it() -> None:
+    methods = methods_of(contract())
+    assert len(methods) == sum(len(service.methods) for service in contract())
+    assert methods["/billing.v1.CustomerService/DeleteCustomer"].mutates
+    assert not methods["/billing.v1.CustomerService/GetCustomer"].mutates
+    for path, method in methods.items():
+        resource, _, action = method.scope.partition(".")
+        assert resource, path
+        assert action == ("write" if method.mutates else "read"), path
+
+
+def test_a_method_without_authorization_stops_the_start() -> None:
+    from grpc_health.v1 import health_pb2
+
+    (health,) = health_pb2.DESCRIPTOR.services_by_name.values()
+    with pytest.raises(ValueError, match=r"grpc\.health\.v1\.Health\.Check"):
+        methods_of([customer_service_pb2.DESCRIPTOR.services_by_name["CustomerService"], health])
+
+
+def test_every_value_has_its_name_in_the_contract() -> None:
+    assert {*mapping._STATES} == {*ConnectionState}
+    assert {*mapping._MODES} == {*Mode}
+    assert {*mapping._KINDS} == {*ConnectionKind}
+    read = {read_granularity(value, []) for value in period_pb2.Granularity.values()}
+    assert read == {*Granularity}

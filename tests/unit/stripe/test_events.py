@@ -1,0 +1,250 @@
+"""Stored events: what each one says of which object."""
+
+import datetime as dt
+from typing import Any, cast
+
+import pytest
+import stripe
+
+from application.ports.inbox import ReceivedEvent
+from application.ports.mirror import (
+    BALANCE_TRANSACTIONS,
+    CHARGES,
+    CUSTOMERS,
+    DISPUTES,
+    INVOICE_PAYMENTS,
+    INVOICES,
+    NOUNS,
+    PAYMENT_INTENTS,
+    PAYOUTS,
+    PRICES,
+    PRODUCTS,
+    REFUNDS,
+    SUBSCRIPTIONS,
+)
+from application.ports.stripe import Hint, Irrelevant, Observed
+from domain.mirror import Snapshot, Version
+from domain.periods import to_milliseconds
+from domain.subscriptions import Subscription
+from infrastructure.stripe.events import RELEASES, StripeEventReader
+from infrastructure.stripe.nouns import TRANSLATIONS
+from tests.unit.stripe import billing_samples, samples
+
+CREATED_MS = (samples.CREATED + 5) * 1000
+READER = StripeEventReader()
+
+
+RECEIVED_AT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+VERSION = Version.of_event(CREATED_MS, known_at_ms=to_milliseconds(RECEIVED_AT))
+
+
+def received(payload: dict[str, Any], /, **changes: Any) -> ReceivedEvent:
+    about = payload["data"]["object"]
+    values = {
+        "id": payload["id"],
+        "stripe_account": "acct_1",
+        "type": payload["type"],
+        "api_version": payload["api_version"] or "",
+        "created": payload["created"] * 1000,
+        "object_type": about.get("object", ""),
+        "object_id": about.get("id", ""),
+        "payload": samples.encoded(payload),
+        "received_at": RECEIVED_AT,
+    }
+    return ReceivedEvent(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    ("noun", "payload", "type_"),
+    [
+        (CHARGES, samples.charge(), "charge.refunded"),
+        (CUSTOMERS, samples.customer(), "customer.updated"),
+        (REFUNDS, samples.refund(), "refund.created"),
+        (REFUNDS, samples.refund(), "charge.refund.updated"),
+        (DISPUTES, samples.dispute(), "charge.dispute.funds_withdrawn"),
+        (INVOICES, billing_samples.invoice(billing_samples.invoice_line()), "invoice.paid"),
+        (INVOICE_PAYMENTS, billing_samples.invoice_payment(), "invoice_payment.paid"),
+        (SUBSCRIPTIONS, billing_samples.subscription(), "customer.subscription.paused"),
+        (PRODUCTS, billing_samples.product(), "product.created"),
+        (PRICES, billing_samples.price(), "price.updated"),
+        (PAYOUTS, samples.payout(), "payout.reconciliation_completed"),
+        (PAYMENT_INTENTS, samples.payment_intent(), "payment_intent.canceled"),
+        (BALANCE_TRANSACTIONS, samples.balance_transaction(), "whatever.it.were"),
+    ],
+)
+def test_an_event_tells_its_objects_state(noun: Any, payload: Any, type_: str) -> None:
+    said = READER.read(received(samples.event(payload, type_)), "acct_1")
+    assert isinstance(said, Observed)
+    assert said.noun is noun
+    assert said.snapshot == TRANSLATIONS[noun.name].observe(
+        samples.encoded(payload), "acct_1", VERSION
+    )
+    assert said.snapshot.object is not None
+    assert not said.incomplete
+
+
+def test_an_event_of_the_platform_belongs_to_the_account_that_is_named() -> None:
+    payload = samples.event(samples.charge(), "charge.succeeded")
+    said = READER.read(received(payload, stripe_account=""), "acct_platform")
+    assert isinstance(said, Observed)
+    assert said.snapshot.stripe_account == "acct_platform"
+
+
+@pytest.mark.parametrize(
+    ("noun", "payload", "type_"),
+    [
+        (CUSTOMERS, samples.customer(), "customer.deleted"),
+        (INVOICES, billing_samples.invoice(status="draft"), "invoice.deleted"),
+        (PRODUCTS, {"id": "prod_1", "object": "product", "deleted": True}, "product.deleted"),
+        (PRICES, billing_samples.price(active=False), "price.deleted"),
+    ],
+)
+def test_a_deleted_event_is_a_tombstone(noun: Any, payload: Any, type_: str) -> None:
+    assert READER.read(received(samples.event(payload, type_)), "acct_1") == Observed(
+        noun, Snapshot("acct_1", payload["id"], VERSION, None)
+    )
+
+
+def test_a_deleted_subscription_is_no_deletion_but_a_cancellation() -> None:
+    canceled = billing_samples.subscription(status="canceled")
+    said = READER.read(received(samples.event(canceled, "customer.subscription.deleted")), "acct_1")
+    assert isinstance(said, Observed)
+    assert said.snapshot.object is not None
+    assert cast("Subscription", said.snapshot.object).status == "canceled"
+
+
+def test_a_preview_of_an_invoice_is_none() -> None:
+    upcoming = samples.without(billing_samples.invoice(), "id")
+    said = READER.read(received(samples.event(upcoming, "invoice.upcoming")), "acct_1")
+    assert said == Irrelevant("a preview of what is not there yet")
+
+
+@pytest.mark.parametrize(
+    ("payload", "unknown"),
+    [
+        (billing_samples.invoice(billing_samples.invoice_line(), more=True), "lines"),
+        (billing_samples.subscription(billing_samples.subscription_item(), more=True), "items"),
+    ],
+    ids=["invoice", "subscription"],
+)
+def test_an_event_that_is_cut_short_is_incomplete(payload: Any, unknown: str) -> None:
+    said = READER.read(received(samples.event(payload, "whatever.updated")), "acct_1")
+    assert isinstance(said, Observed)
+    assert said.incomplete
+    assert said.snapshot.unknown == {unknown}
+    assert said.snapshot.object is not None
+
+
+def before(payload: Any, previous: Any) -> Any:
+    """The state that an event tells to have followed; None where it tells none."""
+    event = samples.event(payload, "whatever.updated", previous=previous)
+    said = READER.read(received(event), "acct_1")
+    assert isinstance(said, Observed)
+    assert len(said.snapshot.befores) < 2
+    return said.snapshot.befores[0] if said.snapshot.befores else None
+
+
+def test_an_event_tells_the_state_before() -> None:
+    now = samples.charge(amount_refunded=2_500, refunded=True)
+    then = samples.charge(amount_refunded=0, refunded=False)
+    told = READER.read(received(samples.event(then, "charge.captured")), "acct_1")
+    assert isinstance(told, Observed)
+    assert before(now, {"amount_refunded": 0, "refunded": False}) == told.snapshot.object
+
+
+@pytest.mark.parametrize("previous", [None, {}])
+def test_an_event_that_changes_nothing_tells_no_state_before(previous: Any) -> None:
+    assert before(samples.charge(), previous) is None
+
+
+@pytest.mark.parametrize(
+    "previous",
+    [
+        {"amount": "much"},  # makes no charge
+        {"outcome": {"risk_level": 7}},
+        {"currency": "EURO"},
+    ],
+)
+def test_nonsense_before_is_no_reason_to_refuse_an_event(previous: Any) -> None:
+    assert before(samples.charge(), previous) is None
+
+
+def test_a_state_before_that_is_told_less_fully_proves_nothing() -> None:
+    listed = billing_samples.nested(url="/v1/invoices/in_1/lines", more=True)
+    assert before(billing_samples.invoice(), {"lines": listed}) is None
+
+
+def test_only_a_declared_type_tells_of_a_deletion() -> None:
+    payload = samples.event(samples.customer(), "customer.note.deleted")
+    said = READER.read(received(payload), "acct_1")
+    assert isinstance(said, Observed)
+    assert not said.snapshot.deleted
+
+
+@pytest.mark.parametrize(
+    "version", ["2027-03-25.fuchsia", "2024-06-20", "", "endive", "2026-10-28.endive.preview"]
+)
+@pytest.mark.parametrize("type_", ["customer.updated", "customer.deleted"])
+def test_another_release_is_a_hint(version: str, type_: str) -> None:
+    payload = samples.event(samples.customer(), type_, api_version=version)
+    assert READER.read(received(payload), "acct_1") == Hint(CUSTOMERS, "cus_1", CREATED_MS)
+
+
+def test_the_release_that_the_sdk_asks_for_is_one_that_is_read() -> None:
+    assert stripe.api_version is not None
+    assert stripe.api_version.partition(".")[2] in RELEASES
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"object": "balance"},
+        {"id": "di_1", "object": "discount"},
+        {"id": "coupon_1", "object": "coupon", "deleted": "true"},
+        {"id": "ii_1", "object": "invoiceitem"},
+        {"id": "plan_1", "object": "plan"},
+        {},
+    ],
+)
+def test_other_objects_are_irrelevant(about: dict[str, str]) -> None:
+    said = READER.read(received(samples.event(about, "whatever.happened")), "acct_1")
+    assert isinstance(said, Irrelevant)
+    assert about.get("object", "") in said.why
+
+
+def test_every_mirrored_noun_has_its_translation() -> None:
+    assert {name: each.noun for name, each in TRANSLATIONS.items()} == {
+        noun.name: noun for noun in NOUNS
+    }
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        samples.event(samples.without(samples.charge(), "amount"), "charge.updated"),
+        samples.event(samples.charge(amount=1.5), "charge.updated"),
+        samples.event(samples.without(samples.charge(), "currency"), "charge.updated"),
+        samples.event(samples.without(samples.charge(), "id"), "charge.updated"),
+        samples.event(samples.without(samples.customer(), "id"), "customer.deleted"),
+    ],
+)
+def test_structural_nonsense_is_refused(payload: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"\$|data\.object"):
+        READER.read(received(payload), "acct_1")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{", b"[]", b'{"data":{"object":' + b'{"x":' * 50_000, b"\xff\xfe", b'{"data":null}'],
+    ids=["empty", "cut", "array", "deep", "no text", "no data"],
+)
+def test_a_body_that_is_no_event_is_refused(raw: bytes) -> None:
+    event = received(samples.event(samples.charge(), "charge.updated"), payload=raw)
+    with pytest.raises(ValueError, match=r"."):
+        READER.read(event, "acct_1")
+
+
+def test_an_object_that_is_not_the_events_own_is_refused() -> None:
+    event = received(samples.event(samples.charge(), "charge.updated"), object_id="ch_2")
+    with pytest.raises(ValueError, match=r"data\.object\.id"):
+        READER.read(event, "acct_1")

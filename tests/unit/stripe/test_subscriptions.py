@@ -1,0 +1,150 @@
+"""Subscriptions: from Stripe's payload to the domain's subscription."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from domain.mirror import Snapshot, Version
+from domain.prices import Recurrence
+from domain.subscriptions import Subscription, SubscriptionItem
+from infrastructure.stripe.subscriptions import SUBSCRIPTION
+from tests.unit.stripe.billing_samples import price, subscription, subscription_item
+from tests.unit.stripe.samples import CREATED, encoded, without
+
+VERSION = Version.of_event(1)
+
+
+def observed(payload: dict[str, Any]) -> Snapshot[Subscription]:
+    return SUBSCRIPTION.observe(encoded(payload), "acct_1", VERSION)
+
+
+def read(payload: dict[str, Any]) -> Subscription:
+    found = observed(payload).object
+    assert found is not None
+    return found
+
+
+def at(seconds: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(CREATED + seconds, dt.UTC)
+
+
+ITEM = SubscriptionItem(
+    id="si_1",
+    price="price_1",
+    product="prod_1",
+    quantity=2,
+    currency="eur",
+    unit_amount=1_000,
+    unit_amount_decimal="1000",
+    recurring=Recurrence("month", 3),
+    current_period_start=at(1),
+    current_period_end=at(2),
+)
+
+
+def test_every_field_is_read() -> None:
+    assert observed(subscription(subscription_item())) == Snapshot(
+        "acct_1",
+        "sub_1",
+        VERSION,
+        Subscription(
+            id="sub_1",
+            created=at(0),
+            customer="cus_1",
+            status="active",
+            currency="eur",
+            items=(ITEM,),
+            cancel_at_period_end=True,
+            cancel_at=at(3),
+            canceled_at=at(4),
+            ended_at=at(5),
+            start_date=at(6),
+            trial_start=at(7),
+            trial_end=at(8),
+            pause_behavior="void",
+            collection_method="charge_automatically",
+            default_payment_method="pm_1",
+            latest_invoice="in_1",
+            description="Seats",
+            metadata={"crm": "9"},
+        ),
+    )
+
+
+def test_items_that_are_cut_short_are_unknown() -> None:
+    snapshot = observed(subscription(subscription_item(), more=True))
+    assert snapshot.unknown == {"items"}
+    assert SUBSCRIPTION.incomplete(snapshot)
+
+
+def test_items_that_are_all_there_are_complete() -> None:
+    snapshot = observed(subscription(subscription_item(), subscription_item(id="si_2")))
+    assert snapshot.object is not None
+    assert [item.id for item in snapshot.object.items] == ["si_1", "si_2"]
+    assert not SUBSCRIPTION.incomplete(snapshot)
+
+
+def test_an_item_by_usage_has_no_quantity() -> None:
+    (item,) = read(subscription(without(subscription_item(), "quantity"))).items
+    assert item.quantity is None
+
+
+def test_an_items_product_may_be_expanded() -> None:
+    bought = subscription_item(price=price(product={"id": "prod_9", "object": "product"}))
+    (item,) = read(subscription(bought)).items
+    assert item.product == "prod_9"
+
+
+def test_collection_that_goes_on_is_not_paused() -> None:
+    snapshot = observed(subscription(pause_collection=None))
+    assert snapshot.object is not None
+    assert snapshot.object.pause_behavior is None
+    assert not snapshot.unknown
+
+
+UNDER_THEIR_OWN_NAME = """
+    customer status currency items cancel_at_period_end cancel_at canceled_at ended_at start_date
+    trial_start trial_end collection_method latest_invoice default_payment_method description
+    metadata
+""".split()
+
+
+@pytest.mark.parametrize(
+    ("absent", "unknown"),
+    [
+        *((name, {name}) for name in UNDER_THEIR_OWN_NAME),
+        ("pause_collection", {"pause_behavior"}),
+    ],
+)
+def test_an_absent_field_is_unknown(absent: str, unknown: set[str]) -> None:
+    assert observed(without(subscription(), absent)).unknown == unknown
+
+
+@pytest.mark.parametrize("field", ["customer", "default_payment_method", "latest_invoice"])
+def test_an_expanded_object_counts_by_its_id(field: str) -> None:
+    expanded: Any = {"id": "obj_9", "object": "whatever", "nested": {"id": "no"}}
+    assert getattr(read(subscription(**{field: expanded})), field) == "obj_9"
+
+
+def test_an_unknown_status_is_kept() -> None:
+    assert read(subscription(status="teleported")).status == "teleported"
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        without(subscription(), "id"),
+        without(subscription(), "created"),
+        subscription(status=7),
+        subscription(items=None),
+        subscription(items=[subscription_item()]),
+        subscription(without(subscription_item(), "price")),
+        subscription(without(subscription_item(), "id")),
+        subscription(subscription_item(quantity=1.5)),
+        subscription(subscription_item(price=without(price(), "currency"))),
+    ],
+)
+def test_structural_nonsense_is_refused(nonsense: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"\$|required|currency:"):
+        observed(nonsense)

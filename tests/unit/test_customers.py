@@ -1,0 +1,229 @@
+"""Customers: what may be asked, and what is then asked of the mirror and of Stripe."""
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from application.callers import Caller
+from application.connections import Connections
+from application.customers import Customers, ListCustomers, UpdateCustomer
+from application.mirroring import Mirroring
+from application.mutations import Mutations
+from application.paging import PageTokens
+from application.ports.mirror import CUSTOMERS
+from application.ports.stripe import CustomerChange, CustomerFields
+from application.tasks import Tasks
+from domain.connections import Connection, ConnectionKind, Mode
+from domain.customers import Address, Customer
+from domain.errors import InvalidArgument, NotFound
+from domain.mirror import Snapshot, Version
+from tests.support.fake_logs import FakeMutationLog
+from tests.support.fake_stripe import FakeCustomerGateway
+from tests.support.fakes import NOON, FakeClock, FakeConnections, FakeMirror, FakeStripeAccounts
+
+CALLER = Caller("service", "acme", frozenset())
+CONNECTION = Connection("acme", "acct_1", Mode.TEST, ConnectionKind.MANUAL, NOON)
+
+
+class Desk:
+    """The use case and what it works with."""
+
+    def __init__(self) -> None:
+        clock = FakeClock()
+        self.mirror, self.stripe = FakeMirror(), FakeCustomerGateway(clock)
+        other = replace(CONNECTION, account="other", stripe_account="acct_2")
+        connections = Connections(
+            FakeConnections(CONNECTION, other), FakeStripeAccounts(), clock, Mode.TEST
+        )
+        self.mirroring = Mirroring(self.mirror)
+        mutations = Mutations(FakeMutationLog(), connections, self.mirroring, clock, Tasks())
+        tokens = PageTokens(b"k", clock)
+        self.customers = Customers(self.mirror, connections, tokens, mutations, self.stripe)
+
+    async def mirrored(self, *ids: str, email: str | None = None, deleted: bool = False) -> None:
+        for number, id_ in enumerate(ids):
+            created = NOON + dt.timedelta(seconds=number)
+            found = None if deleted else Customer(id_, created, email=email)
+            version = Version.of_event(10**13 if deleted else number)
+            await self.mirroring.observe(CUSTOMERS, [Snapshot("acct_1", id_, version, found)])
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_pages_hold_every_customer_once_newest_first(desk: Desk) -> None:
+    ids = [f"cus_{number}" for number in range(7)]
+    await desk.mirrored(*ids)
+    await desk.mirrored("cus_3", deleted=True)
+    found: list[str] = []
+    query = ListCustomers(page_size=2)
+    while True:
+        page = await desk.customers.list(CALLER, query)
+        found += [customer.id for customer in page.items]
+        if not page.next_page_token:
+            break
+        query = replace(query, page_token=page.next_page_token)
+    assert found == [id_ for id_ in reversed(ids) if id_ != "cus_3"]
+
+
+async def test_a_list_is_narrowed(desk: Desk) -> None:
+    await desk.mirrored("cus_0", "cus_1", "cus_2")
+    await desk.mirrored("cus_9", email="a@example.com")
+    by_time = await desk.customers.list(
+        CALLER,
+        ListCustomers(
+            created_after=NOON + dt.timedelta(seconds=1),
+            created_before=NOON + dt.timedelta(seconds=2),
+        ),
+    )
+    assert [customer.id for customer in by_time.items] == ["cus_1"]
+    by_email = await desk.customers.list(CALLER, ListCustomers(email="a@example.com"))
+    assert [customer.id for customer in by_email.items] == ["cus_9"]
+
+
+async def test_another_tenants_customers_are_not_found(desk: Desk) -> None:
+    await desk.mirrored("cus_1", "cus_2")
+    other = replace(CALLER, account="other")
+    assert (await desk.customers.list(other, ListCustomers())).items == []
+    with pytest.raises(NotFound):
+        await desk.customers.get(other, "cus_1")
+    page = await desk.customers.list(CALLER, ListCustomers(page_size=1))
+    with pytest.raises(InvalidArgument):
+        await desk.customers.list(other, ListCustomers(page_token=page.next_page_token))
+
+
+async def test_get(desk: Desk) -> None:
+    await desk.mirrored("cus_1")
+    assert (await desk.customers.get(CALLER, "cus_1")).id == "cus_1"
+    await desk.mirrored("cus_1", deleted=True)
+    for id_ in ("cus_1", "cus_2"):
+        with pytest.raises(NotFound) as missing:
+            await desk.customers.get(CALLER, id_)
+        assert missing.value.metadata == {"resource": "customer", "id": id_}
+
+
+@pytest.mark.parametrize("id_", ["", "a b", "../x", "cus_1\n", "x" * 256, "é"])
+async def test_ids_that_are_none(desk: Desk, id_: str) -> None:
+    for call in (
+        desk.customers.get(CALLER, id_),
+        desk.customers.delete(CALLER, "r-1", id_),
+    ):
+        assert await violations(call) == ["id"]
+    change = UpdateCustomer(id_, CustomerFields(name="Ada"))
+    assert await violations(desk.customers.update(CALLER, "r-1", change)) == ["customer.id"]
+
+
+async def violations(call: Any) -> list[str]:
+    with pytest.raises(InvalidArgument) as refusal:
+        await call
+    return [violation.field for violation in refusal.value.violations]
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        (ListCustomers(page_size=-1), ["page_size"]),
+        (ListCustomers(page_size=101, email="x" * 513), ["page_size", "email"]),
+        (ListCustomers(created_after=NOON, created_before=NOON), ["created_before"]),
+        (ListCustomers(page_token="forged"), ["page_token"]),
+    ],
+)
+async def test_lists_that_are_none(desk: Desk, query: ListCustomers, fields: list[str]) -> None:
+    assert await violations(desk.customers.list(CALLER, query)) == fields
+
+
+WRONG = CustomerFields(
+    email="nobody",
+    name="n" * 257,
+    phone="1" * 21,
+    description="d" * 5_001,
+    address=Address(line1="l" * 501, postal_code="p" * 501, country="USA"),
+    metadata={"billing_request": "x", "a[b]": "y", "": "z", "k" * 41: "", "long": "v" * 501},
+)
+WRONG_FIELDS = [
+    "customer.name", "customer.phone", "customer.description", "customer.email",
+    "customer.address.line1", "customer.address.postal_code", "customer.address.country",
+    *["customer.metadata"] * 5,
+]  # fmt: skip
+
+
+async def test_every_violation_at_once(desk: Desk) -> None:
+    assert await violations(desk.customers.create(CALLER, "r-1", WRONG)) == WRONG_FIELDS
+    change = UpdateCustomer("", WRONG, ("email", "id"))
+    assert await violations(desk.customers.update(CALLER, "r-1", change)) == [
+        "customer.id", "update_mask", *WRONG_FIELDS,
+    ]  # fmt: skip
+    assert desk.stripe.sends == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        CustomerFields(email="a" * 500 + "@example.com"),
+        CustomerFields(name="n" * 256, phone="1" * 20, description="d" * 5_000),
+        CustomerFields(address=Address("l" * 500, "", None, "", "", "de")),
+        CustomerFields(metadata={f"k{number}": "v" * 500 for number in range(49)}),
+        CustomerFields(),
+    ],
+)
+async def test_the_limits_themselves_are_allowed(desk: Desk, fields: CustomerFields) -> None:
+    assert (await desk.customers.create(CALLER, "r-1", fields)).id == "cus_1"
+
+
+@pytest.mark.parametrize(
+    "email", ["a@b.c", "ada.lovelace+x@sub.example.com", "ünïcode@exämple.de", "'quoted'@e.org"]
+)
+async def test_addresses(desk: Desk, email: str) -> None:
+    created = await desk.customers.create(CALLER, "r-1", CustomerFields(email=email))
+    assert created.email == email
+
+
+@pytest.mark.parametrize("email", ["a", "@b.c", "a@", "a@b", "a@b.", "a@.c", "a b@c.d", "a@b@c.d"])
+async def test_what_is_no_address(desk: Desk, email: str) -> None:
+    call = desk.customers.create(CALLER, "r-1", CustomerFields(email=email))
+    assert await violations(call) == ["customer.email"]
+
+
+async def test_too_many_keys(desk: Desk) -> None:
+    fields = CustomerFields(metadata={f"k{number}": "v" for number in range(50)})
+    assert await violations(desk.customers.create(CALLER, "r-1", fields)) == ["customer.metadata"]
+
+
+VALUES = CustomerFields(email="a@example.com", name="", phone=None, metadata={"plan": "gold"})
+
+
+@pytest.mark.parametrize(
+    ("values", "mask", "told"),
+    [
+        (VALUES, ("email",), CustomerFields(email="a@example.com")),
+        (VALUES, ("name", "phone"), CustomerFields(name="", phone="")),  # empty clears
+        (VALUES, ("address",), CustomerFields(address=Address())),
+        (VALUES, ("metadata",), CustomerFields(metadata={"plan": "gold"})),
+        (VALUES, (), CustomerFields(email="a@example.com", metadata={"plan": "gold"})),
+    ],
+)
+async def test_the_mask_says_what_counts(
+    desk: Desk, values: CustomerFields, mask: tuple[str, ...], told: CustomerFields
+) -> None:
+    await desk.customers.create(CALLER, "r-1", CustomerFields(name="Ada", phone="1"))
+    await desk.customers.update(CALLER, "r-2", UpdateCustomer("cus_1", values, mask))
+    method, _, sent = desk.stripe.sends[-1]
+    assert (method, sent) == ("update", CustomerChange("cus_1", told))
+
+
+async def test_what_is_cleared_is_gone(desk: Desk) -> None:
+    await desk.customers.create(CALLER, "r-1", CustomerFields(name="Ada", phone="1"))
+    change = UpdateCustomer("cus_1", CustomerFields(), ("phone",))
+    updated = await desk.customers.update(CALLER, "r-2", change)
+    assert (updated.name, updated.phone) == ("Ada", None)
+    assert await desk.customers.get(CALLER, "cus_1") == updated
+
+
+@pytest.mark.parametrize("mask", [(), ("id",), ("email", "created"), ("address.line1",), ("",)])
+async def test_masks_that_are_none(desk: Desk, mask: tuple[str, ...]) -> None:
+    change = UpdateCustomer("cus_1", CustomerFields(), mask)
+    assert await violations(desk.customers.update(CALLER, "r-1", change)) == ["update_mask"]

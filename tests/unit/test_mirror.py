@@ -1,0 +1,213 @@
+"""The rule that says which of two observations stands: every branch, named."""
+
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+
+from domain.customers import Customer
+from domain.mirror import Decision, Snapshot, Version, decide, fill, resolve
+from domain.periods import from_milliseconds
+
+KEEP, REPLACE, REREAD = Decision.KEEP, Decision.REPLACE, Decision.REREAD
+CREATED = 1_000
+
+
+def event(at: int, name: str | None = "a", *, known: int | None = None) -> Snapshot[Customer]:
+    """An event of a second; without a name it tells the deletion."""
+    return seen(Version.of_event(at * 1_000, known_at_ms=known), name)
+
+
+def read(date: int, name: str | None = "a", *, sent: int, took: int = 10) -> Snapshot[Customer]:
+    """An answer whose `Date` is a second, sent at a millisecond of our clock."""
+    version = Version.of_read(date_ms=date * 1_000, duration_ms=took, sent_at_ms=sent)
+    return seen(version, name)
+
+
+def seen(version: Version, name: str | None, created: int = CREATED) -> Snapshot[Customer]:
+    found = Customer("cus_1", from_milliseconds(created * 1_000), name=name) if name else None
+    return Snapshot("acct_1", "cus_1", version, found)
+
+
+def born(snapshot: Snapshot[Customer], created: int) -> Snapshot[Customer]:
+    """The same, of an object created at another second."""
+    assert snapshot.object is not None
+    at = from_milliseconds(created * 1_000)
+    return replace(snapshot, object=replace(snapshot.object, created=at))
+
+
+LIVE_CASES = {
+    "what is first seen stands": (None, event(2_000), REPLACE, "first seen"),
+    "an event of an earlier second is too old": (
+        event(2_000, "a"), event(1_999, "b"), KEEP, "older than the row"),
+    "an event of a later second is newer": (
+        event(2_000, "a"), event(2_001, "b"), REPLACE, "newer than the row"),
+    "two events of one second with one content agree": (
+        event(2_000, "a"), event(2_000, "a"), KEEP, "same content"),
+    "two events of one second with other contents are read": (
+        event(2_000, "a"), event(2_000, "b"), REREAD, "overlaps with other content"),
+    "an event below a read's interval is too old": (
+        read(2_000, "a", sent=5), event(1_997, "b"), KEEP, "older than the row"),
+    "an event above a read's interval is newer": (
+        read(2_000, "a", sent=5), event(2_003, "b"), REPLACE, "newer than the row"),
+    "an event at the lower end of a read's interval overlaps": (
+        seen(Version(1_998_000, 2_002_000, 5, 9), "a"), event(1_998, "b"), REREAD,
+        "overlaps with other content"),
+    "an event at the upper end of a read's interval overlaps": (
+        read(2_000, "a", sent=5), event(2_002, "b"), REREAD, "overlaps with other content"),
+    "a read above an event is newer": (
+        event(2_000, "a"), read(2_004, "b", sent=5), REPLACE, "newer than the row"),
+    "a read below an event is too old": (
+        event(2_004, "a"), read(2_000, "b", sent=5), KEEP, "older than the row"),
+    "a read sent once the event was known is later": (
+        event(2_000, "a", known=70), read(2_000, "b", sent=71), REPLACE,
+        "read after the row was known"),
+    "a read sent in the very millisecond is not proven later": (
+        event(2_000, "a", known=70), read(2_000, "b", sent=70), REREAD,
+        "overlaps with other content"),
+    "a read proves nothing about an event known at no known time": (
+        event(2_000, "a"), read(2_000, "b", sent=70), REREAD, "overlaps with other content"),
+    "an event known before the row was read is in it": (
+        read(2_000, "a", sent=71), event(2_000, "b", known=70), KEEP,
+        "known before the row was read"),
+    "an event that came while the row was read may be later": (
+        read(2_000, "a", sent=71), event(2_000, "b", known=71), REREAD,
+        "overlaps with other content"),
+    "of two reads one after the other the later stands": (
+        read(2_000, "a", sent=50, took=10), read(2_000, "b", sent=61), REPLACE,
+        "read after the row was known"),
+    "of two reads one after the other the earlier goes": (
+        read(2_000, "a", sent=61), read(2_000, "b", sent=50, took=10), KEEP,
+        "known before the row was read"),
+    "two reads under way at once prove nothing": (
+        read(2_000, "a", sent=50, took=10), read(2_000, "b", sent=60), REREAD,
+        "overlaps with other content"),
+}  # fmt: skip
+
+DELETION_CASES = {
+    "a deletion is final however late it is told": (
+        event(3_000), event(2_000, None), REPLACE, "deleted"),
+    "a deletion before the object's creation was another's": (
+        born(event(3_000), 2_500), event(2_000, None), KEEP, "created after that deletion"),
+    "a deletion in the second of the creation is read": (
+        born(event(2_000), 2_000), event(2_000, None), REREAD, "created as it was deleted"),
+    "a read that finds nothing, sent once the object was known, stands": (
+        born(event(2_000, known=70), 2_000), read(2_000, None, sent=71), REPLACE,
+        "read after the row was known"),
+    "a second deletion changes nothing": (
+        event(2_000, None), event(2_000, None), KEEP, "deleted already"),
+    "a late update does not revive": (
+        event(2_000, None), event(3_000), KEEP, "deleted before"),
+    "a creation after the deletion revives": (
+        event(2_000, None), born(event(2_001), 2_001), REPLACE, "created anew after the deletion"),
+    "a creation in the second of the deletion is read": (
+        event(2_000, None), born(event(2_000), 2_000), REREAD, "created as it was deleted"),
+    "a read that finds the object, sent once the deletion was known, stands": (
+        event(2_000, None, known=70), born(read(2_000, "a", sent=71), 2_000), REPLACE,
+        "read after the row was known"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*LIVE_CASES, *DELETION_CASES])
+def test_rule(name: str) -> None:
+    stored, incoming, decision, why = (LIVE_CASES | DELETION_CASES)[name]
+    verdict = decide(stored, incoming)
+    assert (verdict.decision, verdict.why) == (decision, why)
+
+
+def test_a_kept_row_is_not_written_again() -> None:
+    for stored, incoming in (
+        (event(2_000), event(1_000, "b")),
+        (event(2_000), event(2_000)),
+        (event(2_000, None), event(1_000)),
+    ):
+        assert resolve(stored, incoming)[1] is None
+
+
+def test_a_confirmed_row_is_as_late_as_the_later_observation() -> None:
+    stored = read(2_000, "a", sent=50, took=10)
+    confirming = event(2_001, "a", known=90)
+    _, row = resolve(stored, confirming)
+    assert row is not None
+    assert row.version == Version(2_001_000, 2_002_000, 50, 90)
+    # An answer to a request from before the confirmation shows what has come and gone since.
+    overtaken = read(2_001, "b", sent=70)
+    assert decide(stored, overtaken).decision is REPLACE
+    assert decide(row, overtaken).decision is REREAD
+
+
+def test_a_confirmation_at_no_known_time_makes_that_of_the_row_unknown() -> None:
+    _, row = resolve(read(2_000, "a", sent=50), event(2_001, "a"))
+    assert row is not None
+    assert row.version.known_at is None
+
+
+def test_a_later_deletion_moves_the_tombstone() -> None:
+    _, row = resolve(event(2_000, None), event(3_000, None))
+    assert row is not None
+    late_creation = born(event(2_500), 2_500)
+    assert decide(row, late_creation).decision is KEEP
+
+
+def test_an_unknown_field_keeps_the_stored_value() -> None:
+    stored = with_email(event(2_000, "a"), "a@example.com")
+    untold = replace(event(2_001, "b"), unknown=frozenset({"email"}))
+    verdict, row = resolve(stored, untold)
+    assert verdict.decision is REPLACE
+    assert row == replace(with_email(untold, "a@example.com"), unknown=frozenset())
+
+
+def test_an_older_observation_tells_what_the_row_does_not_know() -> None:
+    stored = replace(event(2_001, "b"), unknown=frozenset({"email"}))
+    older = with_email(event(2_000, "a"), "a@example.com")
+    verdict, row = resolve(stored, older)
+    assert verdict.decision is KEEP
+    assert row == replace(with_email(stored, "a@example.com"), unknown=frozenset())
+
+
+def test_unknown_fields_are_no_difference() -> None:
+    stored = with_email(event(2_000), "a@example.com")
+    assert decide(stored, replace(event(2_000), unknown=frozenset({"email"}))).decision is KEEP
+
+
+def test_a_tombstone_is_filled_with_nothing() -> None:
+    tombstone, told = event(2_000, None), event(1_999)
+    assert fill(tombstone, told) is tombstone
+    assert fill(replace(told, unknown=frozenset({"email"})), tombstone).unknown == {"email"}
+
+
+def with_email(snapshot: Snapshot[Customer], email: str) -> Snapshot[Customer]:
+    assert snapshot.object is not None
+    return replace(snapshot, object=replace(snapshot.object, email=email))
+
+
+def test_observations_apart_end_equal_in_every_order() -> None:
+    life = [event(2_000, "a"), event(2_001, "b"), read(2_010, "c", sent=9_000), event(2_020, None)]
+    ends = set()
+    for order in permutations(life):
+        row: Snapshot[Customer] | None = None
+        for one in order:
+            verdict, change = resolve(row, one)
+            assert verdict.decision is not REREAD
+            row = change or row
+        assert row is not None
+        ends.add((row.object, row.version))
+    assert ends == {(None, life[-1].version)}
+
+
+def test_what_a_version_is() -> None:
+    assert Version.of_event(5, known_at_ms=9) == Version(5, 5, None, 9)
+    told = Version.of_read(date_ms=10_000, duration_ms=300, sent_at_ms=7)
+    assert told == Version(7_700, 12_000, 7, 307)
+    later = Version.of_read(date_ms=10_000, duration_ms=300, sent_at_ms=7, not_before_ms=9_000)
+    assert later == Version(9_000, 12_000, 7, 307)
+    ahead = Version.of_read(date_ms=10_000, duration_ms=300, sent_at_ms=7, not_before_ms=13_000)
+    assert (ahead.low, ahead.high) == (13_000, 13_000)
+    with pytest.raises(ValueError, match="low"):
+        Version(2, 1)
+
+
+@pytest.mark.parametrize(("account", "id_"), [("", "cus_1"), ("acct_1", ""), ("acct_1", "cus_2")])
+def test_a_snapshot_names_its_object(account: str, id_: str) -> None:
+    with pytest.raises(ValueError, match="id"):
+        replace(event(2_000), stripe_account=account, id=id_)

@@ -1,0 +1,406 @@
+"""The projector: what becomes of each event, and that no event holds up another."""
+
+import asyncio
+import datetime as dt
+import logging
+from typing import Any, cast
+
+import pytest
+from typing_extensions import override
+
+from application.mirroring import MAX_ROUNDS, Mirroring
+from application.platform import Platform
+from application.ports.inbox import EventState, ReceivedEvent
+from application.ports.mirror import CUSTOMERS, Noun
+from application.ports.stripe import EventReader, Hint, Irrelevant, ObjectReader, Observed, Priority
+from application.projector import LAST_RETRY_SECONDS, LEASE, MAX_ATTEMPTS, Projector
+from domain.connections import Mode
+from domain.customers import Customer
+from domain.errors import RateLimited, Reason, Unavailable
+from domain.mirror import MirroredObject, Snapshot, Version
+from domain.periods import from_milliseconds, to_milliseconds
+from tests.support.fake_logs import FakeInbox
+from tests.support.fakes import (
+    Failing,
+    FakeClock,
+    FakeDeployment,
+    FakeMirror,
+    FakeStripeAccounts,
+    no_pause,
+    store_down,
+)
+
+CREATED = 1_000
+NOUN = cast("Noun[MirroredObject]", CUSTOMERS)
+
+
+class Events(EventReader):
+    """Reads payloads such as `name`, or what `says` holds for an event's id."""
+
+    def __init__(self) -> None:
+        self.says: dict[str, Any] = {}
+
+    @override
+    def read(
+        self, event: ReceivedEvent, stripe_account: str
+    ) -> Observed[MirroredObject] | Hint[MirroredObject] | Irrelevant:
+        said = self.says.get(event.id)
+        if isinstance(said, Exception):
+            raise said
+        if isinstance(said, Hint | Irrelevant | Observed):
+            return said
+        found = customer(event.object_id, event.payload.decode())
+        known_at_ms = to_milliseconds(event.received_at)
+        version = Version.of_event(event.created, known_at_ms=known_at_ms)
+        return Observed(
+            NOUN, cast("Any", Snapshot(stripe_account, event.object_id, version, found))
+        )
+
+
+class Objects(ObjectReader):
+    """What Stripe shows when it is asked; an exception is raised."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.shows: dict[str, Any] = {}
+        self.reads: list[tuple[str, str, int | None, Priority]] = []
+        self._clock = clock
+
+    @override
+    async def read(
+        self,
+        noun: Noun[Any],
+        stripe_account: str,
+        object_id: str,
+        *,
+        not_before_ms: int | None,
+        priority: Priority,
+    ) -> Snapshot[Any]:
+        self.reads.append((stripe_account, object_id, not_before_ms, priority))
+        shown = self.shows[object_id]
+        if isinstance(shown, Exception):
+            raise shown
+        self._clock.advance(milliseconds=5)
+        now_ms = to_milliseconds(self._clock.now())
+        version = Version.of_read(date_ms=2_000_000, duration_ms=5, sent_at_ms=now_ms - 4)
+        return Snapshot(stripe_account, object_id, version, customer(object_id, shown))
+
+
+def customer(id_: str, name: str) -> Customer:
+    return Customer(id_, from_milliseconds(CREATED), name=name)
+
+
+class Desk:
+    """A projector and what it works with."""
+
+    def __init__(self) -> None:
+        self.clock, self.inbox, self.mirror = FakeClock(), FakeInbox(), FakeMirror()
+        self.events, self.objects = Events(), Objects(self.clock)
+        self.stripe = FakeStripeAccounts()
+        self.arrived = asyncio.Event()
+        self.projector = self.another("projector")
+
+    def another(self, owner: str) -> Projector:
+        platform = Platform(FakeDeployment(), self.stripe, Mode.TEST)
+        return Projector(
+            self.inbox, Mirroring(self.mirror), self.events, self.objects, platform, self.clock,
+            self.arrived, owner,
+        )  # fmt: skip
+
+    async def receive(
+        self,
+        id_: str,
+        at: int,
+        name: str = "a",
+        *,
+        about: str = "cus_1",
+        account: str = "acct_1",
+        says: Any = None,
+    ) -> None:
+        """An event of a second about a customer."""
+        event = ReceivedEvent(
+            id_, account, "customer.updated", "", at * 1_000, "customer", about, name.encode(),
+            self.clock.now(),
+        )  # fmt: skip
+        self.events.says[id_] = says
+        await self.inbox.append(event)
+        self.clock.advance(milliseconds=1)
+
+    def became(self, id_: str) -> tuple[EventState, str]:
+        event = self.inbox.events[id_].event
+        return event.state, event.decision
+
+    def shown(self, about: str = "cus_1", account: str = "acct_1") -> str | None:
+        row = self.mirror.rows.get(("customer", account, about))
+        return row.snapshot.object.name if row and row.snapshot and row.snapshot.object else None
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    return Desk()
+
+
+async def test_an_empty_inbox_is_no_work(desk: Desk) -> None:
+    assert await desk.projector.project_batch() == 0
+
+
+async def test_applied_too_old_and_same_content(desk: Desk) -> None:
+    await desk.receive("evt_2", 2_000, "b")
+    await desk.projector.project_batch()
+    await desk.receive("evt_1", 1_999, "a")
+    await desk.receive("evt_3", 2_000, "b")
+    assert await desk.projector.project_batch() == 2
+    assert desk.became("evt_2") == (EventState.PROCESSED, "applied: first seen")
+    assert desk.became("evt_1") == (EventState.PROCESSED, "kept the row: older than the row")
+    assert desk.became("evt_3") == (EventState.PROCESSED, "kept the row: same content")
+    assert desk.shown() == "b"
+    assert desk.objects.reads == []
+
+
+async def test_an_object_is_read_once_a_batch(desk: Desk) -> None:
+    for number, name in enumerate("abc"):
+        await desk.receive(f"evt_{number}", 2_000, name)
+    await desk.receive("evt_9", 2_000, "x", about="cus_2")
+    desk.objects.shows = {"cus_1": "c"}
+    await desk.projector.project_batch()
+    assert desk.objects.reads == [("acct_1", "cus_1", 2_000_000, Priority.REREAD)]
+    assert desk.became("evt_0") == (EventState.PROCESSED, "applied: first seen")
+    for number in (1, 2):
+        state, decision = desk.became(f"evt_{number}")
+        assert state is EventState.PROCESSED
+        assert decision.startswith("re-read (overlaps with other content): applied:")
+    assert (desk.shown(), desk.shown("cus_2")) == ("c", "x")
+
+
+async def test_ties_that_a_newer_event_outdates_need_no_read(desk: Desk) -> None:
+    await desk.receive("evt_1", 2_000, "a")
+    await desk.receive("evt_2", 2_000, "b")
+    await desk.receive("evt_3", 2_001, "c")
+    await desk.projector.project_batch()
+    assert desk.objects.reads == []
+    assert desk.shown() == "c"
+
+
+async def test_a_hint_is_read(desk: Desk) -> None:
+    hint = Hint(NOUN, "cus_7", 2_000_000)
+    await desk.receive("evt_1", 2_000, about="sub_1", says=hint)
+    desk.objects.shows = {"cus_7": "z"}
+    await desk.projector.project_batch()
+    assert desk.became("evt_1") == (
+        EventState.PROCESSED, "re-read (payload only hints): applied: first seen",
+    )  # fmt: skip
+    assert desk.shown("cus_7") == "z"
+
+
+async def test_an_event_that_is_cut_short_is_read(desk: Desk) -> None:
+    await desk.receive("evt_1", 2_000, "a")
+    await desk.projector.project_batch()
+    told = Snapshot("acct_1", "cus_1", Version.of_event(2_001_000), customer("cus_1", "b"))
+    await desk.receive("evt_2", 2_001, says=Observed(NOUN, cast("Any", told), incomplete=True))
+    desk.objects.shows = {"cus_1": "whole"}
+    await desk.projector.project_batch()
+    assert desk.objects.reads == [("acct_1", "cus_1", 2_001_000, Priority.REREAD)]
+    state, decision = desk.became("evt_2")
+    assert state is EventState.PROCESSED
+    assert decision.startswith("re-read (payload is cut short): applied:")
+    assert desk.shown() == "whole"
+
+
+async def test_what_no_noun_is_about_is_ignored(desk: Desk) -> None:
+    await desk.receive("evt_1", 2_000, says=Irrelevant("not mirrored: topup"))
+    await desk.projector.project_batch()
+    assert desk.became("evt_1") == (EventState.IGNORED, "not mirrored: topup")
+    assert desk.mirror.rows == {}
+
+
+@pytest.mark.parametrize(
+    ("poison", "words"),
+    [
+        (ValueError("amount: an integer"), "amount: an integer"),
+        (RecursionError("deep"), "RecursionError"),
+        (KeyError("personal@example.com"), "KeyError"),
+    ],
+)
+async def test_a_poisoned_event_holds_up_no_other(
+    desk: Desk, poison: Exception, words: str
+) -> None:
+    await desk.receive("evt_1", 2_000, says=poison)
+    await desk.receive("evt_2", 2_000, "b")
+    await desk.receive("evt_3", 2_000, "c", about="cus_2")
+    await desk.projector.project_batch()
+    assert desk.became("evt_1") == (EventState.PENDING, "waits")
+    assert desk.inbox.events["evt_1"].error == words
+    assert (desk.shown(), desk.shown("cus_2")) == ("b", "c")
+
+
+async def test_an_object_that_cannot_be_stored_holds_up_no_other(desk: Desk) -> None:
+    await desk.receive("evt_1", 2_000, "a", about="cus_1")
+    await desk.receive("evt_2", 2_000, "b", about="cus_2")
+    desk.mirror = Refusing("cus_1")
+    await desk.another("other").project_batch()
+    assert desk.became("evt_1")[0] is EventState.PENDING
+    assert desk.became("evt_2")[0] is EventState.PROCESSED
+
+
+class Refusing(FakeMirror):
+    """Breaks on one id."""
+
+    def __init__(self, id_: str) -> None:
+        super().__init__()
+        self._id = id_
+
+    @override
+    async def replace(self, noun: Noun[Any], snapshots: Any) -> Any:
+        if any(snapshot.id == self._id for snapshot, _ in snapshots):
+            raise OverflowError("too large")
+        return await super().replace(noun, snapshots)
+
+
+async def test_pauses_grow_and_then_the_event_is_dead(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    await desk.receive("evt_1", 2_000, says=ValueError("no id"))
+    pauses = []
+    for _ in range(MAX_ATTEMPTS - 1):
+        assert await desk.projector.project_batch() == 1
+        kept = desk.inbox.events["evt_1"]
+        pauses.append((kept.due - desk.clock.now()).total_seconds())
+        desk.clock.instant = kept.due - dt.timedelta(milliseconds=1)
+        assert await desk.projector.project_batch() == 0  # not due yet
+        desk.clock.instant = kept.due
+    for attempt, pause in enumerate(pauses):
+        longest = min(2**attempt, LAST_RETRY_SECONDS)
+        assert longest / 2 <= pause <= longest
+    assert len(set(pauses[-5:])) == 5  # the longest ones too have their jitter
+    with caplog.at_level(logging.ERROR):
+        await desk.projector.project_batch()
+    assert desk.became("evt_1") == (EventState.DEAD, "failed too often")
+    assert desk.inbox.events["evt_1"].error == "no id"
+    assert [record.message for record in caplog.records] == ["event is dead"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable(Reason.STRIPE_UNAVAILABLE, "down"),
+        RateLimited(Reason.STRIPE_RATE_LIMITED, "slow", retry_after_seconds=1),
+    ],
+    ids=str,
+)
+async def test_a_read_that_fails_is_tried_again_later(desk: Desk, error: Exception) -> None:
+    await desk.receive("evt_1", 2_000, "a")
+    await desk.receive("evt_2", 2_000, "b")
+    await desk.receive("evt_3", 2_000, "c", about="cus_2")
+    desk.objects.shows = {"cus_1": error}
+    await desk.projector.project_batch()
+    assert desk.became("evt_2")[0] is EventState.PENDING
+    assert desk.became("evt_3")[0] is EventState.PROCESSED
+    desk.objects.shows = {"cus_1": "b"}
+    desk.clock.advance(seconds=1)
+    await desk.projector.project_batch()
+    assert desk.became("evt_2")[0] is EventState.PROCESSED
+    assert desk.shown() == "b"
+
+
+async def test_the_platforms_own_events_wait_until_its_account_is_known(desk: Desk) -> None:
+    desk.stripe.error = Unavailable(Reason.STRIPE_UNAVAILABLE, "down")
+    await desk.receive("evt_1", 2_000, "a", account="")
+    await desk.receive("evt_2", 2_000, "b")
+    await desk.projector.project_batch()
+    assert desk.became("evt_1") == (EventState.PENDING, "waits")
+    assert desk.became("evt_2")[0] is EventState.PROCESSED
+    desk.stripe.error = None
+    desk.clock.advance(seconds=1)
+    await desk.projector.project_batch()
+    assert desk.shown(account="acct_platform") == "a"
+
+
+async def test_a_lost_race_is_decided_again(desk: Desk) -> None:
+    await desk.receive("evt_1", 2_000, "late")
+    newer = Snapshot("acct_1", "cus_1", Version.of_event(3_000_000), customer("cus_1", "newer"))
+    other = Mirroring(desk.mirror)
+
+    async def overtake(where: str) -> None:
+        if where == "mirror.replace":
+            desk.mirror.pause = no_pause
+            await other.observe(CUSTOMERS, [newer])
+
+    desk.mirror.pause = overtake
+    await desk.projector.project_batch()
+    assert desk.shown() == "newer"
+    assert desk.became("evt_1") == (EventState.PROCESSED, "kept the row: older than the row")
+
+
+async def test_a_row_that_does_not_come_to_rest_is_left_for_later(desk: Desk) -> None:
+    await desk.receive("evt_1", 4_000, "late")
+    rounds = 0
+
+    async def overtake(where: str) -> None:
+        nonlocal rounds
+        if where == "mirror.replace":
+            rounds += 1
+            version = Version.of_event(3_000_000 + rounds)
+            found = customer("cus_1", f"newer {rounds}")
+            row = desk.mirror._row(CUSTOMERS, "acct_1", "cus_1")
+            desk.mirror.rows["customer", "acct_1", "cus_1"] = type(row)(
+                "acct_1", "cus_1", row.revision + 1, Snapshot("acct_1", "cus_1", version, found)
+            )
+
+    desk.mirror.pause = overtake
+    gone: Snapshot[Customer] = Snapshot("acct_1", "cus_1", Version.of_event(5_000_000), None)
+    with pytest.raises(RateLimited):
+        await Mirroring(desk.mirror).observe(CUSTOMERS, [gone])
+    assert rounds >= MAX_ROUNDS
+    await desk.projector.project_batch()
+    assert desk.became("evt_1") == (EventState.PENDING, "waits")
+
+
+async def test_a_store_that_fails_leaves_the_batch_for_later(desk: Desk) -> None:
+    await desk.receive("evt_1", 2_000, "a")
+    desk.mirror.pause = Failing({0: store_down()})
+    with pytest.raises(Unavailable):
+        await desk.projector.project_batch()
+    assert await desk.projector.project_batch() == 0  # leased still
+    desk.clock.instant += LEASE
+    assert await desk.another("other").project_batch() == 1
+    assert desk.shown() == "a"
+
+
+async def test_a_projector_whose_lease_ran_out_settles_nothing(desk: Desk) -> None:
+    await desk.receive("evt_1", 2_000, "a")
+    other = desk.another("other")
+
+    async def lapse(where: str) -> None:
+        if where == "inbox.settle":
+            desk.inbox.pause = no_pause
+            desk.clock.instant += LEASE
+            desk.events.says["evt_1"] = Irrelevant("decided by the other")
+            await other.project_batch()
+
+    desk.inbox.pause = lapse
+    await desk.projector.project_batch()
+    assert desk.became("evt_1") == (EventState.IGNORED, "decided by the other")
+
+
+async def test_it_runs_on_what_arrives_and_survives_a_failing_store(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed, settled = asyncio.Event(), asyncio.Event()
+
+    async def fail_once(where: str) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise store_down()
+        if where == "inbox.settle" and desk.shown() == "a":
+            settled.set()
+
+    desk.inbox.pause = fail_once
+    with caplog.at_level(logging.WARNING):
+        running = asyncio.create_task(desk.projector.run())
+        await failed.wait()
+        await desk.receive("evt_1", 2_000, "a")
+        desk.arrived.set()
+        await asyncio.wait_for(settled.wait(), 5)
+    assert [record.message for record in caplog.records] == ["projection waits"]
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running

@@ -1,0 +1,81 @@
+"""A delivery from Stripe becomes a durable event, and nothing else happens."""
+
+import asyncio
+import datetime as dt
+
+import pytest
+from typing_extensions import override
+
+from application.ports.inbox import ReceivedEvent
+from application.ports.stripe import WebhookReader
+from application.receiving import Receiver
+from domain.errors import BillingError, FieldViolation, InvalidArgument, Reason, Unauthenticated
+from tests.support.fake_logs import FakeInbox
+from tests.support.fakes import Failing, FakeClock, store_down
+
+
+class Webhooks(WebhookReader):
+    """Takes any body for an event of that id, or raises."""
+
+    error: BillingError | None = None
+
+    @override
+    def read(self, body: bytes, signature: str, now: dt.datetime) -> ReceivedEvent:
+        if self.error is not None:
+            raise self.error
+        return ReceivedEvent(body.decode(), "", "t", signature, 0, "", "", body, now)
+
+
+class Desk:
+    """A receiver and what it works with."""
+
+    def __init__(self) -> None:
+        self.webhooks, self.inbox, self.clock = Webhooks(), FakeInbox(), FakeClock()
+        self.arrived = asyncio.Event()
+        self.receiver = Receiver(self.webhooks, self.inbox, self.clock, self.arrived)
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    return Desk()
+
+
+async def test_a_genuine_event_is_kept_and_wakes_the_projector(desk: Desk) -> None:
+    assert await desk.receiver.receive(b"evt_1", "signed")
+    kept = desk.inbox.events["evt_1"].event
+    assert (kept.payload, kept.api_version, kept.received_at) == (
+        b"evt_1", "signed", desk.clock.now(),
+    )  # fmt: skip
+    assert desk.arrived.is_set()
+
+
+async def test_a_repeated_delivery_is_kept_once_and_wakes_nobody(desk: Desk) -> None:
+    await desk.receiver.receive(b"evt_1", "")
+    desk.arrived.clear()
+    assert not await desk.receiver.receive(b"evt_1", "")
+    assert not desk.arrived.is_set()
+    assert len(desk.inbox.events) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unauthenticated(Reason.SIGNATURE_INVALID, "no secret verifies it"),
+        InvalidArgument([FieldViolation("body", "must be an event")]),
+    ],
+)
+async def test_any_other_delivery_leaves_no_trace(desk: Desk, error: BillingError) -> None:
+    desk.webhooks.error = error
+    with pytest.raises(type(error)):
+        await desk.receiver.receive(b"evt_1", "")
+    assert desk.inbox.events == {}
+    assert not desk.arrived.is_set()
+
+
+@pytest.mark.parametrize("call", [0, 1])
+async def test_what_is_not_known_to_be_durable_is_not_acknowledged(desk: Desk, call: int) -> None:
+    desk.inbox.pause = Failing({call: store_down()})
+    with pytest.raises(BillingError) as refusal:
+        await desk.receiver.receive(b"evt_1", "")
+    assert refusal.value.reason is Reason.STORE_UNAVAILABLE
+    assert len(desk.inbox.events) == call  # stored, or not: Stripe delivers again either way

@@ -1,0 +1,222 @@
+"""Settings: what is read, and what is said of what is wrong."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from bootstrap.settings import Settings, SettingsError, environment_name, load
+from domain.connections import Mode
+
+SECRET: Final = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+GOOD: Final = {
+    "STRIPE_SECRET_KEY": "sk_test_51Abc",
+    "BILLING_CALLER_KEYS": f"crm:{SECRET}",
+    "BILLING_WEBHOOK_SECRETS_CONNECT": "whsec_12345678",
+}
+ADDRESS_RULE: Final = "host:port is needed, such as 127.0.0.1:50051; port 0 takes a free one"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.delenv(environment_name(field), raising=False)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def problems() -> list[str]:
+    """The lines that say what is wrong."""
+    with pytest.raises(SettingsError) as caught:
+        load()
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.usefixtures("environment")
+def test_three_settings_are_enough() -> None:
+    settings = load()
+    assert settings.stripe_secret_key.get_secret_value() == "sk_test_51Abc"
+    assert settings.callers == {"crm": SECRET.encode()}
+    assert settings.connect_webhook_secrets == ("whsec_12345678",)
+    assert settings.platform_webhook_secrets == ()
+    assert (settings.store, settings.sqlite_path) == ("sqlite", Path("var/billing.db"))
+    assert (settings.grpc_address, settings.http_address) == ("127.0.0.1:50051", "127.0.0.1:8080")
+    assert not settings.reflection
+    assert not settings.reuse_port
+
+
+def test_everything_missing_is_told_at_once() -> None:
+    assert problems() == [
+        "STRIPE_SECRET_KEY: is required",
+        "BILLING_CALLER_KEYS: is required",
+        "BILLING_WEBHOOK_SECRETS_CONNECT: is needed, or BILLING_WEBHOOK_SECRETS_PLATFORM, or both",
+    ]
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_what_is_missing_is_named(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.delenv(name)
+    (line,) = problems()
+    assert line.startswith(f"{name}: is ")
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_empty_is_missing(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.setenv(name, "")
+    (line,) = problems()
+    assert line.startswith(f"{name}: is ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("STRIPE_SECRET_KEY", "pk_test_51Abc", "a secret key of Stripe's is needed"),
+        ("STRIPE_SECRET_KEY", "sk_prod_51Abc", "a secret key of Stripe's is needed"),
+        ("STRIPE_SECRET_KEY", "sk_test_", "a secret key of Stripe's is needed"),
+        ("STRIPE_SECRET_KEY", " sk_test_51Abc", "a secret key of Stripe's is needed"),
+        ("STRIPE_SECRET_KEY", "sk_test_51Abc\n", "a secret key of Stripe's is needed"),
+        ("BILLING_CALLER_KEYS", SECRET, "key 1: "),
+        ("BILLING_CALLER_KEYS", f"crm:{SECRET[:31]}", "key 1: a secret of 32 bytes"),
+        ("BILLING_CALLER_KEYS", f"crm:{SECRET},{SECRET}", "key 2: "),
+        ("BILLING_CALLER_KEYS", f"crm:{SECRET},crm:{SECRET}", "key 2: "),
+        ("BILLING_CALLER_KEYS", f"{SECRET}:crm", "key 1: "),
+        ("BILLING_CALLER_KEYS", f"c r m:{SECRET}", "key 1: "),
+        ("BILLING_CALLER_KEYS", " , ", "at least one key"),
+        ("BILLING_WEBHOOK_SECRETS_CONNECT", "hunter2hunter2", "signing secrets of Stripe's"),
+        ("BILLING_WEBHOOK_SECRETS_CONNECT", "whsec_12345678,x", "signing secrets of Stripe's"),
+        ("BILLING_WEBHOOK_SECRETS_PLATFORM", "whsec_", "signing secrets of Stripe's"),
+        ("BILLING_WEBHOOK_SECRETS_CONNECT", ",", "is needed"),
+        ("BILLING_STORE", "postgres", "Input should be 'sqlite' or 'mongo'"),
+        ("BILLING_MONGO_URL", "http://db1", "an address such as mongodb://"),
+        ("BILLING_MONGO_DATABASE", "a.b", ""),
+        ("BILLING_GRPC_ADDRESS", "50051", ADDRESS_RULE),
+        ("BILLING_GRPC_ADDRESS", ":50051", ADDRESS_RULE),
+        ("BILLING_GRPC_ADDRESS", "127.0.0.1:65536", ADDRESS_RULE),
+        ("BILLING_HTTP_ADDRESS", "http://127.0.0.1:80", ADDRESS_RULE),
+        ("BILLING_HTTP_ADDRESS", "::1:80", ADDRESS_RULE),
+        ("BILLING_REUSE_PORT", "true", "needs BILLING_STORE=mongo; SQLite has one process"),
+        ("BILLING_REUSE_PORT", "perhaps", "Input should be a valid boolean"),
+        ("BILLING_REFLECTION", "perhaps", "Input should be a valid boolean"),
+        ("BILLING_STRIPE_URL", "https://api.stripe.com/", "an address such as https://"),
+        ("BILLING_STRIPE_URL", "api.stripe.com", "an address such as https://"),
+        ("BILLING_STRIPE_REQUESTS_PER_SECOND", "-1", ""),
+        ("BILLING_STRIPE_REQUESTS_PER_SECOND", "many", "Input should be a valid integer"),
+        ("BILLING_DRAIN_SECONDS", "601", ""),
+        ("BILLING_DRAIN_SECONDS", "nan", "Input should be a finite number"),
+        ("BILLING_LOG_LEVEL", "chatty", "Input should be 'debug'"),
+        ("BILLING_LOG_FORMAT", "xml", "Input should be 'json' or 'console'"),
+    ],
+)
+def test_what_is_malformed_is_named(
+    environment: pytest.MonkeyPatch, name: str, value: str, rule: str
+) -> None:
+    environment.setenv(name, value)
+    (line,) = problems()
+    assert line.startswith(f"{name}: {rule}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STRIPE_SECRET_KEY", "pk_live_hunter2"),
+        ("STRIPE_SECRET_KEY", "sk_live_hunter2!"),
+        # The name forgotten, the two swapped, a comma in the secret, a line end after it:
+        ("BILLING_CALLER_KEYS", "hunter2hunter2hunter2hunter2hunter2hunter2"),
+        ("BILLING_CALLER_KEYS", "hunter2hunter2hunter2hunter2hunter2hunter2:crm"),
+        ("BILLING_CALLER_KEYS", f"crm:{SECRET},hunter2"),
+        ("BILLING_CALLER_KEYS", f"crm:{SECRET},hunter2:x"),
+        ("BILLING_CALLER_KEYS", "crm:hunter2"),
+        ("BILLING_CALLER_KEYS", f"hunter2:{SECRET},hunter2:{SECRET}"),
+        ("BILLING_WEBHOOK_SECRETS_CONNECT", "hunter2"),
+        ("BILLING_WEBHOOK_SECRETS_PLATFORM", "whsec_12345678,whsec_hunter2!"),
+        ("BILLING_MONGO_URL", "mongo://billing:hunter2@db1"),
+        ("BILLING_STRIPE_URL", "https://user:hunter2@example.com/path"),
+    ],
+)
+def test_no_secret_is_told(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(name, value)
+    (line,) = problems()
+    assert "hunter2" not in line
+    assert SECRET not in line
+
+
+@pytest.mark.usefixtures("environment")
+def test_settings_do_not_show_their_secrets() -> None:
+    shown = repr(load())
+    assert "stripe_secret_key" in shown
+    assert not any(secret in shown for secret in ("51Abc", SECRET, "12345678"))
+
+
+def test_problems_of_all_kinds_are_told_together(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("STRIPE_SECRET_KEY")
+    environment.setenv("BILLING_STORE", "mongo")
+    environment.setenv("BILLING_GRPC_ADDRESS", "nowhere")
+    assert [line.partition(":")[0] for line in problems()] == [
+        "STRIPE_SECRET_KEY", "BILLING_MONGO_URL", "BILLING_GRPC_ADDRESS",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "mode", "requests"),
+    [
+        ("sk_test_51Abc", Mode.TEST, 25),
+        ("rk_test_51Abc", Mode.TEST, 25),
+        ("sk_live_51Abc", Mode.LIVE, 100),
+        ("rk_live_51Abc", Mode.LIVE, 100),
+    ],
+)
+def test_the_keys_prefix_decides_the_mode(
+    environment: pytest.MonkeyPatch, key: str, mode: Mode, requests: int
+) -> None:
+    environment.setenv("STRIPE_SECRET_KEY", key)
+    settings = load()
+    assert (settings.mode, settings.requests_per_second) == (mode, requests)
+
+
+def test_a_budget_can_be_set(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("BILLING_STRIPE_REQUESTS_PER_SECOND", "7")
+    assert load().requests_per_second == 7
+
+
+def test_either_endpoint_will_do(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("BILLING_WEBHOOK_SECRETS_CONNECT")
+    environment.setenv("BILLING_WEBHOOK_SECRETS_PLATFORM", "whsec_11111111, whsec_22222222")
+    assert load().platform_webhook_secrets == ("whsec_11111111", "whsec_22222222")
+
+
+def test_several_callers_keep_their_order(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("BILLING_CALLER_KEYS", f"new:{SECRET}, old:{SECRET[::-1]}")
+    assert list(load().callers) == ["new", "old"]
+
+
+def test_mongo_needs_an_address(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("BILLING_STORE", "mongo")
+    assert problems() == ["BILLING_MONGO_URL: is needed with BILLING_STORE=mongo"]
+
+
+def test_mongo_with_shared_ports(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("BILLING_STORE", "mongo")
+    environment.setenv("BILLING_MONGO_URL", "mongodb://u:p@db1,db2/?replicaSet=rs0")
+    environment.setenv("BILLING_REUSE_PORT", "1")
+    settings = load()
+    assert settings.reuse_port
+    assert settings.mongo_database == "billing"
+    assert "u:p" not in repr(settings)
+
+
+def test_a_host_may_be_a_name_or_ipv6(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("BILLING_GRPC_ADDRESS", "[::1]:0")
+    environment.setenv("BILLING_HTTP_ADDRESS", "billing.internal:8080")
+    settings = load()
+    assert (settings.grpc_address, settings.http_address) == ("[::1]:0", "billing.internal:8080")
+
+
+def test_every_setting_says_what_it_is() -> None:
+    for field, setting in Settings.model_fields.items():
+        assert setting.description, field
+        assert len(setting.description) <= 74, field  # a line of the manual at 80 columns

@@ -1,0 +1,67 @@
+"""Payment methods: made, attached, detached, listed."""
+
+import pytest
+import stripe
+
+
+async def test_attach_list_detach(client: stripe.StripeClient) -> None:
+    customer = await client.v1.customers.create_async({})
+    method = await client.v1.payment_methods.attach_async(
+        "pm_card_mastercard", {"customer": customer.id}
+    )
+    assert method.id.startswith("pm_")
+    assert method.card is not None
+    assert (method.card.brand, method.card.last4) == ("mastercard", "4444")
+    listed = await client.v1.payment_methods.list_async({"customer": customer.id, "type": "card"})
+    assert [one.id for one in listed.data] == [method.id]
+    detached = await client.v1.payment_methods.detach_async(method.id)
+    assert detached.customer is None
+    assert (await client.v1.payment_methods.list_async({"customer": customer.id})).data == []
+    events = await client.v1.events.list_async({"type": "payment_method.*"})
+    assert [event.type for event in events.data] == [
+        "payment_method.detached",
+        "payment_method.attached",
+    ]
+
+
+async def test_cards_are_made_of_test_numbers_and_tokens(client: stripe.StripeClient) -> None:
+    number = await client.v1.payment_methods.create_async(
+        {
+            "type": "card",
+            "card": {
+                "number": "378282246310005", "exp_month": 7, "exp_year": 2031, "cvc": "1234",
+            },
+            "billing_details": {"email": "ada@example.com"},
+        }
+    )  # fmt: skip
+    assert number.card is not None
+    assert (number.card.brand, number.card.exp_year) == ("amex", 2031)
+    token = await client.v1.payment_methods.create_async(
+        {"type": "card", "card": {"token": "tok_visa"}}
+    )
+    assert token.card is not None
+    assert token.card.last4 == "4242"
+    with pytest.raises(stripe.CardError) as refused:
+        await client.v1.payment_methods.create_async(
+            {"type": "card", "card": {"number": "1234", "exp_month": 7, "exp_year": 2031}}
+        )
+    assert refused.value.code == "incorrect_number"
+
+
+async def test_a_declining_card_cannot_be_attached(client: stripe.StripeClient) -> None:
+    customer = await client.v1.customers.create_async({})
+    with pytest.raises(stripe.CardError) as refused:
+        await client.v1.payment_methods.attach_async(
+            "pm_card_chargeDeclined", {"customer": customer.id}
+        )
+    assert refused.value.code == "card_declined"
+    await client.v1.payment_methods.attach_async(
+        "pm_card_chargeCustomerFail", {"customer": customer.id}
+    )
+
+
+async def test_the_methods_of_a_deleted_customer_are_detached(client: stripe.StripeClient) -> None:
+    customer = await client.v1.customers.create_async({"payment_method": "pm_card_visa"})
+    method = (await client.v1.customers.payment_methods.list_async(customer.id)).data[0]
+    await client.v1.customers.delete_async(customer.id)
+    assert (await client.v1.payment_methods.retrieve_async(method.id)).customer is None

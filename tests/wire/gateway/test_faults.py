@@ -1,0 +1,208 @@
+"""A network at its worst: cut, late and lost answers, and what is known after them."""
+
+import datetime as dt
+
+import pytest
+
+from application.ports.stripe import (
+    CustomerChange,
+    CustomerDeletion,
+    CustomerFields,
+    Unanswered,
+)
+from domain.errors import Unavailable
+from infrastructure.stripe import transport
+from infrastructure.stripe.client import Request, StripeApi
+from infrastructure.stripe.customers import StripeCustomers
+from infrastructure.stripe.errors import Subject, connection_error
+from sandbox.emulator.messages import FaultKind, FaultSpec
+from tests.support.emulator import RunningEmulator
+from tests.wire.gateway.conftest import MakeApi, MakeCall, Served, until
+
+ADA = CustomerFields(name="Ada")
+CREATE = "POST /v1/customers"
+
+
+def now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+async def customers_at(emulator: RunningEmulator, account: str) -> int:
+    rows = await emulator.control.snapshot()
+    return sum(row.count for row in rows if (row.account, row.object) == (account, "customer"))
+
+
+async def is_made(emulator: RunningEmulator, account: str) -> bool:
+    return await customers_at(emulator, account) > 0
+
+
+LOST = [
+    FaultSpec(kind="cut", method="POST", count=None),
+    FaultSpec(kind="drop_after", method="POST", count=None),
+    FaultSpec(kind="stall", seconds=0.6, method="POST", count=None),
+]
+
+
+@pytest.mark.parametrize("fault", LOST, ids=lambda fault: fault.kind)
+async def test_a_lost_answer_is_found_again(
+    make_api: MakeApi,
+    customers: StripeCustomers,
+    call: MakeCall,
+    emulator: RunningEmulator,
+    account: str,
+    fault: FaultSpec,
+) -> None:
+    hasty = StripeCustomers(make_api(tries=1, timeout_seconds=0.3))
+    await emulator.control.add_fault(fault)
+    sent_at = now()
+    with pytest.raises(Unanswered) as caught:
+        await hasty.create(call(), ADA)
+    assert not caught.value.replayed
+    await emulator.control.clear_faults()
+    await until(lambda: is_made(emulator, account))  # the stalled one is made late
+    found = await customers.find_created(call(), ADA, sent_at)
+    assert found is not None
+    assert found.object is not None
+    assert found.object.metadata == {"billing_request": "tag-one"}
+
+
+async def test_a_request_lost_on_its_way_is_not_found(
+    make_api: MakeApi, call: MakeCall, emulator: RunningEmulator
+) -> None:
+    customers = StripeCustomers(make_api(tries=1))
+    await emulator.control.add_fault(FaultSpec(kind="drop_before", method="POST"))
+    sent_at = now()
+    with pytest.raises(Unanswered):
+        await customers.create(call(), ADA)
+    assert await customers.find_created(call(), ADA, sent_at) is None
+
+
+@pytest.mark.parametrize("kind", ["cut", "drop_after", "drop_before"])
+async def test_another_try_under_the_same_key_makes_no_second_one(
+    customers: StripeCustomers,
+    call: MakeCall,
+    emulator: RunningEmulator,
+    account: str,
+    served: Served,
+    kind: FaultKind,
+) -> None:
+    await emulator.control.add_fault(FaultSpec(kind=kind, method="POST", count=2))
+    snapshot = await customers.create(call(), ADA)
+    assert snapshot.object is not None
+    assert snapshot.object.name == "Ada"
+    assert await served(CREATE) == 3
+    assert await customers_at(emulator, account) == 1
+
+
+async def test_a_lost_update_and_a_lost_deletion_are_found_again(
+    make_api: MakeApi, call: MakeCall, emulator: RunningEmulator
+) -> None:
+    customers = StripeCustomers(make_api(tries=1))
+    made = await customers.create(call(), ADA)
+    change = CustomerChange(made.id, CustomerFields(name="Countess"))
+    await emulator.control.add_fault(FaultSpec(kind="drop_after", method="POST"))
+    with pytest.raises(Unanswered):
+        await customers.update(call("two"), change)
+    found = await customers.find_updated(call("two"), change, now())
+    assert found is not None
+    assert found.object is not None
+    assert found.object.name == "Countess"
+
+    deletion = CustomerDeletion(made.id)
+    await emulator.control.add_fault(FaultSpec(kind="cut", method="DELETE"))
+    with pytest.raises(Unanswered):
+        await customers.delete(call("three"), deletion)
+    gone = await customers.find_deleted(call("three"), deletion, now())
+    assert gone is not None
+    assert gone.deleted
+
+
+@pytest.mark.parametrize("kind", ["cut", "drop_after", "drop_before"])
+async def test_a_deletion_tried_again_after_a_lost_answer_is_success(
+    customers: StripeCustomers, call: MakeCall, emulator: RunningEmulator, kind: FaultKind
+) -> None:
+    made = await customers.create(call(), ADA)
+    await emulator.control.add_fault(FaultSpec(kind=kind, method="DELETE"))
+    assert (await customers.delete(call("two"), CustomerDeletion(made.id))).deleted
+
+
+@pytest.mark.parametrize(
+    "turned_away",
+    [
+        FaultSpec(kind="fail", status=429, method="POST", count=None),
+        FaultSpec(kind="fail", status=429, retry_after=60, method="POST", count=None),
+        FaultSpec(kind="fail", status=401, method="POST", count=None),
+        FaultSpec(kind="fail", status=403, method="POST", count=None),
+    ],
+    ids=["429", "429 for long", "401", "403"],
+)
+async def test_a_lost_answer_stays_open_when_later_tries_are_turned_away(
+    customers: StripeCustomers, call: MakeCall, emulator: RunningEmulator, turned_away: FaultSpec
+) -> None:
+    await emulator.control.add_fault(FaultSpec(kind="drop_after", method="POST"))
+    await emulator.control.add_fault(turned_away)
+    with pytest.raises(Unanswered):
+        await customers.create(call(), ADA)
+
+
+async def test_a_lost_answer_stays_open_when_stripe_cannot_be_reached_any_more(
+    customers: StripeCustomers,
+    call: MakeCall,
+    api: StripeApi,
+    monkeypatch: pytest.MonkeyPatch,
+    emulator: RunningEmulator,
+) -> None:
+    await emulator.control.add_fault(FaultSpec(kind="drop_after", method="POST"))
+    answers = iter([connection_error("ClientConnectorError", sent=False)] * 2)
+    genuine = api._transport.request_async
+    tries = 0
+
+    async def first_genuine(*arguments: object, **named: object) -> object:
+        nonlocal tries
+        tries += 1
+        if tries > 1:
+            raise next(answers)
+        return await genuine(*arguments, **named)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(api._transport, "request_async", first_genuine)
+    with pytest.raises(Unanswered):
+        await customers.create(call(), ADA)
+    assert tries == 3
+
+
+@pytest.mark.parametrize("kind", ["cut", "drop_before", "drop_after"])
+async def test_a_read_is_simply_tried_again(
+    api: StripeApi, account: str, emulator: RunningEmulator, kind: FaultKind
+) -> None:
+    await emulator.control.add_fault(FaultSpec(kind=kind, method="GET", count=2))
+    answer = await api.request(Request("get", "/v1/customers", Subject("customer"), account))
+    assert '"data":[]' in answer.body
+
+
+@pytest.mark.parametrize("kind", ["cut", "drop_before", "stall"])
+async def test_a_read_without_answer_is_unavailable(
+    make_api: MakeApi, account: str, emulator: RunningEmulator, kind: FaultKind
+) -> None:
+    api = make_api(timeout_seconds=0.2)
+    await emulator.control.add_fault(FaultSpec(kind=kind, seconds=0.4, method="GET", count=None))
+    with pytest.raises(Unavailable) as caught:
+        await api.request(Request("get", "/v1/customers", Subject("customer"), account))
+    assert not isinstance(caught.value, Unanswered)
+
+
+async def test_an_answer_beyond_the_bound_is_no_answer(
+    make_api: MakeApi, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_BODY_BYTES", 10)
+    with pytest.raises(Unavailable):
+        await make_api().request(Request("get", "/v1/customers", Subject("customer"), account))
+
+
+async def test_patience_ends_the_tries(
+    make_api: MakeApi, account: str, emulator: RunningEmulator, served: Served
+) -> None:
+    api = make_api(first_backoff_seconds=60.0)
+    await emulator.control.add_fault(FaultSpec(kind="fail", status=503, count=None))
+    with pytest.raises(Unavailable):
+        await api.request(Request("get", "/v1/customers", Subject("customer"), account))
+    assert await served("GET /v1/customers") == 1

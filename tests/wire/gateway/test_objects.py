@@ -1,0 +1,66 @@
+"""Single objects, read through the real SDK, and what is told of those that are not there."""
+
+from typing import Any
+
+import pytest
+
+from application.ports.mirror import CUSTOMERS, NOUNS, Noun
+from application.ports.stripe import CustomerDeletion, CustomerFields, ObjectReader, Priority
+from domain.errors import FailedPrecondition, InvalidArgument
+from infrastructure.stripe.client import StripeApi
+from infrastructure.stripe.customers import StripeCustomers
+from infrastructure.stripe.objects import StripeObjectReader
+from tests.support.emulator import RunningEmulator
+from tests.wire.gateway.conftest import MakeCall
+
+
+@pytest.fixture
+def reader(api: StripeApi) -> ObjectReader:
+    return StripeObjectReader(api)
+
+
+async def read(reader: ObjectReader, noun: Noun[Any], account: str, object_id: str) -> Any:
+    return await reader.read(noun, account, object_id, not_before_ms=None, priority=Priority.REREAD)
+
+
+async def test_not_before_raises_the_lower_end(
+    reader: ObjectReader, customers: StripeCustomers, call: MakeCall, account: str
+) -> None:
+    made = await customers.create(call(), CustomerFields(name="Ada"))
+    known = made.version.low + 1_500
+    found = await reader.read(
+        CUSTOMERS, account, made.id, not_before_ms=known, priority=Priority.REREAD
+    )
+    assert found.version.low == known
+    assert (await read(reader, CUSTOMERS, account, made.id)).version.low < known
+
+
+@pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.name)
+async def test_what_is_not_there_is_a_tombstone(
+    reader: ObjectReader, account: str, noun: Noun[Any]
+) -> None:
+    snapshot = await read(reader, noun, account, "none_1")
+    assert snapshot.deleted
+    assert (snapshot.id, snapshot.stripe_account) == ("none_1", account)
+    assert snapshot.version.high - snapshot.version.low >= 4_000
+
+
+async def test_a_deleted_customer_is_a_tombstone(
+    reader: ObjectReader, customers: StripeCustomers, call: MakeCall, account: str
+) -> None:
+    made = await customers.create(call(), CustomerFields(name="Ada"))
+    await customers.delete(call("two"), CustomerDeletion(made.id))
+    assert (await read(reader, CUSTOMERS, account, made.id)).deleted
+
+
+async def test_an_account_that_is_closed_to_us_makes_no_tombstone(
+    reader: ObjectReader, emulator: RunningEmulator, account: str
+) -> None:
+    await emulator.control.deauthorize(account)
+    with pytest.raises(FailedPrecondition):
+        await read(reader, CUSTOMERS, account, "cus_1")
+
+
+async def test_what_can_be_no_id_makes_no_tombstone(reader: ObjectReader, account: str) -> None:
+    with pytest.raises(InvalidArgument):
+        await read(reader, CUSTOMERS, account, "..")

@@ -1,0 +1,67 @@
+"""Generate the Python stubs of the contract, and check that they are fresh.
+
+python tools/protos.py deps       copy third-party protos to where buf looks for them
+python tools/protos.py generate   write the stubs beside their protos
+python tools/protos.py check      fail where the committed stubs are not what protoc writes
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTO = ROOT / "proto"
+THIRD_PARTY = ROOT / "build" / "third_party"
+SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
+
+
+def deps() -> None:
+    """Copy the Google protos that the contract imports; buf does not look into site-packages."""
+    shutil.rmtree(THIRD_PARTY, ignore_errors=True)
+    target = THIRD_PARTY / "google" / "api"
+    target.mkdir(parents=True)
+    shutil.copy(str(files("google.api") / "field_behavior.proto"), target)
+
+
+def generate(out: Path = PROTO) -> None:
+    """Run protoc with the Python, gRPC and mypy plug-ins."""
+    deps()
+    protos = sorted(str(path) for path in (PROTO / "billing").rglob("*.proto"))
+    beside = Path(sys.executable).parent
+    command = [
+        sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"-I{THIRD_PARTY}",
+        f"--plugin=protoc-gen-mypy={beside / 'protoc-gen-mypy'}",
+        f"--plugin=protoc-gen-mypy_grpc={beside / 'protoc-gen-mypy_grpc'}",
+        f"--python_out={out}", f"--mypy_out=quiet:{out}",
+        f"--grpc_python_out={out}", f"--mypy_grpc_out=only_async,quiet:{out}", *protos,
+    ]  # fmt: skip
+    subprocess.run(command, check=True)  # noqa: S603 - our own arguments
+    for path in out.rglob("*_pb2_grpc.py*"):
+        if not path.name.startswith(tuple(p.stem for p in PROTO.rglob("*_service.proto"))):
+            path.unlink()  # protoc writes an empty one for a file without a service
+
+
+def check() -> None:
+    """Generate into a temporary folder and compare."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder)
+        generate(fresh)
+        want = {p.relative_to(fresh): p.read_bytes() for p in _stubs(fresh)}
+        have = {p.relative_to(PROTO): p.read_bytes() for p in _stubs(PROTO)}
+    stale = sorted(str(p) for p in want.keys() | have.keys() if want.get(p) != have.get(p))
+    if stale:
+        sys.exit(f"stale stubs, run `make proto`: {', '.join(stale)}")
+
+
+def _stubs(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*_pb2*") if p.name.endswith(SUFFIXES)]
+
+
+if __name__ == "__main__":
+    commands = {"deps": deps, "generate": generate, "check": check}
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    commands[sys.argv[1]]()
