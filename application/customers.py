@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from application.callers import Caller
 from application.connections import Connections
-from application.mutations import Mutations, Steps
+from application.mutations import Mutations, Steps, request_id_violations
 from application.paging import DEFAULT_PAGE_SIZE, Page, PageTokens, page_size_violations, scope_of
 from application.ports.mirror import CUSTOMERS, NEWEST_FIRST, Filter, Mirror
 from application.ports.stripe import (
@@ -124,17 +124,17 @@ class Customers:
         found: Sequence[FieldViolation] = (),
     ) -> Customer:
         """Create a customer at Stripe."""
-        _refuse(chain(found, _fields_violations(fields)))
+        _refuse(chain(found, request_id_violations(request_id), _fields_violations(fields)))
         return await self._create.run(caller, request_id, fields)
 
     async def update(self, caller: Caller, request_id: str, command: UpdateCustomer) -> Customer:
         """Change the named fields of a customer at Stripe."""
-        _refuse(_update_violations(command))
+        _refuse(chain(request_id_violations(request_id), _update_violations(command)))
         return await self._update.run(caller, request_id, _change(command))
 
     async def delete(self, caller: Caller, request_id: str, customer_id: str) -> None:
         """Delete a customer at Stripe for good. Finding it deleted already is success."""
-        _refuse(_id_violations(customer_id, "id"))
+        _refuse(chain(request_id_violations(request_id), _id_violations(customer_id, "id")))
         await self._delete.run(caller, request_id, CustomerDeletion(customer_id))
 
     async def _create_steps(self, steps: Steps, fields: CustomerFields) -> Customer:

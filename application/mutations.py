@@ -233,8 +233,8 @@ class Mutations:
 
     async def run(self, mutation: Mutation[P, R], caller: Caller, request_id: str, payload: P) -> R:
         """See `Mutation.run`."""
-        if not _REQUEST_ID.fullmatch(request_id):
-            raise InvalidArgument([FieldViolation("request_id", _REQUEST_ID_RULE)])
+        if violations := request_id_violations(request_id):
+            raise InvalidArgument(violations)
         connection = await self._connections.of(caller)
         document = msgspec.json.encode(payload, order="deterministic")
         record = MutationRecord(
@@ -343,6 +343,13 @@ class Mutations:
         except Unavailable:
             unknown = True  # the lease ends by itself, and then recovery carries the record on
         return OutcomeUnknown(record.key.request_id) if unknown else error
+
+
+def request_id_violations(request_id: str) -> list[FieldViolation]:
+    """The violation of a malformed request id, if it is; commands tell it with their own."""
+    if _REQUEST_ID.fullmatch(request_id):
+        return []
+    return [FieldViolation("request_id", _REQUEST_ID_RULE)]
 
 
 def _answer_by(caller: Caller) -> float | None:

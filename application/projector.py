@@ -26,7 +26,7 @@ BATCH_BYTES: Final = 16 * 1024 * 1024
 LEASE: Final = dt.timedelta(seconds=60)
 POLL_SECONDS: Final = 1.0
 LINGER_SECONDS: Final = 0.05
-LINGERS: Final = 10
+LINGERS: Final = 20
 """While events keep arriving, they are let gather for up to LINGERS times LINGER_SECONDS.
 
 A batch costs little more than an event, and in a burst the answers to Stripe go first.
@@ -108,8 +108,9 @@ class Projector:
         """Project whatever arrives, until stopped or cancelled."""
         while not self._stopping.is_set():
             try:
-                while not self._stopping.is_set() and await self.project_batch():
-                    await self._linger()
+                while not self._stopping.is_set() and (count := await self.project_batch()):
+                    if count < BATCH:  # else there is more: no event waits behind a burst
+                        await self._linger()
             except BillingError as error:
                 _log.warning("projection waits", extra={"reason": error.reason})
                 await asyncio.sleep(POLL_SECONDS)

@@ -227,3 +227,10 @@ async def test_what_is_cleared_is_gone(desk: Desk) -> None:
 async def test_masks_that_are_none(desk: Desk, mask: tuple[str, ...]) -> None:
     change = UpdateCustomer("cus_1", CustomerFields(), mask)
     assert await violations(desk.customers.update(CALLER, "r-1", change)) == ["update_mask"]
+
+
+async def test_a_malformed_request_id_is_told_beside_the_other_violations(desk: Desk) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        await desk.customers.create(CALLER, "", CustomerFields(email="nobody"))
+    told = [violation.field for violation in refused.value.violations]
+    assert told == ["request_id", "customer.email"]

@@ -52,7 +52,7 @@ async def test_of_a_list() -> None:
 async def test_of_a_new_customer() -> None:
     request = pb.CreateCustomerRequest(customer=pb.Customer(id="cus_1", email="nobody"))
     found = await violations(servicer().CreateCustomer(request, NOBODY))
-    assert sorted(found) == ["customer.email", "customer.id"]
+    assert sorted(found) == ["customer.email", "customer.id", "request_id"]
 
 
 @pytest.mark.parametrize("path", ["*", "address.line1", "id", "currency", "nothing", ""])
@@ -61,7 +61,7 @@ async def test_of_an_update_mask(path: str) -> None:
         customer=pb.Customer(id="cus_1", email="nobody"), update_mask=FieldMask(paths=[path])
     )
     found = await violations(servicer().UpdateCustomer(request, NOBODY))
-    assert sorted(found) == ["customer.email", "update_mask"]
+    assert sorted(found) == ["customer.email", "request_id", "update_mask"]
 
 
 async def test_of_a_question() -> None:
