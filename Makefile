@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo run test check format proto bench lock clean
+.PHONY: help demo run test fuzz check format proto bench lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,6 +16,9 @@ run: .venv/dev.stamp  ## start the service and the Stripe emulator, and print wh
 
 test: check  ## every check and every test
 	$(BIN)/pytest
+
+fuzz: .venv/dev.stamp  ## send the webhook 100,000 mutated deliveries, in a few minutes
+	BILLING_FUZZ_BODIES=100000 $(BIN)/pytest tests/fuzz -s --timeout=600
 
 check: .venv/dev.stamp  ## format, lint, types, layers, contract
 	$(BIN)/ruff format --check .

@@ -1,189 +1,39 @@
 """Balance transactions: fees and nets come by no webhook, so they are listed again and again."""
 
-import asyncio
-import datetime as dt
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from application.fleet import Fleet, Source, for_each
-from application.importing import Importing
-from application.ports.checkpoints import Checkpoints
-from application.ports.clock import Clock
-from application.ports.listing import ObjectLister, Page, Place
-from application.ports.mirror import BALANCE_TRANSACTIONS, Filter, Mirror, Order
-from application.ports.stripe import Priority
-from application.walking import Retries
-from application.windows import OVERLAP, Watermark
-from domain.errors import BillingError, Conflict
-from domain.mirror import Snapshot
+from typing_extensions import override
+
+from application.ports.mirror import BALANCE_TRANSACTIONS, Filter, Order
+from application.refreshing import Refreshing
 from domain.periods import to_milliseconds
 
 TASK: Final = "balance transactions"
 DEBOUNCE_SECONDS: Final = 5.0
-"""How long after a first money event the list is asked: a payment makes several within a second."""
+"""A payment makes several money events within a second."""
 
-SCHEDULE_SECONDS: Final = 900.0
-FIRST_WINDOW: Final = dt.timedelta(days=1)
-"""How far back the first window of an account reaches; what is older is its backfill's."""
-
-MAX_NOTED: Final = 10_000
-_OVERLAP_MS: Final = OVERLAP // dt.timedelta(milliseconds=1)
 _PENDING: Final = Filter(equals={"status": "pending"})
 _OLDEST_FIRST: Final = Order("created", descending=False)
 
-_log = logging.getLogger(__name__)
 
+class BalanceTransactions(Refreshing):
+    """Keeps balance transactions current; noted by whatever moves money.
 
-@dataclass(frozen=True, slots=True)
-class Refreshed:
-    """What a refresh listed, and how many rows it changed."""
-
-    stripe_account: str
-    listed: int
-    changed: int
-
-
-class BalanceTransactions:
-    """Keeps the balance transactions of every active connection and of the platform current.
-
-    Overlapping windows by `created`, each read to its end before the watermark moves; on a schedule
-    the window reaches back to the oldest one that is still pending. What they tell about charges,
-    refunds, disputes and payouts is derived on the way in.
+    On the schedule the window reaches back to the oldest one that is still pending. What they tell
+    about charges, refunds, disputes and payouts is derived on the way in.
     """
 
-    def __init__(
-        self,
-        lister: ObjectLister,
-        importing: Importing,
-        mirror: Mirror,
-        checkpoints: Checkpoints,
-        fleet: Fleet,
-        clock: Clock,
-        *,
-        retries: Retries | None = None,
-        debounce_seconds: float = DEBOUNCE_SECONDS,
-        schedule_seconds: float = SCHEDULE_SECONDS,
-    ) -> None:
-        self._lister = lister
-        self._importing = importing
-        self._mirror = mirror
-        self._checkpoints = checkpoints
-        self._fleet = fleet
-        self._clock = clock
-        self._retries = retries or Retries()
-        self._debounce_seconds = debounce_seconds
-        self._schedule_seconds = schedule_seconds
-        self._due: dict[str, float] = {}
-        self._noted = asyncio.Event()
+    noun = BALANCE_TRANSACTIONS
+    task = TASK
+    noted_by = ("charge.", "refund.", "payout.")
+    debounce_seconds = DEBOUNCE_SECONDS
 
-    def note(self, stripe_account: str) -> None:
-        """Money moved on an account: list its balance transactions soon, once for many notes.
-
-        Costs nothing and never fails. What is noted in a process that ends is left to the schedule.
-        """
-        if stripe_account in self._due or len(self._due) >= MAX_NOTED:
-            return
-        self._due[stripe_account] = asyncio.get_running_loop().time() + self._debounce_seconds
-        self._noted.set()
-
-    async def run(self) -> None:
-        """Refresh what was noted, and everything on the schedule, until cancelled."""
-        loop = asyncio.get_running_loop()
-        scheduled = loop.time()
-        while True:
-            if loop.time() >= scheduled:
-                scheduled = loop.time() + self._schedule_seconds
-                await self._apart(self.refresh_all)
-            await self._apart(self._refresh_noted)
-            self._noted.clear()
-            soonest = min((scheduled, *self._due.values()))
-            try:
-                async with asyncio.timeout(max(0.0, soonest - loop.time())):
-                    await self._noted.wait()
-            except TimeoutError:
-                continue
-
-    async def refresh_all(self) -> None:
-        """Refresh every account, the pending ones included; an account's failures are its own."""
-
-        async def refresh(source: Source) -> None:
-            await self._refresh(source.stripe_account, pending=True)
-
-        await for_each(self._fleet.sources(), refresh)
-
-    async def refresh(self, stripe_account: str, *, pending: bool = False) -> Refreshed:
-        """List what was made since the watermark, less an hour; with `pending` since the oldest
-        one that waits to be available, too.
-
-        Raises Conflict where another process is at the same account, and what the ports raise: the
-        watermark has then not moved.
-        """
-        checkpoint = await self._checkpoints.load(stripe_account, TASK)
-        watermark: Watermark[Snapshot[Any]] = Watermark(
-            self._checkpoints, self._clock, self._retries, checkpoint
-        )
-        through_ms = watermark.state.through_ms
-        since_ms = (
-            to_milliseconds(self._clock.now() - FIRST_WINDOW)
-            if through_ms is None
-            else through_ms - _OVERLAP_MS
-        )
-        if pending:
-            since_ms = min(since_ms, await self._oldest_pending_ms(stripe_account, since_ms))
-
-        async def read(at: Place, since: int) -> Page[Snapshot[Any]]:
-            return await self._lister.page(
-                BALANCE_TRANSACTIONS, stripe_account, at, since_ms=since, priority=Priority.CATCH_UP
-            )
-
-        listed = changed = 0
-        async with aclosing(watermark.windows(read, since_ms)) as pages:
-            async for page in pages:
-                listed += len(page.items)
-                changed += await self._bring(page)
-        return Refreshed(stripe_account, listed, changed)
-
-    async def _bring(self, page: Page[Snapshot[Any]]) -> int:
-        return await self._retries(
-            lambda: self._importing.bring(BALANCE_TRANSACTIONS, page.items, Priority.CATCH_UP)
-        )
-
-    async def _oldest_pending_ms(self, stripe_account: str, default: int) -> int:
+    @override
+    async def _pending_since_ms(self, stripe_account: str, default: int) -> int:
+        """Those that become available are of the last days: one window holds them all."""
         page = await self._mirror.list(
-            BALANCE_TRANSACTIONS, stripe_account, _PENDING, order=_OLDEST_FIRST, after=None, limit=1
+            self.noun, stripe_account, _PENDING, order=_OLDEST_FIRST, after=None, limit=1
         )
         snapshot = page.rows[0].snapshot if page.rows else None
         found = snapshot.object if snapshot else None
         return default if found is None else to_milliseconds(found.created)
-
-    async def _refresh(self, stripe_account: str, *, pending: bool = False) -> None:
-        try:
-            await self.refresh(stripe_account, pending=pending)
-        except Conflict:
-            pass  # another process is at it
-        except BillingError as error:
-            told = {"stripe_account": stripe_account, "reason": error.reason}
-            _log.warning("balance transactions cannot be listed", extra=told)
-
-    async def _refresh_noted(self) -> None:
-        now = asyncio.get_running_loop().time()
-
-        async def due() -> AsyncIterator[str]:
-            for stripe_account in [one for one, at in self._due.items() if at <= now]:
-                del self._due[stripe_account]  # first, so that what comes now is noted again
-                yield stripe_account
-
-        await for_each(due(), self._refresh)
-
-    async def _apart(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do one round of work; what fails in it does not end the next."""
-        try:
-            await work()
-        except* BillingError as errors:
-            reasons = sorted({str(error) for error in errors.exceptions})
-            _log.warning("balance transactions wait", extra={"reasons": reasons})
-        except* Exception:  # noqa: BLE001 - a defect must not stop the mirror for good
-            _log.exception("balance transactions failed")

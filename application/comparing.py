@@ -165,6 +165,8 @@ def _finding(
 
 def different_fields(noun: Noun[Any], one: Snapshot[Any], other: Snapshot[Any]) -> tuple[str, ...]:
     """The fields that both snapshots know and tell otherwise, but for those that are passing."""
+    if one.object == other.object:  # nearly always: all fields at once are cheaper than each apart
+        return ()
     left = one.unknown | other.unknown | PASSING_FIELDS.get(noun.name, frozenset())
     return tuple(
         known.name

@@ -6,9 +6,11 @@ from typing import Final
 from application.callers import Caller
 from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
-from application.ports.stripe import StripeAccount, StripeAccounts
+from application.ports.mirror import STRIPE_ACCOUNTS, Mirror
+from application.ports.stripe import StripeAccounts
 from domain.connections import Connection, ConnectionState, Mode, usable
 from domain.errors import FailedPrecondition, RateLimited, Unavailable
+from domain.stripe_accounts import StripeAccount
 
 _CACHE_SECONDS: Final = 2
 _CACHE_SIZE: Final = 10_000
@@ -18,7 +20,8 @@ _CACHE_SIZE: Final = 10_000
 class ConnectionStatus:
     """An account's connection (None: not connected) and what Stripe says of it now.
 
-    `stripe` is None where there is no connection and where Stripe does not answer.
+    `stripe` is what the mirror shows where Stripe does not answer, and None where that shows
+    nothing, or there is no connection.
     """
 
     account: str
@@ -34,10 +37,16 @@ class Connections:
     """
 
     def __init__(
-        self, repository: ConnectionRepository, stripe: StripeAccounts, clock: Clock, mode: Mode
+        self,
+        repository: ConnectionRepository,
+        stripe: StripeAccounts,
+        mirror: Mirror,
+        clock: Clock,
+        mode: Mode,
     ) -> None:
         self._repository = repository
         self._stripe = stripe
+        self._mirror = mirror
         self._clock = clock
         self._mode = mode
         self._cache: dict[str, tuple[float, Connection]] = {}
@@ -67,5 +76,15 @@ class Connections:
             except FailedPrecondition:
                 connection = replace(connection, state=ConnectionState.REVOKED)
             except (Unavailable, RateLimited):
-                stripe = None
+                stripe = await self._mirrored(connection.stripe_account)
         return ConnectionStatus(caller.account, self._mode, connection, stripe)
+
+    def forget(self, account: str) -> None:
+        """Remember an account's connection no longer, since it has changed."""
+        self._cache.pop(account, None)
+
+    async def _mirrored(self, stripe_account: str) -> StripeAccount | None:
+        """What Stripe said of a Stripe account last."""
+        rows = await self._mirror.fetch(STRIPE_ACCOUNTS, stripe_account, [stripe_account])
+        row = rows.get(stripe_account)
+        return row.snapshot.object if row and row.snapshot else None

@@ -21,13 +21,15 @@ from application.ports.inbox import Inbox, ReceivedEvent
 from application.ports.mirror import Mirror
 from application.ports.outbox import MAX_JOBS, Outbox
 from application.ports.parked import ParkedEvent, ParkedEvents
-from application.ports.stripe import EventReader, Hint, Irrelevant, Observed
+from application.ports.stripe import Deauthorized, EventReader, Hint, Irrelevant, Observed
 from application.ports.subscription_history import SubscriptionHistory
+from application.refreshing import Refreshing
 from domain.connections import Connection, Mode
-from domain.effects import DEFAULT_MAX_AGE, Fact, fact_payload, facts_of, happened_in_time
+from domain.effects import DEFAULT_MAX_AGE, Fact, effects_since, fact_payload, facts_of
 from domain.errors import BillingError
 from domain.jobs import EVENTS, Job, job_id
 from domain.mirror import Snapshot
+from domain.periods import to_milliseconds
 from domain.subscription_history import SubscriptionChange
 from domain.subscriptions import Subscription
 
@@ -63,8 +65,10 @@ class Effects:
         clock: Clock,
         mode: Mode,
         queued: asyncio.Event,
+        refreshing: Sequence[Refreshing] = (),
         max_age: dt.timedelta = DEFAULT_MAX_AGE,
     ) -> None:
+        """`refreshing` list what events do not tell, soon after those that hint at it."""
         self._inbox = inbox
         self._events = events
         self._mirror = mirror
@@ -77,6 +81,7 @@ class Effects:
         self._clock = clock
         self._mode = mode
         self._queued = queued
+        self._refreshing = tuple(refreshing)
         self._max_age = max_age
 
     async def after(self, told: Sequence[Told]) -> Mapping[str, Outcome]:
@@ -85,6 +90,9 @@ class Effects:
         An event with an error has to come again; the others are done. Raises Unavailable or
         RateLimited where the store does not take it: then all have to come again.
         """
+        for one in told:
+            for refreshing in self._refreshing:
+                refreshing.notice(one.event.type, one.stripe_account)
         outcomes = {one.event.id: Outcome() for one in told}
         happenings = await self._happenings(told, outcomes)
         await self._keep_history(happenings, outcomes)
@@ -195,23 +203,25 @@ class Effects:
         self, happenings: Sequence[Happening], tenants: _Tenants, outcomes: Mapping[str, Outcome]
     ) -> None:
         """Contacts first, since messages go to linked ones; jobs last, since they tell of them."""
-        due = []
+        now, due = self._clock.now(), []
+        since_ms = {
+            stripe_account: to_milliseconds(
+                effects_since(connected_at=one.connected_at, now=now, max_age=self._max_age)
+            )
+            for stripe_account, one in tenants.items()
+            if one is not None
+        }
         for one in happenings:
             connection = tenants[one.told.stripe_account]
             if connection is None:
                 continue
-            if happened_in_time(
-                one.occurred_at,
-                connected_at=connection.connected_at,
-                now=self._clock.now(),
-                max_age=self._max_age,
-            ):
+            if one.told.event.created >= since_ms[connection.stripe_account]:
                 due.append(Due(connection, one))
             else:
                 outcomes[one.event_id].note("too old for effects")
-        due.sort(key=lambda one: one.happening.occurred_at)  # billing events go in this order
+        due.sort(key=lambda one: one.happening.told.event.created)  # the order of billing events
         await self._contacts.sync(due, outcomes)
-        notices = await self._notices.post(due, outcomes)
+        notices = await self._notices.post(due, since_ms, outcomes)
         await self._append_jobs(due, notices, outcomes)
 
     async def _append_jobs(
@@ -221,7 +231,11 @@ class Effects:
         jobs = dict(notices)
         for one in due:
             for fact in one.happening.facts:
-                job = _event_job(one, fact, now)
+                try:
+                    job = _event_job(one, fact, now)
+                except ValueError as error:  # an id that no job can bear; it holds up no other
+                    outcomes[one.happening.event_id].note(error)
+                    continue
                 jobs.setdefault(job.id, job)
                 outcomes[one.happening.event_id].note(fact.name.value)
         waiting = list(jobs.values())
@@ -271,7 +285,7 @@ class Effects:
                 return Told(event, stripe_account, noun, snapshot.id, snapshot)
             case Hint(noun, object_id):
                 return Told(event, stripe_account, noun, object_id, None)
-            case Irrelevant():
+            case Deauthorized() | Irrelevant():
                 return None
 
     async def _forget_old(self, stripe_account: str) -> None:

@@ -10,7 +10,8 @@ from domain.mirror import MirroredObject, Row, Snapshot, Verdict, resolve
 
 T = TypeVar("T", bound=MirroredObject)
 
-_Key = tuple[str, str]
+ObjectKey = tuple[str, str]
+"""Which object: its Stripe account, and its id."""
 
 MAX_ROUNDS: Final = 5
 """How often a decision is made again because somebody else wrote the row meanwhile."""
@@ -37,8 +38,8 @@ class Mirroring:
         verdicts: dict[int, Verdict] = {}
         waiting = list(enumerate(snapshots))
         for _ in range(MAX_ROUNDS):
-            rows = await self._rows(noun, (snapshot for _, snapshot in waiting))
-            standing: dict[_Key, Snapshot[T]] = {}
+            rows = await self.rows(noun, ((one.stripe_account, one.id) for _, one in waiting))
+            standing: dict[ObjectKey, Snapshot[T]] = {}
             for index, snapshot in _in_succession(waiting):
                 key = (snapshot.stripe_account, snapshot.id)
                 row = rows.get(key)
@@ -57,10 +58,11 @@ class Mirroring:
         message = f"{noun.name}: rows keep changing under the decision"
         raise RateLimited(Reason.OVERLOADED, message, retry_after_seconds=1)
 
-    async def _rows(self, noun: Noun[T], snapshots: Iterable[Snapshot[T]]) -> dict[_Key, Row[T]]:
+    async def rows(self, noun: Noun[T], keys: Iterable[ObjectKey]) -> dict[ObjectKey, Row[T]]:
+        """The rows of the keys (at most 1,000), as they are now; absent ones left out."""
         ids: dict[str, set[str]] = defaultdict(set)
-        for snapshot in snapshots:
-            ids[snapshot.stripe_account].add(snapshot.id)
+        for stripe_account, object_id in keys:
+            ids[stripe_account].add(object_id)
         return {
             (stripe_account, row.id): row
             for stripe_account, wanted in ids.items()

@@ -45,15 +45,21 @@ class _Content(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 def scope_of(noun: Noun[M], stripe_account: str, where: Filter, order: Order) -> str:
     """A digest of all that a page token belongs to: list, tenant, filter and order."""
-    parts = (noun.name, stripe_account, where, order)
+    return digest(noun.name, stripe_account, where, order)
+
+
+def digest(*parts: object) -> str:
+    """The same of a list of something else: its name, its tenant, and all that narrows it."""
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()[:32]
 
 
-def page_size_violations(page_size: int) -> list[FieldViolation]:
+def page_size_violations(
+    page_size: int, *, default: int = DEFAULT_PAGE_SIZE, most: int = MAX_PAGE_SIZE
+) -> list[FieldViolation]:
     """The violation of a page size out of range, if it is."""
-    if 0 <= page_size <= MAX_PAGE_SIZE:
+    if 0 <= page_size <= most:
         return []
-    rule = f"0 (which stands for {DEFAULT_PAGE_SIZE}) to {MAX_PAGE_SIZE}"
+    rule = f"0 (which stands for {default}) to {most:,}"
     return [FieldViolation("page_size", rule)]
 
 

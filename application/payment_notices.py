@@ -1,72 +1,139 @@
 """Payment notices: a paid invoice is said in the contact's support conversation."""
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from application.happenings import Due, Outcome, all_of
 from application.ports.clock import Clock
-from application.ports.contacts import ContactDirectory
+from application.ports.contacts import ContactDirectory, ContactLink
+from application.ports.mirror import CUSTOMERS, INVOICES, NEWEST_FIRST, Filter, Mirror
 from application.ports.support import SupportInbox, SystemMessage
+from domain.connections import Connection
 from domain.effects import Fact, FactName, payment_notice
 from domain.invoices import Invoice
 from domain.jobs import Job, job_id
+from domain.periods import to_milliseconds
 
 PAYMENT_NOTICE: Final = "support.payment_notice"
 """The kind of the job that tells the support service of a system message."""
 
+MAX_MISSED: Final = 100
+"""How many of a customer's paid invoices are looked through when he is linked."""
+
+LATE: Final = dt.timedelta(minutes=10)
+"""How long after its payment an invoice may still have found no link: clocks, work under way."""
+
+_PAID: Final = "paid"
+_Customer = tuple[str, str, str]
+"""Account, Stripe account and customer: whose link is asked for."""
+
+
+@dataclass(slots=True)
+class _Owed:
+    """A notice that is due, and the events that say so."""
+
+    connection: Connection
+    invoice: Invoice
+    events: list[str] = field(default_factory=list)
+
+    @property
+    def customer(self) -> _Customer:
+        return self.connection.account, self.connection.stripe_account, self.invoice.customer or ""
+
 
 class PaymentNotices:
-    """Posts a system message for each invoice that was paid, above zero, by a linked customer."""
+    """Posts a system message for each invoice that was paid, above zero, by a linked customer.
 
-    def __init__(self, contacts: ContactDirectory, support: SupportInbox, clock: Clock) -> None:
+    The payment and the link may be told in either order. So an event of a customer, too, gives
+    cause to look: for what he had paid before he was linked.
+    """
+
+    def __init__(
+        self, contacts: ContactDirectory, support: SupportInbox, mirror: Mirror, clock: Clock
+    ) -> None:
         self._contacts = contacts
         self._support = support
+        self._mirror = mirror
         self._clock = clock
 
-    async def post(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> Mapping[str, Job]:
+    async def post(
+        self, due: Sequence[Due], since_ms: Mapping[str, int], outcomes: Mapping[str, Outcome]
+    ) -> Mapping[str, Job]:
         """Post what is not there yet; returns the jobs that tell of the messages, by id.
 
-        Idempotent. What could not be posted is noted on its events' outcomes.
+        `since_ms` is from when on facts have effects, by Stripe account. Idempotent. What could not
+        be posted is noted on its events' outcomes.
         """
-        by_id: dict[str, list[Due]] = defaultdict(list)
+        owed: dict[str, _Owed] = {}
         for one in due:
-            for fact in one.happening.facts:
-                if _above_zero(fact):
-                    account = one.connection.account
-                    by_id[job_id(PAYMENT_NOTICE, account, fact.name, fact.subject)].append(one)
-        contacts = await self._linked({id_: ones[0] for id_, ones in by_id.items()})
+            if any(map(_above_zero, one.happening.facts)):
+                _owe(owed, one.connection, _invoice(one), one.happening.event_id)
+        links = await self._links(owed, due)
+        for one in due:
+            link = links.get(_told_customer(one))
+            if link is not None:
+                since = since_ms[one.connection.stripe_account]
+                for invoice in await self._paid_before(link, since):
+                    _owe(owed, one.connection, invoice, one.happening.event_id)
         results = await all_of(
             {
-                id_: partial(self._post, id_, by_id[id_][0], contact)
-                for id_, contact in contacts.items()
+                id_: partial(self._post, id_, one, links[one.customer].contact)
+                for id_, one in owed.items()
+                if one.customer in links
             }
         )
         for id_, result in results.items():
-            said = result if isinstance(result, Exception) else "payment notice"
-            for one in by_id[id_]:
-                outcomes[one.happening.event_id].note(said)
+            for event_id in owed[id_].events:
+                outcomes[event_id].note(
+                    result if isinstance(result, Exception) else "payment notice"
+                )
         return {id_: result for id_, result in results.items() if isinstance(result, Job)}
 
-    async def _linked(self, due: Mapping[str, Due]) -> Mapping[str, str]:
-        """The contacts of those whose customer is linked to one, by the same keys."""
-        tenants: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-        for id_, one in due.items():
-            customer = _invoice(one).customer
-            if customer is not None:
-                tenants[one.connection.account, one.connection.stripe_account][id_] = customer
-        contacts = {}
-        for (account, stripe_account), customers in tenants.items():
-            wanted = sorted(set(customers.values()))
-            links = await self._contacts.links(account, stripe_account, wanted)
-            for id_, customer in customers.items():
-                if customer in links:
-                    contacts[id_] = links[customer].contact
-        return contacts
+    async def _links(
+        self, owed: Mapping[str, _Owed], due: Sequence[Due]
+    ) -> Mapping[_Customer, ContactLink]:
+        """The links of those who paid, and of those whom events are about."""
+        wanted = {one.customer for one in owed.values()} | {_told_customer(one) for one in due}
+        tenants: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for account, stripe_account, customer in sorted(wanted):
+            if customer:
+                tenants[account, stripe_account].append(customer)
+        return {
+            (*tenant, customer): link
+            for tenant, customers in tenants.items()
+            for customer, link in (await self._contacts.links(*tenant, customers)).items()
+        }
 
-    async def _post(self, id_: str, one: Due, contact: str) -> Job:
-        invoice, account, now = _invoice(one), one.connection.account, self._clock.now()
+    async def _paid_before(self, link: ContactLink, since_ms: int) -> Sequence[Invoice]:
+        """What a customer had paid when he was linked, as far as it has effects still."""
+        until_ms = to_milliseconds(link.linked_at + LATE)
+        if until_ms <= since_ms:
+            return []
+        page = await self._mirror.list(
+            INVOICES,
+            link.stripe_account,
+            Filter(equals={"customer": link.customer, "status": _PAID}),
+            order=NEWEST_FIRST,
+            after=None,
+            limit=MAX_MISSED,
+        )
+        invoices = [
+            row.snapshot.object for row in page.rows if row.snapshot and row.snapshot.object
+        ]
+        return [
+            invoice
+            for invoice in invoices
+            if invoice.paid_at is not None
+            and since_ms <= to_milliseconds(invoice.paid_at) < until_ms
+            and invoice.amount_paid.amount > 0
+        ]
+
+    async def _post(self, id_: str, one: _Owed, contact: str) -> Job:
+        invoice, account, now = one.invoice, one.connection.account, self._clock.now()
         message = SystemMessage(id_, account, contact, payment_notice(invoice), now)
         posted = await self._support.post(message)
         payload = {
@@ -79,6 +146,18 @@ class PaymentNotices:
             "currency": invoice.amount_paid.currency,
         }
         return Job(id_, PAYMENT_NOTICE, account, now, payload)
+
+
+def _owe(owed: dict[str, _Owed], connection: Connection, invoice: Invoice, event_id: str) -> None:
+    id_ = job_id(PAYMENT_NOTICE, connection.account, FactName.INVOICE_PAID, invoice.id)
+    owed.setdefault(id_, _Owed(connection, invoice)).events.append(event_id)
+
+
+def _told_customer(one: Due) -> _Customer:
+    """The customer that an event is about; none of another noun's."""
+    told = one.happening.told
+    about = told.object_id if told.noun.name == CUSTOMERS.name else ""
+    return one.connection.account, one.connection.stripe_account, about
 
 
 def _above_zero(fact: Fact) -> bool:

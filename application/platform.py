@@ -31,10 +31,14 @@ class Platform:
 
     async def stripe_account(self) -> str:
         """The platform's own Stripe account: asked of Stripe once, then kept for good."""
+        if not await self.known_stripe_account():
+            found = (await self._stripe.platform()).id
+            await self._deployment.keep_platform_account(found)
+            self._account = found
+        return self._account
+
+    async def known_stripe_account(self) -> str:
+        """The same without asking Stripe; empty while nobody has: nothing of it is mirrored."""
         if not self._account:
-            known = await self._deployment.platform_account()
-            if known is None:
-                known = (await self._stripe.platform()).id
-                await self._deployment.keep_platform_account(known)
-            self._account = known
+            self._account = await self._deployment.platform_account() or ""
         return self._account

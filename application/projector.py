@@ -10,16 +10,29 @@ from dataclasses import dataclass, replace
 from secrets import SystemRandom
 from typing import Any, Final
 
+from application.deauthorizing import Deauthorizing
 from application.effects import Effects
+from application.enrichment import Enrichment
 from application.happenings import Outcome, Told
-from application.mirroring import Mirroring
+from application.mirroring import Mirroring, ObjectKey
 from application.platform import Platform
 from application.ports.clock import Clock
 from application.ports.inbox import ClaimedEvent, EventState, Inbox, Settled
 from application.ports.mirror import Noun
-from application.ports.stripe import EventReader, Hint, Irrelevant, ObjectReader, Observed, Priority
+from application.ports.stripe import (
+    Concern,
+    Deauthorized,
+    EventReader,
+    Hint,
+    Irrelevant,
+    ObjectReader,
+    Observed,
+    Reading,
+)
+from application.rereading import Concerning, Rereading, in_words
 from domain.errors import BillingError, RateLimited, Unavailable
-from domain.mirror import Decision, Snapshot, Verdict
+from domain.mirror import Decision, Snapshot, Version
+from domain.periods import to_milliseconds
 
 BATCH: Final = 500
 BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -32,16 +45,12 @@ LINGERS: Final = 20
 A batch costs little more than an event, and in a burst the answers to Stripe go first.
 """
 
-REREADS_AT_ONCE: Final = 8
 MAX_ATTEMPTS: Final = 20
 FIRST_RETRY_SECONDS: Final = 1.0
 LAST_RETRY_SECONDS: Final = 600.0
 
 _log = logging.getLogger(__name__)
 _random = SystemRandom()
-
-_Reading = Observed[Any] | Hint[Any] | Irrelevant | Exception
-_ObjectKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +59,10 @@ class _Item:
 
     claimed: ClaimedEvent
     stripe_account: str
-    reading: _Reading
+    reading: Reading | Exception
 
     @property
-    def key(self) -> _ObjectKey:
+    def key(self) -> ObjectKey:
         """The object that it is about."""
         match self.reading:
             case Observed(_, snapshot):
@@ -62,6 +71,11 @@ class _Item:
                 return self.stripe_account, object_id
             case _:
                 return self.stripe_account, self.claimed.event.object_id
+
+    @property
+    def concerns(self) -> Sequence[Concern]:
+        """The other objects that it changed."""
+        return self.reading.concerns if isinstance(self.reading, Observed | Hint) else ()
 
 
 class Projector:
@@ -75,6 +89,7 @@ class Projector:
         self,
         inbox: Inbox,
         mirroring: Mirroring,
+        enrichment: Enrichment,
         events: EventReader,
         objects: ObjectReader,
         platform: Platform,
@@ -82,18 +97,18 @@ class Projector:
         arrived: asyncio.Event,
         owner: str,
         effects: Effects | None = None,
+        deauthorizing: Deauthorizing | None = None,
     ) -> None:
-        """`effects` is None for a mirror that nothing follows from, such as a rebuilt one."""
+        """The last two are None for a mirror that nothing follows from, such as a rebuilt one."""
         self._inbox = inbox
-        self._mirroring = mirroring
+        self._rereading = Rereading(mirroring, enrichment, objects)
         self._events = events
-        self._objects = objects
         self._platform = platform
         self._clock = clock
         self._arrived = arrived
         self._owner = owner
         self._effects = effects
-        self._rereads = asyncio.Semaphore(REREADS_AT_ONCE)
+        self._deauthorizing = deauthorizing
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -153,13 +168,54 @@ class Projector:
             match item.reading:
                 case Irrelevant(why):
                     outcomes.append(_settled(item, EventState.IGNORED, why))
+                case Deauthorized(created_ms):
+                    outcomes.append(await self._deauthorize(item, created_ms))
                 case Exception() as error:
                     outcomes.append(self._failed(item.claimed, error))
                 case Observed(noun) | Hint(noun):
                     by_noun[noun.name].append(item)
         for items in by_noun.values():
             outcomes += await self._project_noun(items)
-        return await self._follow([one for items in by_noun.values() for one in items], outcomes)
+        mirrored = [one for items in by_noun.values() for one in items]
+        outcomes = await self._read_concerned(mirrored, outcomes)
+        return await self._follow(mirrored, outcomes)
+
+    async def _deauthorize(self, item: _Item, created_ms: int) -> Settled:
+        if self._deauthorizing is None:
+            return _settled(item, EventState.IGNORED, "no connection is kept here")
+        try:
+            decision = await self._deauthorizing.handle(item.stripe_account, created_ms)
+        except Exception as error:  # noqa: BLE001 - whatever it is, other events go on
+            return self._failed(item.claimed, error)
+        return _settled(item, EventState.PROCESSED, decision)
+
+    async def _read_concerned(
+        self, items: Sequence[_Item], outcomes: list[Settled]
+    ) -> list[Settled]:
+        """Read what events changed beyond their own objects, which are in the mirror now.
+
+        An event for which that fails comes again.
+        """
+        concerned = {item.claimed.event.id: item for item in items if item.concerns}
+        if not concerned:
+            return outcomes
+        done = [one.event_id for one in outcomes if one.state is EventState.PROCESSED]
+        results = await self._rereading.read_concerned(
+            [_concerning(concerned[event_id]) for event_id in done if event_id in concerned]
+        )
+        return [
+            self._concluded(concerned[one.event_id].claimed, one, results[one.event_id])
+            if one.event_id in results
+            else one
+            for one in outcomes
+        ]
+
+    def _concluded(
+        self, claimed: ClaimedEvent, settled: Settled, result: str | Exception
+    ) -> Settled:
+        if isinstance(result, Exception):
+            return self._failed(claimed, result)
+        return replace(settled, decision=f"{settled.decision}; {result}")
 
     async def _follow(self, items: Sequence[_Item], outcomes: list[Settled]) -> list[Settled]:
         """Let follow what follows from the events that are in the mirror now.
@@ -194,9 +250,7 @@ class Projector:
     def _followed(self, claimed: ClaimedEvent, settled: Settled, outcome: Outcome) -> Settled:
         if outcome.error is not None:
             return self._failed(claimed, outcome.error)
-        if not outcome.words:
-            return settled
-        return replace(settled, decision=f"{settled.decision}; {', '.join(outcome.words)}")
+        return replace(settled, effects=tuple(outcome.words)) if outcome.words else settled
 
     async def _read(
         self, claimed: Sequence[ClaimedEvent], outcomes: list[Settled]
@@ -217,7 +271,7 @@ class Projector:
         items = []
         for claim in claimed:
             stripe_account = claim.event.stripe_account or platform
-            reading: _Reading
+            reading: Reading | Exception
             try:
                 reading = self._events.read(claim.event, stripe_account)
             except Exception as error:  # noqa: BLE001 - a poisoned event holds up no other
@@ -247,55 +301,34 @@ class Projector:
             key=lambda item: item.claimed.event.created,
             reverse=True,  # what is older than the newest then needs no more to be settled
         )
-        verdicts = await self._mirroring.observe(noun, [_snapshot(item) for item in observed])
+        verdicts = await self._rereading.observe(noun, [_snapshot(item) for item in observed])
         outcomes = []
         unsettled = [(item, why) for item in items if (why := _why_read(item))]
         for item, verdict in zip(observed, verdicts, strict=True):
             if verdict.decision is Decision.REREAD:
                 unsettled.append((item, verdict.why))
             else:
-                outcomes.append(_settled(item, EventState.PROCESSED, _words(verdict)))
+                outcomes.append(_settled(item, EventState.PROCESSED, in_words(verdict)))
         return outcomes + await self._reread(noun, unsettled)
 
     async def _reread(
         self, noun: Noun[Any], unsettled: Sequence[tuple[_Item, str]]
     ) -> list[Settled]:
         """Read each unsettled object once, and let what Stripe says now stand."""
-        why = {item.claimed.event.id: reason for item, reason in unsettled}
         objects = _by_object(item for item, _ in unsettled)
-        reads = await asyncio.gather(*(self._read_again(noun, own) for own in objects.values()))
+        results = await self._rereading.read(
+            noun,
+            {key: max(one.claimed.event.created for one in own) for key, own in objects.items()},
+        )
         outcomes = []
-        found = []
-        for items, read in zip(objects.values(), reads, strict=True):
-            if isinstance(read, BillingError):
-                outcomes += [self._failed(item.claimed, read) for item in items]
+        for item, why in unsettled:
+            result = results[item.key]
+            if isinstance(result, Exception):
+                outcomes.append(self._failed(item.claimed, result))
             else:
-                found.append((items, read))
-        verdicts = await self._mirroring.observe(noun, [read for _, read in found])
-        for (items, _), verdict in zip(found, verdicts, strict=True):
-            for item in items:
-                if verdict.decision is Decision.REREAD:
-                    outcomes.append(self._failed(item.claimed, ValueError(verdict.why)))
-                else:
-                    words = f"re-read ({why[item.claimed.event.id]}): {_words(verdict)}"
-                    outcomes.append(_settled(item, EventState.PROCESSED, words))
+                words = f"re-read ({why}): {in_words(result)}"
+                outcomes.append(_settled(item, EventState.PROCESSED, words))
         return outcomes
-
-    async def _read_again(
-        self, noun: Noun[Any], items: Sequence[_Item]
-    ) -> Snapshot[Any] | BillingError:
-        stripe_account, object_id = items[0].key
-        async with self._rereads:
-            try:
-                return await self._objects.read(
-                    noun,
-                    stripe_account,
-                    object_id,
-                    not_before_ms=max(item.claimed.event.created for item in items),
-                    priority=Priority.REREAD,
-                )
-            except BillingError as error:
-                return error
 
     def _failed(self, claimed: ClaimedEvent, error: Exception) -> Settled:
         """Try again later, with growing pauses; give up, loudly, after MAX_ATTEMPTS."""
@@ -311,8 +344,8 @@ class Projector:
         return Settled(claimed.event.id, EventState.PENDING, "waits", words, retry_at)
 
 
-def _by_object(items: Iterable[_Item]) -> dict[_ObjectKey, list[_Item]]:
-    objects: dict[_ObjectKey, list[_Item]] = defaultdict(list)
+def _by_object(items: Iterable[_Item]) -> dict[ObjectKey, list[_Item]]:
+    objects: dict[ObjectKey, list[_Item]] = defaultdict(list)
     for item in items:
         objects[item.key].append(item)
     return objects
@@ -347,9 +380,10 @@ def _why_read(item: _Item) -> str:
             return ""
 
 
-def _words(verdict: Verdict) -> str:
-    applied = verdict.decision is Decision.REPLACE
-    return f"{'applied' if applied else 'kept the row'}: {verdict.why}"
+def _concerning(item: _Item) -> Concerning:
+    event = item.claimed.event
+    version = Version.of_event(event.created, known_at_ms=to_milliseconds(event.received_at))
+    return Concerning(event.id, item.stripe_account, version, item.concerns)
 
 
 def _settled(item: _Item, state: EventState, decision: str) -> Settled:

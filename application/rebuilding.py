@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from application.backfill import Backfill
+from application.backfill import Backfill, Progress
 from application.importing import Importing
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
@@ -20,7 +20,7 @@ from application.ports.listing import EventHistory, ObjectLister, Page, Place
 from application.ports.mirror import NEWEST_FIRST, Filter, Mirror, Noun, Position, T
 from application.ports.reports import Report
 from application.ports.stripe import EventReader, Observed, Priority
-from application.reconciling import Reconciliation
+from application.reconciling import Compared, Reconciliation
 from application.walking import Retries
 from domain.errors import FailedPrecondition, Reason
 from domain.mirror import Snapshot, Version
@@ -35,13 +35,15 @@ _SECOND_MS: Final = 1_000
 @dataclass(frozen=True, slots=True)
 class Rebuilding:
     """Where a rebuild stands. `phase` is `read`, `replay` or `swap`; `done` counts its objects,
-    events or rows; `report` is there at the end, and only then.
+    events or rows; `report` is there at the end, and only then. `within` is where its backfill, or
+    its comparison, stands.
     """
 
     stripe_account: str
     phase: str
     done: int
     report: Report | None = None
+    within: Progress | Compared | None = None
 
 
 class MirrorLister(ObjectLister):
@@ -126,7 +128,7 @@ class Rebuild:
             )
         async with aclosing(self._backfill.run(stripe_account)) as pages:
             async for progress in pages:
-                yield Rebuilding(stripe_account, "read", progress.read)
+                yield Rebuilding(stripe_account, "read", progress.read, within=progress)
         replay = self._replay(stripe_account, checkpoint, source="" if ours else stripe_account)
         async with aclosing(replay) as batches:
             async for checkpoint in batches:
@@ -135,7 +137,7 @@ class Rebuild:
             async for step in steps:
                 if step.report is not None:
                     await self._save(checkpoint, swapped=True)
-                yield Rebuilding(stripe_account, "swap", step.compared, step.report)
+                yield Rebuilding(stripe_account, "swap", step.compared, step.report, step)
 
     async def _replay(
         self, stripe_account: str, checkpoint: Checkpoint, *, source: str
@@ -160,10 +162,10 @@ class Rebuild:
                 reading = self._events.read(event, stripe_account)
             except ValueError:
                 continue  # the inbox keeps it, dead: what it is about was read from Stripe
-            if isinstance(reading, Observed):
+            if isinstance(reading, Observed) and not reading.incomplete:
                 nouns[reading.noun.name] = reading.noun
                 by_noun[reading.noun.name].append(reading.snapshot)
-            # A hint only says to read the object, which the backfill has done.
+            # All others only say to read the object, which the backfill has done.
         for name, snapshots in by_noun.items():
             await self._retries(
                 lambda noun=nouns[name], snapshots=snapshots: self._importing.bring(  # type: ignore[misc]  # mypy knows no lambda's defaults

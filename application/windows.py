@@ -1,6 +1,6 @@
 """Overlapping windows: a list that grows at its top is read again and again, each time to its end.
 
-Catch-up and balance transactions both keep a watermark in this way.
+Catch-up and the nouns that are refreshed keep their watermarks in this way.
 """
 
 import datetime as dt

@@ -1,6 +1,7 @@
 """The `billing` command: joins the commands of the service and of its sandbox."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import os
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, Final, TypeVar
 
+import grpc
 import typer
 import uvloop
 from pydantic import SecretStr
@@ -24,9 +26,16 @@ from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
 from infrastructure.telemetry.logs import configure
 from interfaces.cli.accounts import accounts_app
+from interfaces.cli.client import authorised
+from interfaces.cli.events import events_app
+from interfaces.cli.mirror import add_mirror_commands
 from interfaces.cli.token import add_token_command
 
 T = TypeVar("T")
+
+_TOKEN_LIFETIME: Final = dt.timedelta(minutes=5)
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - to call, not to listen
+"""Where to call a service of this machine that listens at all of its addresses."""
 
 _Child = Annotated[
     bool,
@@ -42,8 +51,11 @@ Start with [bold]billing demo[/bold]: it needs no settings and leaves nothing be
 [bold]billing sandbox[/bold] keeps the same running for you to play with.
 [bold]billing serve[/bold] is the service itself.
 
-[bold]Settings[/bold] of [bold]serve[/bold], [bold]accounts[/bold] and [bold]token[/bold] \
-are read from the environment:
+[bold]status[/bold], [bold]backfill[/bold], [bold]reconcile[/bold], [bold]rebuild[/bold], \
+[bold]reports[/bold] and [bold]events[/bold] ask the running service; docs/mirror.md tells when.
+
+[bold]Settings[/bold] are read from the environment by all but \
+[bold]demo[/bold], [bold]sandbox[/bold] and [bold]emulator[/bold]:
 """
 
 
@@ -178,7 +190,20 @@ def _administer(work: Callable[[AccountAdministration], Awaitable[T]]) -> T:
     return asyncio.run(run(load()))
 
 
+def _connect(
+    account: str, scopes: Sequence[str]
+) -> contextlib.AbstractAsyncContextManager[grpc.aio.Channel]:
+    """A channel to the running service, with tokens for an account (or OPERATOR) and scopes."""
+    settings = load()
+    tokens = CallerTokens(settings.callers, SystemClock())
+    host, _, port = settings.grpc_address.rpartition(":")
+    address = f"{_LOOPBACK.get(host, host)}:{port}"
+    return authorised(address, lambda: tokens.issue("operator", account, scopes, _TOKEN_LIFETIME))
+
+
 add_token_command(app, _issue_token)
+add_mirror_commands(app, _connect)
+app.add_typer(events_app(_connect), name="events")
 app.add_typer(accounts_app(_administer), name="accounts")
 
 

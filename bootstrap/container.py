@@ -15,45 +15,58 @@ from dependency_injector import containers, providers
 
 from application.accounts import AccountAdministration
 from application.analytics import RevenueAnalytics
+from application.backfill import Backfill
+from application.balance_transactions import BalanceTransactions
 from application.callers import Tenancy
+from application.catch_up import CatchUp
+from application.comparing import Comparison
 from application.connections import Connections
+from application.contact_sync import ContactSyncing
 from application.customers import Customers
+from application.deauthorizing import Deauthorizing
+from application.effects import Effects
+from application.enrichment import Enrichment
+from application.events import Events
+from application.fleet import Fleet
+from application.importing import Importing
+from application.invoice_payments import InvoicePayments
+from application.mirror_access import MirrorAccess
+from application.mirror_reports import MirrorReports
+from application.mirror_status import MirrorStatuses
+from application.mirror_work import MirrorWork
 from application.mirroring import Mirroring
 from application.mutations import Mutations
+from application.operation_log import OperationLog
+from application.operations import Operations
 from application.paging import PageTokens
+from application.payment_notices import PaymentNotices
 from application.platform import Platform
 from application.projector import Projector
+from application.publishing import Publishing
 from application.receiving import Receiver
+from application.reconciling import Reconciliation
+from application.shadowing import ShadowRebuild
 from application.tasks import Tasks
+from application.watching import Watching
 from bootstrap.settings import Settings
+from bootstrap.stores import Stores
 from infrastructure.clock import SystemClock
-from infrastructure.mongo.accounts import MongoAccounts
-from infrastructure.mongo.analytics import MongoAnalytics
-from infrastructure.mongo.connections import MongoConnections
-from infrastructure.mongo.database import Database as MongoDatabase
-from infrastructure.mongo.deployment import MongoDeployment
-from infrastructure.mongo.inbox import MongoInbox
-from infrastructure.mongo.mirror import MongoMirror
-from infrastructure.mongo.mutation_log import MongoMutationLog
+from infrastructure.queue.embedded import EmbeddedPublisher
+from infrastructure.queue.nats import NatsPublisher
 from infrastructure.security.tokens import CallerTokens
-from infrastructure.sqlite.accounts import SqliteAccounts
-from infrastructure.sqlite.analytics import SqliteAnalytics
-from infrastructure.sqlite.connections import SqliteConnections
-from infrastructure.sqlite.database import Database as SqliteDatabase
-from infrastructure.sqlite.deployment import SqliteDeployment
-from infrastructure.sqlite.inbox import SqliteInbox
-from infrastructure.sqlite.mirror import SqliteMirror
-from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.stripe.accounts import StripeConnectedAccounts
 from infrastructure.stripe.budget import RateBudget
 from infrastructure.stripe.client import StripeApi, StripeSettings
 from infrastructure.stripe.customers import StripeCustomers
 from infrastructure.stripe.events import StripeEventReader
+from infrastructure.stripe.lists import StripeLister
 from infrastructure.stripe.objects import StripeObjectReader
 from infrastructure.stripe.webhooks import StripeWebhookReader
 from interfaces.grpc.analytics import AnalyticsServicer
 from interfaces.grpc.connections import ConnectionServicer
 from interfaces.grpc.customers import CustomerServicer
+from interfaces.grpc.events import EventServicer
+from interfaces.grpc.mirror import MirrorServicer
 from interfaces.grpc.server import Server, ServerOptions, services
 
 
@@ -72,7 +85,7 @@ def _stripe_settings(settings: Settings) -> StripeSettings:
     )
 
 
-def _projector_owner() -> str:
+def _owner() -> str:
     """Who holds a lease: unique for each start of each process."""
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
@@ -86,51 +99,21 @@ class Container(containers.DeclarativeContainer):
     clock = providers.Singleton(SystemClock)
     tasks = providers.Singleton(Tasks)
     arrived = providers.Singleton(asyncio.Event)
+    queued = providers.Singleton(asyncio.Event)
+    owner = providers.Singleton(_owner)
     mode = settings.provided.mode
 
-    # --- the store: both are declared, the selected one alone is made ---
-    sqlite = providers.Singleton(SqliteDatabase, settings.provided.sqlite_path)
-    mongo = providers.Singleton(
-        MongoDatabase,
-        settings.provided.mongo_url.get_secret_value.call(),
-        settings.provided.mongo_database,
-    )
-    _store = settings.provided.store
-    database = providers.Selector(_store, sqlite=sqlite, mongo=mongo)
-    mirror = providers.Selector(
-        _store,
-        sqlite=providers.Singleton(SqliteMirror, sqlite),
-        mongo=providers.Singleton(MongoMirror, mongo),
-    )
-    inbox = providers.Selector(
-        _store,
-        sqlite=providers.Singleton(SqliteInbox, sqlite),
-        mongo=providers.Singleton(MongoInbox, mongo),
-    )
-    mutation_log = providers.Selector(
-        _store,
-        sqlite=providers.Singleton(SqliteMutationLog, sqlite),
-        mongo=providers.Singleton(MongoMutationLog, mongo),
-    )
-    accounts = providers.Selector(
-        _store,
-        sqlite=providers.Singleton(SqliteAccounts, sqlite),
-        mongo=providers.Singleton(MongoAccounts, mongo),
-    )
-    connection_repository = providers.Selector(
-        _store,
-        sqlite=providers.Singleton(SqliteConnections, sqlite),
-        mongo=providers.Singleton(MongoConnections, mongo),
-    )
-    deployment = providers.Selector(
-        _store,
-        sqlite=providers.Singleton(SqliteDeployment, sqlite),
-        mongo=providers.Singleton(MongoDeployment, mongo),
-    )
-    analytics = providers.Selector(
-        _store,
-        sqlite=providers.Singleton(SqliteAnalytics, sqlite),
-        mongo=providers.Singleton(MongoAnalytics, mongo),
+    # --- the store and the queue ---
+    stores = providers.Container(Stores, settings=settings)
+    mirror = stores.mirror
+    publisher = providers.Selector(
+        settings.provided.queue,
+        embedded=providers.Singleton(EmbeddedPublisher),
+        nats=providers.Singleton(
+            NatsPublisher,
+            settings.provided.nats_url.get_secret_value.call(),
+            replicas=settings.provided.nats_replicas,
+        ),
     )
 
     # --- Stripe ---
@@ -141,6 +124,7 @@ class Container(containers.DeclarativeContainer):
     stripe_accounts = providers.Singleton(StripeConnectedAccounts, stripe_api)
     customer_gateway = providers.Singleton(StripeCustomers, stripe_api)
     object_reader = providers.Singleton(StripeObjectReader, stripe_api)
+    lister = providers.Singleton(StripeLister, stripe_api, mode)
     event_reader = providers.Singleton(StripeEventReader)
     webhook_reader = providers.Singleton(
         StripeWebhookReader,
@@ -151,38 +135,149 @@ class Container(containers.DeclarativeContainer):
 
     # --- callers ---
     caller_tokens = providers.Singleton(CallerTokens, settings.provided.callers, clock)
-    tenancy = providers.Singleton(Tenancy, accounts)
+    tenancy = providers.Singleton(Tenancy, stores.accounts)
     page_tokens = providers.Singleton(
         PageTokens, providers.Callable(_page_token_key, settings.provided.callers), clock
     )
 
-    # --- use cases ---
-    platform = providers.Singleton(Platform, deployment, stripe_accounts, mode)
+    # --- the mirror and what keeps it right ---
+    platform = providers.Singleton(Platform, stores.deployment, stripe_accounts, mode)
     connections = providers.Singleton(
-        Connections, connection_repository, stripe_accounts, clock, mode
+        Connections, stores.connections, stripe_accounts, mirror, clock, mode
     )
+    fleet = providers.Singleton(Fleet, stores.connections, platform, mode)
     mirroring = providers.Singleton(Mirroring, mirror)
-    receiver = providers.Singleton(Receiver, webhook_reader, inbox, clock, arrived)
+    enrichment = providers.Singleton(Enrichment, mirror)
+    importing = providers.Singleton(Importing, mirroring, object_reader, enrichment)
+    backfill = providers.Singleton(Backfill, lister, importing, stores.checkpoints, clock)
+    comparison = providers.Singleton(Comparison, mirror, object_reader, importing)
+    reconciliation = providers.Singleton(
+        Reconciliation, lister, mirror, comparison, stores.checkpoints, stores.reports, clock
+    )
+    balance_transactions = providers.Singleton(
+        BalanceTransactions, lister, importing, mirror, stores.checkpoints, fleet, clock
+    )
+    invoice_payments = providers.Singleton(
+        InvoicePayments,
+        lister,
+        object_reader,
+        importing,
+        mirror,
+        stores.checkpoints,
+        fleet,
+        clock,
+    )
+    catch_up = providers.Singleton(
+        CatchUp,
+        lister,
+        stores.inbox,
+        stores.checkpoints,
+        fleet,
+        backfill,
+        reconciliation,
+        clock,
+        arrived,
+    )
+
+    rebuild = providers.Singleton(
+        ShadowRebuild,
+        stores.shadows,
+        lister,
+        object_reader,
+        stores.event_log,
+        event_reader,
+        mirror,
+        comparison,
+        stores.checkpoints,
+        stores.reports,
+        clock,
+    )
+
+    # --- events and what follows from them ---
+    receiver = providers.Singleton(Receiver, webhook_reader, stores.inbox, clock, arrived)
+    effects = providers.Singleton(
+        Effects,
+        inbox=stores.inbox,
+        events=event_reader,
+        mirror=mirror,
+        connections=stores.connections,
+        contacts=providers.Singleton(ContactSyncing, stores.contacts, mirror, clock),
+        notices=providers.Singleton(PaymentNotices, stores.contacts, stores.support, mirror, clock),
+        history=stores.subscription_history,
+        outbox=stores.outbox,
+        parked=stores.parked_events,
+        clock=clock,
+        mode=mode,
+        queued=queued,
+        refreshing=providers.List(balance_transactions, invoice_payments),
+        max_age=settings.provided.effects_max_age,
+    )
     projector = providers.Singleton(
         Projector,
-        inbox,
+        stores.inbox,
         mirroring,
+        enrichment,
         event_reader,
         object_reader,
         platform,
         clock,
         arrived,
-        providers.Callable(_projector_owner),
+        owner,
+        effects,
+        providers.Singleton(Deauthorizing, stores.connections, stripe_accounts, connections, mode),
     )
+    publishing = providers.Singleton(Publishing, stores.outbox, publisher, clock, queued, owner)
+    watching = providers.Singleton(Watching, stores.outbox)
+    events = providers.Singleton(
+        Events,
+        stores.event_log,
+        mirror,
+        event_reader,
+        connections,
+        platform,
+        page_tokens,
+        clock,
+        arrived,
+    )
+
+    # --- long work on the mirror ---
+    operation_log = providers.Singleton(OperationLog, stores.checkpoints, clock)
+    mirror_access = providers.Singleton(MirrorAccess, connections, platform)
+    mirror_work = providers.Singleton(
+        MirrorWork,
+        backfill,
+        reconciliation,
+        rebuild,
+        stores.checkpoints,
+        stores.reports,
+        platform,
+        clock,
+    )
+    operations = providers.Singleton(
+        Operations, operation_log, mirror_work, mirror_access, fleet, clock
+    )
+    mirror_reports = providers.Singleton(MirrorReports, stores.reports, mirror_access, page_tokens)
+    mirror_statuses = providers.Singleton(
+        MirrorStatuses,
+        mirror,
+        stores.event_log,
+        stores.parked_events,
+        catch_up,
+        operation_log,
+        mirror_access,
+        platform,
+    )
+
+    # --- use cases ---
     mutations = providers.Singleton(
-        Mutations, mutation_log, connections, mirroring, clock, tasks, object_reader
+        Mutations, stores.mutation_log, connections, mirroring, clock, tasks, object_reader
     )
     customers = providers.Singleton(
         Customers, mirror, connections, page_tokens, mutations, customer_gateway
     )
-    revenue_analytics = providers.Singleton(RevenueAnalytics, analytics, connections, clock)
+    revenue_analytics = providers.Singleton(RevenueAnalytics, stores.analytics, connections, clock)
     account_administration = providers.Singleton(
-        AccountAdministration, accounts, connection_repository, clock, mode
+        AccountAdministration, stores.accounts, stores.connections, clock, mode
     )
 
     # --- gRPC ---
@@ -193,6 +288,8 @@ class Container(containers.DeclarativeContainer):
             providers.Singleton(CustomerServicer, customers),
             providers.Singleton(AnalyticsServicer, revenue_analytics),
             providers.Singleton(ConnectionServicer, connections),
+            providers.Singleton(EventServicer, events, watching),
+            providers.Singleton(MirrorServicer, operations, mirror_reports, mirror_statuses),
         ),
         caller_tokens,
         tenancy,

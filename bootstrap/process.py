@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from application.mutations import Mutations
-from application.projector import Projector
+from application.ports.publisher import Publisher, QueueUnavailable
 from application.tasks import Tasks
 from bootstrap.container import Container
 from bootstrap.settings import Settings, environment_name
@@ -42,7 +42,7 @@ async def opened(settings: Settings) -> AsyncIterator[Container]:
     FailedPrecondition where it holds the other mode's objects.
     """
     container = Container(settings=settings)
-    database = container.database()
+    database = container.stores.database()
     try:
         await database.start()
     except Unavailable as error:
@@ -51,7 +51,7 @@ async def opened(settings: Settings) -> AsyncIterator[Container]:
         raise Unavailable(error.reason, words) from error
     try:
         await container.platform().claim_store()
-        known = await container.deployment().platform_account()
+        known = await container.stores.deployment().platform_account()
         if known is not None:
             container.stripe_api().know_platform_account(known)
         yield container
@@ -77,23 +77,71 @@ async def running(settings: Settings) -> AsyncIterator[Ports]:
             shutdown_timeout=settings.drain_seconds,
         )
         _spare_the_collector()
-        projector: Projector = container.projector()
         stopping = asyncio.Event()
-        background = [
-            asyncio.create_task(projector.run()),
-            asyncio.create_task(_recover(container.mutations(), stopping)),
-        ]
-        try:
-            yield Ports(
-                http=await _listen_http(webhooks, settings),
-                grpc=await _listen_grpc(grpc_server, settings),
-            )
-        finally:
-            stopping.set()
-            projector.stop()
-            end = asyncio.get_running_loop().time() + settings.drain_seconds
-            await asyncio.gather(grpc_server.stop(settings.drain_seconds), webhooks.cleanup())
-            await _finish(container.tasks(), background, end)
+        async with _queue(container.publisher()):
+            finishing, endless = _begin_background(container, stopping)
+            try:
+                yield Ports(
+                    http=await _listen_http(webhooks, settings),
+                    grpc=await _listen_grpc(grpc_server, settings),
+                )
+            finally:
+                end = asyncio.get_running_loop().time() + settings.drain_seconds
+                stopping.set()
+                container.watching().stop()
+                container.projector().stop()
+                await _cut(endless)
+                await container.operations().stop()
+                await asyncio.gather(grpc_server.stop(settings.drain_seconds), webhooks.cleanup())
+                container.publishing().stop()  # last, so that it sees what the others have queued
+                await _finish(container.tasks(), finishing, end)
+
+
+@contextlib.asynccontextmanager
+async def _queue(publisher: Publisher) -> AsyncIterator[None]:
+    """The queue, opened where it answers: jobs wait in the outbox until it does.
+
+    Raises FailedPrecondition where its stream does not keep what is promised.
+    """
+    try:
+        await publisher.open()
+    except QueueUnavailable as error:
+        _log.warning("jobs wait for the queue", extra={"error": str(error)})
+    try:
+        yield
+    finally:
+        await publisher.close()
+
+
+_Background = list[asyncio.Task[None]]
+
+
+def _begin_background(
+    container: Container, stopping: asyncio.Event
+) -> tuple[_Background, _Background]:
+    """Start what runs beside calls: what finishes what it has in hand, and what may be cut.
+
+    The latter goes on from its checkpoint in the next process, or in another one.
+    """
+    finishing = (
+        container.projector().run(),
+        container.publishing().run(),
+        _recover(container.mutations(), stopping),
+    )
+    endless = (
+        container.effects().run(),
+        container.catch_up().run(),
+        container.balance_transactions().run(),
+        container.invoice_payments().run(),
+        container.operations().run(),
+    )
+    return [*map(asyncio.create_task, finishing)], [*map(asyncio.create_task, endless)]
+
+
+async def _cut(tasks: _Background) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _spare_the_collector() -> None:
@@ -106,16 +154,14 @@ def _spare_the_collector() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-async def _finish(tasks: Tasks, background: list[asyncio.Task[None]], end: float) -> None:
+async def _finish(tasks: Tasks, background: _Background, end: float) -> None:
     """Let what was begun come to its end until `end`, in seconds of the loop's clock; then cut."""
     loop = asyncio.get_running_loop()
     cut = await tasks.drain(max(0.0, end - loop.time()))
     if cut:
         _log.warning("mutations left to the recovery of the next start", extra={"count": cut})
     _, late = await asyncio.wait(background, timeout=max(0.0, end - loop.time()))
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
+    await _cut(list(late))
 
 
 async def serve(settings: Settings, ready: Callable[[Ports], None]) -> None:

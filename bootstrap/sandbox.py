@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import secrets
+import shlex
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,7 +26,7 @@ from bootstrap.settings import Settings, environment_name, problems
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
 from interfaces.cli.token import SCOPES
-from sandbox.demo import Business, World, introduce
+from sandbox.demo import Business, World, introduce, open_accounts
 from sandbox.demo import run as run_demo
 from sandbox.emulator import server as emulator
 from sandbox.emulator.control import ControlError
@@ -90,11 +91,13 @@ async def started(
                 _process("the emulator", "emulator", "--port", "0", env={})
             )
             settings = _settings(Path(folder), stripe["url"], grpc_address, http_address)
+            await open_accounts(stripe["url"], BUSINESSES)
             await _add_accounts(settings)
             listening = await stack.enter_async_context(
                 _process("the service", "serve", env=_environment(settings))
             )
-            yield _world(settings, Ports(int(listening["grpc"]), int(listening["http"])))
+            ports = Ports(int(listening["grpc"]), int(listening["http"]))
+            yield _world(settings, ports, _environment_file(Path(folder), settings, ports))
 
 
 class _OwnSettings(Settings):
@@ -139,7 +142,16 @@ async def _add_accounts(settings: Settings) -> None:
             )
 
 
-def _world(settings: Settings, ports: Ports) -> World:
+def _environment_file(folder: Path, settings: Settings, ports: Ports) -> Path:
+    """The settings as a file for the shell, for commands that ask the service; nobody else's."""
+    told = {**_environment(settings), "BILLING_GRPC_ADDRESS": f"127.0.0.1:{ports.grpc}"}
+    file = folder / "settings.sh"
+    file.touch(mode=0o600)
+    file.write_text("".join(f"export {key}={shlex.quote(told[key])}\n" for key in told))
+    return file
+
+
+def _world(settings: Settings, ports: Ports, environment_file: Path) -> World:
     tokens = CallerTokens(settings.callers, SystemClock())
     lifetime = dt.timedelta(hours=12)
     return World(
@@ -148,6 +160,7 @@ def _world(settings: Settings, ports: Ports) -> World:
         grpc_address=f"127.0.0.1:{ports.grpc}",
         webhook_url=f"http://127.0.0.1:{ports.http}/webhooks/stripe",
         webhook_secret=settings.connect_webhook_secrets[0],
+        environment_file=environment_file,
         businesses=tuple(
             replace(business, token=tokens.issue("sandbox", business.account, SCOPES, lifetime))
             for business in BUSINESSES
@@ -217,7 +230,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def print_things_to_try(world: World, console: Console) -> None:
-    """Where everything is, and three things to try, ready to be pasted into another shell."""
+    """Where everything is, and four things to try, ready to be pasted into another shell."""
     business = world.businesses[0]
     beside = Path(sys.executable).parent
     console.print(f"gRPC       {world.grpc_address}")
@@ -251,6 +264,14 @@ PY""",
   -d confirm=true -d 'automatic_payment_methods[enabled]=true' \\
   -d 'automatic_payment_methods[allow_redirects]=never' \\
   {world.emulator_url}/v1/payment_intents""",
+        ),
+        (
+            "Be the operator: what came in, import the rest, is the mirror right, how it stands",
+            f"""( . {world.environment_file}
+{beside}/billing events list
+{beside}/billing backfill --account {business.account}
+{beside}/billing reconcile --account {business.account}
+{beside}/billing status --account {business.account} )""",
         ),
     )
     for number, (title, command) in enumerate(things, 1):

@@ -4,6 +4,7 @@ A missing or malformed setting stops the start with one line that names it and s
 values of secrets are in no message.
 """
 
+import datetime as dt
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ _STRIPE_KEY: Final = re.compile(r"(?:sk|rk)_(test|live)_[A-Za-z0-9]{1,255}")
 _WEBHOOK_SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,255}")
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
 _HTTP_URL: Final = re.compile(r"https?://[^\s/?#]+")
+_NATS_URL: Final = re.compile(r"(?:nats|tls)://\S+")
 _MONGO_URL: Final = re.compile(r"mongodb(?:\+srv)?://\S+")
 
 
@@ -70,6 +72,12 @@ def _base_url(url: str) -> str:
 def _mongo_url(url: SecretStr) -> SecretStr:
     if url.get_secret_value() and not _MONGO_URL.fullmatch(url.get_secret_value()):
         raise ValueError("an address such as mongodb://db1,db2/?replicaSet=rs0 is needed")
+    return url
+
+
+def _nats_url(url: SecretStr) -> SecretStr:
+    if not all(_NATS_URL.fullmatch(one) for one in _listed(url)):
+        raise ValueError("addresses such as nats://queue1:4222 are needed, parted by commas")
     return url
 
 
@@ -118,6 +126,21 @@ class Settings(BaseSettings):
         default="billing",
         pattern=r"^[A-Za-z0-9_-]{1,63}$",
         description="the name of the database there",
+    )
+    queue: Literal["embedded", "nats"] = Field(
+        default="embedded",
+        description="where jobs for other services go: embedded (this process) or nats",
+    )
+    nats_url: Annotated[SecretStr, AfterValidator(_nats_url)] = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="nats://...,nats://... of the servers, with BILLING_QUEUE=nats",
+    )
+    nats_replicas: int = Field(
+        default=1, ge=1, le=5, description="how many servers keep the stream that is made there"
+    )
+    effects_max_age_days: int = Field(
+        default=7, ge=1, le=30, description="older facts have no effects: they are history"
     )
     grpc_address: Address = Field(
         default="127.0.0.1:50051", description="where gRPC listens; port 0 takes a free one"
@@ -169,6 +192,13 @@ class Settings(BaseSettings):
             raise ValueError("is needed with BILLING_STORE=mongo")
         return url
 
+    @field_validator("nats_url")
+    @classmethod
+    def _nats_somewhere(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("queue") == "nats" and not _listed(url):
+            raise ValueError("is needed with BILLING_QUEUE=nats")
+        return url
+
     @field_validator("reuse_port")
     @classmethod
     def _one_process_on_sqlite(cls, reuse: bool, info: ValidationInfo) -> bool:
@@ -186,6 +216,11 @@ class Settings(BaseSettings):
     def requests_per_second(self) -> int:
         """The budget of one Stripe account, Stripe's own limits where none is set."""
         return self.stripe_requests_per_second or (100 if self.mode is Mode.LIVE else 25)
+
+    @property
+    def effects_max_age(self) -> dt.timedelta:
+        """The age from which facts have no effects."""
+        return dt.timedelta(days=self.effects_max_age_days)
 
     @property
     def platform_webhook_secrets(self) -> tuple[str, ...]:

@@ -90,15 +90,11 @@ def facts_of(event_type: str, found: MirroredObject) -> tuple[Fact, ...]:
             return ()
 
 
-def happened_in_time(
-    occurred_at: dt.datetime,
-    *,
-    connected_at: dt.datetime,
-    now: dt.datetime,
-    max_age: dt.timedelta = DEFAULT_MAX_AGE,
-) -> bool:
-    """Whether effects of a fact are still wanted: not from before the connection, not too old."""
-    return occurred_at >= max(connected_at - CONNECTION_SLACK, now - max_age)
+def effects_since(
+    *, connected_at: dt.datetime, now: dt.datetime, max_age: dt.timedelta = DEFAULT_MAX_AGE
+) -> dt.datetime:
+    """From when on facts have effects: not those from before the connection, not too old ones."""
+    return max(connected_at - CONNECTION_SLACK, now - max_age)
 
 
 def payment_notice(invoice: Invoice) -> str:

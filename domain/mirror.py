@@ -89,16 +89,25 @@ class Version:
             return False
         return self.sent_at > other.known_at
 
+    def surely_after(self, other: "Version") -> bool:
+        """Whether what this shows cannot lack anything that had happened by `other`."""
+        return self.low > other.high or (self.high >= other.low and self.sent_after(other))
+
     def joined(self, other: "Version") -> "Version":
         """When a state that both observations show was true last: at the later one of the two."""
         sent = [version.sent_at for version in (self, other) if version.sent_at is not None]
-        unknown = self.known_at is None or other.known_at is None
         return Version(
             max(self.low, other.low),
             max(self.high, other.high),
             max(sent, default=None),
-            None if unknown else max(self.known_at or 0, other.known_at or 0),
+            self.known_with(other),
         )
+
+    def known_with(self, other: "Version") -> int | None:
+        """When both were in our hands; None where that was not recorded."""
+        if self.known_at is None or other.known_at is None:
+            return None
+        return max(self.known_at, other.known_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ class Snapshot(Generic[T_co]):
     the top-level fields that the payload did not tell (absent, not expanded, cut short); their
     values in `object` mean nothing. `befores` holds the states that an event is known to have
     followed directly (its object, overlaid with its `previous_attributes`): one for an event that
-    tells, and those of all events that were found to show the same.
+    tells, and those of all events of its time that it was settled against.
     """
 
     stripe_account: str
@@ -226,16 +235,32 @@ def resolve(
     has come and gone, would pass for newer than the row.
     """
     verdict = decide(stored, incoming, rank)
-    if stored is None or verdict.decision is Decision.REPLACE:
-        return verdict, fill(incoming, stored)
+    if stored is None:
+        return verdict, incoming
     if verdict.decision is Decision.REREAD:
         return verdict, None
-    standing = fill(stored, incoming)
+    replaces = verdict.decision is Decision.REPLACE
+    standing, other = (incoming, stored) if replaces else (stored, incoming)
+    standing = _remembering(fill(standing, other), other)
     if verdict.confirms:
-        befores = (*stored.befores, *(b for b in incoming.befores if b not in stored.befores))
-        version = stored.version.joined(incoming.version)
-        standing = replace(standing, version=version, befores=befores[:MAX_BEFORES])
+        standing = replace(standing, version=stored.version.joined(incoming.version))
     return verdict, None if standing == stored else standing
+
+
+def _remembering(standing: Snapshot[T], other: Snapshot[T]) -> Snapshot[T]:
+    """`standing`, with what the other of two observations of one time has told besides.
+
+    The states that it has followed are gone, too: or else a state that comes back within the
+    second, by way of some others, would pass for a later one when the events between arrive last.
+    And no read that was sent before both were known overrules them.
+    """
+    if standing.object is None or other.object is None:
+        return standing
+    if _order(standing.version, other.version) is not None:
+        return standing
+    befores = (*standing.befores, *(b for b in other.befores if b not in standing.befores))
+    version = replace(standing.version, known_at=standing.version.known_with(other.version))
+    return replace(standing, version=version, befores=befores[:MAX_BEFORES])
 
 
 def fill(standing: Snapshot[T], other: Snapshot[T] | None) -> Snapshot[T]:
@@ -268,6 +293,8 @@ def _by_succession(stored: Snapshot[T], incoming: Snapshot[T]) -> Verdict | None
     """The verdict where exactly one of two observations is known to follow the other directly."""
     if MAX_BEFORES in (len(stored.befores), len(incoming.befores)):
         return None  # some may have been left out, so none proves anything
+    if stored.version.sent_at is not None or incoming.version.sent_at is not None:
+        return None  # a read shows a state, but not whether it is there for the first time
     later = stored.object in incoming.befores
     earlier = incoming.object in stored.befores
     if later and not earlier:

@@ -31,6 +31,14 @@ class ConnectionRepository(Protocol):
         """
         ...
 
+    async def revoke(self, connection: Connection) -> bool:
+        """Make this very link REVOKED, durably and atomically; False where it is there no more.
+
+        It is the same link while its account, Stripe account, mode and `connected_at` are equal and
+        it is active. An account that was connected anew meanwhile is left alone.
+        """
+        ...
+
     async def list_active(self, mode: Mode, *, after: str, limit: int) -> Sequence[Connection]:
         """Active connections whose Stripe account is above `after`, in order of Stripe account.
 

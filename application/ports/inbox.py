@@ -56,7 +56,7 @@ class Settled:
     """What became of a claimed event, to be written on it.
 
     With `state` PENDING it is tried again from `retry_at`, `attempts` growing by one and `error`
-    kept; every other state ends it.
+    kept; every other state ends it. `effects` are what followed from it, in words.
     """
 
     event_id: str
@@ -64,6 +64,7 @@ class Settled:
     decision: str
     error: str = ""
     retry_at: dt.datetime | None = None
+    effects: tuple[str, ...] = ()
 
 
 class Inbox(Protocol):

@@ -86,8 +86,11 @@ class EventHistory(Protocol):
     async def of_account(
         self, stripe_account: str, *, after: str, limit: int
     ) -> Sequence[ReceivedEvent]:
-        """Events of a Stripe account (empty: the platform's own) with an id above `after`, by id.
+        """The next `limit` (1 to 1,000) events of a Stripe account (empty: the platform's own).
 
-        Those that were IGNORED for their mode are left out.
+        In the order of receipt, from behind the event whose id is `after` (empty: from the first),
+        which must be one of the account's (else ValueError): each that is there at the first page
+        comes once. Those that are IGNORED are left out: of the other mode, or about what was not
+        mirrored when they came.
         """
         ...

@@ -20,6 +20,7 @@ from domain.payouts import Payout
 from domain.prices import Price
 from domain.products import Product
 from domain.refunds import Refund
+from domain.stripe_accounts import StripeAccount
 from domain.subscriptions import Subscription
 
 T = TypeVar("T", bound=MirroredObject)
@@ -106,7 +107,6 @@ CHARGES: Final = Noun(
         # Covers gross volume and the counts of payments: no row is read for them.
         ("status", "created", "currency", "amount_captured"),
     ),
-    rank=lambda charge: charge.amount_refunded.amount,
 )
 
 REFUNDS: Final = Noun(
@@ -131,8 +131,10 @@ DISPUTES: Final = Noun(
         Column("charge", "object.charge"),
     ),
     indexes=(("created",), ("status", "created"), ("charge", "created")),
+    rank=lambda dispute: len(dispute.balance_transactions),
 )
 
+_INVOICE_PAYMENT_RANKS: Final = {"open": 0, "paid": 1, "canceled": 1}
 _INVOICE_RANKS: Final = {"draft": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
 
 INVOICES: Final = Noun(
@@ -161,17 +163,28 @@ INVOICE_PAYMENTS: Final = Noun(
     collection="billing.invoice_payments",
     columns=(
         _CREATED,
+        Column("status", "object.status"),
         Column("invoice", "object.invoice"),
         Column("payment_intent", "object.payment_intent"),
         Column("charge", "object.charge"),
     ),
     indexes=(
         ("created",),
+        ("status", "created"),  # what becomes of the open ones no event tells
         ("invoice", "created"),
         # A charge has no invoice of its own: it finds it by its intent, an old one by itself.
         ("payment_intent", "created"),
         ("charge", "created"),
     ),
+    rank=lambda payment: _INVOICE_PAYMENT_RANKS.get(payment.status),
+)
+
+STRIPE_ACCOUNTS: Final = Noun(
+    name="account",
+    type=StripeAccount,
+    collection="billing.stripe_accounts",
+    columns=(_CREATED,),
+    indexes=(("created",),),
 )
 
 SUBSCRIPTIONS: Final = Noun(
@@ -259,6 +272,7 @@ NOUNS: Final[tuple[Noun[Any], ...]] = (
     PRICES,
     PRODUCTS,
     REFUNDS,
+    STRIPE_ACCOUNTS,
     SUBSCRIPTIONS,
 )
 NOUN_BY_NAME: Final[Mapping[str, Noun[Any]]] = {noun.name: noun for noun in NOUNS}

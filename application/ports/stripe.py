@@ -12,13 +12,14 @@ accounts' calls in flight at once never mix. All methods raise
 import datetime as dt
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from application.ports.inbox import ReceivedEvent
 from application.ports.mirror import Noun
 from domain.customers import Address, Customer
 from domain.errors import Reason, Unavailable
 from domain.mirror import MirroredObject, Snapshot
+from domain.stripe_accounts import StripeAccount
 
 T = TypeVar("T", bound=MirroredObject)
 P_contra = TypeVar("P_contra", contravariant=True)
@@ -170,23 +171,14 @@ class ObjectReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class StripeAccount:
-    """What Stripe says of a connected account."""
-
-    id: str
-    charges_enabled: bool
-    payouts_enabled: bool
-    default_currency: str
-    country: str
-    capabilities: dict[str, str]
-
-
 class StripeAccounts(Protocol):
     """Stripe accounts themselves."""
 
     async def get(self, stripe_account: str) -> StripeAccount:
-        """A connected account's own description."""
+        """A connected account, as the platform's key sees it now.
+
+        Raises FailedPrecondition (STRIPE_CONNECTION_REVOKED) where Stripe gives no access to it.
+        """
         ...
 
     async def platform(self) -> StripeAccount:
@@ -194,9 +186,16 @@ class StripeAccounts(Protocol):
         ...
 
 
+Concern: TypeAlias = tuple[Noun[Any], str]
+"""Another object, by noun and id, that an event changed too, and that no event of its own tells of.
+
+It has to be read again, unless it was seen since.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed(Generic[T]):
-    """An event told its object's state.
+    """An event told its object's state, and which others it changed.
 
     `incomplete`: it tells only the beginning of a nested list, and what an event cannot tell must
     be read, as after a Hint. The field is unknown in the snapshot; all others are as they were.
@@ -205,6 +204,7 @@ class Observed(Generic[T]):
     noun: Noun[T]
     snapshot: Snapshot[T]
     incomplete: bool = False
+    concerns: tuple[Concern, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +217,14 @@ class Hint(Generic[T]):
     noun: Noun[T]
     object_id: str
     created_ms: int
+    concerns: tuple[Concern, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deauthorized:
+    """The owner of a connected Stripe account took the platform's access away."""
+
+    created_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +234,13 @@ class Irrelevant:
     why: str
 
 
+Reading: TypeAlias = Observed[MirroredObject] | Hint[MirroredObject] | Deauthorized | Irrelevant
+
+
 class EventReader(Protocol):
     """Reads the payloads of stored events. No I/O: it may run in a worker thread."""
 
-    def read(
-        self, event: ReceivedEvent, stripe_account: str
-    ) -> Observed[MirroredObject] | Hint[MirroredObject] | Irrelevant:
+    def read(self, event: ReceivedEvent, stripe_account: str) -> Reading:
         """What an event says of which object. `stripe_account` is never empty here.
 
         Its version bears `received_at` as `known_at`: a read that is sent later shows no less.

@@ -41,6 +41,16 @@ class MongoConnections:
                 metadata={"stripe_account": connection.stripe_account},
             ) from error
 
+    async def revoke(self, connection: Connection) -> bool:
+        same_link = {
+            "_id": _key(connection.account, connection.mode),
+            "stripe_account": connection.stripe_account,
+            "connected_at": connection.connected_at,
+            "state": ConnectionState.ACTIVE,
+        }
+        change = {"$set": {"state": ConnectionState.REVOKED}}
+        return await self._connections.update_one(same_link, change)
+
     async def list_active(self, mode: Mode, *, after: str, limit: int) -> Sequence[Connection]:
         found = await self._connections.find(
             {"state": ConnectionState.ACTIVE, "mode": mode, "stripe_account": {"$gt": after}},

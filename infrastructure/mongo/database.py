@@ -6,6 +6,7 @@ The ports know collections and documents; a switch from motor to pymongo's own `
 
 import datetime as dt
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -207,6 +208,16 @@ class Database:
         self._answer_ms = timeout // dt.timedelta(milliseconds=1)
         self._client: AsyncIOMotorClient[Document] | None = None
 
+    @property
+    def name(self) -> str:
+        """What it is called on its server."""
+        return self._name
+
+    def beside(self, name: str) -> "Database":
+        """Another database of the same server, used in the same way."""
+        timeout = dt.timedelta(milliseconds=self._answer_ms)
+        return Database(self._url, name, nouns=self._nouns, timeout=timeout)
+
     async def start(self) -> None:
         """Connect, create the declared indexes, fill the columns of a changed declaration.
 
@@ -252,10 +263,28 @@ class Database:
         """A collection, with the concerns that every invariant here stands on."""
         return Collection(self._driver_collection(name), self._answer_ms)
 
-    def _driver_collection(self, name: str) -> "AsyncIOMotorCollection[Document]":
+    async def names(self, prefix: str) -> list[str]:
+        """The names, in order, of the databases of this server whose names begin so."""
+        where = {"name": {"$regex": f"^{re.escape(prefix)}"}}
+        with _answered():
+            answer = await self._opened().admin.command(
+                "listDatabases", nameOnly=True, filter=where
+            )
+            return sorted(one["name"] for one in answer["databases"])
+
+    async def drop(self, name: str) -> None:
+        """Remove a database of this server and all that is in it. Idempotent."""
+        concern = {"w": "majority", "wtimeout": self._answer_ms}
+        with _answered():
+            await self._opened()[name].command("dropDatabase", writeConcern=concern)
+
+    def _opened(self) -> "AsyncIOMotorClient[Document]":
         if self._client is None:
             raise Unavailable(Reason.STORE_UNAVAILABLE, "the store is not open")
-        return self._client[self._name].get_collection(
+        return self._client
+
+    def _driver_collection(self, name: str) -> "AsyncIOMotorCollection[Document]":
+        return self._opened()[self._name].get_collection(
             name,
             codec_options=_CODEC,
             read_preference=ReadPreference.PRIMARY,

@@ -99,13 +99,19 @@ class MongoInbox:
         )
         found = await self._events.find(_marked(ids, token), limit=len(ids), hint=BY_ID)
         found.sort(key=lambda event: (event["received_at"], event["_id"]))
-        return [ClaimedEvent(_event(event), event["attempts"]) for event in found]
+        return [ClaimedEvent(event_of(event), event["attempts"]) for event in found]
 
     async def settle(self, owner: str, outcomes: Sequence[Settled]) -> int:
         # Most events of a batch end alike: a few updates of many instead of one an event.
         alike: dict[tuple[Any, ...], list[str]] = {}
         for settled in outcomes:
-            outcome = (settled.state, settled.decision, settled.error, settled.retry_at)
+            outcome = (
+                settled.state,
+                settled.decision,
+                settled.error,
+                settled.effects,
+                settled.retry_at,
+            )
             alike.setdefault(outcome, []).append(settled.event_id)
         if not alike:
             return 0
@@ -143,7 +149,7 @@ class MongoInbox:
 
     async def get(self, event_id: str) -> tuple[ReceivedEvent, str] | None:
         found = await self._events.find_one({"_id": event_id})
-        return None if found is None else (_event(found), found["error"])
+        return None if found is None else (event_of(found), found["error"])
 
     @property
     def _events(self) -> Collection:
@@ -171,6 +177,7 @@ def _document(event: ReceivedEvent) -> Document:
     document["_id"] = document.pop("id")
     return document | {
         "error": "",
+        "effects": (),
         "attempts": 0,
         "due_at": _AT_ONCE,
         "owner": None,
@@ -184,16 +191,29 @@ def _marked(ids: Sequence[str], token: str) -> Document:
 
 
 def _outcome(
-    token: str, state: EventState, decision: str, error: str, retry_at: dt.datetime | None
+    token: str,
+    state: EventState,
+    decision: str,
+    error: str,
+    effects: Sequence[str],
+    retry_at: dt.datetime | None,
 ) -> Document:
     """The update that writes an outcome and gives the lease back."""
-    change = {"state": state, "decision": decision, "error": error, "owner": None, "token": token}
+    change = {
+        "state": state,
+        "decision": decision,
+        "error": error,
+        "effects": effects,
+        "owner": None,
+        "token": token,
+    }
     if state is not EventState.PENDING:
         return {"$set": change}
     return {"$set": {**change, "due_at": retry_at or _AT_ONCE}, "$inc": {"attempts": 1}}
 
 
-def _event(document: Document) -> ReceivedEvent:
+def event_of(document: Document) -> ReceivedEvent:
+    """An event of the port from its document."""
     return msgspec.convert({**document, "id": document["_id"]}, ReceivedEvent)
 
 

@@ -31,6 +31,10 @@ BY_ID: Final = "_id_"
 """The index that every collection has: unique, on `_id`."""
 
 INBOX_PENDING: Final = "pending"
+INBOX_DEAD: Final = "dead"
+INBOX_BY_RECEIPT: Final = "received_at_id_type"
+INBOX_BY_ACCOUNT: Final = "stripe_account_received_at_id_type"
+INBOX_BY_OBJECT: Final = "object_id_stripe_account_created_id"
 MUTATIONS_OPEN: Final = "open"
 MUTATIONS_DONE: Final = "done"
 CHECKPOINTS_BY_ACCOUNT: Final = "stripe_account_task"
@@ -69,6 +73,15 @@ def declared_indexes(nouns: Sequence[Noun[Any]]) -> Mapping[str, Sequence[IndexM
                 name=INBOX_PENDING,
                 partialFilterExpression={"state": "pending"},
             ),
+            _index(
+                ("state", "received_at", "_id", "stripe_account"),
+                name=INBOX_DEAD,
+                partialFilterExpression={"state": "dead"},
+            ),
+            # Lists that ask for a type skip the others without reading documents.
+            _index(("received_at", "_id", "type"), name=INBOX_BY_RECEIPT),
+            _index(("stripe_account", "received_at", "_id", "type"), name=INBOX_BY_ACCOUNT),
+            _index(("object_id", "stripe_account", "created", "_id"), name=INBOX_BY_OBJECT),
         ],
         MUTATIONS: [
             _index(("due_at",), name=MUTATIONS_OPEN, partialFilterExpression={"state": "open"}),

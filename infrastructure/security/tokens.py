@@ -14,6 +14,7 @@ import jwt
 import msgspec
 from typing_extensions import override
 
+from application.callers import OPERATOR
 from application.ports.clock import Clock
 from application.ports.tokens import Token, TokenVerifier
 from domain.accounts import ACCOUNT_ID
@@ -83,8 +84,8 @@ class CallerTokens(TokenVerifier):
     ) -> str:
         """A new token. Raises ValueError for what `verify` would refuse."""
         granted = sorted(set(scopes))
-        if not subject or not ACCOUNT_ID.fullmatch(account):
-            raise ValueError("subject, account: an account id and a name are needed")
+        if not subject or not _is_account(account):
+            raise ValueError("subject, account: a name and an account id (or -) are needed")
         if not granted or not all(_SCOPE.fullmatch(scope) for scope in granted):
             raise ValueError("scopes: one at least, without spaces or quotes")
         if not dt.timedelta(seconds=1) <= lifetime <= MAX_LIFETIME:
@@ -137,7 +138,7 @@ class CallerTokens(TokenVerifier):
             claims = msgspec.convert(payload, _Claims)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, RecursionError):
             raise _refused() from None
-        if not ACCOUNT_ID.fullmatch(claims.account):
+        if not _is_account(claims.account):
             raise _refused()
         return claims
 
@@ -146,6 +147,10 @@ class CallerTokens(TokenVerifier):
         while len(self._verified) >= _CACHE_SIZE:
             del self._verified[next(iter(self._verified))]
         self._verified[digest] = until, token
+
+
+def _is_account(account: str) -> bool:
+    return account == OPERATOR or ACCOUNT_ID.fullmatch(account) is not None
 
 
 def _is_current(claims: _Claims, now: float) -> bool:

@@ -26,6 +26,12 @@ _PUT: Final = (
     " stripe_account = excluded.stripe_account, state = excluded.state,"
     " document = excluded.document"
 )
+_REVOKE: Final = (
+    'UPDATE "billing.connections"'
+    " SET state = 'revoked', document = json_set(document, '$.state', 'revoked')"
+    " WHERE account = ? AND mode = ? AND stripe_account = ? AND state = 'active'"
+    " AND json_extract(document, '$.connected_at') = ?"
+)
 
 _decode = msgspec.json.Decoder(Connection).decode
 
@@ -65,6 +71,17 @@ class SqliteConnections:
                 "another account is connected to this Stripe account; disconnect it there first",
                 metadata={"stripe_account": connection.stripe_account},
             )
+
+    async def revoke(self, connection: Connection) -> bool:
+        values = (
+            connection.account,
+            connection.mode.value,
+            connection.stripe_account,
+            msgspec.to_builtins(connection.connected_at),
+        )
+        return await self._database.write(
+            lambda sqlite: sqlite.execute(_REVOKE, values).rowcount == 1
+        )
 
     async def list_active(self, mode: Mode, *, after: str, limit: int) -> Sequence[Connection]:
         values = (mode.value, after, limit)

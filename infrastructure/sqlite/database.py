@@ -84,6 +84,20 @@ class Database:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
 
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._path
+
+    def beside(self, path: Path) -> "Database":
+        """Another file that is opened as this one is."""
+        return Database(
+            path,
+            nouns=self._nouns,
+            max_waiting=self._max_waiting,
+            read_timeout_seconds=self._read_timeout_seconds,
+        )
+
     async def start(self) -> None:
         """Open the file, make or mend its tables, start the threads. A second call does nothing.
 

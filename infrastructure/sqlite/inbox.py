@@ -1,8 +1,9 @@
-"""The inbox in SQLite: a small index of the pending events is the queue."""
+"""The inbox in SQLite: a small index of the open events is the queue."""
 
 import datetime as dt
 import sqlite3
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from application.ports.inbox import ClaimedEvent, EventState, ReceivedEvent, Settled
@@ -10,32 +11,39 @@ from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database
 
-_EVENT: Final = (
+EVENT_COLUMNS: Final = (
     "id, stripe_account, type, api_version, created, object_type, object_id, received_at, state,"
     " decision"
 )
+_RECEIVED_AT: Final = 7
+"""Where `received_at` stands among EVENT_COLUMNS."""
+
 _APPEND: Final = (
-    f'INSERT INTO "billing.events" ({_EVENT}, size)'
+    f'INSERT INTO "billing.events" ({EVENT_COLUMNS}, size)'
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
 _APPEND_PAYLOAD: Final = 'INSERT INTO "billing.event_payloads" (seq, payload) VALUES (?, ?)'
 _WITH_PAYLOAD: Final = 'FROM "billing.events" JOIN "billing.event_payloads" USING (seq)'
-# The states are written out, since only so the index of the pending ones is chosen.
+# The states are written out, since only so the index of the open ones is chosen.
 _DUE: Final = (
     "SELECT seq, size FROM \"billing.events\" WHERE state = 'pending' AND due_at <= ?"
     " ORDER BY received_at, seq LIMIT ?"
 )
-_CLAIM: Final = 'UPDATE "billing.events" SET owner = ?, due_at = ? WHERE seq = ?'
+_CLAIM: Final = (
+    'UPDATE "billing.events" SET owner = ?, due_at = ?'
+    " WHERE seq IN (SELECT value FROM json_each(?))"
+)
 _CLAIMED: Final = (
-    f"SELECT {_EVENT}, payload, attempts {_WITH_PAYLOAD}"
-    " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY received_at, seq"
+    f"SELECT {EVENT_COLUMNS}, payload, attempts {_WITH_PAYLOAD}"
+    " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
 )
 _SETTLE: Final = (
-    'UPDATE "billing.events" SET state = ?, decision = ?, error = ?, attempts = attempts + ?,'
-    " due_at = ?, owner = NULL WHERE id = ? AND owner = ?"
+    'UPDATE "billing.events" SET state = ?, decision = ?, error = ?, effects = ?,'
+    " attempts = attempts + ?, due_at = ?, owner = NULL"
+    " WHERE id IN (SELECT value FROM json_each(?)) AND owner = ?"
 )
 _BACKLOG: Final = "SELECT count(*) FROM \"billing.events\" WHERE state = 'pending'"
-_GET: Final = f"SELECT {_EVENT}, payload, error {_WITH_PAYLOAD} WHERE id = ?"
+_GET: Final = f"SELECT {EVENT_COLUMNS}, payload, error {_WITH_PAYLOAD} WHERE id = ?"
 
 
 class SqliteInbox:
@@ -76,7 +84,8 @@ class SqliteInbox:
         def take(connection: sqlite3.Connection) -> Sequence[int]:
             due = connection.execute(_DUE, (now_ms, limit)).fetchall()
             taken = _within(due, max_bytes)
-            connection.executemany(_CLAIM, [(owner, until_ms, seq) for seq in taken])
+            if taken:
+                connection.execute(_CLAIM, (owner, until_ms, to_json(taken).decode()))
             return taken
 
         taken = await self._database.write(take)
@@ -84,25 +93,27 @@ class SqliteInbox:
             return []
 
         def load(connection: sqlite3.Connection) -> Sequence[ClaimedEvent]:
-            found = connection.execute(_CLAIMED, (to_json(taken).decode(),))
-            return [ClaimedEvent(_event(row), row[-1]) for row in found]
+            found = connection.execute(_CLAIMED, (to_json(taken).decode(),)).fetchall()
+            found.sort(key=itemgetter(_RECEIVED_AT))  # by SQL it would copy every payload
+            return [ClaimedEvent(event_of(row), row[-1]) for row in found]
 
         # Payloads are read beside the writer, which others wait for.
         return await self._database.read(load)
 
     async def settle(self, owner: str, outcomes: Sequence[Settled]) -> int:
-        values = [
-            (
+        # Most events of a batch end alike: a few statements instead of one an event.
+        alike: dict[tuple[object, ...], list[str]] = {}
+        for outcome in outcomes:
+            told = (
                 outcome.state.value,
                 outcome.decision,
                 outcome.error,
+                to_json(outcome.effects).decode(),
                 int(outcome.state is EventState.PENDING),
                 to_milliseconds(outcome.retry_at) if outcome.retry_at is not None else 0,
-                outcome.event_id,
-                owner,
             )
-            for outcome in outcomes
-        ]
+            alike.setdefault(told, []).append(outcome.event_id)
+        values = [(*told, to_json(ids).decode(), owner) for told, ids in alike.items()]
 
         def job(connection: sqlite3.Connection) -> int:
             return connection.executemany(_SETTLE, values).rowcount if values else 0
@@ -119,7 +130,7 @@ class SqliteInbox:
     async def get(self, event_id: str) -> tuple[ReceivedEvent, str] | None:
         def job(connection: sqlite3.Connection) -> tuple[ReceivedEvent, str] | None:
             row = connection.execute(_GET, (event_id,)).fetchone()
-            return None if row is None else (_event(row), row[-1])
+            return None if row is None else (event_of(row), row[-1])
 
         return await self._database.read(job)
 
@@ -136,8 +147,8 @@ def _within(due: Sequence[tuple[int, int]], max_bytes: int) -> Sequence[int]:
     return taken
 
 
-def _event(row: Sequence[Any]) -> ReceivedEvent:
-    """An event of the port from a row that begins with the columns `_EVENT` and the payload."""
+def event_of(row: Sequence[Any]) -> ReceivedEvent:
+    """An event of the port from a row that begins with EVENT_COLUMNS and the payload."""
     return ReceivedEvent(
         id=row[0],
         stripe_account=row[1],
@@ -146,7 +157,7 @@ def _event(row: Sequence[Any]) -> ReceivedEvent:
         created=row[4],
         object_type=row[5],
         object_id=row[6],
-        received_at=from_milliseconds(row[7]),
+        received_at=from_milliseconds(row[_RECEIVED_AT]),
         state=EventState(row[8]),
         decision=row[9],
         payload=row[10],

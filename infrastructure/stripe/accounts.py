@@ -5,24 +5,25 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from application.ports.stripe import StripeAccount, StripeAccounts
+from application.ports.stripe import Priority, StripeAccounts
+from domain.stripe_accounts import StripeAccount
 from infrastructure.stripe.client import PLATFORM, Request, StripeApi, quoted
 from infrastructure.stripe.errors import Subject
-from infrastructure.stripe.shapes import Identifier
+from infrastructure.stripe.stripe_accounts import AccountShape, to_domain
+
+_decode: Final = msgspec.json.Decoder(AccountShape).decode
 
 
-class _AccountShape(msgspec.Struct, frozen=True, gc=False):
-    """An account, as in the API reference, "The Account object"."""
+def account_request(
+    api: StripeApi, stripe_account: str, priority: Priority = Priority.CALLER
+) -> Request:
+    """The request for an account, on the platform's own behalf: it is shown to nobody else.
 
-    id: Identifier
-    charges_enabled: bool = False
-    payouts_enabled: bool = False
-    default_currency: str | None = None
-    country: str | None = None
-    capabilities: dict[str, str] | None = None
-
-
-_ACCOUNT: Final = msgspec.json.Decoder(_AccountShape)
+    There is no 404 for one that the platform has no access to, but a 403 ("Retrieve account").
+    """
+    ours = api.is_platform(stripe_account)
+    path = "/v1/account" if ours else f"/v1/accounts/{quoted(stripe_account)}"
+    return Request("get", path, Subject("account", stripe_account), PLATFORM, priority=priority)
 
 
 class StripeConnectedAccounts(StripeAccounts):
@@ -34,24 +35,14 @@ class StripeConnectedAccounts(StripeAccounts):
 
     @override
     async def get(self, stripe_account: str) -> StripeAccount:
-        path = f"/v1/accounts/{quoted(stripe_account)}"
-        return await self._read(path, Subject("account", stripe_account))
+        return await self._read(account_request(self._api, stripe_account))
 
     @override
     async def platform(self) -> StripeAccount:
-        account = await self._read("/v1/account", Subject("account"))
+        account = await self._read(account_request(self._api, PLATFORM))
         self._api.know_platform_account(account.id)
         return account
 
-    async def _read(self, path: str, subject: Subject) -> StripeAccount:
-        request = Request("get", path, subject, PLATFORM)
+    async def _read(self, request: Request) -> StripeAccount:
         answer = await self._api.request(request)
-        shape = self._api.understand(answer, request, _ACCOUNT.decode)
-        return StripeAccount(
-            id=shape.id,
-            charges_enabled=shape.charges_enabled,
-            payouts_enabled=shape.payouts_enabled,
-            default_currency=shape.default_currency or "",
-            country=shape.country or "",
-            capabilities=shape.capabilities or {},
-        )
+        return self._api.understand(answer, request, lambda body: to_domain(_decode(body))[0])

@@ -26,9 +26,11 @@ class _MethodDetails(msgspec.Struct, frozen=True, gc=False):
 
 @final
 class _Outcome(msgspec.Struct, frozen=True, gc=False):
+    """What came of an attempt; a risk that nobody evaluated is left out, here as in a read."""
+
     type: str | UnsetType | None = UNSET
     reason: str | UnsetType | None = UNSET
-    risk_level: str | UnsetType | None = UNSET
+    risk_level: str | None = None
 
 
 class ChargeShape(Shape, frozen=True, gc=False, kw_only=True):

@@ -169,6 +169,10 @@ class StripeApi:
         """Tell the id of the platform's own account, so that it too can be named in requests."""
         self._platform_account = stripe_account
 
+    def is_platform(self, stripe_account: str) -> bool:
+        """Whether that is the platform's own account, as far as its id is known."""
+        return stripe_account in (PLATFORM, self._platform_account)
+
     async def close(self) -> None:
         """Close all connections."""
         await self._transport.close_async()

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.mirror import DISPUTES
+from application.ports.mirror import CHARGES, DISPUTES
 from domain.disputes import Dispute
 from domain.money import Money
 from infrastructure.stripe.shapes import (
@@ -54,4 +54,14 @@ def to_domain(shape: DisputeShape) -> tuple[Dispute, frozenset[str]]:
     return dispute, told.unknown
 
 
-DISPUTE: Final = Translation(DISPUTES, "/v1/disputes", DisputeShape, to_domain)
+_OF_CHARGE: Final = (CHARGES, "charge")
+
+DISPUTE: Final = Translation(
+    DISPUTES,
+    "/v1/disputes",
+    DisputeShape,
+    to_domain,
+    # The charge is `disputed` from then on, or may not be any more, and `charge.updated` tells only
+    # of other changes. What moves the dispute's own money in between does not touch that.
+    concerns={"charge.dispute.created": _OF_CHARGE, "charge.dispute.closed": _OF_CHARGE},
+)

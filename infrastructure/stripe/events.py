@@ -1,12 +1,20 @@
 """Stored events: which object each one is about, and what it says of it."""
 
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from typing_extensions import override
 
 from application.ports.inbox import ReceivedEvent
-from application.ports.stripe import EventReader, Hint, Irrelevant, Observed
+from application.ports.stripe import (
+    Concern,
+    Deauthorized,
+    EventReader,
+    Hint,
+    Irrelevant,
+    Observed,
+    Reading,
+)
 from domain.mirror import MirroredObject, Snapshot, Version
 from domain.periods import to_milliseconds
 from infrastructure.stripe.nouns import TRANSLATIONS
@@ -21,6 +29,8 @@ A version is a date and a release name, `2026-10-28.endive`; dated versions with
 compatible (Stripe, "API versioning").
 """
 
+_DEAUTHORIZED: Final = "account.application.deauthorized"
+
 
 class StripeEventReader(EventReader):
     """Reads an event's object in one pass over its bytes, only the fields that are needed.
@@ -29,9 +39,9 @@ class StripeEventReader(EventReader):
     """
 
     @override
-    def read(
-        self, event: ReceivedEvent, stripe_account: str
-    ) -> Observed[MirroredObject] | Hint[MirroredObject] | Irrelevant:
+    def read(self, event: ReceivedEvent, stripe_account: str) -> Reading:
+        if event.type == _DEAUTHORIZED and event.stripe_account:
+            return Deauthorized(event.created)  # its object is our application, as always
         translation = TRANSLATIONS.get(event.object_type)
         if translation is None:
             return Irrelevant(f"not mirrored: {event.object_type}")
@@ -39,18 +49,37 @@ class StripeEventReader(EventReader):
             return Irrelevant("a preview of what is not there yet")
         if not event.object_id:
             raise ValueError("data.object.id: must not be empty")
-        noun = translation.noun
-        if event.api_version.partition(".")[2] not in RELEASES:
-            return Hint(noun, event.object_id, event.created)
-        known_at = to_milliseconds(event.received_at)
-        version = Version.of_event(event.created, known_at_ms=known_at)
-        if event.type in translation.deleted_by:
-            return Observed(noun, Snapshot(stripe_account, event.object_id, version, None))
+        if translation.is_account and event.object_id != stripe_account:
+            return Irrelevant("about another Stripe account than the one that it is from")
         try:
-            snapshot = _snapshot(translation, event, stripe_account, version)
+            return _read(translation, event, stripe_account)
         except RecursionError as error:
             raise ValueError("data.object: nested too deeply") from error
-        return Observed(noun, snapshot, incomplete=translation.incomplete(snapshot))
+
+
+def _read(
+    translation: Translation[Any, Any], event: ReceivedEvent, stripe_account: str
+) -> Observed[MirroredObject] | Hint[MirroredObject]:
+    noun, concerns = translation.noun, _concerns(translation, event)
+    if event.api_version.partition(".")[2] not in RELEASES:
+        return Hint(noun, event.object_id, event.created, concerns)
+    version = Version.of_event(event.created, known_at_ms=to_milliseconds(event.received_at))
+    if event.type in translation.deleted_by:
+        gone: Snapshot[MirroredObject]
+        gone = Snapshot(stripe_account, event.object_id, version, None)
+        return Observed(noun, gone, concerns=concerns)
+    snapshot = _snapshot(translation, event, stripe_account, version)
+    return Observed(noun, snapshot, translation.incomplete(snapshot), concerns)
+
+
+def _concerns(translation: Translation[Any, Any], event: ReceivedEvent) -> tuple[Concern, ...]:
+    """What an event changes beyond its own object; another release names it as ours does."""
+    concern = translation.concerns.get(event.type)
+    if concern is None:
+        return ()
+    noun, field = concern
+    named = translation.decode_event_reference(field, event.payload)
+    return ((noun, named),) if named else ()
 
 
 def _snapshot(

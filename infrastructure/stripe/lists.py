@@ -1,7 +1,7 @@
 """Lists of mirrored objects and of events: one page of Stripe's at a time ("Pagination")."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -16,11 +16,10 @@ from domain.connections import Mode
 from domain.errors import InvalidArgument, NotFound, Reason, Unavailable
 from domain.mirror import MirroredObject, Snapshot
 from domain.periods import from_milliseconds
-from infrastructure.stripe.client import PLATFORM, Answer, Request, StripeApi, object_path
+from infrastructure.stripe.client import PLATFORM, Answer, Request, StripeApi
 from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.nouns import TRANSLATIONS
-from infrastructure.stripe.observing import observe
-from infrastructure.stripe.shapes import ShapeT, Translation
+from infrastructure.stripe.objects import read_object
 from infrastructure.stripe.webhooks import received
 
 T = TypeVar("T", bound=MirroredObject)
@@ -30,9 +29,6 @@ MAX_TYPES: Final = 20
 """How many types one list of events may name (API reference, "List all events")."""
 
 _SECOND_MS: Final = 1_000
-
-_WHOLE: Final[Mapping[str, Mapping[str, object]]] = {"subscription": {"status": "all"}}
-"""What a noun's list has to be asked for to show all: ended subscriptions are left out else."""
 
 
 class _Events(msgspec.Struct, frozen=True, gc=False):
@@ -64,12 +60,17 @@ class StripeLister(ObjectLister, EventLister):
         priority: Priority,
     ) -> Page[Snapshot[T]]:
         translation = TRANSLATIONS[noun.name]
+        if translation.is_account:  # there is the one, and nothing to list
+            found = await read_object(
+                self._api, translation, stripe_account, stripe_account, priority=priority
+            )
+            return Page([found], found.version, None)
         request = Request(
             "get",
             translation.path,
             Subject(noun.name),
             stripe_account,
-            params=_WHOLE.get(noun.name, {}),
+            params=translation.list_all,
             priority=priority,
         )
         answer = await self._ask(request, place, since_ms)
@@ -77,7 +78,7 @@ class StripeLister(ObjectLister, EventLister):
 
         def decode(body: str) -> tuple[Sequence[Snapshot[T] | str], Place | None]:
             shapes, more = translation.decode_page(body)
-            found = [
+            shown = [
                 # Only its id, where the page shows but the beginning of a nested list.
                 shape.id
                 if translation.cut_short(shape)
@@ -85,28 +86,16 @@ class StripeLister(ObjectLister, EventLister):
                 for shape in shapes
             ]
             last = (shapes[-1].created, shapes[-1].id) if shapes else None
-            return found, _next(last, more=more)
+            return shown, _next(last, more=more)
 
-        found, following = self._api.understand(answer, request, decode)
+        listed, following = self._api.understand(answer, request, decode)
         snapshots = [
-            await self._read(translation, request, one) if isinstance(one, str) else one
-            for one in found
+            await read_object(self._api, translation, stripe_account, one, priority=priority)
+            if isinstance(one, str)
+            else one
+            for one in listed
         ]
         return Page(snapshots, version, following)
-
-    async def _read(
-        self, translation: Translation[T, ShapeT], page: Request, object_id: str
-    ) -> Snapshot[T]:
-        """One object of a page, read by itself, whole."""
-        request = Request(
-            "get",
-            object_path(translation, object_id),
-            Subject(translation.noun.name, object_id),
-            page.stripe_account,
-            priority=page.priority,
-            keep_missing=True,
-        )
-        return await observe(self._api, request, translation)
 
     @override
     async def events(

@@ -15,6 +15,7 @@ from infrastructure.stripe.prices import PRICE
 from infrastructure.stripe.products import PRODUCT
 from infrastructure.stripe.refunds import REFUND
 from infrastructure.stripe.shapes import Translation
+from infrastructure.stripe.stripe_accounts import STRIPE_ACCOUNT
 from infrastructure.stripe.subscriptions import SUBSCRIPTION
 
 TRANSLATIONS: Final[Mapping[str, Translation[Any, Any]]] = {
@@ -31,6 +32,7 @@ TRANSLATIONS: Final[Mapping[str, Translation[Any, Any]]] = {
         PRICE,
         PRODUCT,
         REFUND,
+        STRIPE_ACCOUNT,
         SUBSCRIPTION,
     )
 }

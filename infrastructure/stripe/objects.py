@@ -6,11 +6,14 @@ from typing_extensions import override
 
 from application.ports.mirror import Noun
 from application.ports.stripe import ObjectReader, Priority
+from domain.errors import NotFound
 from domain.mirror import MirroredObject, Snapshot
+from infrastructure.stripe.accounts import account_request
 from infrastructure.stripe.client import Request, StripeApi, object_path
 from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.nouns import TRANSLATIONS
 from infrastructure.stripe.observing import observe
+from infrastructure.stripe.shapes import ShapeT, Translation
 
 T = TypeVar("T", bound=MirroredObject)
 
@@ -32,13 +35,39 @@ class StripeObjectReader(ObjectReader):
         not_before_ms: int | None,
         priority: Priority,
     ) -> Snapshot[T]:
-        translation = TRANSLATIONS[noun.name]
+        return await read_object(
+            self._api,
+            TRANSLATIONS[noun.name],
+            stripe_account,
+            object_id,
+            not_before_ms=not_before_ms,
+            priority=priority,
+        )
+
+
+async def read_object(
+    api: StripeApi,
+    translation: Translation[T, ShapeT],
+    stripe_account: str,
+    object_id: str,
+    *,
+    not_before_ms: int | None = None,
+    priority: Priority,
+) -> Snapshot[T]:
+    """One object by itself, whole; what `ObjectReader.read` promises."""
+    if translation.is_account:
+        if object_id != stripe_account:  # never another tenant's
+            raise NotFound(translation.noun.name, object_id)
+        request = account_request(api, stripe_account, priority)
+    else:
         request = Request(
             "get",
             object_path(translation, object_id),
-            Subject(noun.name, object_id),
+            Subject(translation.noun.name, object_id),
             stripe_account,
             priority=priority,
             keep_missing=True,
         )
-        return await observe(self._api, request, translation, not_before_ms=not_before_ms)
+    return await observe(
+        api, request, translation, not_before_ms=not_before_ms, owner=stripe_account
+    )

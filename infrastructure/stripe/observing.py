@@ -24,13 +24,15 @@ async def observe(
     translation: Translation[T, ShapeT],
     *,
     not_before_ms: int | None = None,
+    owner: str = "",
 ) -> Snapshot[T]:
     """Read one object, nested lists to their end, and give the observation that it makes.
 
+    `owner` is whose it is, where that is not the account on whose behalf the request is sent.
     Where it took several answers, the version spans them all: what changed between them lies
     within it, so that the event of the change has the object read again.
     """
-    account = request.stripe_account
+    account = owner or request.stripe_account
     answer = await api.request(request)
     version = answer.version(not_before_ms=not_before_ms)
     if answer.missing:

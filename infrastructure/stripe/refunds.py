@@ -19,7 +19,10 @@ from infrastructure.stripe.shapes import (
 
 
 class RefundShape(Shape, frozen=True, gc=False, kw_only=True):
-    """A refund, as in the API reference, "The Refund object"."""
+    """A refund, as in the API reference, "The Refund object".
+
+    One that has not failed leaves out why it did, in an event as in a read.
+    """
 
     amount: Amount
     currency: str
@@ -27,7 +30,7 @@ class RefundShape(Shape, frozen=True, gc=False, kw_only=True):
     charge: Expandable = UNSET
     payment_intent: Expandable = UNSET
     reason: str | UnsetType | None = UNSET
-    failure_reason: str | UnsetType | None = UNSET
+    failure_reason: str | None = None
     balance_transaction: Expandable = UNSET
 
 
@@ -42,7 +45,7 @@ def to_domain(shape: RefundShape) -> tuple[Refund, frozenset[str]]:
         charge=told("charge", reference(shape.charge), None),
         payment_intent=told("payment_intent", reference(shape.payment_intent), None),
         reason=told("reason", shape.reason, None),
-        failure_reason=told("failure_reason", shape.failure_reason, None),
+        failure_reason=shape.failure_reason,
         balance_transaction=told("balance_transaction", reference(shape.balance_transaction), None),
         metadata=told.metadata(shape.metadata),
     )

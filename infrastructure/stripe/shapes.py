@@ -26,7 +26,12 @@ ShapeT = TypeVar("ShapeT", bound="Shape")
 _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999, as far as a datetime goes
 _INT64: Final = 2**63
 
-Identifier: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Identifier: TypeAlias = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+"""An id or a name of Stripe's. Merchants choose some ids, but none with control characters: what
+holds a NUL is cut short there by databases and queues."""
+
 Seconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_LAST_SECOND)]
 """Stripe's instants: whole seconds since 1970 in UTC."""
 Amount: TypeAlias = Annotated[int, msgspec.Meta(ge=-_INT64, le=_INT64 - 1)]
@@ -96,7 +101,7 @@ class Told:
         return value
 
     def metadata(self, value: Metadata, name: str = "metadata") -> Mapping[str, str]:
-        """The metadata; null is none at all."""
+        """The metadata, or another hash of texts; null is none at all."""
         return self(name, value, None) or {}
 
     def money(self, name: str, value: int | UnsetType, currency: str) -> Money:
@@ -152,9 +157,19 @@ class _ChangeEvent(msgspec.Struct, frozen=True, gc=False):
     data: _Change
 
 
+class _Fields(msgspec.Struct, frozen=True, gc=False):
+    object: dict[str, msgspec.Raw]
+
+
+class _EventFields(msgspec.Struct, frozen=True, gc=False):
+    data: _Fields
+
+
 _GONE: Final = msgspec.json.Decoder(Gone)
 _CHANGE_EVENT: Final = msgspec.json.Decoder(_ChangeEvent)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_EVENT_FIELDS: Final = msgspec.json.Decoder(_EventFields)
+_EXPANDABLE: Final = msgspec.json.Decoder(str | Reference | None)
 
 
 @dataclass(frozen=True)
@@ -165,7 +180,10 @@ class Translation(Generic[T, ShapeT]):
     and the names of its fields that the payload did not tell. `deleted_by` names the event types
     that tell of a deletion, `previewed_by` those whose object does not exist (yet). `lists` maps
     the shape's fields that are a NestedList to the shape of an element. `list_all` are the
-    parameters without which Stripe leaves some objects out of a list.
+    parameters without which Stripe leaves some objects out of a list. `concerns` maps event types
+    to what they change without an event of its own: another noun, and the field of ours that names
+    the object. `is_account`: each object is the Stripe account that it belongs to, shown to the
+    platform's own key alone.
     """
 
     noun: Noun[T]
@@ -176,6 +194,8 @@ class Translation(Generic[T, ShapeT]):
     previewed_by: frozenset[str] = frozenset()
     lists: Mapping[str, type[msgspec.Struct]] = field(default_factory=dict)
     list_all: Mapping[str, str] = field(default_factory=dict)
+    concerns: Mapping[str, tuple[Noun[Any], str]] = field(default_factory=dict)
+    is_account: bool = False
 
     def snapshot(self, shape: ShapeT, stripe_account: str, version: Version) -> Snapshot[T]:
         """The observation that a decoded object makes. ValueError for structural nonsense."""
@@ -213,6 +233,14 @@ class Translation(Generic[T, ShapeT]):
     def decode_event(self, payload: bytes) -> ShapeT:
         """The object in an event. ValueError for structural nonsense."""
         return self._event.decode(payload).data.object
+
+    def decode_event_reference(self, name: str, payload: bytes) -> str | None:
+        """The id in an expandable field of an event's object; None where there is none.
+
+        ValueError for structural nonsense.
+        """
+        field = _EVENT_FIELDS.decode(payload).data.object.get(name)
+        return None if field is None else reference(_EXPANDABLE.decode(field)) or None
 
     def decode_event_before(self, payload: bytes) -> tuple[T, frozenset[str]] | None:
         """The object as it was before an event, and the names of its fields that are not told.

@@ -158,7 +158,7 @@ def _decode(body: bytes) -> _Envelope:
         return _ENVELOPE.decode(body)
     except msgspec.ValidationError as error:
         raise _no_event(wrong_field(error) or "body", "is missing or not of its type") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _no_event("body", "must be JSON") from error
     except RecursionError as error:
         raise _no_event("body", "is nested too deeply") from error

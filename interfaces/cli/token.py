@@ -9,7 +9,18 @@ import typer
 Issue = Callable[[str, str, Sequence[str], dt.timedelta], str]
 """Signs a token for (subject, account, scopes, lifetime)."""
 
-SCOPES = ("customers.read", "customers.write", "analytics.read", "connections.read")
+SCOPES = (
+    "customers.read",
+    "customers.write",
+    "analytics.read",
+    "connections.read",
+    "events.read",
+    "events.payload",
+    "events.write",
+    "events.watch",
+    "mirror.read",
+    "mirror.write",
+)
 
 
 def add_token_command(app: typer.Typer, issue: Issue) -> None:
@@ -17,7 +28,7 @@ def add_token_command(app: typer.Typer, issue: Issue) -> None:
 
     @app.command()
     def token(
-        account: Annotated[str, typer.Argument(help="The account that the token acts for.")],
+        account: Annotated[str, typer.Argument(help="Whose it is; - for an operator.")],
         scope: Annotated[
             list[str], typer.Option(help="May be given several times; default: all of them.")
         ] = list(SCOPES),  # noqa: B006 - typer copies it

@@ -11,14 +11,15 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 class Method:
     """A method. `scope` is what the caller's token must contain.
 
-    `sub_accounts` allows to act for sub-accounts of the token's account. `mutates` tells a method
-    whose request carries a request_id: it changes something. `streams` tells one that replies with
-    a stream.
+    `sub_accounts` allows to act for sub-accounts of the token's account, `operators` an operator
+    to act for none in particular. `mutates` tells a method whose request carries a request_id: it
+    changes something. `streams` tells one that replies with a stream.
     """
 
     path: str
     scope: str
     sub_accounts: bool
+    operators: bool
     mutates: bool
     streams: bool
 
@@ -46,6 +47,7 @@ def _method(method: MethodDescriptor) -> Method:
         f"/{service.full_name}/{method.name}",
         rule.scope,
         rule.sub_accounts,
+        rule.operators,
         mutates="request_id" in fields,
         streams=method.server_streaming,
     )

@@ -12,6 +12,10 @@ from billing.v1 import (
     connection_service_pb2_grpc,
     customer_service_pb2,
     customer_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
+    mirror_service_pb2,
+    mirror_service_pb2_grpc,
 )
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -22,14 +26,20 @@ from application.ports.tokens import TokenVerifier
 from interfaces.grpc.analytics import AnalyticsServicer
 from interfaces.grpc.connections import ConnectionServicer
 from interfaces.grpc.customers import CustomerServicer
+from interfaces.grpc.events import EventServicer
 from interfaces.grpc.interceptors import interceptors
 from interfaces.grpc.methods import methods_of
+from interfaces.grpc.mirror import MirrorServicer
 
 MAX_REQUEST_BYTES: Final = 1_048_576
 MAX_REPLY_BYTES: Final = 16 * 1_048_576
 """A series of 10,000 buckets in a dozen currencies fits."""
 
 _MAX_METADATA_BYTES: Final = 16_384
+_CONNECTION_AGE_MS: Final = 3_600_000
+_CONNECTION_GRACE_MS: Final = 3_900_000
+"""A stream that began as its connection's age was reached still has its full hour."""
+
 _KEEPALIVE_MS: Final = 60_000
 _KEEPALIVE_TIMEOUT_MS: Final = 20_000
 _MIN_CLIENT_PING_MS: Final = 10_000
@@ -48,7 +58,11 @@ class Service:
 
 
 def services(
-    customers: CustomerServicer, analytics: AnalyticsServicer, connections: ConnectionServicer
+    customers: CustomerServicer,
+    analytics: AnalyticsServicer,
+    connections: ConnectionServicer,
+    events: EventServicer,
+    mirror: MirrorServicer,
 ) -> tuple[Service, ...]:
     """Every service of the contract."""
     return (
@@ -68,6 +82,18 @@ def services(
             connection_service_pb2.DESCRIPTOR.services_by_name["ConnectionService"],
             lambda server: connection_service_pb2_grpc.add_ConnectionServiceServicer_to_server(
                 connections, server
+            ),
+        ),
+        Service(
+            event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+            lambda server: event_service_pb2_grpc.add_EventServiceServicer_to_server(
+                events, server
+            ),
+        ),
+        Service(
+            mirror_service_pb2.DESCRIPTOR.services_by_name["MirrorService"],
+            lambda server: mirror_service_pb2_grpc.add_MirrorServiceServicer_to_server(
+                mirror, server
             ),
         ),
     )
@@ -160,6 +186,10 @@ def _channel_options(*, reuse_port: bool) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", MAX_REPLY_BYTES),
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
+        # A reader who stalls would hold its call forever; who behaves connects anew unnoticed, and
+        # perhaps to another of the processes that share the port.
+        ("grpc.max_connection_age_ms", _CONNECTION_AGE_MS),
+        ("grpc.max_connection_age_grace_ms", _CONNECTION_GRACE_MS),
         # A peer that has gone without a word is noticed, and one that pings too much is cut off.
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),

@@ -10,6 +10,8 @@ import logging
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from typing_extensions import override
 
 from application.receiving import Receiver
 from domain.errors import (
@@ -33,11 +35,24 @@ _log = logging.getLogger(__name__)
 
 def create_app(receiver: Receiver) -> web.Application:
     """The application: `POST /webhooks/stripe`, and `GET /healthz` for load balancers."""
+    logging.getLogger("aiohttp.server").addFilter(_NO_BROKEN_HTTP)
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     webhook = _Webhook(receiver)
     app.router.add_post(PATH, webhook.handle)
     app.router.add_get("/healthz", _health)
     return app
+
+
+class _NoBrokenHttp(logging.Filter):
+    """Drops the traceback for each request that is no HTTP: whoever reaches the port sends them."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+
+_NO_BROKEN_HTTP: Final = _NoBrokenHttp()
 
 
 class _Webhook:

@@ -2,11 +2,11 @@
 
 It starts nothing and leaves nothing open: whoever calls `run` has started an emulator and a
 service that know each other, and describes them in a `World`. `introduce` only makes them known to
-each other.
+each other; `open_accounts` lets the businesses exist at Stripe before the service asks for them.
 """
 
 from sandbox.demo.play import run
-from sandbox.demo.stage import introduce
+from sandbox.demo.stage import introduce, open_accounts
 from sandbox.demo.world import Business, World
 
-__all__ = ["Business", "World", "introduce", "run"]
+__all__ = ["Business", "World", "introduce", "open_accounts", "run"]

@@ -14,11 +14,21 @@ from billing.v1.analytics_service_pb2 import (
 from billing.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
 from billing.v1.customer_service_pb2 import Customer, ListCustomersRequest
 from billing.v1.customer_service_pb2_grpc import CustomerServiceStub
+from billing.v1.mirror_service_pb2 import (
+    GetReportRequest,
+    MirrorReport,
+    Operation,
+    StartBackfillRequest,
+    StartReconciliationRequest,
+    WatchOperationRequest,
+)
+from billing.v1.mirror_service_pb2_grpc import MirrorServiceStub
 from billing.v1.period_pb2 import GRANULARITY_DAY, Period
 
 from sandbox.demo.world import Business
 
 _SECONDS: Final = 10.0
+_LONG_SECONDS: Final = 60.0
 _PAGE: Final = 100
 _MOST_PAGES: Final = 1_000
 
@@ -43,6 +53,7 @@ class Mirror:
         self._channel = grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
         self._analytics = AnalyticsServiceStub(self._channel)
         self._customers = CustomerServiceStub(self._channel)
+        self._operations = MirrorServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,6 +97,30 @@ class Mirror:
             if not token:
                 break
         return found
+
+    async def backfill(self, business: Business) -> Operation:
+        """Read what no webhook tells, such as fees; the operation at its end."""
+        await self._operations.StartBackfill(
+            StartBackfillRequest(), metadata=_bearer(business), timeout=_SECONDS
+        )
+        return await self._ended(business, Operation.KIND_BACKFILL)
+
+    async def reconcile(self, business: Business) -> MirrorReport:
+        """Compare every object with Stripe, and mend nothing; the report."""
+        await self._operations.StartReconciliation(
+            StartReconciliationRequest(), metadata=_bearer(business), timeout=_SECONDS
+        )
+        ended = await self._ended(business, Operation.KIND_RECONCILIATION)
+        return await self._operations.GetReport(
+            GetReportRequest(id=ended.report_id), metadata=_bearer(business), timeout=_SECONDS
+        )
+
+    async def _ended(self, business: Business, kind: Operation.Kind.ValueType) -> Operation:
+        """The operation once it has ended."""
+        watch = self._operations.WatchOperation(
+            WatchOperationRequest(kind=kind), metadata=_bearer(business), timeout=_LONG_SECONDS
+        )
+        return [operation async for operation in watch][-1]
 
 
 def _bearer(business: Business) -> tuple[tuple[str, str], ...]:

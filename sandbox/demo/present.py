@@ -7,6 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from billing.v1.analytics_service_pb2 import ChargeCounts, CurrencyVolume, GrossVolume
+from billing.v1.mirror_service_pb2 import MirrorReport
 from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text
@@ -165,14 +166,38 @@ def figure(value: int, currency: str) -> str:
     return amount(value, currency) if currency else f"{value:,}"
 
 
-def verdict(checks: Sequence[Check]) -> Text:
+def reconciliation(businesses: Sequence[Business], reports: Sequence[MirrorReport]) -> Table:
+    """How many objects of each noun were compared row by row, and how many rows were wrong."""
+    table = Table(title="\nEvery object at Stripe against its row", title_justify="left")
+    table.add_column("", no_wrap=True)
+    for business in businesses:
+        table.add_column(business.name, justify="right", no_wrap=True)
+    table.add_column("wrong", justify="right", no_wrap=True)
+    for counts in zip(*(report.counts for report in reports), strict=True):
+        if any(one.compared_count for one in counts):
+            wrong = sum(one.missing_count + one.extra_count + one.different_count for one in counts)
+            table.add_row(
+                counts[0].noun.replace("_", " "),
+                *(f"{one.compared_count:,}" for one in counts),
+                Text(f"{wrong:,}", style="bold red" if wrong else "green"),
+            )
+    return table
+
+
+def verdict(checks: Sequence[Check], reports: Sequence[MirrorReport]) -> Text:
     """The one line that the demo is about."""
-    wrong = [check for check in checks if not check.equal]
-    if checks and not wrong:
-        return Text(f"mirror = Stripe: all {len(checks)} figures are equal.", style="bold green")
-    told = "; ".join(
+    wrong = [
         f"{check.business}: {check.what} {figure(check.stripe, check.currency)} at Stripe, "
         f"{figure(check.mirror, check.currency)} in the mirror"
-        for check in wrong
-    )
+        for check in checks
+        if not check.equal
+    ]
+    drifted = sum(report.drifted_count for report in reports)
+    if drifted:
+        wrong.append(f"{drifted:,} rows differ")
+    if checks and not wrong:
+        compared = sum(one.compared_count for report in reports for one in report.counts)
+        words = f"all {len(checks)} figures and {compared:,} rows are equal."
+        return Text(f"mirror = Stripe: {words}", style="bold green")
+    told = "; ".join(wrong)
     return Text(f"mirror ≠ Stripe: {told or 'nothing was compared'}", style="bold red")

@@ -1,12 +1,12 @@
 """The emulator as the demo needs it: its clients, the businesses' accounts, the subscription."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import stripe
 
-from sandbox.demo.world import World
+from sandbox.demo.world import Business, World
 from sandbox.emulator.control import ControlClient
 from sandbox.emulator.messages import AccountSpec
 
@@ -28,15 +28,7 @@ class Stage:
         known = {account.id async for account in there.auto_paging_iter()}
         for business in self.world.businesses:
             if business.stripe_account not in known:
-                await self.control.create_account(
-                    AccountSpec(
-                        id=business.stripe_account,
-                        country=business.country,
-                        currency=business.currency,
-                        timezone=business.time_zone,
-                        name=business.name,
-                    )
-                )
+                await self.control.create_account(_spec(business))
         await self._subscribe()
 
     async def _subscribe(self) -> None:
@@ -49,6 +41,23 @@ class Stage:
             {"url": self.world.webhook_url, "enabled_events": ["*"], "connect": True}
         )
         await self.control.choose_webhook_secret(made.id, self.world.webhook_secret)
+
+
+async def open_accounts(emulator_url: str, businesses: Iterable[Business]) -> None:
+    """Make the businesses' accounts at an emulator that does not know them. Raises ControlError."""
+    async with ControlClient(emulator_url) as control:
+        for business in businesses:
+            await control.create_account(_spec(business))
+
+
+def _spec(business: Business) -> AccountSpec:
+    return AccountSpec(
+        id=business.stripe_account,
+        country=business.country,
+        currency=business.currency,
+        timezone=business.time_zone,
+        name=business.name,
+    )
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """What the demo is given: where emulator and service listen, and the businesses that it plays."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +11,7 @@ class Business:
     account: the platform's name of it, for which `token` is issued. stripe_account: `acct_…`,
     linked to the account in the service; the demo makes it at the emulator if it is not there.
     currency: lower-case ISO 4217. time_zone: IANA name. token: bearer token with the scopes
-    `analytics.read` and `customers.read`.
+    `analytics.read`, `customers.read`, `mirror.read` and `mirror.write`.
     """
 
     name: str
@@ -28,7 +29,7 @@ class World:
 
     platform_key: the platform's key at the emulator. grpc_address: host:port of the service,
     without TLS. webhook_url: its `/webhooks/stripe`. webhook_secret: `whsec_…` of its Connect
-    endpoint, which the service was started with.
+    endpoint, which the service was started with. environment_file: its settings, for the shell.
     """
 
     emulator_url: str
@@ -37,3 +38,4 @@ class World:
     webhook_url: str
     webhook_secret: str = field(repr=False)
     businesses: tuple[Business, ...]
+    environment_file: Path = Path()

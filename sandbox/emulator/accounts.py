@@ -9,9 +9,10 @@ from typing import Final
 from sandbox.emulator import payouts
 from sandbox.emulator.core import errors
 from sandbox.emulator.core.call import Call, difference
-from sandbox.emulator.core.nouns import Action, Noun
+from sandbox.emulator.core.nouns import Action, Happening, Noun
 from sandbox.emulator.core.params import (
     Anything,
+    Boolean,
     Currency,
     Email,
     Hash,
@@ -144,14 +145,30 @@ def _update(call: Call) -> JsonObject:
     if "settings" in call.params:
         patch["settings"] = _settings(item["settings"], call.params["settings"])
     daily = _pays_daily(item)
-    previous = difference(item, patch)
-    item.update(patch)
+    _change(call, item, patch)
     if _pays_daily(item) and not daily:
         payouts.keep_schedule(call.world, item["id"])
+    return item
+
+
+def _reviewed(call: Call) -> JsonObject:
+    """Stripe lets an account take payments and pays it out, or does so no longer."""
+    item = call.world.accounts.get(call.id)
+    patch: JsonObject = dict(call.params)
+    if "charges_enabled" in patch:
+        able = "active" if patch["charges_enabled"] else "inactive"
+        patch["capabilities"] = {**item["capabilities"], "card_payments": able}
+    _change(call, item, patch)
+    return item
+
+
+def _change(call: Call, item: JsonObject, patch: JsonObject) -> None:
+    """Set fields of an account, and tell it where they were others."""
+    previous = difference(item, patch)
+    item.update(patch)
     if previous:
         scope = Scope(item["id"], call.scope.livemode)
         call.world.events.emit(scope, "account.updated", item, previous, call.origin)
-    return item
 
 
 def _pays_daily(item: JsonObject) -> bool:
@@ -200,6 +217,11 @@ NOUN: Final = Noun(
     prefix="acct",
     id_length=16,
     fields={},
+    happenings={
+        "review": Happening(
+            {"charges_enabled": Boolean(), "payouts_enabled": Boolean()}, _reviewed
+        ),
+    },
     actions=(
         Action("GET", "/v1/account", {}, _own),
         Action("POST", "", _CREATE, _create),

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,69 @@ async def test_a_refused_put_fails_alone_among_its_neighbours(stores: Stores) ->
     assert [answer is None for answer in answers] == [True] * 10 + [False] + [True] * 10
     kept = [await stores.connections.get(link.account, Mode.TEST) for link in others]
     assert kept == others
+
+
+async def test_the_very_link_is_revoked_once_and_nothing_else_of_it_changes(
+    stores: Stores,
+) -> None:
+    await stores.connections.put(LINK)
+    other = replace(LINK, account="other", stripe_account=THEIRS)
+    await stores.connections.put(other)
+    assert await stores.connections.revoke(LINK)
+    revoked = replace(LINK, state=ConnectionState.REVOKED)
+    assert await stores.connections.get("acme", Mode.TEST) == revoked
+    assert await stores.connections.find_by_stripe_account(OURS, Mode.TEST) is None
+    assert await stores.connections.get("other", Mode.TEST) == other
+    assert not await stores.connections.revoke(LINK)
+    await stores.connections.put(LINK)
+    assert await stores.connections.find_by_stripe_account(OURS, Mode.TEST) == LINK
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"account": "other"},
+        {"stripe_account": THEIRS},
+        {"mode": Mode.LIVE},
+        {"connected_at": LINK.connected_at + dt.timedelta(milliseconds=1)},
+        {"connected_at": LINK.connected_at.replace(microsecond=0)},
+    ],
+    ids=lambda change: "-".join(change),
+)
+async def test_another_link_than_the_one_that_was_read_is_not_revoked(
+    stores: Stores, change: dict[str, Any]
+) -> None:
+    await stores.connections.put(LINK)
+    assert not await stores.connections.revoke(replace(LINK, **change))
+    assert await stores.connections.get("acme", Mode.TEST) == LINK
+
+
+async def test_a_link_that_grew_meanwhile_keeps_what_it_has(stores: Stores) -> None:
+    await stores.connections.put(LINK)
+    wider = replace(LINK, scope="read_write")
+    await stores.connections.put(wider)
+    assert await stores.connections.revoke(LINK)
+    assert await stores.connections.get("acme", Mode.TEST) == replace(
+        wider, state=ConnectionState.REVOKED
+    )
+
+
+async def test_of_a_reconnection_and_a_revocation_at_once_the_newer_link_stands(
+    stores: Stores,
+) -> None:
+    for turn in range(20):
+        link = replace(LINK, connected_at=NOON + dt.timedelta(seconds=turn))
+        newer = replace(link, connected_at=link.connected_at + dt.timedelta(milliseconds=1))
+        await stores.connections.put(link)
+        pair = [stores.connections.revoke(link), stores.connections.put(newer)]
+        await asyncio.gather(*(pair if turn % 2 else reversed(pair)))
+        assert await stores.connections.get("acme", Mode.TEST) == newer
+
+
+async def test_of_many_revocations_at_once_one_is_told_to_have_done_it(stores: Stores) -> None:
+    await stores.connections.put(LINK)
+    done = await asyncio.gather(*(stores.connections.revoke(LINK) for _ in range(10)))
+    assert sorted(done) == [False] * 9 + [True]
 
 
 async def test_connections_survive_reopening(opener: Opener) -> None:

@@ -15,6 +15,7 @@ import pymongo
 import pytest
 from pymongo import InsertOne, UpdateOne
 
+from application.ports.event_log import EventFilter
 from application.ports.inbox import EventState, Settled
 from application.ports.mirror import CHARGES, NEWEST_FIRST, Filter
 from application.ports.mutation_log import Lease, Step
@@ -55,6 +56,19 @@ async def _settles(stores: Stores) -> bool:
         return False
     (again,) = await stores.inbox.claim("one", now=NOON, lease=SECOND, limit=9, max_bytes=10_000)
     return again.attempts == 1
+
+
+async def _lists_events(stores: Stores) -> bool:
+    records = await stores.event_log.list(EventFilter(), after=None, limit=9)
+    return [record.id for record in records] == ["evt_2", "evt_1"]
+
+
+async def _dies(stores: Stores) -> bool:
+    return await stores.inbox.settle("one", [Settled("evt_2", EventState.DEAD, "dead")]) == 1
+
+
+async def _retries(stores: Stores) -> bool:
+    return await stores.event_log.retry(["evt_1", "evt_2"], now=NOON) == 1
 
 
 async def _fetches(stores: Stores) -> bool:
@@ -114,6 +128,9 @@ DAY_OF_WORK: Final[Mapping[str, Check]] = {
     "list": _lists,
     "sum": _sums,
     "settle": _settles,
+    "list events": _lists_events,
+    "let an event die": _dies,
+    "retry it": _retries,
     "begin": lambda s: _first(s.mutation_log.begin(record(), LEASE, now=NOON)),
     "begin again": lambda s: _first(s.mutation_log.begin(record(), LEASE, now=NOON)),
     "save a step": lambda s: s.mutation_log.save_step(KEY, LEASE, Step("create", b"{}")),
@@ -226,7 +243,7 @@ async def test_a_lasting_failure_is_unavailable_and_nothing_is_sent_often(
 async def test_what_no_majority_has_is_not_told_as_done(
     stores: Stores, fail_point: FailPoint
 ) -> None:
-    reads = {"fetch", "list", "sum", "begin again"}
+    reads = {"fetch", "list", "sum", "list events", "begin again"}
     for name in [name for name in DAY_OF_WORK if name not in reads]:
         with (
             fail_point.failing("alwaysOn", failCommands=WRITES, writeConcernError=NO_MAJORITY),
@@ -288,6 +305,16 @@ async def test_a_lost_answer_loses_no_claim(stores: Stores, fail_point: FailPoin
         assert count() == 1
     with fail_point.failing({"times": 1}, failCommands=["update"], writeConcernError=lost) as count:
         assert await _settles(stores), "the outcome counts once, and so does the attempt"
+        assert count() == 1
+
+
+async def test_a_lost_answer_of_a_retry_counts_once(stores: Stores, fail_point: FailPoint) -> None:
+    for name in ("append", "append another", "claim"):
+        assert await DAY_OF_WORK[name](stores)
+    assert await _dies(stores)
+    lost = {"code": 91, "codeName": "ShutdownInProgress", "errmsg": "gone after the write"}
+    with fail_point.failing({"times": 1}, failCommands=["update"], writeConcernError=lost) as count:
+        assert await stores.event_log.retry_dead(EventFilter(), now=NOON, limit=9) == 1
         assert count() == 1
 
 

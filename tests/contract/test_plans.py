@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from application.ports.event_log import EventFilter
 from application.ports.inbox import EventState, Settled
 from application.ports.mirror import CHARGES, Filter, Noun, Order, Position, Scalar
 from application.ports.mutation_log import Lease
@@ -20,6 +21,7 @@ from tests.contract.samples import (
     BERLIN,
     KEY,
     NOON,
+    NOON_MS,
     OURS,
     SECOND,
     SPRING,
@@ -171,6 +173,64 @@ async def test_the_queue_of_the_inbox_is_read_in_order_from_its_index_alone(
     assert not plans[0].scans, plans[0].text
 
 
+@pytest.mark.parametrize("after", [None, (NOON_MS + 5, "evt_5")])
+async def test_every_list_of_events(stores: Stores, after: tuple[int, str] | None) -> None:
+    for account, state, type_, about, start, end in product(
+        (None, OURS), (None, *EventState), (None, "a"), (None, "ch_1"), (None, NOON), (None, NOON)
+    ):
+        if about is not None and account is None:
+            continue
+        where = EventFilter(account, state, type_, about, start, end)
+
+        async def ask(where: EventFilter = where) -> None:
+            await stores.event_log.list(where, after=after, limit=5)
+
+        # The events of one object are few enough to be sorted.
+        for plan in await (plans_of if about is not None else assert_ordered)(stores, ask):
+            wanted = _narrowed_by(where, stores.kind)
+            assert {index[0] for index in plan.indexes} == {wanted}, plan.text
+
+
+def _narrowed_by(where: EventFilter, kind: str) -> str:
+    """The first column of the index that a list of events should use."""
+    if where.object_id is not None:
+        return "object_id"
+    if where.state in (EventState.PENDING, EventState.DEAD):
+        return "state"
+    # In SQLite an index by account would cost a webhook more than it may.
+    by_account = where.stripe_account is not None and kind == "mongo"
+    return "stripe_account" if by_account else "received_at"
+
+
+async def test_the_event_log(stores: Stores) -> None:
+    await store_events(stores)
+    log, history = stores.event_log, stores.event_history
+    for place, id_ in ((None, ""), ((NOON_MS, "evt_3"), "evt_3")):
+        await plans_of(stores, partial(log.about, OURS, "ch_1", after=place, limit=5))
+        await assert_ordered(stores, partial(history.of_account, OURS, after=id_, limit=5))
+    await assert_ordered(stores, lambda: log.record("evt_1"))
+    await assert_ordered(stores, lambda: log.payload("evt_1"))
+    await plans_of(stores, lambda: log.retry(["evt_1", "evt_2"], now=NOON))
+    for where in (EventFilter(), EventFilter(OURS, type="a", received_from=NOON)):
+        await assert_ordered(stores, partial(log.retry_dead, where, now=NOON, limit=5))
+    await plans_of(
+        stores, lambda: log.retry_dead(EventFilter(OURS, object_id="ch_1"), now=NOON, limit=5)
+    )
+    for account in (None, OURS):
+        for plan in await assert_ordered(stores, partial(log.counts, account)):
+            assert {index[0] for index in plan.indexes} == {"state"}, plan.text
+
+
+async def store_events(stores: Stores) -> None:
+    """Events with some dead ones among them."""
+    for number in range(9):
+        received_at = NOON + SECOND * number
+        await stores.inbox.append(event(f"evt_{number}", received_at=received_at))
+    claimed = await stores.inbox.claim("one", now=NOON, lease=SECOND, limit=5, max_bytes=10_000)
+    dead = [Settled(one.event.id, EventState.DEAD, "dead") for one in claimed]
+    assert await stores.inbox.settle("one", dead) == 5
+
+
 async def test_the_mutation_log(stores: Stores) -> None:
     log = stores.mutation_log
     await log.begin(record(), LEASE, now=NOON)
@@ -189,6 +249,7 @@ async def test_connections_and_accounts(stores: Stores) -> None:
     await assert_ordered(stores, lambda: repository.get("acme", Mode.TEST))
     await assert_ordered(stores, lambda: repository.find_by_stripe_account(OURS, Mode.TEST))
     await plans_or_nothing(stores, lambda: repository.put(link))
+    await plans_of(stores, lambda: repository.revoke(link))
     await stores.accounts.add(Account("acme", "Acme", "usd"))
     await assert_ordered(stores, lambda: stores.accounts.get("acme"))
     await assert_ordered(stores, lambda: stores.accounts.list_all(after="a", limit=5))

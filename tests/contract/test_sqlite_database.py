@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from application.ports.event_log import EventFilter
+from application.ports.inbox import EventState, Settled
 from application.ports.mirror import CHARGES, Column, Filter, Noun
 from domain.charges import Charge
 from domain.errors import FailedPrecondition, RateLimited, Reason, Unavailable
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.event_log import SqliteEventLog
+from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.mirror import SqliteMirror
-from tests.contract.samples import charge, facet, list_ids, store_new, tombstone
+from tests.contract.samples import NOON, SECOND, charge, facet, list_ids, store_new, tombstone
 
 BOUND_SECONDS = 10.0
 
@@ -231,6 +235,57 @@ async def test_a_file_of_a_newer_release_is_refused(path: Path) -> None:
     connection.close()
     with pytest.raises(FailedPrecondition, match="999"):
         await Database(path).start()
+
+
+_EVENTS_OF_VERSION_1 = """
+    CREATE TABLE "billing.events" (
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, stripe_account TEXT NOT NULL,
+        type TEXT NOT NULL, api_version TEXT NOT NULL, created INTEGER NOT NULL,
+        object_type TEXT NOT NULL, object_id TEXT NOT NULL, received_at INTEGER NOT NULL,
+        state TEXT NOT NULL, decision TEXT NOT NULL, error TEXT NOT NULL DEFAULT '',
+        attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL DEFAULT 0, owner TEXT,
+        size INTEGER NOT NULL
+    );
+    CREATE TABLE "billing.event_payloads" (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL);
+    CREATE INDEX "billing.events pending"
+    ON "billing.events" (state, received_at, seq, due_at, size) WHERE state = 'pending';
+    INSERT INTO "billing.events" (
+        id, stripe_account, type, api_version, created, object_type, object_id, received_at, state,
+        decision, size
+    ) VALUES
+        ('evt_1', 'acct_1', 'charge.updated', '', 1, 'charge', 'ch_1', 1, 'processed', 'kept', 2),
+        ('evt_2', 'acct_1', 'charge.updated', '', 2, 'charge', 'ch_1', 2, 'pending', '', 2);
+    INSERT INTO "billing.event_payloads" VALUES (1, x'7b7d'), (2, x'7b7d');
+    PRAGMA user_version = 1;
+"""
+
+
+async def test_a_file_of_version_1_keeps_its_events_and_goes_on(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.executescript(_EVENTS_OF_VERSION_1)
+    connection.close()
+    for waiting in (["evt_2"], []):  # it is mended once, and opened again as it is
+        database = Database(path)
+        await database.start()
+        inbox, log = SqliteInbox(database), SqliteEventLog(database)
+        claimed = await inbox.claim("one", now=NOON, lease=SECOND, limit=9, max_bytes=99)
+        assert [one.event.id for one in claimed] == waiting
+        for id_ in waiting:
+            assert await inbox.settle("one", [_settled(id_)]) == 1
+        records = await log.list(EventFilter(), after=None, limit=9)
+        assert [(one.id, one.effects) for one in records] == [("evt_2", ("job",)), ("evt_1", ())]
+        about = await log.about("acct_1", "ch_1", after=None, limit=9)
+        assert [(one.id, one.payload) for one in about] == [("evt_1", b"{}"), ("evt_2", b"{}")]
+        await database.close()
+    with sqlite3.connect(path) as connection:
+        query = "SELECT count(*) FROM sqlite_schema WHERE name = 'billing.events pending'"
+        assert connection.execute(query).fetchone() == (0,), "nobody pays for the index of before"
+    connection.close()
+
+
+def _settled(id_: str) -> Settled:
+    return Settled(id_, EventState.PROCESSED, "applied", effects=("job",))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from application.ports.contacts import ContactLink, SourceVersion
+from application.ports.event_log import EventFilter
 from application.ports.inbox import EventState, Settled
 from application.ports.mirror import CHARGES, NEWEST_FIRST, Filter
 from application.ports.mutation_log import Lease, Step
@@ -46,6 +47,14 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     ),
     "inbox.backlog": lambda s: s.inbox.backlog(),
     "inbox.get": lambda s: s.inbox.get("evt_1"),
+    "event_log.list": lambda s: s.event_log.list(EventFilter(), after=None, limit=1),
+    "event_log.record": lambda s: s.event_log.record("evt_1"),
+    "event_log.payload": lambda s: s.event_log.payload("evt_1"),
+    "event_log.about": lambda s: s.event_log.about(OURS, "ch_1", after=None, limit=1),
+    "event_log.retry": lambda s: s.event_log.retry(["evt_1"], now=NOON),
+    "event_log.retry_dead": lambda s: s.event_log.retry_dead(EventFilter(), now=NOON, limit=1),
+    "event_log.counts": lambda s: s.event_log.counts(None),
+    "event_history.of_account": lambda s: s.event_history.of_account(OURS, after="", limit=1),
     "log.begin": lambda s: s.mutation_log.begin(record(), LEASE, now=NOON),
     "log.save_step": lambda s: s.mutation_log.save_step(KEY, LEASE, Step("create", b"{}")),
     "log.finish": lambda s: s.mutation_log.finish(KEY, LEASE, reply=b"{}", failure=None),
@@ -58,6 +67,9 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "connections.get": lambda s: s.connections.get("acme", Mode.TEST),
     "connections.find": lambda s: s.connections.find_by_stripe_account(OURS, Mode.TEST),
     "connections.put": lambda s: s.connections.put(
+        Connection("acme", OURS, Mode.TEST, ConnectionKind.OAUTH, NOON)
+    ),
+    "connections.revoke": lambda s: s.connections.revoke(
         Connection("acme", OURS, Mode.TEST, ConnectionKind.OAUTH, NOON)
     ),
     "deployment.stamp": lambda s: s.deployment.stamp(Mode.TEST),

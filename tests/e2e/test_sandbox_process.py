@@ -96,6 +96,11 @@ async def test_the_things_to_try_work(tmp_path: Path) -> None:
         paid = json.loads(await shell(here.thing(3)))
         assert (paid["status"], paid["amount"], paid["currency"]) == ("succeeded", 4_200, "usd")
 
+        operated = await shell(here.thing(4))
+        assert "payment_intent.succeeded" in operated
+        assert re.search(r"charge +│ +1 ", operated)
+        assert "the mirror is right" in operated
+
         for name, form in (("webhooks", r"http://127\.0\.0\.1:\d+/webhooks/stripe"),
                            ("emulator", r"http://127\.0\.0\.1:\d+")):  # fmt: skip
             assert re.fullmatch(form, here.fact(name))

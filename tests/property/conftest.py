@@ -3,7 +3,7 @@
 import hypothesis
 import pytest
 
-from tests.property.seed import SEED
+from tests.property.seed import EFFORT, FIGURES, SEED
 
 hypothesis.settings.register_profile(
     "properties", max_examples=1_000, deadline=None, database=None, print_blob=True
@@ -12,7 +12,13 @@ hypothesis.settings.register_profile(
 
 def pytest_report_header() -> str:
     """Name the seed, so that a failure can be had again."""
-    return f"property tests: BILLING_TEST_SEED={SEED}"
+    return _seed()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The seed where it is looked for after a failure, and what the tests have counted."""
+    for line in (_seed(), *FIGURES):
+        terminalreporter.write_line(line)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,3 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         function = getattr(item, "function", None)
         if function is not None and hypothesis.is_hypothesis_test(function):
             hypothesis.seed(SEED)(function)
+
+
+def _seed() -> str:
+    return f"property tests: BILLING_TEST_SEED={SEED} BILLING_TEST_EFFORT={EFFORT}"

@@ -77,7 +77,7 @@ class Life:
 
     def _change(self) -> None:
         created = self._state.created if self._state else from_milliseconds(self._second())
-        self._happens(Customer("cus_1", created, name=self._chance.choice("ab")))
+        self._happens(Customer("cus_1", created, name=self._chance.choice("abc")))
 
     def _delete(self) -> None:
         if self._state is not None:
@@ -104,7 +104,7 @@ class Life:
     def _decide(self, number: int) -> None:
         created, state = self._told[number]
         version = Version.of_event(created, known_at_ms=self._received_ms[number])
-        verdict = self._observe(version, state)
+        verdict = self._observe(version, state, self._befores(number))
         self._write(f"event {number} is decided: {verdict}")
         if verdict is Decision.REREAD:
             self._unsettled.append(number)
@@ -139,8 +139,16 @@ class Life:
         if verdict is Decision.REREAD and read.event is not None:
             self._unsettled.append(read.event)
 
-    def _observe(self, version: Version, state: Customer | None) -> Decision:
-        verdict, change = resolve(self._row, Snapshot("acct_1", "cus_1", version, state))
+    def _befores(self, number: int) -> tuple[Customer, ...]:
+        """What an update tells of the state before it; creations and deletions tell nothing."""
+        after, before = self._told[number][1], self._told[number - 1][1] if number else None
+        return () if after is None or before is None else (before,)
+
+    def _observe(
+        self, version: Version, state: Customer | None, befores: tuple[Customer, ...] = ()
+    ) -> Decision:
+        told = Snapshot("acct_1", "cus_1", version, state, befores=befores)
+        verdict, change = resolve(self._row, told)
         self._row = change or self._row
         return verdict.decision
 

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 from typing_extensions import override
 
+from application.enrichment import Enrichment
 from application.mirroring import Mirroring
 from application.platform import Platform
 from application.ports.inbox import EventState, ReceivedEvent
@@ -176,8 +177,8 @@ class Service:
         self._projectors += 1
         platform = Platform(FakeDeployment(), FakeStripeAccounts(), Mode.TEST)
         return Projector(
-            self.inbox, self.mirroring, self._events, self.objects, platform, self.world.clock,
-            asyncio.Event(), f"projector {self._projectors}",
+            self.inbox, self.mirroring, Enrichment(self.mirror), self._events, self.objects,
+            platform, self.world.clock, asyncio.Event(), f"projector {self._projectors}",
         )  # fmt: skip
 
     async def observe_read(self, name: str | None = None) -> None:

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from application.contact_sync import ContactSyncing
 from application.effects import Effects
+from application.enrichment import Enrichment
 from application.mirroring import Mirroring
 from application.payment_notices import PaymentNotices
 from application.platform import Platform
@@ -98,7 +99,7 @@ class Desk:
             mirror=stores.mirror,
             connections=stores.connections,
             contacts=ContactSyncing(stores.contacts, stores.mirror, self.clock),
-            notices=PaymentNotices(stores.contacts, stores.support, self.clock),
+            notices=PaymentNotices(stores.contacts, stores.support, stores.mirror, self.clock),
             history=stores.subscription_history,
             outbox=stores.outbox,
             parked=stores.parked,
@@ -112,8 +113,8 @@ class Desk:
         stores = replace(self.stores, **broken)
         platform = Platform(stores.deployment, FakeStripeAccounts(), Mode.TEST)
         projector = Projector(
-            stores.inbox, Mirroring(stores.mirror), self.events, self.objects, platform,
-            self.clock, asyncio.Event(), owner, self.effects(**broken),
+            stores.inbox, Mirroring(stores.mirror), Enrichment(stores.mirror), self.events,
+            self.objects, platform, self.clock, asyncio.Event(), owner, self.effects(**broken),
         )  # fmt: skip
         while await projector.project_batch():
             pass
@@ -152,10 +153,10 @@ class Desk:
         watched = await self.stores.outbox.watch("acme", after=0, limit=100)
         return sorted([one.job.kind for one in claimed] + [one.job.kind for one in watched])
 
-    async def became(self, id_: str) -> tuple[EventState, str]:
-        found = await self.stores.inbox.get(id_)
+    async def became(self, id_: str) -> tuple[EventState, str, tuple[str, ...]]:
+        found = await self.stores.event_log.record(id_)
         assert found is not None
-        return found[0].state, found[0].decision
+        return found.state, found.decision, found.effects
 
 
 PAID: Final = ("invoice.paid", "invoice.payment_succeeded")

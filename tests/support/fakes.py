@@ -18,11 +18,12 @@ from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
 from application.ports.deployment import Deployment
 from application.ports.mirror import Filter, Mirror, Noun, Order, Position, RowPage
-from application.ports.stripe import StripeAccount, StripeAccounts
+from application.ports.stripe import StripeAccounts
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionState, Mode
 from domain.errors import AlreadyExists, Reason, Unavailable
 from domain.mirror import Facet, MirroredObject, Row, Snapshot
+from domain.stripe_accounts import StripeAccount
 from infrastructure.documents import check_bounds, column_values, serving_index
 
 T = TypeVar("T", bound=MirroredObject)
@@ -238,6 +239,16 @@ class FakeConnections(Fake, ConnectionRepository):
         return sorted(found, key=lambda one: one.stripe_account)[:limit]
 
     @override
+    async def revoke(self, connection: Connection) -> bool:
+        async with self._step("connections.revoke"):
+            key = (connection.account, connection.mode)
+            kept = self.kept.get(key)
+            if kept is None or not _active(kept) or not _same_link(kept, connection):
+                return False
+            self.kept[key] = replace(kept, state=ConnectionState.REVOKED)
+            return True
+
+    @override
     async def put(self, connection: Connection) -> None:
         async with self._step("connections.put"):
             for other in self.kept.values():
@@ -251,6 +262,10 @@ class FakeConnections(Fake, ConnectionRepository):
 
 def _active(connection: Connection) -> bool:
     return connection.state is ConnectionState.ACTIVE
+
+
+def _same_link(one: Connection, other: Connection) -> bool:
+    return (one.stripe_account, one.connected_at) == (other.stripe_account, other.connected_at)
 
 
 class FakeAccounts(Fake, Accounts):
@@ -316,7 +331,9 @@ class FakeStripeAccounts(StripeAccounts):
         self.asked.append(stripe_account)
         if self.error is not None:
             raise self.error
-        return StripeAccount(stripe_account, True, True, "usd", "US", {"card_payments": "active"})
+        return StripeAccount(
+            stripe_account, NOON, True, True, True, "usd", "US", {"card_payments": "active"}
+        )
 
     @override
     async def platform(self) -> StripeAccount:

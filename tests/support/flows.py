@@ -5,7 +5,7 @@ import datetime as dt
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import stripe
@@ -14,11 +14,17 @@ from application.backfill import Backfill, Progress
 from application.balance_transactions import BalanceTransactions
 from application.catch_up import CatchUp
 from application.comparing import Comparison
+from application.contact_sync import ContactSyncing
+from application.deauthorizing import Deauthorizing
+from application.effects import Effects
 from application.enrichment import Enrichment
 from application.fleet import Fleet, Source
 from application.importing import Importing
+from application.invoice_payments import InvoicePayments
 from application.mirroring import Mirroring
+from application.payment_notices import PaymentNotices
 from application.platform import Platform
+from application.ports.clock import Clock
 from application.ports.listing import Place
 from application.ports.mirror import NOUNS, Filter, Mirror, Noun
 from application.ports.reports import Report
@@ -27,6 +33,7 @@ from application.projector import Projector
 from application.reconciling import Reconciliation
 from application.walking import Retries
 from domain.connections import Mode
+from domain.effects import DEFAULT_MAX_AGE
 from domain.mirror import MirroredObject, Row
 from infrastructure.stripe.accounts import StripeConnectedAccounts
 from infrastructure.stripe.client import StripeApi
@@ -35,6 +42,7 @@ from infrastructure.stripe.lists import StripeLister
 from infrastructure.stripe.nouns import TRANSLATIONS
 from infrastructure.stripe.objects import StripeObjectReader
 from tests.support.emulator import RunningEmulator
+from tests.support.happened import Happened
 from tests.support.stores import Stores
 
 S = TypeVar("S")
@@ -65,11 +73,11 @@ class Flows:
     stores: Stores
     account: str
     nouns: Sequence[Noun[Any]] = NOUNS
+    clock: Clock = field(default_factory=SystemClock)
     place = Place()
     priority = Priority.REREAD
 
     def __post_init__(self) -> None:
-        self.clock = SystemClock()
         self.retries = Retries(sleep=no_wait)
         self.arrived = asyncio.Event()
         self.lister = StripeLister(self.api, Mode.TEST)
@@ -100,16 +108,45 @@ class Flows:
             self.lister, self.importing, self.stores.mirror, self.stores.checkpoints, self.fleet,
             self.clock, retries=self.retries, debounce_seconds=0.01,
         )  # fmt: skip
+        self.invoice_payments = InvoicePayments(
+            self.lister, self.objects, self.importing, self.stores.mirror, self.stores.checkpoints,
+            self.fleet, self.clock, retries=self.retries, debounce_seconds=0.01,
+        )  # fmt: skip
 
     def importing_into(self, mirror: Mirror) -> Importing:
         """What brings observations into a mirror."""
         return Importing(Mirroring(mirror), self.objects, Enrichment(mirror))
 
-    def projector(self) -> Projector:
-        """A projector of the store's inbox."""
+    def effects(self, max_age: dt.timedelta = DEFAULT_MAX_AGE) -> Effects:
+        """What follows from events, in the same store."""
+        stores = self.stores
+        return Effects(
+            inbox=stores.inbox,
+            events=StripeEventReader(),
+            mirror=stores.mirror,
+            connections=stores.connections,
+            contacts=ContactSyncing(stores.contacts, stores.mirror, self.clock),
+            notices=PaymentNotices(stores.contacts, stores.support, stores.mirror, self.clock),
+            history=stores.subscription_history,
+            outbox=stores.outbox,
+            parked=stores.parked,
+            clock=self.clock,
+            mode=Mode.TEST,
+            queued=asyncio.Event(),
+            max_age=max_age,
+        )
+
+    def projector(
+        self,
+        owner: str = "test",
+        *,
+        effects: Effects | None = None,
+        deauthorizing: Deauthorizing | None = None,
+    ) -> Projector:
+        """A projector of the store's inbox; nothing follows unless the last two are given."""
         return Projector(
-            self.stores.inbox, self.mirroring, StripeEventReader(), self.objects, self.platform,
-            self.clock, asyncio.Event(), "test",
+            self.stores.inbox, self.mirroring, Enrichment(self.stores.mirror), StripeEventReader(),
+            self.objects, self.platform, self.clock, self.arrived, owner, effects, deauthorizing,
         )  # fmt: skip
 
     async def project(self) -> None:
@@ -136,6 +173,10 @@ class Flows:
         """Change something on the account, by the SDK."""
         return await self._request("post", path, params)
 
+    async def get(self, path: str, **params: Any) -> dict[str, Any]:
+        """Look something up on the account, by the SDK."""
+        return await self._request("get", path, params)
+
     async def delete(self, path: str) -> dict[str, Any]:
         """Delete something of the account's, by the SDK."""
         return await self._request("delete", path, {})
@@ -149,16 +190,29 @@ class Flows:
 
     async def ids(self, noun: Noun[Any]) -> list[str]:
         """The ids of all objects of a noun at Stripe, by cursor."""
-        found: list[str] = []
-        params: dict[str, Any] = {"limit": 100}
-        if noun.name == "subscription":
-            params["status"] = "all"
+        return [item["id"] for item in await self.listed(noun)]
+
+    async def listed(self, noun: Noun[Any]) -> list[dict[str, Any]]:
+        """All objects of a noun as Stripe's list shows them, the newest first."""
+        translation = TRANSLATIONS[noun.name]
+        if translation.is_account:
+            return [{"id": self.account}]
+        return await self._all(translation.path, translation.list_all)
+
+    async def happened(self) -> Happened:
+        """What has happened on the account so far, as plain JSON."""
+        objects = {noun.name: await self.listed(noun) for noun in self.nouns}
+        return Happened(objects, (await self._all("/v1/events", {}))[::-1])
+
+    async def _all(self, path: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        params = {**given, "limit": 100}
         while True:
-            page = await self._request("get", TRANSLATIONS[noun.name].path, params)
-            found += [item["id"] for item in page["data"]]
+            page = await self._request("get", path, params)
+            found += page["data"]
             if not page["has_more"]:
                 return found
-            params["starting_after"] = found[-1]
+            params["starting_after"] = found[-1]["id"]
 
     async def at_stripe(self) -> dict[str, dict[str, MirroredObject]]:
         """All objects, each read by itself."""

@@ -13,6 +13,7 @@ import grpc
 from billing.v1 import analytics_service_pb2_grpc as analytics_grpc
 from billing.v1 import connection_service_pb2_grpc as connections_grpc
 from billing.v1 import customer_service_pb2_grpc as customers_grpc
+from billing.v1 import event_service_pb2_grpc as events_grpc
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
@@ -21,6 +22,11 @@ from application.analytics import RevenueAnalytics
 from application.callers import Tenancy
 from application.connections import Connections
 from application.customers import Customers
+from application.events import Events
+from application.mirror_reports import MirrorReports
+from application.mirror_status import MirrorStatuses
+from application.operations import Operations
+from application.watching import Watching
 from domain.accounts import Account
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens, caller_keys
@@ -29,6 +35,8 @@ from infrastructure.telemetry.lines import Lines
 from interfaces.grpc.analytics import AnalyticsServicer
 from interfaces.grpc.connections import ConnectionServicer
 from interfaces.grpc.customers import CustomerServicer
+from interfaces.grpc.events import EventServicer
+from interfaces.grpc.mirror import MirrorServicer
 from interfaces.grpc.server import Server, ServerOptions, services
 from tests.support.fakes import FakeAccounts
 from tests.support.service import until
@@ -36,7 +44,10 @@ from tests.support.service import until
 M = TypeVar("M", bound=Message)
 
 SECRET: Final = "a-caller-key-of-more-than-32-bytes!!"
-SCOPES: Final = ("customers.read", "customers.write", "analytics.read", "connections.read")
+SCOPES: Final = (
+    "customers.read", "customers.write", "analytics.read", "connections.read",
+    "events.read", "events.write", "events.watch", "mirror.read", "mirror.write",
+)  # fmt: skip
 PATIENCE: Final = 10.0
 """Seconds after which a test that waits has failed."""
 
@@ -52,7 +63,7 @@ def known_accounts() -> FakeAccounts:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that runs, its use cases (autospecced mocks), and a client."""
+    """A server that runs, its use cases (autospecced mocks but where given), and a client."""
 
     server: Server
     port: int
@@ -60,6 +71,7 @@ class Running:
     customers: Any
     analytics: Any
     connections: Any
+    events: Any
     channel: grpc.aio.Channel
     output: io.StringIO
     lines: Lines
@@ -75,6 +87,10 @@ class Running:
     @property
     def connection_stub(self) -> connections_grpc.ConnectionServiceStub:
         return connections_grpc.ConnectionServiceStub(self.channel)
+
+    @property
+    def event_stub(self) -> events_grpc.EventServiceStub:
+        return events_grpc.EventServiceStub(self.channel)
 
     def token(self, *, account: str = "acme", scopes: Iterable[str] = SCOPES) -> str:
         """A token that verifies."""
@@ -100,7 +116,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running_server(**options: Any) -> AsyncIterator[Running]:
+async def running_server(
+    *,
+    events: Events | None = None,
+    watching: Watching | None = None,
+    mirror: MirrorServicer | None = None,
+    **options: Any,
+) -> AsyncIterator[Running]:
     """Serve until left; `options` are those of ServerOptions, its address apart."""
     output = io.StringIO()
     lines = logs.configure(stream=output)
@@ -109,10 +131,13 @@ async def running_server(**options: Any) -> AsyncIterator[Running]:
     customers, analytics, connections = (
         create_autospec(kind, instance=True) for kind in (Customers, RevenueAnalytics, Connections)
     )
+    shown = events or create_autospec(Events, instance=True)
     server = Server(
         services(
             CustomerServicer(customers), AnalyticsServicer(analytics),
             ConnectionServicer(connections),
+            EventServicer(shown, watching or create_autospec(Watching, instance=True)),
+            mirror or _mirror_servicer(),
         ),
         tokens,
         Tenancy(known_accounts()),
@@ -120,11 +145,19 @@ async def running_server(**options: Any) -> AsyncIterator[Running]:
     )  # fmt: skip
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Running(
-            server, port, tokens, customers, analytics, connections, channel, output, lines
-        )
-    await server.stop(0)
-    lines.close()
+        try:
+            yield Running(
+                server, port, tokens, customers, analytics, connections, shown, channel, output,
+                lines,
+            )  # fmt: skip
+        finally:
+            await server.stop(0)
+            lines.close()
+
+
+def _mirror_servicer() -> MirrorServicer:
+    kinds = (Operations, MirrorReports, MirrorStatuses)
+    return MirrorServicer(*(create_autospec(kind, instance=True) for kind in kinds))
 
 
 async def refusal(call: Any) -> grpc.aio.AioRpcError:

@@ -19,6 +19,7 @@ import stripe
 from aiohttp import web
 from billing.v1 import analytics_service_pb2 as analytics
 from billing.v1 import customer_service_pb2 as customers
+from billing.v1 import mirror_service_pb2 as operations
 from billing.v1.analytics_service_pb2_grpc import (
     AnalyticsServiceServicer,
     add_AnalyticsServiceServicer_to_server,
@@ -26,6 +27,10 @@ from billing.v1.analytics_service_pb2_grpc import (
 from billing.v1.customer_service_pb2_grpc import (
     CustomerServiceServicer,
     add_CustomerServiceServicer_to_server,
+)
+from billing.v1.mirror_service_pb2_grpc import (
+    MirrorServiceServicer,
+    add_MirrorServiceServicer_to_server,
 )
 from billing.v1.money_pb2 import Money
 from billing.v1.period_pb2 import Period
@@ -182,6 +187,51 @@ class _Customers(CustomerServiceServicer):
         raise NotImplementedError
 
 
+class _Operations(MirrorServiceServicer):
+    """Does at once whatever is started, and finds every customer that it knows right."""
+
+    def __init__(self, service: MirrorService) -> None:
+        self._service = service
+
+    @override
+    async def StartBackfill(
+        self, request: operations.StartBackfillRequest, context: Context
+    ) -> operations.Operation:
+        await self._service.tenant(context)
+        return operations.Operation(kind=operations.Operation.KIND_BACKFILL)
+
+    @override
+    async def StartReconciliation(
+        self, request: operations.StartReconciliationRequest, context: Context
+    ) -> operations.Operation:
+        await self._service.tenant(context)
+        return operations.Operation(kind=operations.Operation.KIND_RECONCILIATION)
+
+    @override
+    async def WatchOperation(
+        self, request: operations.WatchOperationRequest, context: Context
+    ) -> AsyncIterator[operations.Operation]:
+        await self._service.tenant(context)
+        for state in (operations.Operation.STATE_RUNNING, operations.Operation.STATE_SUCCEEDED):
+            yield operations.Operation(kind=request.kind, state=state, report_id="report")
+
+    @override
+    async def GetReport(
+        self, request: operations.GetReportRequest, context: Context
+    ) -> operations.MirrorReport:
+        account = await self._service.tenant(context)
+        assert request.id == "report"
+        listed = await self._service.sdk.v1.customers.list_async(
+            {"limit": 100}, {"stripe_account": account}
+        )
+        ids = [customer.id async for customer in listed.auto_paging_iter()]
+        missing = len(set(ids) - self._service.customers)
+        counts = operations.NounCounts(
+            noun="customer", compared_count=len(ids), missing_count=missing
+        )
+        return operations.MirrorReport(id=request.id, counts=[counts], drifted_count=missing)
+
+
 def _bounds(period: Period) -> tuple[datetime, datetime]:
     return period.start_time.ToDatetime(tzinfo=UTC), period.end_time.ToDatetime(tzinfo=UTC)
 
@@ -214,6 +264,7 @@ async def mirror_service(
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     add_AnalyticsServiceServicer_to_server(_Analytics(service), server)
     add_CustomerServiceServicer_to_server(_Customers(service), server)
+    add_MirrorServiceServicer_to_server(_Operations(service), server)
     service.grpc_address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     runner = web.ServerRunner(web.Server(service.receive, access_log=None), shutdown_timeout=0.1)
     await runner.setup()

@@ -62,7 +62,7 @@ class Process:
 
     def __init__(self, platform: Platform) -> None:
         connections = Connections(
-            platform.repository, FakeStripeAccounts(), platform.clock, Mode.TEST
+            platform.repository, FakeStripeAccounts(), platform.mirror, platform.clock, Mode.TEST
         )
         self.tasks = Tasks()
         self.mutations = Mutations(

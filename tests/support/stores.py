@@ -19,12 +19,15 @@ from application.ports.checkpoints import Checkpoints
 from application.ports.connections import ConnectionRepository
 from application.ports.contacts import ContactDirectory
 from application.ports.deployment import Deployment
+from application.ports.event_log import EventLog
 from application.ports.inbox import Inbox
+from application.ports.listing import EventHistory
 from application.ports.mirror import NEWEST_FIRST, NOUNS, Column, Mirror, Noun, Order
 from application.ports.mutation_log import MutationLog
 from application.ports.outbox import Outbox
 from application.ports.parked import ParkedEvents
 from application.ports.reports import Reports
+from application.ports.shadow import Shadows
 from application.ports.subscription_history import SubscriptionHistory
 from application.ports.support import SupportInbox
 from domain.money import Money
@@ -35,12 +38,14 @@ from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory
 from infrastructure.mongo.database import Database as MongoDatabase
 from infrastructure.mongo.deployment import MongoDeployment
+from infrastructure.mongo.event_log import MongoEventLog
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.parked import MongoParkedEvents
 from infrastructure.mongo.reports import MongoReports
+from infrastructure.mongo.shadow import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
 from infrastructure.mongo.support import MongoSupportInbox
 from infrastructure.sqlite.accounts import SqliteAccounts
@@ -50,12 +55,14 @@ from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory
 from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.deployment import SqliteDeployment
+from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.parked import SqliteParkedEvents
 from infrastructure.sqlite.reports import SqliteReports
+from infrastructure.sqlite.shadow import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
 from infrastructure.sqlite.support import SqliteSupportInbox
 
@@ -129,6 +136,8 @@ class Stores:
     kind: str
     mirror: Mirror
     inbox: Inbox
+    event_log: EventLog
+    event_history: EventHistory
     mutation_log: MutationLog
     accounts: Accounts
     connections: ConnectionRepository
@@ -141,6 +150,7 @@ class Stores:
     contacts: ContactDirectory
     support: SupportInbox
     subscription_history: SubscriptionHistory
+    shadows: Shadows
     explain: Explain
 
 
@@ -179,6 +189,8 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             kind="sqlite",
             mirror=SqliteMirror(database),
             inbox=SqliteInbox(database),
+            event_log=SqliteEventLog(database),
+            event_history=SqliteEventLog(database),
             mutation_log=SqliteMutationLog(database),
             accounts=SqliteAccounts(database),
             connections=SqliteConnections(database),
@@ -191,6 +203,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             contacts=SqliteContactDirectory(database),
             support=SqliteSupportInbox(database),
             subscription_history=SqliteSubscriptionHistory(database),
+            shadows=SqliteShadows(database),
             explain=explain,
         )
     finally:
@@ -256,6 +269,8 @@ async def mongo_stores(url: str, name: str) -> AsyncIterator[Stores]:
             kind="mongo",
             mirror=MongoMirror(database),
             inbox=MongoInbox(database),
+            event_log=MongoEventLog(database),
+            event_history=MongoEventLog(database),
             mutation_log=MongoMutationLog(database),
             accounts=MongoAccounts(database),
             connections=MongoConnections(database),
@@ -268,6 +283,7 @@ async def mongo_stores(url: str, name: str) -> AsyncIterator[Stores]:
             contacts=MongoContactDirectory(database),
             support=MongoSupportInbox(database),
             subscription_history=MongoSubscriptionHistory(database),
+            shadows=MongoShadows(database),
             explain=explain,
         )
     finally:

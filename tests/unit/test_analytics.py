@@ -16,7 +16,7 @@ from domain.analytics import Comparison, buckets
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import FailedPrecondition, InvalidArgument
 from domain.periods import Granularity
-from tests.support.fakes import NOON, FakeClock, FakeConnections, FakeStripeAccounts
+from tests.support.fakes import NOON, FakeClock, FakeConnections, FakeMirror, FakeStripeAccounts
 
 CALLER = Caller("service", "acme", frozenset())
 CONNECTION = Connection("acme", "acct_1", Mode.TEST, ConnectionKind.MANUAL, NOON)
@@ -77,7 +77,7 @@ DATABASE = (
 def revenue(database: Database, *kept: Connection) -> RevenueAnalytics:
     clock = FakeClock()
     repository = FakeConnections(*kept)
-    connections = Connections(repository, FakeStripeAccounts(), clock, Mode.TEST)
+    connections = Connections(repository, FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST)
     return RevenueAnalytics(database, connections, clock)
 
 

@@ -4,24 +4,30 @@ from dataclasses import replace
 
 import pytest
 
-from application.callers import Caller, Tenancy
+from application.callers import OPERATOR, Caller, Tenancy
 from application.connections import Connections
+from application.mirroring import Mirroring
 from application.platform import Platform
+from application.ports.mirror import STRIPE_ACCOUNTS
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.errors import (
     FailedPrecondition,
+    InvalidArgument,
     NotFound,
     RateLimited,
     Reason,
     Unavailable,
 )
+from domain.mirror import Snapshot, Version
+from domain.stripe_accounts import StripeAccount
 from tests.support.fakes import (
     NOON,
     FakeAccounts,
     FakeClock,
     FakeConnections,
     FakeDeployment,
+    FakeMirror,
     FakeStripeAccounts,
 )
 
@@ -34,8 +40,12 @@ def connections(
     repository: FakeConnections,
     stripe: FakeStripeAccounts | None = None,
     clock: FakeClock | None = None,
+    mirror: FakeMirror | None = None,
 ) -> Connections:
-    return Connections(repository, stripe or FakeStripeAccounts(), clock or FakeClock(), Mode.TEST)
+    return Connections(
+        repository, stripe or FakeStripeAccounts(), mirror or FakeMirror(), clock or FakeClock(),
+        Mode.TEST,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -64,6 +74,16 @@ async def test_a_connection_is_remembered_for_two_seconds() -> None:
     clock.advance(seconds=0.001)
     with pytest.raises(FailedPrecondition):
         await found.of(CALLER)
+
+
+async def test_a_connection_that_is_forgotten_is_looked_up_anew() -> None:
+    repository = FakeConnections(CONNECTION)
+    found = connections(repository)
+    await found.of(CALLER)
+    found.forget("acme")
+    found.forget("nobody")
+    await found.of(CALLER)
+    assert repository.gets == 2
 
 
 async def test_a_missing_connection_is_not_remembered() -> None:
@@ -113,6 +133,39 @@ async def test_the_status_when_stripe_does_not_say(
     assert status.connection.state is state
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable(Reason.STRIPE_UNAVAILABLE, "down"),
+        RateLimited(Reason.STRIPE_RATE_LIMITED, "slow", retry_after_seconds=1),
+    ],
+    ids=str,
+)
+async def test_the_status_holds_what_stripe_said_last_when_it_does_not_answer(
+    error: Exception,
+) -> None:
+    said = StripeAccount("acct_1", NOON, True, False, True, "eur", "DE")
+    other = replace(said, id="acct_2", default_currency="usd")
+    mirror = FakeMirror()
+    await Mirroring(mirror).observe(
+        STRIPE_ACCOUNTS,
+        [Snapshot(one.id, one.id, Version.of_event(1), one) for one in (said, other)],
+    )
+    found = connections(FakeConnections(CONNECTION), FakeStripeAccounts(error), mirror=mirror)
+    status = await found.status(CALLER)
+    assert (status.connection, status.stripe) == (CONNECTION, said)
+
+
+async def test_what_the_mirror_shows_is_not_the_status_of_a_link_that_stripe_cut() -> None:
+    mirror = FakeMirror()
+    said = StripeAccount("acct_1", NOON, True, True, True)
+    seen = Snapshot("acct_1", "acct_1", Version.of_event(1), said)
+    await Mirroring(mirror).observe(STRIPE_ACCOUNTS, [seen])
+    cut = FakeStripeAccounts(FailedPrecondition(Reason.STRIPE_CONNECTION_REVOKED, "cut"))
+    status = await connections(FakeConnections(CONNECTION), cut, mirror=mirror).status(CALLER)
+    assert status.stripe is None
+
+
 @pytest.mark.parametrize("kept", [[], [REVOKED]])
 async def test_stripe_is_not_asked_without_an_active_connection(kept: list[Connection]) -> None:
     stripe = FakeStripeAccounts()
@@ -148,7 +201,7 @@ async def test_for_whom_a_caller_may_act(
         Account("sub", "Sub", "usd", parent="main"),
         Account("stranger", "Stranger", "usd", parent="other"),
     )
-    acting = Tenancy(accounts).act_for("main", requested, sub_accounts=sub_accounts)
+    acting = Tenancy(accounts).act_for("main", requested, sub_accounts=sub_accounts, operators=True)
     if acted_for is not None:
         assert await acting == acted_for
         return
@@ -157,9 +210,45 @@ async def test_for_whom_a_caller_may_act(
     assert refusal.value.metadata == {"resource": "account", "id": requested}
 
 
+@pytest.mark.parametrize("operators", [True, False])
+async def test_an_operator_acts_for_every_account_that_it_names(operators: bool) -> None:
+    accounts = FakeAccounts(
+        Account("main", "Main", "usd"), Account("sub", "Sub", "usd", parent="main")
+    )
+    for account in ("main", "sub"):
+        for sub_accounts in (True, False):
+            acting = Tenancy(accounts).act_for(
+                OPERATOR, account, sub_accounts=sub_accounts, operators=operators
+            )
+            assert await acting == account
+    with pytest.raises(NotFound):
+        await Tenancy(accounts).act_for(OPERATOR, "nobody", sub_accounts=True, operators=operators)
+
+
+@pytest.mark.parametrize("requested", ["", OPERATOR])
+async def test_an_operator_who_names_no_account_acts_for_all_where_the_method_allows_it(
+    requested: str,
+) -> None:
+    tenancy = Tenancy(FakeAccounts())
+    acting = tenancy.act_for(OPERATOR, requested, sub_accounts=True, operators=True)
+    assert Caller("ops", await acting, frozenset()).is_operator
+    with pytest.raises(InvalidArgument) as refusal:
+        await tenancy.act_for(OPERATOR, requested, sub_accounts=True, operators=False)
+    (violation,) = refusal.value.violations
+    assert violation.field == "account"
+    assert "name the account" in violation.rule
+
+
+async def test_nobody_becomes_an_operator_by_asking_for_it() -> None:
+    with pytest.raises(NotFound):
+        await Tenancy(FakeAccounts()).act_for("main", OPERATOR, sub_accounts=True, operators=True)
+    assert not CALLER.is_operator
+
+
 @pytest.mark.parametrize(
     ("fields", "rule"),
     [
+        ({"id": OPERATOR}, "id"),
         ({"id": "-a"}, "id"),
         ({"id": ""}, "id"),
         ({"id": "a" * 65}, "id"),

@@ -35,7 +35,7 @@ class Desk:
         self.mirror, self.stripe = FakeMirror(), FakeCustomerGateway(clock)
         other = replace(CONNECTION, account="other", stripe_account="acct_2")
         connections = Connections(
-            FakeConnections(CONNECTION, other), FakeStripeAccounts(), clock, Mode.TEST
+            FakeConnections(CONNECTION, other), FakeStripeAccounts(), self.mirror, clock, Mode.TEST
         )
         self.mirroring = Mirroring(self.mirror)
         mutations = Mutations(FakeMutationLog(), connections, self.mirroring, clock, Tasks())

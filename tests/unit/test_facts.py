@@ -14,9 +14,9 @@ from domain.effects import (
     CONNECTION_SLACK,
     Fact,
     FactName,
+    effects_since,
     fact_payload,
     facts_of,
-    happened_in_time,
     payment_notice,
 )
 from domain.invoices import Invoice
@@ -109,10 +109,8 @@ def test_what_means_nothing(event_type: str, found: Any) -> None:
 def test_effects_are_for_what_is_recent_and_of_the_connection(
     occurred: dt.datetime, connected: dt.datetime, wanted: bool
 ) -> None:
-    found = happened_in_time(
-        occurred, connected_at=connected, now=NOON, max_age=dt.timedelta(days=2)
-    )
-    assert found is wanted
+    since = effects_since(connected_at=connected, now=NOON, max_age=dt.timedelta(days=2))
+    assert (occurred >= since) is wanted
 
 
 @pytest.mark.parametrize(

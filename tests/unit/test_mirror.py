@@ -207,6 +207,27 @@ def test_what_a_version_is() -> None:
         Version(2, 1)
 
 
+@pytest.mark.parametrize(
+    ("row", "surely"),
+    [
+        (event(2_001), True),
+        (event(2_000), False),
+        (event(1_999), False),
+        (read(2_003, sent=5), True),
+        (read(2_002, sent=5), False),
+        (read(2_000, sent=101), True),
+        (read(2_000, sent=100), False),
+        (read(1_990, sent=101), False),
+    ],
+    ids=str,
+)
+def test_what_a_row_surely_shows_the_effect_of(row: Snapshot[Customer], surely: bool) -> None:
+    happened = event(2_000, "other", known=100)
+    assert row.version.surely_after(happened.version) is surely
+    by_clocks = ("older than the row", "known before the row was read")
+    assert (decide(row, happened).why in by_clocks) is surely
+
+
 @pytest.mark.parametrize(("account", "id_"), [("", "cus_1"), ("acct_1", ""), ("acct_1", "cus_2")])
 def test_a_snapshot_names_its_object(account: str, id_: str) -> None:
     with pytest.raises(ValueError, match="id"):

@@ -1,13 +1,25 @@
 """Rebuilding: a mirror listed as Stripe lists, so that it can be compared."""
 
 import datetime as dt
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from typing_extensions import override
 
 from application.mirroring import Mirroring
+from application.ports.inbox import ReceivedEvent
 from application.ports.listing import Place
 from application.ports.mirror import CUSTOMERS
-from application.ports.stripe import Priority
-from application.rebuilding import MirrorLister
+from application.ports.stripe import (
+    Deauthorized,
+    EventReader,
+    Hint,
+    Irrelevant,
+    Observed,
+    Priority,
+    Reading,
+)
+from application.rebuilding import MirrorLister, Rebuild
 from domain.customers import Customer
 from domain.mirror import Snapshot, Version
 from tests.support.fakes import NOON, FakeClock, FakeMirror
@@ -39,6 +51,52 @@ async def test_every_live_row_is_listed_once_newest_first() -> None:
         place = page.next
     by_age = sorted(made, key=lambda one: (one.created, one.id), reverse=True)
     assert found == [one.id for one in by_age if one.id != "cus_0005"]
+
+
+class Reader(EventReader):
+    """Says of an event what `says` holds for its id."""
+
+    def __init__(self, says: dict[str, Reading]) -> None:
+        self._says = says
+
+    @override
+    def read(self, event: ReceivedEvent, stripe_account: str) -> Reading:
+        return self._says[event.id]
+
+
+class Brought:
+    """Only remembers what was to be brought in."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    async def bring(self, _: object, snapshots: Sequence[Snapshot[Any]], __: Priority) -> int:
+        self.ids += [one.id for one in snapshots]
+        return len(snapshots)
+
+
+async def test_what_an_event_does_not_tell_whole_is_not_replayed() -> None:
+    noun, at = cast("Any", CUSTOMERS), Version.of_event(1)
+
+    def of(id_: str) -> Any:
+        return Snapshot(ACCOUNT, id_, at, Customer(id_, NOON))
+
+    says: dict[str, Reading] = {
+        "evt_1": Observed(noun, of("cus_whole")),
+        "evt_2": Observed(noun, of("cus_cut_short"), incomplete=True),
+        "evt_3": Hint(noun, "cus_hint", 1),
+        "evt_4": Deauthorized(1),
+        "evt_5": Irrelevant("of no noun"),
+    }
+    events = [
+        ReceivedEvent(id_, ACCOUNT, "whatever", "", 1, "customer", "cus", b"", NOON) for id_ in says
+    ]
+    brought, unused = Brought(), cast("Any", None)
+    rebuild = Rebuild(
+        unused, cast("Any", brought), unused, unused, unused, Reader(says), FakeClock()
+    )
+    await rebuild._bring(events, ACCOUNT)
+    assert brought.ids == ["cus_whole"]
 
 
 async def test_an_empty_mirror_is_one_page() -> None:

@@ -251,3 +251,16 @@ async def test_deliveries_do_not_wait_for_each_other() -> None:
         async with asyncio.timeout(20):
             answers = await asyncio.gather(*(post(busy) for _ in range(20)))
     assert [answer.status for answer in answers] == [200] * 20
+
+
+async def test_what_is_no_http_fills_no_log(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert client.server.port is not None
+    reader, writer = await asyncio.open_connection(client.server.host, client.server.port)
+    writer.write(b"POST /webhooks/stripe HTTP/1.1\r\nContent-Length: many\r\n\r\n")
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
+    assert [record for record in caplog.records if record.exc_info] == []

@@ -21,6 +21,10 @@ class Deadlines(MethodInterceptor):
 
     gRPC itself cancels a call at its caller's deadline, who is then gone; only the bounds that are
     ours are kept here. A change whose time is up has an unknown outcome, never a failed one.
+
+    A stream is broken off while it works on its next reply, never while gRPC waits for its reader:
+    a handler that is cancelled there, and not by gRPC, leaves its call without a status for good.
+    A reader who stalls is let go with the connection, which has an age of its own.
     """
 
     def __init__(self, methods: Mapping[str, Method], default_seconds: float) -> None:
@@ -47,15 +51,20 @@ class Deadlines(MethodInterceptor):
     @override
     def wrap_stream(self, method: Method, inner: Streaming) -> Streaming:
         async def stream(request: Any, context: Context) -> AsyncGenerator[Any, None]:
-            timeout = asyncio.timeout_at(_bound(context, MAX_SECONDS))
-            try:
-                async with timeout, aclosing(inner(request, context)) as replies:
-                    async for reply in replies:
-                        yield reply
-            except TimeoutError:
-                if not timeout.expired():  # somebody else's
-                    raise
-                raise _late(method, request) from None
+            bound = _bound(context, MAX_SECONDS)
+            async with aclosing(inner(request, context)) as replies:
+                while True:
+                    timeout = asyncio.timeout_at(bound)
+                    try:
+                        async with timeout:
+                            reply = await anext(replies)
+                    except StopAsyncIteration:
+                        return
+                    except TimeoutError:
+                        if not timeout.expired():  # somebody else's
+                            raise
+                        raise _late(method, request) from None
+                    yield reply
 
         return stream
 
@@ -74,4 +83,7 @@ def _late(method: Method, request: Any) -> BillingError:
     """What a call ends with whose time is up."""
     if method.mutates:
         return OutcomeUnknown(request.request_id)
+    if method.streams:
+        words = "a stream lasts no longer; open it anew, where it can go on from where it was"
+        return Unavailable(Reason.STORE_UNAVAILABLE, words)
     return Unavailable(Reason.STORE_UNAVAILABLE, "no answer in the time that a call may take")

@@ -23,6 +23,9 @@ class Tenants(Gate):
         call = current_call()
         token = current_token()
         call.account = await self._tenancy.act_for(
-            token.account, request.account, sub_accounts=method.sub_accounts
+            token.account,
+            request.account,
+            sub_accounts=method.sub_accounts,
+            operators=method.operators,
         )
         act_as(Caller(token.subject, call.account, token.scopes, call.request_id, call.deadline))

@@ -6,8 +6,8 @@ from typing import Final
 from billing.v1 import connection_service_pb2 as pb
 
 from application.connections import ConnectionStatus
-from application.ports.stripe import StripeAccount
 from domain.connections import ConnectionKind, ConnectionState, Mode
+from domain.stripe_accounts import StripeAccount
 from interfaces.grpc.mapping.timestamps import timestamp_message
 
 _STATES: Final[Mapping[ConnectionState, pb.Connection.State.ValueType]] = {
@@ -46,7 +46,7 @@ def _stripe_message(account: StripeAccount) -> pb.StripeAccount:
     return pb.StripeAccount(
         charges_enabled=account.charges_enabled,
         payouts_enabled=account.payouts_enabled,
-        default_currency=account.default_currency,
-        country=account.country,
+        default_currency=account.default_currency or "",
+        country=account.country or "",
         capabilities=account.capabilities,
     )

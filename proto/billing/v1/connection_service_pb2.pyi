@@ -122,7 +122,9 @@ class Connection(_message.Message):
 
     @_builtins.property
     def stripe(self) -> Global___StripeAccount:
-        """stripe is what Stripe says now; absent when not connected or when Stripe does not answer."""
+        """stripe is what Stripe says now, or said last where it does not answer; absent when not
+        connected and where it has not said anything yet.
+        """
 
     def __init__(
         self,

@@ -70,6 +70,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL: a defect in Billing; the log holds it under the request's id."""
     ERROR_REASON_SIGNATURE_INVALID: _ErrorReason.ValueType  # 22
     """UNAUTHENTICATED: a webhook's signature does not verify (HTTP 400 to Stripe)."""
+    ERROR_REASON_OPERATION_RUNNING: _ErrorReason.ValueType  # 23
+    """FAILED_PRECONDITION: an operation of this kind with other options is not over; metadata holds
+    its kind and state.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the stable reason of a refused call.
@@ -127,4 +131,8 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 21
 """INTERNAL: a defect in Billing; the log holds it under the request's id."""
 ERROR_REASON_SIGNATURE_INVALID: ErrorReason.ValueType  # 22
 """UNAUTHENTICATED: a webhook's signature does not verify (HTTP 400 to Stripe)."""
+ERROR_REASON_OPERATION_RUNNING: ErrorReason.ValueType  # 23
+"""FAILED_PRECONDITION: an operation of this kind with other options is not over; metadata holds
+its kind and state.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

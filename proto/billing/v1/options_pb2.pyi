@@ -28,21 +28,28 @@ class Authorization(_message.Message):
 
     SCOPE_FIELD_NUMBER: _builtins.int
     SUB_ACCOUNTS_FIELD_NUMBER: _builtins.int
+    OPERATORS_FIELD_NUMBER: _builtins.int
     scope: _builtins.str
     """scope is what the caller's token must contain, such as `customers.read`."""
     sub_accounts: _builtins.bool
     """sub_accounts allows the caller's account to act for an account whose parent it is. Where it is
     false, any other account than the token's own is NOT_FOUND.
     """
+    operators: _builtins.bool
+    """operators allows an operator's token, whose account is `-`, to leave the request's account empty
+    and so to act for all accounts and the platform itself. Where it is false, an operator names the
+    account to act for, else the call is refused with INVALID_ARGUMENT (INVALID_FIELDS, `account`).
+    """
     def __init__(
         self,
         *,
         scope: _builtins.str = ...,
         sub_accounts: _builtins.bool = ...,
+        operators: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope", "sub_accounts", b"sub_accounts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operators", b"operators", "scope", b"scope", "sub_accounts", b"sub_accounts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,8 +7,7 @@ from typing import Any
 import grpc
 import jwt
 import pytest
-from billing.v1 import analytics_service_pb2, connection_service_pb2
-from billing.v1 import customer_service_pb2 as pb
+from billing.v1 import connection_service_pb2
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from application.connections import ConnectionStatus
@@ -49,7 +48,7 @@ BAD_TOKENS = {
     "unknown kid": signed(headers={"kid": "stranger"}),
     "kid of another kind": signed(headers={"kid": ""}),
     "expired": signed(iat=NOW - 600, exp=NOW - 60),
-    "from the future": signed(iat=NOW + 300, exp=NOW + 900),
+    "from the future": signed(iat=NOW + 80_000, exp=NOW + 85_000),  # however long the tests take
     "too long a life": signed(exp=NOW + 25 * 3_600),
     "never issued": signed(iat=None),
     "never expires": signed(exp=None),
@@ -147,13 +146,10 @@ async def test_any_other_account_is_not_found(running: Running, own: str, asked:
 
 async def test_every_method_is_closed_to_strangers(running: Running) -> None:
     """Each method of the descriptors as the server serves it, not as its stub says."""
-    files = (pb.DESCRIPTOR, analytics_service_pb2.DESCRIPTOR, connection_service_pb2.DESCRIPTOR)
-    for file in files:
-        for service in file.services_by_name.values():
-            for method in service.methods:
-                call: Any = running.channel.unary_unary(f"/{service.full_name}/{method.name}")
-                got = await refusal(call(b""))
-                assert reason(got) == "TOKEN_MISSING", method.full_name
+    for path in running.server._methods:
+        call: Any = running.channel.unary_unary(path)
+        got = await refusal(call(b""))
+        assert reason(got) == "TOKEN_MISSING", path
 
 
 async def test_a_token_verified_before_is_refused_once_expired() -> None:

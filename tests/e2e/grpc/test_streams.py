@@ -21,7 +21,9 @@ from interfaces.grpc.interceptors import interceptors
 from interfaces.grpc.methods import Method
 from tests.support.grpc_service import PATIENCE, SECRET, known_accounts, reason
 
-METHOD = Method("/billing.v1.Test/Watch", "customers.read", True, mutates=False, streams=True)
+METHOD = Method(
+    "/billing.v1.Test/Watch", "customers.read", True, False, mutates=False, streams=True
+)
 
 
 class Watching:

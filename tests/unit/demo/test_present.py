@@ -1,11 +1,13 @@
 """Tables, chart and verdict: right decimals, local dates, 80 columns."""
 
 import io
+import re
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 import pytest
 from billing.v1.analytics_service_pb2 import ChargeCounts, GrossVolume
+from billing.v1.mirror_service_pb2 import MirrorReport, NounCounts
 from rich.console import Console, RenderableType
 
 from sandbox.demo import present
@@ -138,26 +140,50 @@ def test_a_business_that_sold_nothing_is_shown_as_zero() -> None:
     assert "Asia/Tokyo" in printed(present.chart([nothing]))
 
 
+def report(**compared_and_wrong: tuple[int, int]) -> MirrorReport:
+    """A report by noun: how many were compared, and how many of them differ."""
+    counts = [
+        NounCounts(noun=noun, compared_count=compared, different_count=wrong)
+        for noun, (compared, wrong) in compared_and_wrong.items()
+    ]
+    wrong = sum(one.different_count for one in counts)
+    return MirrorReport(counts=counts, drifted_count=wrong)
+
+
 EQUAL = Check("Hudson Supply", "gross volume", 12_345, 12_345, "usd")
 WRONG = Check("Yanaka Paper", "gross volume", 7_000, 6_500, "jpy")
 
 
 def test_the_verdict_on_equal_figures() -> None:
-    verdict = present.verdict([EQUAL])
-    assert verdict.plain == "mirror = Stripe: all 1 figures are equal."
+    verdict = present.verdict([EQUAL], [report(customer=(1_200, 0)), report(customer=(34, 0))])
+    assert verdict.plain == "mirror = Stripe: all 1 figures and 1,234 rows are equal."
     assert "green" in str(verdict.style)
 
 
 def test_the_verdict_names_what_differs_and_only_that() -> None:
-    verdict = present.verdict([EQUAL, WRONG])
+    verdict = present.verdict([EQUAL, WRONG], [report(customer=(1, 0))])
     assert verdict.plain == (
         "mirror ≠ Stripe: Yanaka Paper: gross volume 7,000 at Stripe, 6,500 in the mirror"
     )
     assert "red" in str(verdict.style)
 
 
+def test_a_row_that_is_wrong_is_no_equality() -> None:
+    verdict = present.verdict([EQUAL], [report(customer=(5, 0)), report(customer=(5, 2))])
+    assert verdict.plain == "mirror ≠ Stripe: 2 rows differ"
+
+
 def test_nothing_compared_proves_nothing() -> None:
-    assert present.verdict([]).plain.startswith("mirror ≠ Stripe")
+    assert present.verdict([], []).plain.startswith("mirror ≠ Stripe")
+
+
+def test_the_reconciliation_leaves_out_what_there_is_none_of() -> None:
+    reports = [report(charge=(1_500, 0), dispute=(0, 0)), report(charge=(7, 3), dispute=(0, 0))]
+    text = printed(present.reconciliation([NEW_YORK, TOKYO], reports))
+    row = next(line for line in text.splitlines() if "charge" in line)
+    assert re.findall(r"[\d,]+", row) == ["1,500", "7", "3"]
+    assert "dispute" not in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_the_comparison_shows_both_sides() -> None:

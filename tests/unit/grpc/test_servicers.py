@@ -24,12 +24,13 @@ from application.analytics import (
 from application.connections import Connections, ConnectionStatus
 from application.customers import Customers, ListCustomers, UpdateCustomer
 from application.paging import Page
-from application.ports.stripe import CustomerFields, StripeAccount
+from application.ports.stripe import CustomerFields
 from domain import periods
 from domain.analytics import Bucket, Comparison
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.customers import Address, Customer
 from domain.errors import NotFound
+from domain.stripe_accounts import StripeAccount
 from interfaces.grpc.analytics import AnalyticsServicer
 from interfaces.grpc.connections import ConnectionServicer
 from interfaces.grpc.customers import CustomerServicer
@@ -258,7 +259,9 @@ async def test_a_question_collects_what_is_malformed() -> None:
 async def test_a_connection(state: ConnectionState, expected: int) -> None:
     connections = create_autospec(Connections, instance=True)
     connection = Connection("acme", "acct_1", Mode.LIVE, ConnectionKind.OAUTH, CREATED, state)
-    stripe = StripeAccount("acct_1", True, False, "eur", "BE", {"card_payments": "active"})
+    stripe = StripeAccount(
+        "acct_1", CREATED, True, False, True, "eur", "BE", {"card_payments": "active"}
+    )
     connections.status.return_value = ConnectionStatus("acme", Mode.LIVE, connection, stripe)
     reply, _, _ = await invoke(
         ConnectionServicer(connections), CONNECTIONS["GetConnection"],

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from application.callers import OPERATOR
 from application.ports.tokens import Token
 from domain.errors import Reason, Unauthenticated
 from infrastructure.security import tokens as module
@@ -39,6 +40,15 @@ def test_what_is_issued_verifies_under_the_first_key() -> None:
     token = issued(tokens)
     assert tokens.verify(token) == Token("crm", "acme", frozenset({"a.write", "b.read"}))
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "kid": "new", "typ": "JWT"}
+
+
+def test_a_token_may_be_an_operators() -> None:
+    tokens = CallerTokens(KEYS, FakeClock())
+    token = tokens.issue("ops", OPERATOR, ["events.read"], HOUR)
+    assert tokens.verify(token) == Token("ops", "-", frozenset({"events.read"}))
+    for account in ("--", "-acme", " -", ""):
+        with pytest.raises(ValueError, match="account"):
+            tokens.issue("ops", account, ["events.read"], HOUR)
 
 
 def test_every_key_verifies_while_it_is_there() -> None:

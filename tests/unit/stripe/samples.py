@@ -191,6 +191,28 @@ def balance_transaction(**changes: Any) -> JsonObject:
     }
 
 
+def account(**changes: Any) -> JsonObject:
+    """A connected account that is open for business; a change replaces a field."""
+    return {
+        "id": "acct_1",
+        "object": "account",
+        "business_profile": {"mcc": None, "name": "Ada's", "url": None},
+        "capabilities": {"card_payments": "active", "transfers": "pending"},
+        "charges_enabled": True,
+        "controller": {"type": "account"},
+        "country": "DE",
+        "created": CREATED,
+        "default_currency": "eur",
+        "details_submitted": True,
+        "email": "ada@example.com",
+        "metadata": {},
+        "payouts_enabled": False,
+        "requirements": {"currently_due": [], "disabled_reason": None},
+        "type": "standard",
+        **changes,
+    }
+
+
 def without(payload: JsonObject, *names: str) -> JsonObject:
     """The payload without some fields."""
     return {name: value for name, value in payload.items() if name not in names}

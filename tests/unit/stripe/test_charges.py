@@ -98,11 +98,11 @@ def test_a_null_outcome_is_known_to_be_empty() -> None:
     assert not snapshot.unknown
 
 
-def test_an_outcome_without_risk_level_leaves_that_unknown_alone() -> None:
+def test_an_outcome_without_risk_level_tells_that_there_is_none() -> None:
     snapshot = observed(charge(outcome={"type": "blocked", "reason": "rule"}))
-    assert snapshot.unknown == {"risk_level"}
     assert snapshot.object is not None
-    assert snapshot.object.outcome_type == "blocked"
+    assert (snapshot.object.outcome_type, snapshot.object.risk_level) == ("blocked", None)
+    assert not snapshot.unknown
 
 
 @pytest.mark.parametrize(

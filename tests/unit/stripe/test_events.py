@@ -20,9 +20,10 @@ from application.ports.mirror import (
     PRICES,
     PRODUCTS,
     REFUNDS,
+    STRIPE_ACCOUNTS,
     SUBSCRIPTIONS,
 )
-from application.ports.stripe import Hint, Irrelevant, Observed
+from application.ports.stripe import Deauthorized, Hint, Irrelevant, Observed
 from domain.mirror import Snapshot, Version
 from domain.periods import to_milliseconds
 from domain.subscriptions import Subscription
@@ -70,6 +71,7 @@ def received(payload: dict[str, Any], /, **changes: Any) -> ReceivedEvent:
         (PAYOUTS, samples.payout(), "payout.reconciliation_completed"),
         (PAYMENT_INTENTS, samples.payment_intent(), "payment_intent.canceled"),
         (BALANCE_TRANSACTIONS, samples.balance_transaction(), "whatever.it.were"),
+        (STRIPE_ACCOUNTS, samples.account(), "account.updated"),
     ],
 )
 def test_an_event_tells_its_objects_state(noun: Any, payload: Any, type_: str) -> None:
@@ -80,6 +82,7 @@ def test_an_event_tells_its_objects_state(noun: Any, payload: Any, type_: str) -
         samples.encoded(payload), "acct_1", VERSION
     )
     assert said.snapshot.object is not None
+    assert said.snapshot.unknown == frozenset(), "Stripe tells all that is read"
     assert not said.incomplete
 
 
@@ -210,6 +213,74 @@ def test_other_objects_are_irrelevant(about: dict[str, str]) -> None:
     said = READER.read(received(samples.event(about, "whatever.happened")), "acct_1")
     assert isinstance(said, Irrelevant)
     assert about.get("object", "") in said.why
+
+
+@pytest.mark.parametrize(
+    ("type_", "concerned"),
+    [
+        ("charge.dispute.created", True),
+        ("charge.dispute.closed", True),
+        ("charge.dispute.updated", False),
+        ("charge.dispute.funds_withdrawn", False),
+        ("charge.dispute.funds_reinstated", False),
+    ],
+)
+@pytest.mark.parametrize("charge", ["ch_7", {"id": "ch_7", "object": "charge"}])
+@pytest.mark.parametrize("version", [samples.API_VERSION, "2027-03-25.fuchsia"])
+def test_a_dispute_changes_its_charge_as_it_opens_and_closes(
+    type_: str, concerned: bool, charge: Any, version: str
+) -> None:
+    payload = samples.event(samples.dispute(charge=charge), type_, api_version=version)
+    said = READER.read(received(payload), "acct_1")
+    assert isinstance(said, Observed | Hint)
+    assert said.concerns == (((CHARGES, "ch_7"),) if concerned else ())
+
+
+@pytest.mark.parametrize(
+    "dispute", [samples.dispute(charge=None), samples.without(samples.dispute(), "charge")]
+)
+def test_a_dispute_without_charge_concerns_none(dispute: Any) -> None:
+    said = READER.read(received(samples.event(dispute, "charge.dispute.created")), "acct_1")
+    assert isinstance(said, Observed)
+    assert said.concerns == ()
+
+
+@pytest.mark.parametrize("version", [samples.API_VERSION, "2020-08-27"])
+def test_an_account_takes_access_away(version: str) -> None:
+    payload = samples.event(
+        {"id": "ca_1", "object": "application", "name": "Us"},
+        "account.application.deauthorized", api_version=version,
+    )  # fmt: skip
+    assert READER.read(received(payload), "acct_1") == Deauthorized(CREATED_MS)
+
+
+def test_what_the_platforms_own_account_takes_away_is_no_connection() -> None:
+    application = {"id": "ca_9", "object": "application", "name": "Somebody"}
+    payload = samples.event(application, "account.application.deauthorized")
+    said = READER.read(received(payload, stripe_account=""), "acct_platform")
+    assert said == Irrelevant("not mirrored: application")
+
+
+def test_an_event_about_another_account_than_its_own_is_irrelevant() -> None:
+    payload = samples.event(samples.account(id="acct_2"), "account.updated")
+    assert isinstance(READER.read(received(payload), "acct_1"), Irrelevant)
+    ours = samples.event(samples.account(id="acct_platform"), "account.updated")
+    said = READER.read(received(ours, stripe_account=""), "acct_platform")
+    assert isinstance(said, Observed)
+    assert said.snapshot.stripe_account == said.snapshot.id == "acct_platform"
+
+
+@pytest.mark.parametrize(
+    ("about", "type_"),
+    [
+        ({"id": "ba_1", "object": "bank_account"}, "account.external_account.updated"),
+        ({"id": "card_payments", "object": "capability"}, "capability.updated"),
+        ({"id": "person_1", "object": "person"}, "person.updated"),
+        ({"id": "ca_1", "object": "application"}, "account.application.authorized"),
+    ],
+)
+def test_what_else_accounts_tell_is_about_other_objects(about: Any, type_: str) -> None:
+    assert isinstance(READER.read(received(samples.event(about, type_)), "acct_1"), Irrelevant)
 
 
 def test_every_mirrored_noun_has_its_translation() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from application.ports.inbox import EventState, ReceivedEvent
 from domain.connections import Mode
 from domain.errors import InvalidArgument, Reason, Unauthenticated
-from infrastructure.stripe.webhooks import TOLERANCE, StripeWebhookReader
+from infrastructure.stripe.webhooks import TOLERANCE, StripeWebhookReader, received
 from tests.unit.stripe import samples
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -189,6 +189,11 @@ def test_a_signed_body_that_is_no_event_names_the_field(payload: Any, field: str
 def test_a_signed_body_that_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidArgument, match="body"):
         reader().read(body, signed(body), NOW)
+
+
+def test_a_body_that_is_not_utf_8_is_no_json() -> None:
+    with pytest.raises(InvalidArgument, match="body"):
+        received(b'{"id":"\xff"}', now=NOW, livemode=False)
 
 
 @pytest.mark.parametrize(

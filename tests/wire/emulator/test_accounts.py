@@ -33,6 +33,24 @@ async def test_accounts_are_made_and_changed_over_the_api(client: stripe.StripeC
     assert [event.type for event in events.data] == ["account.updated"]
 
 
+async def test_a_review_of_an_account_is_told_once(
+    client: stripe.StripeClient, control: ControlClient
+) -> None:
+    account = await control.create_account()
+    for _ in range(2):
+        await control.happen(
+            "accounts", account, "review", {"charges_enabled": "false"}, account=account
+        )
+    found = await client.v1.accounts.retrieve_async(account)
+    assert (found.charges_enabled, found.payouts_enabled) == (False, True)
+    events = await client.v1.events.list_async(options={"stripe_account": account})
+    (event,) = events.data
+    assert event.type == "account.updated"
+    assert event.data.to_dict()["previous_attributes"] == {
+        "capabilities": {"card_payments": "active"}, "charges_enabled": True,
+    }  # fmt: skip
+
+
 async def test_objects_of_accounts_and_modes_never_meet(
     emulator: RunningEmulator, client: stripe.StripeClient
 ) -> None:

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from application.ports.mirror import CUSTOMERS, NOUNS, Noun
+from application.ports.mirror import CUSTOMERS, NOUNS, STRIPE_ACCOUNTS, Noun
 from application.ports.stripe import CustomerDeletion, CustomerFields, ObjectReader, Priority
-from domain.errors import FailedPrecondition, InvalidArgument
-from infrastructure.stripe.client import StripeApi
+from domain.errors import FailedPrecondition, InvalidArgument, NotFound
+from infrastructure.stripe.accounts import StripeConnectedAccounts, account_request
+from infrastructure.stripe.client import PLATFORM, StripeApi
 from infrastructure.stripe.customers import StripeCustomers
 from infrastructure.stripe.objects import StripeObjectReader
 from tests.support.emulator import RunningEmulator
@@ -35,7 +36,9 @@ async def test_not_before_raises_the_lower_end(
     assert (await read(reader, CUSTOMERS, account, made.id)).version.low < known
 
 
-@pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.name)
+@pytest.mark.parametrize(
+    "noun", [noun for noun in NOUNS if noun is not STRIPE_ACCOUNTS], ids=lambda noun: noun.name
+)
 async def test_what_is_not_there_is_a_tombstone(
     reader: ObjectReader, account: str, noun: Noun[Any]
 ) -> None:
@@ -59,6 +62,29 @@ async def test_an_account_that_is_closed_to_us_makes_no_tombstone(
     await emulator.control.deauthorize(account)
     with pytest.raises(FailedPrecondition):
         await read(reader, CUSTOMERS, account, "cus_1")
+
+
+async def test_an_account_is_read_with_the_platforms_key_and_is_its_own(
+    reader: ObjectReader, api: StripeApi, emulator: RunningEmulator, account: str
+) -> None:
+    found = await read(reader, STRIPE_ACCOUNTS, account, account)
+    assert (found.stripe_account, found.id, found.object.id) == (account, account, account)
+    assert found.object == await StripeConnectedAccounts(api).get(account)
+    ours = (await StripeConnectedAccounts(api).platform()).id
+    assert (await read(reader, STRIPE_ACCOUNTS, ours, ours)).object.id == ours
+    assert account_request(api, account).stripe_account == PLATFORM, "it is not shown to itself"
+    routes = (await emulator.control.stats()).routes
+    assert (routes["GET /v1/accounts/{id}"], routes["GET /v1/account"]) == (2, 2)
+    with pytest.raises(NotFound):
+        await read(reader, STRIPE_ACCOUNTS, account, ours)
+
+
+async def test_an_account_that_is_closed_to_us_is_no_deleted_one(
+    reader: ObjectReader, emulator: RunningEmulator, account: str
+) -> None:
+    await emulator.control.deauthorize(account)
+    with pytest.raises(FailedPrecondition):
+        await read(reader, STRIPE_ACCOUNTS, account, account)
 
 
 async def test_what_can_be_no_id_makes_no_tombstone(reader: ObjectReader, account: str) -> None:

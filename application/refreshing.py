@@ -1,0 +1,206 @@
+"""Refreshing: what Stripe's events do not tell is listed, again and again."""
+
+import asyncio
+import datetime as dt
+import logging
+from abc import ABC
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from application.fleet import Fleet, Source, for_each
+from application.importing import Importing
+from application.ports.checkpoints import Checkpoints
+from application.ports.clock import Clock
+from application.ports.listing import ObjectLister, Page, Place
+from application.ports.mirror import Mirror, Noun
+from application.ports.stripe import Priority
+from application.walking import Retries
+from application.windows import OVERLAP, Watermark
+from domain.errors import BillingError, Conflict
+from domain.mirror import Snapshot
+from domain.periods import to_milliseconds
+
+SCHEDULE_SECONDS: Final = 900.0
+FIRST_WINDOW: Final = dt.timedelta(days=1)
+"""How far back the first window of an account reaches; what is older is its backfill's."""
+
+MAX_NOTED: Final = 10_000
+_OVERLAP_MS: Final = OVERLAP // dt.timedelta(milliseconds=1)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh listed, and how many rows it changed."""
+
+    stripe_account: str
+    listed: int
+    changed: int
+
+
+class Refreshing(ABC):
+    """Keeps a noun of every active connection and of the platform current, by its list.
+
+    Overlapping windows by `created`, each read to its end before the watermark moves: soon after
+    something was noted, once for many notes, and on a schedule. What is older than the window and
+    changes still is a subclass's to look after.
+    """
+
+    noun: ClassVar[Noun[Any]]
+    task: ClassVar[str]
+    """The name of its checkpoint, and of what it does in the log."""
+
+    noted_by: ClassVar[tuple[str, ...]]
+    """How the types of the events begin after which the list is asked."""
+
+    debounce_seconds: ClassVar[float]
+    """How long after a first note the list is asked, since many follow."""
+
+    schedule_seconds: ClassVar[float] = SCHEDULE_SECONDS
+
+    def __init__(
+        self,
+        lister: ObjectLister,
+        importing: Importing,
+        mirror: Mirror,
+        checkpoints: Checkpoints,
+        fleet: Fleet,
+        clock: Clock,
+        *,
+        retries: Retries | None = None,
+        debounce_seconds: float | None = None,
+        schedule_seconds: float | None = None,
+    ) -> None:
+        """The last two are in place of the noun's own, for tests."""
+        self._lister = lister
+        self._importing = importing
+        self._mirror = mirror
+        self._checkpoints = checkpoints
+        self._fleet = fleet
+        self._clock = clock
+        self._retries = retries or Retries()
+        self._debounce_seconds = (
+            self.debounce_seconds if debounce_seconds is None else debounce_seconds
+        )
+        self._schedule_seconds = (
+            self.schedule_seconds if schedule_seconds is None else schedule_seconds
+        )
+        self._due: dict[str, float] = {}
+        self._noted = asyncio.Event()
+
+    def note(self, stripe_account: str) -> None:
+        """Something happened on an account: ask for its list soon, once for many notes.
+
+        Costs nothing and never fails. What is noted in a process that ends is left to the schedule.
+        """
+        if stripe_account in self._due or len(self._due) >= MAX_NOTED:
+            return
+        self._due[stripe_account] = asyncio.get_running_loop().time() + self._debounce_seconds
+        self._noted.set()
+
+    def notice(self, event_type: str, stripe_account: str) -> None:
+        """An event has come: `note` it, if the list may have changed with it."""
+        if event_type.startswith(self.noted_by):
+            self.note(stripe_account)
+
+    async def run(self) -> None:
+        """Refresh what was noted, and everything on the schedule, until cancelled."""
+        loop = asyncio.get_running_loop()
+        scheduled = loop.time()
+        while True:
+            if loop.time() >= scheduled:
+                scheduled = loop.time() + self._schedule_seconds
+                await self._apart(self.refresh_all)
+            await self._apart(self._refresh_noted)
+            self._noted.clear()
+            soonest = min((scheduled, *self._due.values()))
+            try:
+                async with asyncio.timeout(max(0.0, soonest - loop.time())):
+                    await self._noted.wait()
+            except TimeoutError:
+                continue
+
+    async def refresh_all(self) -> None:
+        """Refresh every account, what is pending included; an account's failures are its own."""
+
+        async def refresh(source: Source) -> None:
+            await self._refresh(source.stripe_account, pending=True)
+
+        await for_each(self._fleet.sources(), refresh)
+
+    async def refresh(self, stripe_account: str, *, pending: bool = False) -> Refreshed:
+        """List what was made since the watermark, less an hour, and see to what may still change.
+
+        With `pending` all of that, however old. Raises Conflict where another process is at the
+        same list, and what the ports raise: the watermark has then not moved.
+        """
+        checkpoint = await self._checkpoints.load(stripe_account, self.task)
+        watermark: Watermark[Snapshot[Any]] = Watermark(
+            self._checkpoints, self._clock, self._retries, checkpoint
+        )
+        through_ms = watermark.state.through_ms
+        since_ms = (
+            to_milliseconds(self._clock.now() - FIRST_WINDOW)
+            if through_ms is None
+            else through_ms - _OVERLAP_MS
+        )
+        if pending:
+            since_ms = min(since_ms, await self._pending_since_ms(stripe_account, since_ms))
+
+        async def read(at: Place, since: int) -> Page[Snapshot[Any]]:
+            return await self._lister.page(
+                self.noun, stripe_account, at, since_ms=since, priority=Priority.CATCH_UP
+            )
+
+        listed = changed = 0
+        async with aclosing(watermark.windows(read, since_ms)) as pages:
+            async for page in pages:
+                listed += len(page.items)
+                changed += await self._bring(page.items)
+        changed += await self._read_outdated(stripe_account, pending=pending)
+        return Refreshed(stripe_account, listed, changed)
+
+    async def _pending_since_ms(self, stripe_account: str, default: int) -> int:  # noqa: ARG002 - for those that override it
+        """Since when all is to be listed that may still change."""
+        return default
+
+    async def _read_outdated(self, stripe_account: str, *, pending: bool) -> int:  # noqa: ARG002 - as above
+        """Read by itself what is known to be outdated; how many rows changed."""
+        return 0
+
+    async def _bring(self, snapshots: Sequence[Snapshot[Any]]) -> int:
+        return await self._retries(
+            lambda: self._importing.bring(self.noun, snapshots, Priority.CATCH_UP)
+        )
+
+    async def _refresh(self, stripe_account: str, *, pending: bool = False) -> None:
+        try:
+            await self.refresh(stripe_account, pending=pending)
+        except Conflict:
+            pass  # another process is at it
+        except BillingError as error:
+            told = {"task": self.task, "stripe_account": stripe_account, "reason": error.reason}
+            _log.warning("an account cannot be listed", extra=told)
+
+    async def _refresh_noted(self) -> None:
+        now = asyncio.get_running_loop().time()
+
+        async def due() -> AsyncIterator[str]:
+            for stripe_account in [one for one, at in self._due.items() if at <= now]:
+                del self._due[stripe_account]  # first, so that what comes now is noted again
+                yield stripe_account
+
+        await for_each(due(), self._refresh)
+
+    async def _apart(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do one round of work; what fails in it does not end the next."""
+        try:
+            await work()
+        except* BillingError as errors:
+            reasons = sorted({str(error) for error in errors.exceptions})
+            _log.warning("listing waits", extra={"task": self.task, "reasons": reasons})
+        except* Exception:  # noqa: BLE001 - a defect must not stop the mirror for good
+            _log.exception("listing failed", extra={"task": self.task})

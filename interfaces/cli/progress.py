@@ -1,0 +1,161 @@
+"""An operation as it gets on: bars on a terminal, plain lines anywhere else."""
+
+import datetime as dt
+from abc import abstractmethod
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Final
+
+from billing.v1 import mirror_service_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from typing_extensions import override
+
+_PHASES: Final = {
+    "read": "reading",
+    "compare": "comparing",
+    "replay": "replaying events",
+    "swap": "mending",
+}
+_BAR_COLUMNS: Final = 20
+
+
+class Shown(AbstractContextManager["Shown"]):
+    """Shows an operation for as long as the context is open."""
+
+    @abstractmethod
+    def show(self, operation: pb.Operation) -> None:
+        """Show how it stands now."""
+
+    @abstractmethod
+    def say(self, words: str) -> None:
+        """Say something in between."""
+
+    @override
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave what was shown."""
+
+
+class Bars(Shown):
+    """One bar over the nouns of the phase, with counts beside it; errors stand above it."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            BarColumn(_BAR_COLUMNS),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}\n{task.fields[facts]}", markup=False),
+            console=console,
+        )
+        self._bar = self._progress.add_task("starting", total=None, facts="")
+        self._told = ""
+
+    @override
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    @override
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    @override
+    def show(self, operation: pb.Operation) -> None:
+        progress = operation.progress
+        self._progress.update(
+            self._bar,
+            description=_what(operation),
+            completed=progress.nouns_done,
+            total=progress.nouns_total or None,
+            facts=", ".join(_facts(operation)),
+        )
+        self.say(_hindrance(operation))
+
+    @override
+    def say(self, words: str) -> None:
+        if words not in ("", self._told):
+            self._progress.console.print(words)
+        self._told = words
+
+
+class Lines(Shown):
+    """A line whenever another noun or phase is begun, or something else is in the way."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told: object = None
+
+    @override
+    def show(self, operation: pb.Operation) -> None:
+        progress = operation.progress
+        now = (operation.state, progress.phase, progress.noun, operation.error_message)
+        if now == self._told:
+            return
+        self._told = now
+        done = f"{progress.nouns_done}/{progress.nouns_total} nouns" if progress.nouns_total else ""
+        words = (_what(operation), done, *_facts(operation), _hindrance(operation))
+        self._console.print(", ".join(filter(None, words)), soft_wrap=True)
+
+    @override
+    def say(self, words: str) -> None:
+        if words != self._told:
+            self._told = words
+            self._console.print(words, soft_wrap=True)
+
+
+def shown_on(console: Console) -> Shown:
+    """What suits a console."""
+    return Bars(console) if console.is_terminal else Lines(console)
+
+
+def instant(timestamp: Timestamp) -> str:
+    """A time for people to read."""
+    return timestamp.ToDatetime(dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def word(name: str) -> str:
+    """A value's name without its prefix, for people to read."""
+    return name.partition("_")[2].lower().replace("_", " ")
+
+
+def _what(operation: pb.Operation) -> str:
+    """What it does now."""
+    progress = operation.progress
+    if operation.state != pb.Operation.STATE_RUNNING:
+        return word(pb.Operation.State.Name(operation.state))
+    phase = _PHASES.get(progress.phase, progress.phase) or "starting"
+    return f"{phase} {progress.noun}".strip()
+
+
+def _facts(operation: pb.Operation) -> list[str]:
+    """How far it has come."""
+    progress = operation.progress
+    if not progress.phase:
+        return []
+    facts = [f"{progress.read_count:,} read"]
+    if progress.rate:
+        facts.append(f"{progress.rate:,.0f}/s")
+    if progress.changed_count:
+        facts.append(f"{progress.changed_count:,} changed")
+    if progress.drifted_count:
+        facts.append(f"{progress.drifted_count:,} wrong")
+    if progress.HasField("reached_time"):
+        facts.append(f"back to {progress.reached_time.ToDatetime(dt.UTC):%Y-%m-%d}")
+    return facts
+
+
+def _hindrance(operation: pb.Operation) -> str:
+    """What it waits for, and until when, or why it failed; empty where all is well."""
+    if not operation.HasField("next_try_time"):
+        return operation.error_message
+    return f"waits until {instant(operation.next_try_time)}: {operation.error_message}"

@@ -1,0 +1,20 @@
+"""How much is tried, and from where: what a failure prints repeats it."""
+
+import os
+from typing import Final
+
+from tests.property.seed import SEED
+
+BODIES: Final = int(os.environ.get("BILLING_FUZZ_BODIES") or 3_000)
+"""How many mutated deliveries a run sends."""
+
+FIRST: Final = int(os.environ.get("BILLING_FUZZ_FIRST") or 0)
+"""The index of the first of them."""
+
+
+def again(first: int, count: int) -> str:
+    """The command that sends these deliveries again."""
+    return (
+        f"BILLING_TEST_SEED={SEED} BILLING_FUZZ_FIRST={first} BILLING_FUZZ_BODIES={count}"
+        " .venv/bin/pytest tests/fuzz -s"
+    )

@@ -1,0 +1,18 @@
+"""The machine's clock, where a test has to be ahead of it."""
+
+import datetime as dt
+
+from typing_extensions import override
+
+from tests.support.flows import SystemClock
+
+
+class MovableClock(SystemClock):
+    """The machine's clock, and `ahead` of it: leases and pauses before retries pass at once."""
+
+    def __init__(self) -> None:
+        self.ahead = dt.timedelta()
+
+    @override
+    def now(self) -> dt.datetime:
+        return super().now() + self.ahead

@@ -1,0 +1,287 @@
+"""In-memory fakes of the ports behind the effects, as in `tests/support/fakes.py`."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, Final
+
+from typing_extensions import override
+
+from application.ports.contacts import ContactDirectory, ContactLink, SourceVersion
+from application.ports.outbox import ClaimedJob, FailedJob, Outbox, OutboxCounts, WatchedJob
+from application.ports.parked import ParkedEvent, ParkedEvents
+from application.ports.subscription_history import SubscriptionHistory
+from application.ports.support import PostedMessage, SupportInbox, SystemMessage
+from domain.contacts import Contact, ContactSync
+from domain.jobs import Job
+from domain.subscription_history import SubscriptionChange
+from tests.support.fake_logs import FakeInbox
+from tests.support.fakes import Fake, FakeConnections, FakeDeployment, FakeMirror, Pause, no_pause
+from tests.support.stores import Stores
+
+_NEVER: Final = SourceVersion(-1, -1, -1)
+
+
+class FakeContacts(Fake, ContactDirectory):
+    """Contacts, links and settings in dictionaries."""
+
+    def __init__(self, pause: Pause = no_pause) -> None:
+        super().__init__(pause)
+        self.contacts: dict[tuple[str, str], Contact] = {}
+        self.linked: dict[tuple[str, str, str], ContactLink] = {}
+        self.settings: dict[str, ContactSync] = {}
+        self._filled: dict[tuple[str, str], tuple[str, SourceVersion]] = {}
+
+    @override
+    async def sync_settings(self, account: str) -> ContactSync | None:
+        async with self._step("contacts.sync_settings"):
+            return self.settings.get(account)
+
+    @override
+    async def put_sync_settings(self, settings: ContactSync) -> None:
+        async with self._step("contacts.put_sync_settings"):
+            self.settings[settings.account] = settings
+
+    @override
+    async def get(self, account: str, contact: str) -> Contact | None:
+        async with self._step("contacts.get"):
+            return self.contacts.get((account, contact))
+
+    @override
+    async def find(
+        self, account: str, *, emails: Sequence[str], phones: Sequence[str]
+    ) -> Contact | None:
+        async with self._step("contacts.find"):
+            own = [one for (owner, _), one in sorted(self.contacts.items()) if owner == account]
+        for name, values in (("email", emails), ("phone", phones)):
+            for one in own:
+                if one.fields.get(name) in values:
+                    return one
+        return None
+
+    @override
+    async def fill(
+        self, account: str, contact: str, fields: Mapping[str, str], version: SourceVersion,
+        *, stripe_account: str, create: bool,
+    ) -> bool:  # fmt: skip
+        key = (account, contact)
+        async with self._step("contacts.fill"):
+            source, filled = self._filled.get(key, ("", _NEVER))
+            late = source == stripe_account and filled > version
+            if late or (key not in self.contacts and not create):
+                return False
+            found = self.contacts.get(key) or Contact(contact, account)
+            self.contacts[key] = replace(found, fields={**found.fields, **fields})
+            self._filled[key] = (stripe_account, version)
+        return True
+
+    @override
+    async def link(self, link: ContactLink) -> ContactLink | None:
+        key = (link.account, link.stripe_account, link.customer)
+        async with self._step("contacts.link"):
+            taken = any(
+                (one.account, one.stripe_account, one.contact) == (*key[:2], link.contact)
+                for one in self.linked.values()
+            )
+            if key not in self.linked and not taken:
+                self.linked[key] = link
+            return self.linked.get(key)
+
+    @override
+    async def links(
+        self, account: str, stripe_account: str, customers: Sequence[str]
+    ) -> Mapping[str, ContactLink]:
+        async with self._step("contacts.links"):
+            keys = {customer: (account, stripe_account, customer) for customer in customers}
+            return {one: self.linked[key] for one, key in keys.items() if key in self.linked}
+
+    @override
+    async def unlink(self, account: str, stripe_account: str, customer: str) -> bool:
+        async with self._step("contacts.unlink"):
+            return self.linked.pop((account, stripe_account, customer), None) is not None
+
+
+class FakeSupport(Fake, SupportInbox):
+    """Messages by id; each contact has one conversation."""
+
+    def __init__(self, pause: Pause = no_pause) -> None:
+        super().__init__(pause)
+        self.posted: dict[tuple[str, str], PostedMessage] = {}
+
+    @override
+    async def post(self, message: SystemMessage) -> PostedMessage:
+        async with self._step("support.post"):
+            made = PostedMessage(f"conversation of {message.contact}", message)
+            return self.posted.setdefault((message.account, message.id), made)
+
+    @override
+    async def messages(self, account: str, contact: str, *, limit: int) -> Sequence[PostedMessage]:
+        async with self._step("support.messages"):
+            own = [
+                one
+                for (owner, _), one in self.posted.items()
+                if (owner, one.message.contact) == (account, contact)
+            ]
+        return own[::-1][:limit]
+
+
+class FakeSubscriptionHistory(Fake, SubscriptionHistory):
+    """Changes by Stripe account and event."""
+
+    def __init__(self, pause: Pause = no_pause) -> None:
+        super().__init__(pause)
+        self.changes: dict[tuple[str, str], SubscriptionChange] = {}
+
+    @override
+    async def append(self, changes: Sequence[SubscriptionChange]) -> None:
+        async with self._step("history.append"):
+            for one in changes:
+                self.changes.setdefault((one.stripe_account, one.event_id), one)
+
+    @override
+    async def of_subscription(
+        self,
+        stripe_account: str,
+        subscription: str,
+        *,
+        after: tuple[dt.datetime, str] | None,
+        limit: int,
+    ) -> Sequence[SubscriptionChange]:
+        async with self._step("history.of_subscription"):
+            own = [
+                one
+                for (owner, _), one in self.changes.items()
+                if (owner, one.subscription.id) == (stripe_account, subscription)
+                and (after is None or (one.at, one.event_id) > after)
+            ]
+        return sorted(own, key=lambda one: (one.at, one.event_id))[:limit]
+
+
+class FakeOutbox(Fake, Outbox):
+    """Jobs in the order of their arrival. There is one publisher, so nobody leases anything."""
+
+    def __init__(self, pause: Pause = no_pause) -> None:
+        super().__init__(pause)
+        self.jobs: dict[str, Job] = {}
+        self._positions: dict[str, int] = {}
+        self._attempts: Counter[str] = Counter()
+        self._published: dict[str, dt.datetime] = {}
+
+    @override
+    async def append(self, jobs: Sequence[Job]) -> None:
+        async with self._step("outbox.append"):
+            for job in jobs:
+                self.jobs.setdefault(job.id, job)
+                self._positions.setdefault(job.id, len(self._positions) + 1)
+
+    @override
+    async def claim(
+        self, owner: str, *, now: dt.datetime, lease: dt.timedelta, limit: int
+    ) -> Sequence[ClaimedJob]:
+        async with self._step("outbox.claim"):
+            return [ClaimedJob(job, self._attempts[job.id]) for job in self._waiting()[:limit]]
+
+    @override
+    async def mark_published(self, owner: str, ids: Sequence[str], *, now: dt.datetime) -> int:
+        async with self._step("outbox.mark_published"):
+            ended = [job.id for job in self._waiting() if job.id in ids]
+            self._published |= dict.fromkeys(ended, now)
+        return len(ended)
+
+    @override
+    async def release(self, owner: str, failures: Sequence[FailedJob]) -> int:
+        async with self._step("outbox.release"):
+            self._attempts.update(one.job_id for one in failures)
+        return len(failures)
+
+    @override
+    async def counts(self) -> OutboxCounts:
+        async with self._step("outbox.counts"):
+            waiting = self._waiting()
+        return OutboxCounts(len(waiting), min((job.created_at for job in waiting), default=None))
+
+    @override
+    async def watch(self, account: str, *, after: int, limit: int) -> Sequence[WatchedJob]:
+        async with self._step("outbox.watch"):
+            found = [one for one in self._watched() if one.position > after]
+        return [one for one in found if one.job.account == account][:limit]
+
+    @override
+    async def bounds(self) -> tuple[int, int]:
+        async with self._step("outbox.bounds"):
+            positions = [one.position for one in self._watched()]
+        return (positions[0], positions[-1]) if positions else (0, 0)
+
+    @override
+    async def purge(self, *, before: dt.datetime, limit: int) -> int:
+        async with self._step("outbox.purge"):
+            old = [id_ for id_, at in self._published.items() if at < before][:limit]
+            seen = [one.job for one in self._watched()[:-1] if one.job.created_at < before][:limit]
+            for id_ in (*old, *(job.id for job in seen)):
+                del self.jobs[id_]
+        return len(old) + len(seen)
+
+    def _waiting(self) -> list[Job]:
+        jobs = self.jobs.values()
+        return [job for job in jobs if not job.watched and job.id not in self._published]
+
+    def _watched(self) -> list[WatchedJob]:
+        found = [job for job in self.jobs.values() if job.watched]
+        return [WatchedJob(self._positions[job.id], job) for job in found]
+
+
+class FakeParked(Fake, ParkedEvents):
+    """Parked events by id."""
+
+    def __init__(self, pause: Pause = no_pause) -> None:
+        super().__init__(pause)
+        self.parked: dict[str, ParkedEvent] = {}
+
+    @override
+    async def park(self, events: Sequence[ParkedEvent]) -> None:
+        async with self._step("parked.park"):
+            for one in events:
+                self.parked.setdefault(one.event_id, one)
+
+    @override
+    async def of(self, stripe_account: str, *, after: str, limit: int) -> Sequence[ParkedEvent]:
+        async with self._step("parked.of"):
+            own = [one for one in self.parked.values() if one.stripe_account == stripe_account]
+        own.sort(key=lambda one: one.event_id)
+        return [one for one in own if one.event_id > after][:limit]
+
+    @override
+    async def remove(self, stripe_account: str, event_ids: Sequence[str]) -> None:
+        async with self._step("parked.remove"):
+            for event_id in event_ids:
+                self.parked.pop(event_id, None)
+
+    @override
+    async def next_stripe_account(self, *, after: str) -> str | None:
+        async with self._step("parked.next_stripe_account"):
+            waiting = {one.stripe_account for one in self.parked.values()}
+        return min((one for one in waiting if one > after), default=None)
+
+    @override
+    async def count(self) -> int:
+        async with self._step("parked.count"):
+            return len(self.parked)
+
+
+def memory_stores() -> Stores:
+    """The ports that events go through, in memory; the other ports are not there."""
+    there: dict[str, Any] = {
+        "kind": "memory",
+        "mirror": FakeMirror(),
+        "inbox": FakeInbox(),
+        "connections": FakeConnections(),
+        "deployment": FakeDeployment(),
+        "outbox": FakeOutbox(),
+        "parked": FakeParked(),
+        "contacts": FakeContacts(),
+        "support": FakeSupport(),
+        "subscription_history": FakeSubscriptionHistory(),
+    }
+    ports: dict[str, Any] = {one.name: there.get(one.name) for one in fields(Stores)}
+    return Stores(**ports)
