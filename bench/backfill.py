@@ -1,219 +1,381 @@
-"""How fast a backfill and a reconciliation read an account, against a bare loop of the same SDK.
+"""How fast an account's history is backfilled and reconciled, against the SDK's own loop.
 
     python -m bench.backfill [--objects 100000] [--store sqlite|mongo]
 
-The emulator runs in a process of its own, which answers all three. The bare loop asks for the same
-pages by `starting_after`, one after the other, and does nothing with them: once as the SDK is used
-(`list_async`), once in its cheapest form (`raw_request_async`). Wanted: 0.7 of the rate of the
-former, and a memory that does not grow with the history.
+Customers, charges, refunds, payment intents, balance transactions, invoices with lines and their
+payments, subscriptions with items, products and prices: copies of a recorded history, shown by a
+stand-in for Stripe in a process of its own, whose load is printed. Two bare loops read the same
+pages and do nothing with them: the SDK's auto-paging, as it is used, and raw requests whose JSON is
+decoded. Then the mirror is spoilt in a hundred places, and reconciled with repair.
+
+Each loop reads half of the lists before the service's turn and half after it, so that what else the
+machine does falls on both.
 """
 
 import argparse
 import asyncio
-import gc
+import json
 import resource
-import tempfile
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, closing
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
 
 import psutil
+import pymongo
 import stripe
 import uvloop
 from rich.console import Console
 from typing_extensions import override
 
-from application.backfill import Backfill
-from application.comparing import Comparison
-from application.enrichment import Enrichment
-from application.importing import Importing
-from application.mirroring import Mirroring
-from application.ports.checkpoints import Checkpoints
-from application.ports.mirror import CUSTOMERS, Mirror
-from application.ports.reports import Reports
-from application.reconciling import Reconciliation
-from domain.connections import Mode
-from infrastructure.clock import SystemClock
-from infrastructure.mongo.checkpoints import MongoCheckpoints
-from infrastructure.mongo.database import Database as MongoDatabase
-from infrastructure.mongo.mirror import MongoMirror
-from infrastructure.mongo.reports import MongoReports
-from infrastructure.sqlite.checkpoints import SqliteCheckpoints
-from infrastructure.sqlite.database import Database as SqliteDatabase
-from infrastructure.sqlite.mirror import SqliteMirror
-from infrastructure.sqlite.reports import SqliteReports
-from infrastructure.stripe.budget import RateBudget
-from infrastructure.stripe.client import StripeApi, StripeSettings
-from infrastructure.stripe.lists import StripeLister
-from infrastructure.stripe.objects import StripeObjectReader
-from sandbox.emulator.settings import PLATFORM_KEY
-from tests.support.emulator import RunningEmulator, emulator_process
+from application.ports.mirror import CHARGES, CUSTOMERS, INVOICES, NOUNS, PAYMENT_INTENTS, Noun
+from application.ports.reports import Report
+from bench.histories import History, record
+from bench.opening import PLATFORM_KEY, STORES, machine, settings, spare_the_collector
+from bench.pages import RunningPages, pages
+from bootstrap.container import Container
+from bootstrap.process import opened
+from bootstrap.settings import Settings
+from domain.mirror import Row, Snapshot
+from infrastructure.stripe.nouns import TRANSLATIONS
+from infrastructure.stripe.shapes import Translation
+from tests.support.emulator import close_client
 
-WANTED = 0.7
-NO_LIMIT = 1e6
-WRITERS = 16
-METADATA = {f"key_{number}": "x" * 100 for number in range(10)}
-Ports = tuple[Mirror, Checkpoints, Reports]
+S = TypeVar("S")
 
+WANTED: Final = 0.7
+WANTED_GROWTH_MIB: Final = 20
+SETTLED: Final = 0.2
+"""From which part of a run on its memory must not grow any more."""
 
-@asynccontextmanager
-async def _sqlite(folder: Path) -> AsyncIterator[Ports]:
-    database = SqliteDatabase(folder / "billing.db")
-    await database.start()
-    yield SqliteMirror(database), SqliteCheckpoints(database), SqliteReports(database)
-    await database.close()
+REQUESTS_A_SECOND: Final = 10_000
+LIMIT_SECONDS: Final = 900.0
+EACH: Final = 20
+"""How many rows of a noun are spoilt."""
+
+_SPOILT: Final[Mapping[Noun[Any], Mapping[str, Any]]] = {
+    CHARGES: {"description": "spoilt"},
+    CUSTOMERS: {"name": "spoilt"},
+    INVOICES: {"lines": ()},
+}
+_MIB: Final = 1024 * 1024
 
 
-@asynccontextmanager
-async def _mongo(_: Path) -> AsyncIterator[Ports]:
-    from tests.support.mongod import running_mongod  # the server comes from PyPI, for tests only
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one reading of the account took.
 
-    with running_mongod(on_disk=True) as url:
-        database = MongoDatabase(url, "bench")
-        await database.start()
-        yield MongoMirror(database), MongoCheckpoints(database), MongoReports(database)
-        await database.close()
+    `cpu` is this process's, `served` the stand-in's; all three are seconds. `growth` is the
+    resident memory's, in bytes, from SETTLED to the end.
+    """
 
+    name: str
+    objects: int
+    seconds: float
+    cpu: float
+    served: float
+    growth: int = 0
 
-STORES = {"sqlite": _sqlite, "mongo": _mongo}
-
-
-class Memory:
-    """Samples this process's resident memory; the growth from the first tenth of a run on."""
-
-    def __init__(self, objects: int) -> None:
-        self._process = psutil.Process()
-        self._settled_at = objects // 10
-        self._first: int | None = None
-        self.most = 0
-
-    def look(self, done: int) -> None:
-        """Sample, once a tenth is done."""
-        if done >= self._settled_at:
-            now = self._process.memory_info().rss
-            self._first = now if self._first is None else self._first
-            self.most = max(self.most, now)
+    def of(self, floor: "Figures") -> str:
+        """How it compares with a floor: its rate, and its CPU an object."""
+        rate = self.objects / self.seconds / (floor.objects / floor.seconds)
+        cpu = self.cpu / self.objects / (floor.cpu / floor.objects)
+        return f"{rate:.2f} of the rate of {floor.name}, with {cpu:.2f} of its CPU"
 
     @override
     def __str__(self) -> str:
-        first = self._first or 0
-        return f"{first / 1e6:.0f} MB after a tenth, {self.most / 1e6:.0f} MB at most"
+        return (
+            f"{self.name}: {self.objects / self.seconds:,.0f} objects a second,"
+            f" {self.cpu * 1e6 / self.objects:.0f} us CPU each; the stand-in was busy for"
+            f" {self.served / self.seconds:.0%} of the time"
+        )
 
 
-async def fill(emulator: RunningEmulator, sdk: stripe.StripeClient, objects: int) -> str:
-    """An account with so many customers, 50 of them a second as at a busy account."""
-    await emulator.control.pause()
-    account = await emulator.control.create_account()
-    start = await emulator.control.now()
-    left = iter(range(objects))
+class Meter:
+    """Measures one reading of the account."""
 
-    async def write() -> None:
-        for number in left:
-            if number % 1_000 == 0:
-                await emulator.control.set_clock(start - (objects - number) // 50)
-            params: stripe.params.CustomerCreateParams = {
-                "name": f"Customer {number}",
-                "email": f"customer-{number}@example.com",
-                "metadata": METADATA,
-            }
-            await sdk.v1.customers.create_async(params, {"stripe_account": account})
+    def __init__(self, shown: RunningPages) -> None:
+        self._shown = shown
+        self._process = psutil.Process()
+        self._settled: int | None = None
+        self._last = 0
+        spare_the_collector()
+        self._began = self._now()
 
-    await asyncio.gather(*(write() for _ in range(WRITERS)))
-    await emulator.control.set_clock(start)
-    return account
+    def look(self, part: float) -> None:
+        """Look at the memory, once SETTLED of the objects are read."""
+        if part >= SETTLED:
+            self._last = self._process.memory_info().rss
+            self._settled = self._last if self._settled is None else self._settled
+
+    def figures(self, name: str, objects: int) -> Figures:
+        """What it took until now to read so many objects."""
+        seconds, cpu, served = (
+            now - then for now, then in zip(self._now(), self._began, strict=True)
+        )
+        growth = self._last - (self._settled or 0)
+        return Figures(name, objects, seconds, cpu, served, growth)
+
+    def _now(self) -> tuple[float, float, float]:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return time.perf_counter(), usage.ru_utime + usage.ru_stime, self._shown.cpu_seconds()
+
+
+# --- the floors -----------------------------------------------------------------------------------
+
+_Loop = Callable[[stripe.StripeClient, str, str, Mapping[str, str]], Awaitable[int]]
+
+
+async def usual(
+    sdk: stripe.StripeClient, account: str, path: str, narrowed: Mapping[str, str]
+) -> int:
+    """Read a list to its end as the SDK is used; how many objects it had."""
+    service: Any = getattr(sdk.v1, path.removeprefix("/v1/"))
+    page = await service.list_async({"limit": 100, **narrowed}, {"stripe_account": account})
+    count = 0
+    async for _ in page.auto_paging_iter():
+        count += 1
+    return count
+
+
+async def cheapest(
+    sdk: stripe.StripeClient, account: str, path: str, narrowed: Mapping[str, str]
+) -> int:
+    """The same as plain data, without the SDK's objects."""
+    after: dict[str, str] = {}
+    count, more = 0, True
+    while more:
+        answer = await sdk.raw_request_async(
+            "get", path, stripe_account=account, limit=100, **narrowed, **after
+        )
+        page = json.loads(answer.body)
+        more = page["has_more"]
+        count += len(page["data"])
+        after = {"starting_after": page["data"][-1]["id"]} if page["data"] else {}
+    return count
 
 
 async def bare(
-    sdk: stripe.StripeClient, account: str, page: Callable[..., Awaitable[tuple[int, str, bool]]]
-) -> tuple[int, float]:
-    """Read all pages, one after the other; objects read, seconds."""
-    started, count, after, more = time.perf_counter(), 0, "", True
-    while more:
-        read, after, more = await page(sdk, account, after)
-        count += read
-    return count, time.perf_counter() - started
+    name: str, loop: _Loop, shown: RunningPages, account: str, half: Sequence[Translation[Any, Any]]
+) -> Figures:
+    """Read some of the lists by a bare loop."""
+    sdk = stripe.StripeClient(
+        PLATFORM_KEY, http_client=stripe.AIOHTTPClient(), base_addresses={"api": shown.url}
+    )
+    meter, count = Meter(shown), 0
+    for listed in half:
+        count += await loop(sdk, account, listed.path, listed.list_all)
+    figures = meter.figures(name, count)
+    await close_client(sdk)
+    return figures
 
 
-async def usual(sdk: stripe.StripeClient, account: str, after: str) -> tuple[int, str, bool]:
-    """A page as the SDK is used."""
-    params: stripe.params.CustomerListParams = {"limit": 100}
-    if after:
-        params["starting_after"] = after
-    page = await sdk.v1.customers.list_async(params, {"stripe_account": account})
-    return len(page.data), page.data[-1].id, page.has_more
+async def floors(shown: RunningPages, account: str, start: int) -> list[Figures]:
+    """Every other list, from the first or the second one on, by both loops."""
+    lists = [one for one in TRANSLATIONS.values() if not one.is_account]
+    return [
+        await bare(name, loop, shown, account, lists[start::2])
+        for name, loop in (("the SDK's lists", usual), ("raw requests", cheapest))
+    ]
 
 
-async def cheapest(sdk: stripe.StripeClient, account: str, after: str) -> tuple[int, str, bool]:
-    """A page as plain data."""
-    params = {"limit": 100, **({"starting_after": after} if after else {})}
-    answer = await sdk.raw_request_async("get", "/v1/customers", stripe_account=account, **params)
-    page = answer.data
-    return len(page["data"]), page["data"][-1]["id"], page["has_more"]
+def _joined(one: Figures, other: Figures) -> Figures:
+    return Figures(
+        one.name,
+        one.objects + other.objects,
+        one.seconds + other.seconds,
+        one.cpu + other.cpu,
+        one.served + other.served,
+    )
 
 
-async def measure(store: str, objects: int, console: Console) -> None:
-    """Fill, measure, print."""
-    (Path.cwd() / "build").mkdir(exist_ok=True)
-    clock = SystemClock()
-    async with emulator_process() as emulator, emulator.sdk() as sdk:
-        account = await fill(emulator, sdk, objects)
-        rates = {}
-        for name, page in (("list_async", usual), ("raw_request_async", cheapest)):
-            count, seconds = await bare(sdk, account, page)
-            if count != objects:
-                raise RuntimeError("the loop did not read every object")
-            rates[name] = count / seconds
-            console.print(f"bare loop, {name}: {rates[name]:,.0f} objects a second")
-        settings = StripeSettings(PLATFORM_KEY, api_base=emulator.url)
-        api = StripeApi(settings, RateBudget(NO_LIMIT), clock)
-        with tempfile.TemporaryDirectory(dir=Path.cwd() / "build") as folder:
-            async with STORES[store](Path(folder)) as (mirror, checkpoints, reports):
-                lister, reader = StripeLister(api, Mode.TEST), StripeObjectReader(api)
-                importing = Importing(Mirroring(mirror), reader, Enrichment(mirror))
-                backfill = Backfill(lister, importing, checkpoints, clock, nouns=[CUSTOMERS])
-                gc.collect()
-                memory, started, read = Memory(objects), time.perf_counter(), 0
-                async with aclosing(backfill.run(account)) as pages:
-                    async for progress in pages:
-                        read = progress.read
-                        memory.look(read)
-                if read != objects or await mirror.count(CUSTOMERS, account) != objects:
-                    raise RuntimeError("the mirror does not hold every object")
-                _told(console, f"{store} backfill", objects, started, rates, memory)
-                comparison = Comparison(mirror, reader, importing)
-                reconciliation = Reconciliation(
-                    lister, mirror, comparison, checkpoints, reports, clock, nouns=[CUSTOMERS]
-                )
-                memory, started, drifted = Memory(objects), time.perf_counter(), 0
-                async with aclosing(reconciliation.run(account)) as steps:
-                    async for step in steps:
-                        memory.look(step.compared)
-                        drifted = step.drifted
-                if drifted:
-                    raise RuntimeError("a fresh backfill has no drift")
-                _told(console, f"{store} reconcile", objects, started, rates, memory)
-        await api.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    console.print(f"peak of the whole benchmark: {peak:.0f} MB")
+# --- the service ----------------------------------------------------------------------------------
 
 
-def _told(
-    console: Console,
-    what: str,
-    objects: int,
-    started: float,
-    rates: dict[str, float],
-    memory: Memory,
+async def backfill(
+    container: Container, shown: RunningPages, account: str, objects: int
+) -> Figures:
+    """Bring every object into the mirror."""
+    meter = Meter(shown)
+    last = await _last(
+        container.backfill().run(account), lambda progress: meter.look(progress.read / objects)
+    )
+    figures = meter.figures("backfill", objects)
+    _must(last.finished and last.read == objects + 1, f"backfill: {last}")  # and the account itself
+    counts = [await container.mirror().count(noun, account) for noun in NOUNS]
+    _must(sum(counts) == objects + 1, f"the mirror holds {sum(counts)} rows")
+    return figures
+
+
+async def reconcile(
+    container: Container, shown: RunningPages, account: str, objects: int, *, repair: bool = False
+) -> tuple[Figures, Report]:
+    """Compare every object with the mirror."""
+    meter = Meter(shown)
+    last = await _last(
+        container.reconciliation().run(account, repair=repair),
+        lambda compared: meter.look(compared.compared / objects),
+    )
+    name = "reconcile with repair" if repair else "reconcile"
+    figures, report = meter.figures(name, objects), last.report
+    if report is None:
+        raise RuntimeError("the reconciliation does not end")
+    compared = sum(counts.compared for counts in report.counts)
+    _must(compared == objects + 1, f"reconcile: compared {compared}")
+    return figures, report
+
+
+async def _last(steps: AsyncGenerator[S, None], look: Callable[[S], None]) -> S:
+    """Go to the end; what was said last."""
+    last: S | None = None
+    async with aclosing(steps):
+        async for last in steps:
+            look(last)
+    if last is None:
+        raise RuntimeError("nothing was done")
+    return last
+
+
+# --- drift ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spoilt:
+    """What was done to the mirror: the rows as they were, by noun, and ids that never existed."""
+
+    rows: Mapping[Noun[Any], Mapping[str, Row[Any]]]
+    invented: Sequence[str]
+
+
+async def spoil(container: Container, chosen: Settings, history: History, copies: int) -> Spoilt:
+    """Change 60 rows behind the mirror's back, lose 20, invent 20."""
+    mirror, account = container.mirror(), history.account
+    numbers = range(0, copies, max(1, copies // EACH))[:EACH]
+    rows: dict[Noun[Any], Mapping[str, Row[Any]]] = {}
+    for noun in (*_SPOILT, PAYMENT_INTENTS):
+        ids = [history.objects[noun.name][0].copied_id(number) for number in numbers]
+        rows[noun] = await mirror.fetch(noun, account, ids)
+    for noun, change in _SPOILT.items():
+        lost = await mirror.replace(noun, [_changed(row, change) for row in rows[noun].values()])
+        _must(not lost, "a row could not be spoilt")
+    like = next(iter(rows[CUSTOMERS].values())).snapshot
+    invented = [f"cus_invented{number:03d}" for number in range(len(numbers))]
+    if like is None or like.object is None:
+        raise RuntimeError("a customer is not mirrored")
+    await mirror.replace(
+        CUSTOMERS,
+        [(replace(like, id=id_, object=replace(like.object, id=id_)), 0) for id_ in invented],
+    )
+    _lose(chosen, PAYMENT_INTENTS.collection, list(rows[PAYMENT_INTENTS]))
+    return Spoilt(rows, invented)
+
+
+def _changed(row: Row[Any], change: Mapping[str, Any]) -> tuple[Snapshot[Any], int]:
+    snapshot = row.snapshot
+    if snapshot is None or snapshot.object is None:
+        raise RuntimeError(f"{row.id} is not mirrored")
+    return replace(snapshot, object=replace(snapshot.object, **change)), row.revision
+
+
+def _lose(chosen: Settings, collection: str, ids: Sequence[str]) -> None:
+    """Delete rows as a slip of an operator's would: no port does that."""
+    if chosen.store == "sqlite":
+        with closing(sqlite3.connect(chosen.sqlite_path)) as file, file:
+            statement = f'DELETE FROM "{collection}" WHERE id = ?'  # noqa: S608 - a declared name
+            file.executemany(statement, [(id_,) for id_ in ids])
+        return
+    with pymongo.MongoClient[dict[str, Any]](chosen.mongo_url.get_secret_value()) as client:
+        client[chosen.mongo_database][collection].delete_many({"id": {"$in": ids}})
+
+
+async def check_mended(container: Container, account: str, spoilt: Spoilt, report: Report) -> str:
+    """That all was found and is as it was before; the counts in words."""
+    mirror = container.mirror()
+    for noun, rows in spoilt.rows.items():
+        now = await mirror.fetch(noun, account, list(rows))
+        for id_, row in rows.items():
+            before, after = row.snapshot, now[id_].snapshot
+            same = before and after and (before.object, before.unknown) == (
+                after.object, after.unknown
+            )  # fmt: skip
+            _must(bool(same), f"{id_} is not mended")
+    gone = await mirror.fetch(CUSTOMERS, account, spoilt.invented)
+    _must(all(row.snapshot and row.snapshot.deleted for row in gone.values()), "an invention lives")
+    each = len(spoilt.invented)
+    found = [
+        sum(getattr(counts, name) for counts in report.counts)
+        for name in ("different", "missing", "extra", "repaired")
+    ]
+    _must(found == [3 * each, each, each, 5 * each], f"found and mended: {found}")
+    different, missing, extra, repaired = found
+    return (
+        f"spoilt {5 * each} rows: found {different} different, {missing} missing, {extra} extra;"
+        f" mended {repaired}"
+    )
+
+
+def _must(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise RuntimeError(otherwise)
+
+
+# --- all together ---------------------------------------------------------------------------------
+
+
+async def measure(
+    chosen: Settings, shown: RunningPages, history: History, copies: int, console: Console
 ) -> None:
-    rate = objects / (time.perf_counter() - started)
-    ratios = ", ".join(f"{rate / other:.2f} of {name}" for name, other in rates.items())
-    console.print(f"{what}: {rate:,.0f} objects a second = {ratios} (wanted: {WANTED}); {memory}")
+    """Backfill, reconcile, spoil, mend, with half of the floors before and after; print."""
+    account, objects = history.account, copies * history.size
+    async with asyncio.timeout(LIMIT_SECONDS):
+        before = await floors(shown, account, 0)
+        async with opened(chosen) as container:
+            readings = [await backfill(container, shown, account, objects)]
+            figures, report = await reconcile(container, shown, account, objects)
+            readings.append(figures)
+            _must(report.drifted == 0, f"a fresh backfill has drift: {report.counts}")
+            spoilt = await spoil(container, chosen, history, copies)
+            figures, report = await reconcile(container, shown, account, objects, repair=True)
+            readings.append(figures)
+            mended = await check_mended(container, account, spoilt, report)
+        after = await floors(shown, account, 1)
+    whole = [_joined(*halves) for halves in zip(before, after, strict=True)]
+    for floor in whole:
+        _must(floor.objects == objects, f"{floor.name}: read {floor.objects} of {objects} objects")
+    nouns = sum(bool(found) for found in history.objects.values())
+    console.print(
+        f"{chosen.store}, {objects:,} objects of {nouns} nouns; no drift after a backfill;"
+        f" {machine()}"
+    )
+    for reading in (*whole, *readings):
+        console.print(str(reading))
+    for reading in readings:
+        console.print(
+            f"{reading.name}: {'; '.join(map(reading.of, whole))} (wanted: {WANTED} of the former's"
+            f" rate); memory from {SETTLED:.0%} on: {reading.growth / _MIB:+.1f} MiB (wanted: below"
+            f" {WANTED_GROWTH_MIB})"
+        )
+    console.print(mended)
+
+
+def run(store: str, objects: int, console: Console) -> None:
+    """Record a history, show it, measure."""
+    history = uvloop.run(record())
+    copies = -(-objects // history.size)
+    with (
+        pages(history, copies) as shown,
+        settings(
+            store, stripe_url=shown.url, stripe_requests_per_second=REQUESTS_A_SECOND
+        ) as chosen,
+    ):
+        uvloop.run(measure(chosen, shown, history, copies, console))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=100_000)
-    parser.add_argument("--store", choices=sorted(STORES), default="sqlite")
+    parser.add_argument("--store", choices=STORES, default="sqlite")
     arguments = parser.parse_args()
-    uvloop.run(measure(arguments.store, arguments.objects, Console()))
+    run(arguments.store, arguments.objects, Console(soft_wrap=True))

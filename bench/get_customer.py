@@ -54,7 +54,9 @@ from interfaces.grpc.analytics import AnalyticsServicer
 from interfaces.grpc.calls import Context
 from interfaces.grpc.connections import ConnectionServicer
 from interfaces.grpc.customers import CustomerServicer
+from interfaces.grpc.events import EventServicer
 from interfaces.grpc.mapping.customers import customer_message
+from interfaces.grpc.mirror import MirrorServicer
 from interfaces.grpc.server import Server, ServerOptions, services
 
 ACCOUNT: Final = "acme"
@@ -111,7 +113,7 @@ async def serve_billing(path: Path, key: str) -> None:
     mirror, repository = SqliteMirror(database), SqliteConnections(database)
     # Neither Stripe nor analytics is asked in this measurement.
     nothing = cast("Any", None)
-    connections = Connections(repository, nothing, clock, Mode.TEST)
+    connections = Connections(repository, nothing, mirror, clock, Mode.TEST)
     mutations = Mutations(
         SqliteMutationLog(database), connections, Mirroring(mirror), clock, Tasks()
     )
@@ -125,7 +127,11 @@ async def serve_billing(path: Path, key: str) -> None:
     await mirror.replace(CUSTOMERS, [(snapshot, 0)])
     server = Server(
         services(
-            CustomerServicer(customers), AnalyticsServicer(nothing), ConnectionServicer(connections)
+            CustomerServicer(customers),
+            AnalyticsServicer(nothing),
+            ConnectionServicer(connections),
+            EventServicer(nothing, nothing),
+            MirrorServicer(nothing, nothing, nothing),
         ),
         CallerTokens(caller_keys([key]), clock),
         Tenancy(SqliteAccounts(database)),
