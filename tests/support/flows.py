@@ -26,7 +26,7 @@ from application.payment_notices import PaymentNotices
 from application.platform import Platform
 from application.ports.clock import Clock
 from application.ports.listing import Place
-from application.ports.mirror import NOUNS, Filter, Mirror, Noun
+from application.ports.mirror import INVOICES, NOUNS, Filter, Mirror, Noun
 from application.ports.reports import Report
 from application.ports.stripe import Priority
 from application.projector import Projector
@@ -202,6 +202,10 @@ class Flows:
     async def happened(self) -> Happened:
         """What has happened on the account so far, as plain JSON."""
         objects = {noun.name: await self.listed(noun) for noun in self.nouns}
+        for invoice in objects.get(INVOICES.name, ()):
+            if invoice["lines"]["has_more"]:  # a page shows ten of them
+                lines = await self._all(f"/v1/invoices/{invoice['id']}/lines", {})
+                invoice["lines"] = {"data": lines, "has_more": False}
         return Happened(objects, (await self._all("/v1/events", {}))[::-1])
 
     async def _all(self, path: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
