@@ -23,8 +23,9 @@ from domain.mirror import Snapshot
 from domain.periods import to_milliseconds
 
 SCHEDULE_SECONDS: Final = 900.0
-FIRST_WINDOW: Final = dt.timedelta(days=1)
-"""How far back the first window of an account reaches; what is older is its backfill's."""
+FIRST_WINDOW: Final = dt.timedelta(days=30)
+"""How far back the first window of an account reaches, as Stripe's lists of events do: whatever was
+made between the backfill and the first refresh is in it. What is older is the backfill's."""
 
 MAX_NOTED: Final = 10_000
 _OVERLAP_MS: Final = OVERLAP // dt.timedelta(milliseconds=1)

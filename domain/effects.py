@@ -6,7 +6,7 @@ follows from it happens once.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -65,8 +65,12 @@ class Fact:
     amount: Money | None = None
 
 
-def facts_of(event_type: str, found: MirroredObject) -> tuple[Fact, ...]:
+def facts_of(
+    event_type: str, found: MirroredObject, befores: Sequence[MirroredObject] = ()
+) -> tuple[Fact, ...]:
     """The business facts that an event of a type tells of an object; total, most tell none.
+
+    `befores` are the states that the event says it followed, as far as it does.
 
     The type alone does not do: an invoice may be paid in parts, each a `payment_succeeded`. Nor
     does the object: a later edit of a paid invoice shows it paid too.
@@ -77,7 +81,7 @@ def facts_of(event_type: str, found: MirroredObject) -> tuple[Fact, ...]:
         case Charge():
             return _charge_facts(event_type, found)
         case Refund():
-            return _refund_facts(event_type, found)
+            return _refund_facts(event_type, found, befores)
         case Dispute():
             return _dispute_facts(event_type, found)
         case Customer() if event_type == "customer.created":
@@ -138,12 +142,16 @@ def _charge_facts(event_type: str, charge: Charge) -> tuple[Fact, ...]:
     return ()
 
 
-def _refund_facts(event_type: str, refund: Refund) -> tuple[Fact, ...]:
+def _refund_facts(
+    event_type: str, refund: Refund, befores: Sequence[MirroredObject]
+) -> tuple[Fact, ...]:
     known = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
     names = {"succeeded": FactName.REFUND_SUCCEEDED, "failed": FactName.REFUND_FAILED}
     name = names.get(refund.status or "")
     if event_type not in known or name is None:
         return ()
+    if any(isinstance(one, Refund) and one.status == refund.status for one in befores):
+        return ()  # something else was edited, maybe long after
     return (Fact(name, refund.id, refund.id, None, refund.amount),)
 
 

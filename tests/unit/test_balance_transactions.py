@@ -87,8 +87,8 @@ async def test_the_first_window_leaves_history_to_the_backfill() -> None:
     world = World()
     world.stripe.add(
         BALANCE_TRANSACTIONS,
-        transaction("txn_new", NOON - HOUR),
-        transaction("txn_old", NOON - HOUR * 25),
+        transaction("txn_new", NOON - HOUR * 24 * 29),
+        transaction("txn_old", NOON - HOUR * 24 * 31),
     )
     assert (await world.service.refresh(ACCOUNT)).listed == 1
 

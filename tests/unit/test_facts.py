@@ -75,6 +75,12 @@ def test_what_events_mean(event_type: str, found: Any, name: FactName, subject: 
     assert (fact.name, fact.subject, fact.object_id) == (name, subject, found.id)
 
 
+def test_a_refund_succeeds_once_however_often_it_is_edited() -> None:
+    pending = replace(REFUND, status="pending")
+    assert len(facts_of("refund.updated", REFUND, [pending])) == 1
+    assert facts_of("refund.updated", REFUND, [REFUND]) == ()
+
+
 @pytest.mark.parametrize(
     ("event_type", "found"),
     [
