@@ -158,9 +158,7 @@ class Effects:
             if snapshot is None or snapshot.object is None:
                 continue
             try:
-                befores = (
-                    one.snapshot.befores if one.snapshot else ()
-                )  # a row has those of others
+                befores = one.snapshot.befores if one.snapshot else ()  # a row has those of others
                 facts = facts_of(one.event.type, snapshot.object, befores)
             except Exception as error:  # noqa: BLE001 - a poisoned event holds up no other
                 outcomes[one.event.id].note(error)
