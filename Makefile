@@ -15,7 +15,7 @@ run: .venv/dev.stamp  ## start the service and the Stripe emulator, and print wh
 	$(BIN)/billing sandbox
 
 test: check  ## every check and every test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile
 
 fuzz: .venv/dev.stamp  ## send the webhook 100,000 mutated deliveries, in a few minutes
 	BILLING_FUZZ_BODIES=100000 $(BIN)/pytest tests/fuzz -s --timeout=600

@@ -13,6 +13,7 @@ from domain.errors import (
     NotFound,
     PaymentDeclined,
     Reason,
+    WrongState,
 )
 
 _OPEN_REASONS: Final = (Reason.STRIPE_NOT_CONNECTED, Reason.STRIPE_CONNECTION_REVOKED)
@@ -59,6 +60,8 @@ def decode_failure(document: bytes) -> BillingError:
             return InvalidArgument(failure.violations, reason=failure.reason)
         case "NotFound":
             return NotFound(meta.get("resource", ""), meta.get("id", ""))
+        case "WrongState":
+            return WrongState(meta.get("resource", ""), meta.get("id", ""), meta.get("state", ""))
         case "PaymentDeclined":
             return PaymentDeclined(failure.message, decline_code=meta.get("decline_code", ""))
         case "AlreadyExists":

@@ -53,6 +53,7 @@ _log = logging.getLogger(__name__)
 
 P = TypeVar("P")
 R = TypeVar("R")
+A = TypeVar("A")
 T = TypeVar("T", bound=MirroredObject)
 
 BOUND: Final = dt.timedelta(seconds=80)
@@ -92,26 +93,89 @@ class Steps:
         self._lease = lease
 
     @property
+    def account(self) -> str:
+        """The account that the mutation is of."""
+        return self._record.key.account
+
+    @property
+    def stripe_account(self) -> str:
+        """The Stripe account that the mutation acts on; empty for one that needs none."""
+        return self._record.stripe_account
+
+    @property
+    def started_at(self) -> dt.datetime:
+        """When the mutation was first asked for: the same in each run."""
+        return self._record.created_at
+
+    def tag(self, name: str) -> str:
+        """40 hexadecimal digits that name a step of this very mutation: the same in each run."""
+        record = self._record
+        parts = (
+            record.stripe_account, record.key.account, record.key.method, record.key.request_id,
+            name,
+        )  # fmt: skip
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
+
+    def was_sent(self, name: str) -> bool:
+        """Whether Stripe may have carried out a step: what is so may then be its own doing."""
+        step = self._steps.get(name)
+        return step is not None and step.sent_at is not None
+
+    @property
     def sent(self) -> bool:
         """Whether Stripe may have carried out some of it: only going on will tell the outcome."""
         return any(step.sent_at for step in self._steps.values())
 
     async def call(
-        self, name: str, noun: Noun[T], params: P, send: Send[P, T], find: Find[P, T]
+        self,
+        name: str,
+        noun: Noun[T],
+        params: P,
+        send: Send[P, Snapshot[T]],
+        find: Find[P, Snapshot[T]],
     ) -> Snapshot[T]:
         """The answer of a Stripe call, sent once however often this is run; it is mirrored too.
 
-        `name` is unique within the mutation. Raises what `send` raises.
+        `name` is unique within the mutation. Raises what `send` raises; a definite refusal again
+        in each later run, so that what compensates for it may follow in the same mutation.
         """
-        step = self._steps.get(name) or Step(name, msgspec.json.encode(params))
+
+        async def write_back(snapshot: Snapshot[T]) -> None:
+            await self._write_back(noun, snapshot)
+
         answer_type = Snapshot[noun.type]  # type: ignore[name-defined]  # known at run time only
+        return await self._once(name, answer_type, params, send, find, write_back)
+
+    async def call_unmirrored(
+        self, name: str, answer_type: type[A], params: P, send: Send[P, A], find: Find[P, A]
+    ) -> A:
+        """As `call`, of an object that is not mirrored; the answer is kept, so without secrets."""
+
+        async def write_nothing(_: A) -> None: ...
+
+        return await self._once(name, answer_type, params, send, find, write_nothing)
+
+    async def _once(
+        self, name: str, answer_type: Any, params: P, send: Send[P, A], find: Find[P, A],
+        write_back: Callable[[A], Awaitable[None]],
+    ) -> A:  # fmt: skip
+        step = self._steps.get(name) or Step(name, msgspec.json.encode(params))
+        if step.failure is not None:
+            raise decode_failure(step.failure)
         if step.answer is not None:
-            return msgspec.json.decode(step.answer, type=answer_type)
+            known: A = msgspec.json.decode(step.answer, type=answer_type)
+            return known
         params = msgspec.json.decode(step.params, type=type(params))
-        snapshot = await self._settle(step, params, send, find)
-        await self._write_back(noun, snapshot)
-        await self._save(replace(self._steps[name], answer=msgspec.json.encode(snapshot)))
-        return snapshot
+        try:
+            answer = await self._settle(step, params, send, find)
+        except BillingError as error:
+            if is_definite(error):
+                refused = self._steps.get(name, step)
+                await self._save(replace(refused, failure=encode_failure(error)))
+            raise
+        await write_back(answer)
+        await self._save(replace(self._steps[name], answer=msgspec.json.encode(answer)))
+        return answer
 
     async def _write_back(self, noun: Noun[T], snapshot: Snapshot[T]) -> None:
         """Mirror an answer before it is given, so that the caller reads what it wrote."""
@@ -126,9 +190,7 @@ class Steps:
             )  # fmt: skip
             await self._mirroring.observe(noun, [read])
 
-    async def _settle(
-        self, step: Step, params: P, send: Send[P, T], find: Find[P, T]
-    ) -> Snapshot[T]:
+    async def _settle(self, step: Step, params: P, send: Send[P, A], find: Find[P, A]) -> A:
         """Send a step, or learn what an earlier send came to."""
         if step.sent_at is not None and self._clock.now() - step.sent_at > KEY_LIFETIME:
             found = await find(self._call(step), params, step.sent_at)
@@ -165,24 +227,23 @@ class Steps:
         return replace(self._lease, until=self._clock.now() + LEASE)
 
     def _call(self, step: Step) -> Call:
-        record = self._record
-        parts = (
-            record.stripe_account, record.key.account, record.key.method, record.key.request_id,
-            step.name,
-        )  # fmt: skip
-        tag = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
-        return Call(record.stripe_account, f"billing-{tag}-{step.attempt}", tag)
+        tag = self.tag(step.name)
+        return Call(self._record.stripe_account, f"billing-{tag}-{step.attempt}", tag)
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation(Generic[P, R]):
-    """One mutating method: how its payload and reply are written down, and its steps."""
+    """One mutating method: how its payload and reply are written down, and its steps.
+
+    `connected`: it acts on the account's Stripe connection, and is refused without one.
+    """
 
     name: str
     payload: type[P]
     reply: type[R]
     steps: Callable[[Steps, P], Awaitable[R]]
     runner: "Mutations"
+    connected: bool = True
 
     async def run(self, caller: Caller, request_id: str, payload: P) -> R:
         """The reply, the same one for every call with the same request id.
@@ -224,9 +285,15 @@ class Mutations:
         payload: type[P],
         reply: type[R],
         steps: Callable[[Steps, P], Awaitable[R]],
+        *,
+        connected: bool = True,
     ) -> Mutation[P, R]:
-        """Declare a mutating method, once, under the name by which its records are found again."""
-        mutation = Mutation(name, payload, reply, steps, self)
+        """Declare a mutating method, once, under the name by which its records are found again.
+
+        What its steps do by other means than `Steps` may be done again after a crash, so it must be
+        idempotent; `Steps.tag` names what it makes.
+        """
+        mutation = Mutation(name, payload, reply, steps, self, connected)
         if self._methods.setdefault(name, mutation) is not mutation:
             raise ValueError(f"{name} is declared twice")
         return mutation
@@ -235,11 +302,13 @@ class Mutations:
         """See `Mutation.run`."""
         if violations := request_id_violations(request_id):
             raise InvalidArgument(violations)
-        connection = await self._connections.of(caller)
+        stripe_account = ""
+        if mutation.connected:
+            stripe_account = (await self._connections.of(caller)).stripe_account
         document = msgspec.json.encode(payload, order="deterministic")
         record = MutationRecord(
             MutationKey(caller.account, mutation.name, request_id),
-            connection.stripe_account,
+            stripe_account,
             document,
             hashlib.sha256(document).hexdigest(),
             self._clock.now(),

@@ -34,6 +34,7 @@ from billing.v1 import customer_service_pb2_grpc as pb_grpc
 from application.callers import Tenancy
 from application.connections import Connections
 from application.customers import Customers
+from application.mirror_reader import MirrorReader
 from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.paging import PageTokens
@@ -117,9 +118,8 @@ async def serve_billing(path: Path, key: str) -> None:
     mutations = Mutations(
         SqliteMutationLog(database), connections, Mirroring(mirror), clock, Tasks()
     )
-    customers = Customers(
-        mirror, connections, PageTokens(secrets.token_bytes(32), clock), mutations, nothing
-    )
+    reader = MirrorReader(mirror, PageTokens(secrets.token_bytes(32), clock))
+    customers = Customers(reader, connections, mutations, nothing)
     await repository.put(
         Connection(ACCOUNT, STRIPE_ACCOUNT, Mode.TEST, ConnectionKind.MANUAL, clock.now())
     )

@@ -31,6 +31,7 @@ from application.fleet import Fleet
 from application.importing import Importing
 from application.invoice_payments import InvoicePayments
 from application.mirror_access import MirrorAccess
+from application.mirror_reader import MirrorReader
 from application.mirror_reports import MirrorReports
 from application.mirror_status import MirrorStatuses
 from application.mirror_work import MirrorWork
@@ -272,8 +273,9 @@ class Container(containers.DeclarativeContainer):
     mutations = providers.Singleton(
         Mutations, stores.mutation_log, connections, mirroring, clock, tasks, object_reader
     )
+    mirror_reader = providers.Singleton(MirrorReader, mirror, page_tokens)
     customers = providers.Singleton(
-        Customers, mirror, connections, page_tokens, mutations, customer_gateway
+        Customers, mirror_reader, connections, mutations, customer_gateway
     )
     revenue_analytics = providers.Singleton(RevenueAnalytics, stores.analytics, connections, clock)
     account_administration = providers.Singleton(

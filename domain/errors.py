@@ -25,12 +25,17 @@ class Reason(StrEnum):
     STRIPE_CONNECTION_REVOKED = "STRIPE_CONNECTION_REVOKED"
     STRIPE_ACCOUNT_TAKEN = "STRIPE_ACCOUNT_TAKEN"
     STRIPE_REFUSED = "STRIPE_REFUSED"
+    WRONG_STATE = "WRONG_STATE"
     STRIPE_RATE_LIMITED = "STRIPE_RATE_LIMITED"
     STRIPE_UNAVAILABLE = "STRIPE_UNAVAILABLE"
     PAYMENT_DECLINED = "PAYMENT_DECLINED"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     REQUEST_IN_FLIGHT = "REQUEST_IN_FLIGHT"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    ETAG_MISMATCH = "ETAG_MISMATCH"
+    CONTACT_LINKED = "CONTACT_LINKED"
+    CUSTOMER_LINKED = "CUSTOMER_LINKED"
+    NOT_AUTHOR = "NOT_AUTHOR"
     OPERATION_RUNNING = "OPERATION_RUNNING"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     OVERLOADED = "OVERLOADED"
@@ -101,6 +106,19 @@ class FailedPrecondition(BillingError):
     ) -> None:
         super().__init__(reason, message, metadata=metadata)
         self.subject = subject
+
+
+class WrongState(FailedPrecondition):
+    """The object's state does not allow it. `state` is the one that it is in, in Stripe's word."""
+
+    def __init__(self, resource: str, name: str, state: str) -> None:
+        super().__init__(
+            Reason.WRONG_STATE,
+            f"the {resource} is {state}, which does not allow this",
+            subject=resource,
+            metadata={"resource": resource, "id": name, "state": state},
+        )
+        self.state = state
 
 
 class PermissionDenied(BillingError):

@@ -1,6 +1,7 @@
 """What holds for every test, and the stores that several folders run on."""
 
 import os
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,11 @@ import pytest
 # Children that die with their parent are forked in Python, and gRPC's handlers of a fork crash one
 # in twenty of them while calls are under way. It looks here when it is first imported.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+# Who runs the tests in the background of a shell has SIGINT ignored, and so would all children:
+# those of the tests are to be interrupted by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tests.support.mongod import running_mongod
 from tests.support.stores import Opener, drop_mongo_database, mongo_stores, sqlite_stores

@@ -28,7 +28,8 @@ class Step:
     """One Stripe call of a mutation: exact parameters, kept before they are first sent.
 
     `attempt` is part of the idempotency key; `sent_at` is when the attempt was first sent (None:
-    not yet); `answer` the encoded answer, None until there is a definite one.
+    not yet); `answer` the encoded answer, `failure` the encoded refusal: None until there is a
+    definite one, and never both.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Step:
     attempt: int = 1
     sent_at: dt.datetime | None = None
     answer: bytes | None = None
+    failure: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

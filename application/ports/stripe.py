@@ -16,14 +16,13 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from application.ports.inbox import ReceivedEvent
 from application.ports.mirror import Noun
-from domain.customers import Address, Customer
 from domain.errors import Reason, Unavailable
 from domain.mirror import MirroredObject, Snapshot
 from domain.stripe_accounts import StripeAccount
 
 T = TypeVar("T", bound=MirroredObject)
 P_contra = TypeVar("P_contra", contravariant=True)
-T_co = TypeVar("T_co", bound=MirroredObject, covariant=True)
+A_co = TypeVar("A_co", covariant=True)
 
 REQUEST_TAG = "billing_request"
 """The metadata key that marks an object with the request that made it."""
@@ -62,92 +61,28 @@ class Call:
     tag: str
 
 
-class Send(Protocol[P_contra, T_co]):
-    """One mutating Stripe request: its answer is an observation with a read's version."""
+class Send(Protocol[P_contra, A_co]):
+    """One mutating Stripe request. Of a mirrored object the answer is a Snapshot of it, with the
+    version of a read.
+    """
 
-    async def __call__(self, call: Call, params: P_contra) -> Snapshot[T_co]:
+    async def __call__(self, call: Call, params: P_contra) -> A_co:
         """Send it. The same key and parameters twice are one change at Stripe.
 
         Raises, for a definite refusal: InvalidArgument with Stripe's parameter named, NotFound,
-        PaymentDeclined, FailedPrecondition (STRIPE_REFUSED).
+        PaymentDeclined, FailedPrecondition (STRIPE_REFUSED, WRONG_STATE).
         """
         ...
 
 
-class Find(Protocol[P_contra, T_co]):
+class Find(Protocol[P_contra, A_co]):
     """Looks for what an earlier send of unknown outcome may have made."""
 
-    async def __call__(
-        self, call: Call, params: P_contra, sent_at: dt.datetime
-    ) -> Snapshot[T_co] | None:
+    async def __call__(self, call: Call, params: P_contra, sent_at: dt.datetime) -> A_co | None:
         """The object as the send would have left it, by list and direct read; None if it did not.
 
         Never by Stripe's Search, which lags. `sent_at` is the first send's time by our clock.
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerFields:
-    """What is written to a customer at Stripe. None leaves a field alone, empty clears it.
-
-    `metadata` is merged key by key; an empty value removes its key.
-    """
-
-    email: str | None = None
-    name: str | None = None
-    phone: str | None = None
-    description: str | None = None
-    address: Address | None = None
-    metadata: dict[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerChange:
-    """A change of one customer."""
-
-    id: str
-    fields: CustomerFields
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerDeletion:
-    """The deletion of one customer."""
-
-    id: str
-
-
-class CustomerGateway(Protocol):
-    """Customers at Stripe. Each `…` is a `Send`, each `find_…` its `Find`."""
-
-    async def create(self, call: Call, params: CustomerFields) -> Snapshot[Customer]:
-        """Create a customer."""
-        ...
-
-    async def find_created(
-        self, call: Call, params: CustomerFields, sent_at: dt.datetime
-    ) -> Snapshot[Customer] | None:
-        """The customer that bears the call's tag."""
-        ...
-
-    async def update(self, call: Call, params: CustomerChange) -> Snapshot[Customer]:
-        """Change a customer. A deleted one is NotFound."""
-        ...
-
-    async def find_updated(
-        self, call: Call, params: CustomerChange, sent_at: dt.datetime
-    ) -> Snapshot[Customer] | None:
-        """The customer, if it shows every field as the change asked for."""
-        ...
-
-    async def delete(self, call: Call, params: CustomerDeletion) -> Snapshot[Customer]:
-        """Delete a customer; a tombstone. Finding it deleted already is success."""
-        ...
-
-    async def find_deleted(
-        self, call: Call, params: CustomerDeletion, sent_at: dt.datetime
-    ) -> Snapshot[Customer] | None:
-        """The tombstone, if the customer is gone."""
         ...
 
 

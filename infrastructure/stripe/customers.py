@@ -13,15 +13,14 @@ from stripe.params import (
 )
 from typing_extensions import override
 
-from application.ports.mirror import CUSTOMERS
-from application.ports.stripe import (
-    REQUEST_TAG,
-    Call,
+from application.ports.customers import (
     CustomerChange,
     CustomerDeletion,
     CustomerFields,
     CustomerGateway,
 )
+from application.ports.mirror import CUSTOMERS
+from application.ports.stripe import REQUEST_TAG, Call
 from domain.customers import Address, Customer
 from domain.errors import NotFound
 from domain.mirror import Snapshot

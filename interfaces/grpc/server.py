@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
 from typing import Any, Final
 
 import grpc
@@ -23,13 +25,8 @@ from grpc_reflection.v1alpha import reflection
 
 from application.callers import Tenancy
 from application.ports.tokens import TokenVerifier
-from interfaces.grpc.analytics import AnalyticsServicer
-from interfaces.grpc.connections import ConnectionServicer
-from interfaces.grpc.customers import CustomerServicer
-from interfaces.grpc.events import EventServicer
 from interfaces.grpc.interceptors import interceptors
 from interfaces.grpc.methods import methods_of
-from interfaces.grpc.mirror import MirrorServicer
 
 MAX_REQUEST_BYTES: Final = 1_048_576
 MAX_REPLY_BYTES: Final = 16 * 1_048_576
@@ -57,46 +54,47 @@ class Service:
     add: Callable[[grpc.aio.Server], None]
 
 
-def services(
-    customers: CustomerServicer,
-    analytics: AnalyticsServicer,
-    connections: ConnectionServicer,
-    events: EventServicer,
-    mirror: MirrorServicer,
-) -> tuple[Service, ...]:
-    """Every service of the contract."""
-    return (
-        Service(
-            customer_service_pb2.DESCRIPTOR.services_by_name["CustomerService"],
-            lambda server: customer_service_pb2_grpc.add_CustomerServiceServicer_to_server(
-                customers, server
-            ),
-        ),
-        Service(
-            analytics_service_pb2.DESCRIPTOR.services_by_name["AnalyticsService"],
-            lambda server: analytics_service_pb2_grpc.add_AnalyticsServiceServicer_to_server(
-                analytics, server
-            ),
-        ),
-        Service(
-            connection_service_pb2.DESCRIPTOR.services_by_name["ConnectionService"],
-            lambda server: connection_service_pb2_grpc.add_ConnectionServiceServicer_to_server(
-                connections, server
-            ),
-        ),
-        Service(
-            event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
-            lambda server: event_service_pb2_grpc.add_EventServiceServicer_to_server(
-                events, server
-            ),
-        ),
-        Service(
-            mirror_service_pb2.DESCRIPTOR.services_by_name["MirrorService"],
-            lambda server: mirror_service_pb2_grpc.add_MirrorServiceServicer_to_server(
-                mirror, server
-            ),
-        ),
-    )
+CONTRACT: Final[tuple[tuple[Any, ModuleType, Callable[..., None]], ...]] = (
+    (
+        analytics_service_pb2_grpc.AnalyticsServiceServicer,
+        analytics_service_pb2,
+        analytics_service_pb2_grpc.add_AnalyticsServiceServicer_to_server,
+    ),
+    (
+        connection_service_pb2_grpc.ConnectionServiceServicer,
+        connection_service_pb2,
+        connection_service_pb2_grpc.add_ConnectionServiceServicer_to_server,
+    ),
+    (
+        customer_service_pb2_grpc.CustomerServiceServicer,
+        customer_service_pb2,
+        customer_service_pb2_grpc.add_CustomerServiceServicer_to_server,
+    ),
+    (
+        event_service_pb2_grpc.EventServiceServicer,
+        event_service_pb2,
+        event_service_pb2_grpc.add_EventServiceServicer_to_server,
+    ),
+    (
+        mirror_service_pb2_grpc.MirrorServiceServicer,
+        mirror_service_pb2,
+        mirror_service_pb2_grpc.add_MirrorServiceServicer_to_server,
+    ),
+)
+"""Of every service of the contract the servicer's base, its file, and what adds it to a server."""
+
+
+def services(*servicers: object) -> tuple[Service, ...]:
+    """The services of servicers. ValueError for one that is of no service of the contract."""
+    return tuple(map(_service_of, servicers))
+
+
+def _service_of(servicer: object) -> Service:
+    for base, file, add in CONTRACT:
+        if isinstance(servicer, base):
+            name = base.__name__.removesuffix("Servicer")
+            return Service(file.DESCRIPTOR.services_by_name[name], partial(add, servicer))
+    raise ValueError(f"{type(servicer).__name__}: not of the contract")
 
 
 @dataclass(frozen=True, slots=True)

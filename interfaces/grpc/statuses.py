@@ -23,6 +23,7 @@ from domain.errors import (
     Reason,
     Unauthenticated,
     Unavailable,
+    WrongState,
 )
 
 DOMAIN: Final = "billing.v1"
@@ -32,6 +33,7 @@ CODES: Final[Mapping[type[BillingError], grpc.StatusCode]] = {
     NotFound: grpc.StatusCode.NOT_FOUND,
     AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    WrongState: grpc.StatusCode.FAILED_PRECONDITION,
     PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     Conflict: grpc.StatusCode.ABORTED,

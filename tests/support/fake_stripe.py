@@ -6,15 +6,13 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from application.ports.stripe import (
-    REQUEST_TAG,
-    Call,
+from application.ports.customers import (
     CustomerChange,
     CustomerDeletion,
     CustomerFields,
     CustomerGateway,
-    Unanswered,
 )
+from application.ports.stripe import REQUEST_TAG, Call, Unanswered
 from domain.customers import Customer
 from domain.errors import BillingError, NotFound
 from domain.mirror import Snapshot, Version

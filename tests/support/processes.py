@@ -6,11 +6,12 @@ from typing import Any
 from application.callers import Caller
 from application.connections import Connections
 from application.customers import Customers
+from application.mirror_reader import MirrorReader
 from application.mirroring import Mirroring
 from application.mutations import LEASE, RETRY_UNKNOWN, Mutations
 from application.paging import PageTokens
+from application.ports.customers import CustomerFields
 from application.ports.mirror import CUSTOMERS
-from application.ports.stripe import CustomerFields
 from application.tasks import Tasks
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer
@@ -69,8 +70,8 @@ class Process:
             platform.log, connections, Mirroring(platform.mirror), platform.clock, self.tasks
         )
         self.customers = Customers(
-            platform.mirror, connections, PageTokens(b"k", platform.clock), self.mutations,
-            platform.stripe,
+            MirrorReader(platform.mirror, PageTokens(b"k", platform.clock)), connections,
+            self.mutations, platform.stripe,
         )  # fmt: skip
 
     async def create(

@@ -9,11 +9,12 @@ import pytest
 from application.callers import Caller
 from application.connections import Connections
 from application.customers import Customers, ListCustomers, UpdateCustomer
+from application.mirror_reader import MirrorReader
 from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.paging import PageTokens
+from application.ports.customers import CustomerChange, CustomerFields
 from application.ports.mirror import CUSTOMERS
-from application.ports.stripe import CustomerChange, CustomerFields
 from application.tasks import Tasks
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Address, Customer
@@ -39,8 +40,8 @@ class Desk:
         )
         self.mirroring = Mirroring(self.mirror)
         mutations = Mutations(FakeMutationLog(), connections, self.mirroring, clock, Tasks())
-        tokens = PageTokens(b"k", clock)
-        self.customers = Customers(self.mirror, connections, tokens, mutations, self.stripe)
+        reader = MirrorReader(self.mirror, PageTokens(b"k", clock))
+        self.customers = Customers(reader, connections, mutations, self.stripe)
 
     async def mirrored(self, *ids: str, email: str | None = None, deleted: bool = False) -> None:
         for number, id_ in enumerate(ids):

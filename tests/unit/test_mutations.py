@@ -10,9 +10,10 @@ from application.callers import Caller
 from application.customers import UpdateCustomer
 from application.mirroring import Mirroring
 from application.mutations import KEY_LIFETIME
+from application.ports.customers import CustomerFields
 from application.ports.mirror import CUSTOMERS
 from application.ports.mutation_log import MutationState
-from application.ports.stripe import CustomerFields, ObjectReader, Unanswered
+from application.ports.stripe import ObjectReader, Unanswered
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.customers import Customer
 from domain.errors import (

@@ -7,9 +7,10 @@ import pytest
 
 from application import mutations
 from application.mutations import KEPT, KEY_LIFETIME, RETRY_UNKNOWN, Steps
+from application.ports.customers import CustomerFields
 from application.ports.mirror import CUSTOMERS
 from application.ports.mutation_log import MutationState
-from application.ports.stripe import CustomerFields, Unanswered
+from application.ports.stripe import Unanswered
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import (
     FailedPrecondition,

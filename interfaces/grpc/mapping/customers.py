@@ -7,7 +7,7 @@ from billing.v1 import customer_service_pb2 as pb
 
 from application.customers import ListCustomers, UpdateCustomer
 from application.paging import Page
-from application.ports.stripe import CustomerFields
+from application.ports.customers import CustomerFields
 from domain.customers import Address, Customer
 from domain.errors import FieldViolation
 from interfaces.grpc.mapping.timestamps import read_instant, timestamp_message

@@ -74,6 +74,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: an operation of this kind with other options is not over; metadata holds
     its kind and state.
     """
+    ERROR_REASON_WRONG_STATE: _ErrorReason.ValueType  # 24
+    """FAILED_PRECONDITION: the object's state does not allow it; metadata holds resource, id and state."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 25
+    """ABORTED: somebody changed the object since its etag was read; read it again."""
+    ERROR_REASON_CONTACT_LINKED: _ErrorReason.ValueType  # 26
+    """ALREADY_EXISTS: the contact is linked to another customer; metadata names it."""
+    ERROR_REASON_CUSTOMER_LINKED: _ErrorReason.ValueType  # 27
+    """ALREADY_EXISTS: the customer is linked to another contact; metadata names it."""
+    ERROR_REASON_NOT_AUTHOR: _ErrorReason.ValueType  # 28
+    """PERMISSION_DENIED: only the note's author may do this, and who has the scope `notes.admin`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the stable reason of a refused call.
@@ -135,4 +145,14 @@ ERROR_REASON_OPERATION_RUNNING: ErrorReason.ValueType  # 23
 """FAILED_PRECONDITION: an operation of this kind with other options is not over; metadata holds
 its kind and state.
 """
+ERROR_REASON_WRONG_STATE: ErrorReason.ValueType  # 24
+"""FAILED_PRECONDITION: the object's state does not allow it; metadata holds resource, id and state."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 25
+"""ABORTED: somebody changed the object since its etag was read; read it again."""
+ERROR_REASON_CONTACT_LINKED: ErrorReason.ValueType  # 26
+"""ALREADY_EXISTS: the contact is linked to another customer; metadata names it."""
+ERROR_REASON_CUSTOMER_LINKED: ErrorReason.ValueType  # 27
+"""ALREADY_EXISTS: the customer is linked to another contact; metadata names it."""
+ERROR_REASON_NOT_AUTHOR: ErrorReason.ValueType  # 28
+"""PERMISSION_DENIED: only the note's author may do this, and who has the scope `notes.admin`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -22,16 +22,17 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from billing.v1 import errors_pb2 as billing_dot_v1_dot_errors__pb2
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62illing/v1/options.proto\x12\nbilling.v1\x1a google/protobuf/descriptor.proto\"G\n\rAuthorization\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x14\n\x0csub_accounts\x18\x02 \x01(\x08\x12\x11\n\toperators\x18\x03 \x01(\x08:R\n\rauthorization\x12\x1e.google.protobuf.MethodOptions\x18\x8d\x8c\x03 \x01(\x0b\x32\x19.billing.v1.Authorizationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62illing/v1/options.proto\x12\nbilling.v1\x1a\x17\x62illing/v1/errors.proto\x1a google/protobuf/descriptor.proto\"G\n\rAuthorization\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x14\n\x0csub_accounts\x18\x02 \x01(\x08\x12\x11\n\toperators\x18\x03 \x01(\x08:R\n\rauthorization\x12\x1e.google.protobuf.MethodOptions\x18\x8d\x8c\x03 \x01(\x0b\x32\x19.billing.v1.Authorization:J\n\x07reasons\x12\x1e.google.protobuf.MethodOptions\x18\x8e\x8c\x03 \x03(\x0e\x32\x17.billing.v1.ErrorReasonb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'billing.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUTHORIZATION']._serialized_start=74
-  _globals['_AUTHORIZATION']._serialized_end=145
+  _globals['_AUTHORIZATION']._serialized_start=99
+  _globals['_AUTHORIZATION']._serialized_end=170
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from billing.v1 import errors_pb2 as _errors_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
@@ -56,5 +58,11 @@ class Authorization(_message.Message):
 Global___Authorization: _TypeAlias = Authorization  # noqa: Y015
 
 AUTHORIZATION_FIELD_NUMBER: _builtins.int
+REASONS_FIELD_NUMBER: _builtins.int
 authorization: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Authorization]
 """authorization of the method. The number is from the range for use within an organisation."""
+reasons: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[_errors_pb2.ErrorReason.ValueType]]
+"""reasons for which the method may fail, beside those of every method: TOKEN_MISSING,
+TOKEN_INVALID, SCOPE_MISSING, NOT_FOUND (of the account), INVALID_FIELDS, STORE_UNAVAILABLE,
+OVERLOADED, SHUTTING_DOWN, OUTCOME_UNKNOWN (of what changes something) and INTERNAL.
+"""

@@ -21,7 +21,7 @@ from interfaces.grpc.mapping import connections as mapping
 from interfaces.grpc.mapping import events
 from interfaces.grpc.mapping.periods import read_granularity
 from interfaces.grpc.methods import methods_of
-from interfaces.grpc.server import services
+from interfaces.grpc.server import CONTRACT, services
 from interfaces.grpc.statuses import CODES
 
 PREFIX = "ERROR_REASON_"
@@ -51,8 +51,15 @@ def test_every_class_of_error_has_a_code() -> None:
 
 
 def test_every_service_of_the_contract_is_served() -> None:
-    served = {service.descriptor.full_name for service in services(*[None] * 5)}  # type: ignore[arg-type]  # only named
+    served = {
+        service.descriptor.full_name for service in services(*(base() for base, _, _ in CONTRACT))
+    }
     assert served == {descriptor.full_name for descriptor in contract()}
+
+
+def test_what_is_no_servicer_of_the_contract_is_not_served() -> None:
+    with pytest.raises(ValueError, match="not of the contract"):
+        services(object())
 
 
 def test_every_method_of_the_contract_says_who_may_call_it() -> None:

@@ -24,7 +24,7 @@ from application.analytics import (
 from application.connections import Connections, ConnectionStatus
 from application.customers import Customers, ListCustomers, UpdateCustomer
 from application.paging import Page
-from application.ports.stripe import CustomerFields
+from application.ports.customers import CustomerFields
 from domain import periods
 from domain.analytics import Bucket, Comparison
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from application.ports.customers import CustomerFields
 from application.ports.mirror import CUSTOMERS
-from application.ports.stripe import Call, CustomerFields, Priority
+from application.ports.stripe import Call, Priority
 from domain.errors import FailedPrecondition, Reason
 from infrastructure.stripe.accounts import StripeConnectedAccounts
 from infrastructure.stripe.client import StripeApi

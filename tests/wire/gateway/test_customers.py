@@ -4,13 +4,8 @@ import datetime as dt
 
 import pytest
 
-from application.ports.stripe import (
-    Call,
-    CustomerChange,
-    CustomerDeletion,
-    CustomerFields,
-    Unanswered,
-)
+from application.ports.customers import CustomerChange, CustomerDeletion, CustomerFields
+from application.ports.stripe import Call, Unanswered
 from domain.customers import Address, Customer
 from domain.errors import InvalidArgument, NotFound, Unavailable
 from domain.mirror import Snapshot

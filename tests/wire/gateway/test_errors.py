@@ -9,12 +9,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from application.ports.stripe import (
-    CustomerChange,
-    CustomerFields,
-    Priority,
-    Unanswered,
-)
+from application.ports.customers import CustomerChange, CustomerFields
+from application.ports.stripe import Priority, Unanswered
 from domain.errors import (
     FailedPrecondition,
     InvalidArgument,

@@ -4,12 +4,8 @@ import datetime as dt
 
 import pytest
 
-from application.ports.stripe import (
-    CustomerChange,
-    CustomerDeletion,
-    CustomerFields,
-    Unanswered,
-)
+from application.ports.customers import CustomerChange, CustomerDeletion, CustomerFields
+from application.ports.stripe import Unanswered
 from domain.errors import Unavailable
 from infrastructure.stripe import transport
 from infrastructure.stripe.client import Request, StripeApi

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from application.ports.customers import CustomerDeletion, CustomerFields
 from application.ports.mirror import CUSTOMERS, NOUNS, STRIPE_ACCOUNTS, Noun
-from application.ports.stripe import CustomerDeletion, CustomerFields, ObjectReader, Priority
+from application.ports.stripe import ObjectReader, Priority
 from domain.errors import FailedPrecondition, InvalidArgument, NotFound
 from infrastructure.stripe.accounts import StripeConnectedAccounts, account_request
 from infrastructure.stripe.client import PLATFORM, StripeApi

@@ -1,0 +1,80 @@
+"""What callers' input may be: the rules that commands of several nouns share.
+
+Each function gives the violations of one value; a command's own function chains them, and `refuse`
+tells all of them at once, before anything is done.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from domain.errors import FieldViolation, InvalidArgument
+
+RESERVED: Final = "billing_"
+"""Keys of metadata that begin so are Billing's own."""
+
+MAX_METADATA_KEYS: Final = 49
+"""Stripe allows 50; one is ours."""
+
+EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+
+_ID: Final = re.compile(r"[A-Za-z0-9_]{1,255}")
+_MAX_KEY_CHARACTERS: Final = 40
+_MAX_VALUE_CHARACTERS: Final = 500
+
+
+def refuse(violations: Iterable[FieldViolation]) -> None:
+    """Raise InvalidArgument with all violations, if there are any."""
+    if found := list(violations):
+        raise InvalidArgument(found)
+
+
+def id_violations(value: str, field: str, example: str) -> Iterator[FieldViolation]:
+    """An id of an object at Stripe, such as `example`."""
+    if not _ID.fullmatch(value):
+        yield FieldViolation(field, f"an id of Stripe's is needed, such as {example}")
+
+
+def optional_id_violations(value: str, field: str, example: str) -> Iterator[FieldViolation]:
+    """The same, or empty."""
+    if value:
+        yield from id_violations(value, field, example)
+
+
+def text_violations(value: str | None, field: str, most: int) -> Iterator[FieldViolation]:
+    """A text of at most so many characters."""
+    if len(value or "") > most:
+        yield FieldViolation(field, f"at most {most:,} characters")
+
+
+def span_violations(
+    after: dt.datetime | None, before: dt.datetime | None, name: str = "created"
+) -> Iterator[FieldViolation]:
+    """The bounds `<name>_after` and `<name>_before` of a list."""
+    if after and before and after >= before:
+        yield FieldViolation(f"{name}_before", f"must be after {name}_after")
+
+
+def mask_violations(
+    mask: Sequence[str], changeable: Sequence[str], *, has_value: bool, noun: str
+) -> Iterator[FieldViolation]:
+    """An update mask; without one, the `noun` must have a value for some changeable field."""
+    if any(path not in changeable for path in mask):
+        yield FieldViolation("update_mask", f"only these can be named: {', '.join(changeable)}")
+    elif not mask and not has_value:
+        yield FieldViolation("update_mask", f"must name a field, or the {noun} set one")
+
+
+def metadata_violations(metadata: Mapping[str, str], field: str) -> Iterator[FieldViolation]:
+    """Stripe's limits ("Metadata" in its documentation), and the prefix that is ours."""
+    if len(metadata) > MAX_METADATA_KEYS:
+        yield FieldViolation(field, f"at most {MAX_METADATA_KEYS} keys")
+    for key, value in list(metadata.items())[: MAX_METADATA_KEYS + 1]:
+        if not 1 <= len(key) <= _MAX_KEY_CHARACTERS or "[" in key or "]" in key:
+            rule = f"keys of 1 to {_MAX_KEY_CHARACTERS} characters without [ or ]"
+            yield FieldViolation(field, rule)
+        elif key.startswith(RESERVED):
+            yield FieldViolation(field, f"keys must not begin with {RESERVED}")
+        if len(value) > _MAX_VALUE_CHARACTERS:
+            yield FieldViolation(field, f"values of at most {_MAX_VALUE_CHARACTERS} characters")
