@@ -128,7 +128,10 @@ def _invoice_facts(event_type: str, invoice: Invoice) -> tuple[Fact, ...]:
     if event_type == "invoice.payment_failed":
         name = FactName.INVOICE_PAYMENT_FAILED
         attempt = f"{invoice.id}/{invoice.attempt_count or 0}"
-        return (Fact(name, attempt, invoice.id, invoice.customer, invoice.amount_remaining),)
+        # Told late, an invoice may be paid by now: what then failed was no payment of nothing.
+        remaining = invoice.amount_remaining
+        amount = remaining if remaining.amount else invoice.amount_due
+        return (Fact(name, attempt, invoice.id, invoice.customer, amount),)
     return ()
 
 

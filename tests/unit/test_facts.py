@@ -81,6 +81,14 @@ def test_a_refund_succeeds_once_however_often_it_is_edited() -> None:
     assert facts_of("refund.updated", REFUND, [REFUND]) == ()
 
 
+def test_a_failure_that_is_told_after_the_payment_was_one_of_the_amount_due() -> None:
+    (fact,) = facts_of("invoice.payment_failed", INVOICE)
+    assert fact.amount == USD
+    parted = replace(OPEN, amount_remaining=Money(200, "usd"), amount_paid=Money(300, "usd"))
+    (fact,) = facts_of("invoice.payment_failed", parted)
+    assert fact.amount == Money(200, "usd")
+
+
 @pytest.mark.parametrize(
     ("event_type", "found"),
     [
