@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from application.contact_matching import ContactMatching
 from application.happenings import Due, Outcome, all_of
-from application.ports.clock import Clock
 from application.ports.contacts import ContactDirectory, ContactLink, SourceVersion
 from application.ports.mirror import CUSTOMERS, Mirror
 from domain.connections import Connection
-from domain.contacts import Contact, ContactSync, contact_id_for, email_forms, phone_forms
+from domain.contacts import ContactSync, contact_id_for
 from domain.customers import Customer
 from domain.mirror import Row
 
@@ -19,12 +19,20 @@ SYNCED: Final = "contact synced"
 
 
 @dataclass(frozen=True, slots=True)
-class _Filling:
-    """What a contact is to show of a customer, and how new that is."""
+class Wishes:
+    """What all rows of a connection are synced by. `region`: see `ContactMatching.region`."""
 
     connection: Connection
-    fields: Mapping[str, str]
-    version: SourceVersion
+    settings: ContactSync
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What came of syncing a row: its link (None: no contact), and whether that was filled."""
+
+    link: ContactLink | None = None
+    filled: bool = False
 
 
 class ContactSyncing:
@@ -34,10 +42,12 @@ class ContactSyncing:
     contact ends as the row does, and a row that somebody else has read earlier never overwrites it.
     """
 
-    def __init__(self, contacts: ContactDirectory, mirror: Mirror, clock: Clock) -> None:
+    def __init__(
+        self, contacts: ContactDirectory, mirror: Mirror, matching: ContactMatching
+    ) -> None:
         self._contacts = contacts
         self._mirror = mirror
-        self._clock = clock
+        self._matching = matching
 
     async def sync(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
         """Sync the customers that events are about, each once; notes what came of it.
@@ -53,71 +63,67 @@ class ContactSyncing:
             if settings is None or not settings.mapping:
                 continue
             connection = next(iter(customers.values()))[0].connection
+            region = await self._matching.region(connection.stripe_account)
+            wishes = Wishes(connection, settings, region)
             rows = await self._mirror.fetch(CUSTOMERS, connection.stripe_account, sorted(customers))
             results = await all_of(
-                {id_: partial(self._sync, connection, settings, row) for id_, row in rows.items()}
+                {id_: partial(self._sync, wishes, row) for id_, row in rows.items()}
             )
             for id_, result in results.items():
                 for one in customers[id_]:
                     outcomes[one.happening.event_id].note(result)
 
-    async def _sync(self, connection: Connection, settings: ContactSync, row: Row[Customer]) -> str:
-        """Sync one customer, linked first where need be; says what was done (empty: nothing)."""
+    async def sync_row(
+        self, wishes: Wishes, row: Row[Customer], link: ContactLink | None
+    ) -> Synced:
+        """Sync one customer, linked first where `link` is None. Idempotent.
+
+        A contact is filled with what the settings map; where they map nothing it is linked alone.
+        """
         snapshot = row.snapshot
         if snapshot is None or snapshot.object is None:
-            return ""
+            return Synced()
         customer = snapshot.object
-        filling = _Filling(
-            connection,
-            settings.fields_of(customer),
-            SourceVersion(snapshot.version.high, snapshot.version.low, row.revision),
-        )
-        links = await self._contacts.links(
-            connection.account, connection.stripe_account, [customer.id]
-        )
-        if customer.id in links:
-            contact: str | None = links[customer.id].contact
-        else:
-            contact = await self._link(filling, settings, customer)
-        if contact is None or not await self._fill(filling, contact, create=False):
-            return ""
-        return SYNCED
+        version = SourceVersion(snapshot.version.high, snapshot.version.low, row.revision)
+        if link is None:
+            link = await self._link(wishes, customer, version)
+        if link is None or not wishes.settings.mapping:
+            return Synced(link)
+        filled = await self._fill(wishes, customer, version, link.contact, create=False)
+        return Synced(link, filled)
+
+    async def _sync(self, wishes: Wishes, row: Row[Customer]) -> str:
+        """Sync one customer; says what was done (empty: nothing)."""
+        connection = wishes.connection
+        links = await self._contacts.links(connection.account, connection.stripe_account, [row.id])
+        synced = await self.sync_row(wishes, row, links.get(row.id))
+        return SYNCED if synced.filled else ""
 
     async def _link(
-        self, filling: _Filling, settings: ContactSync, customer: Customer
-    ) -> str | None:
-        """The contact that the customer is linked to from now on; None where there is none.
+        self, wishes: Wishes, customer: Customer, version: SourceVersion
+    ) -> ContactLink | None:
+        """The customer's link from now on; None where there is no contact for it.
 
-        Matched by mail address, then phone. Where the match is another customer's, and where there
-        is none, the customer becomes a contact of its own if the account wants that: made before it
-        is linked, so that a linked one that is gone was deleted in the CRM and stays so.
+        Where no free contact matches, the customer becomes a contact of its own if the account
+        wants that: made before it is linked, so that a linked one that is gone was deleted in the
+        CRM and stays so.
         """
-        match = await self._match(settings.account, customer)
-        linked = None if match is None else await self._keep_link(filling, customer, match.id)
-        if linked is not None or not settings.create:
+        linked = await self._matching.link(wishes.connection, customer, wishes.region)
+        if linked is not None or not wishes.settings.create:
             return linked
-        own = contact_id_for(filling.connection.stripe_account, customer.id)
-        await self._fill(filling, own, create=True)
-        return await self._keep_link(filling, customer, own)
+        own = contact_id_for(wishes.connection.stripe_account, customer.id)
+        await self._fill(wishes, customer, version, own, create=True)
+        return await self._matching.keep(wishes.connection, customer.id, own)
 
-    async def _keep_link(self, filling: _Filling, customer: Customer, contact: str) -> str | None:
-        connection, now = filling.connection, self._clock.now()
-        link = ContactLink(connection.account, connection.stripe_account, customer.id, contact, now)
-        standing = await self._contacts.link(link)
-        return None if standing is None else standing.contact
-
-    async def _fill(self, filling: _Filling, contact: str, *, create: bool) -> bool:
+    async def _fill(
+        self, wishes: Wishes, customer: Customer, version: SourceVersion, contact: str,
+        *, create: bool,
+    ) -> bool:  # fmt: skip
         return await self._contacts.fill(
-            filling.connection.account,
+            wishes.connection.account,
             contact,
-            filling.fields,
-            filling.version,
-            stripe_account=filling.connection.stripe_account,
+            wishes.settings.fields_of(customer),
+            version,
+            stripe_account=wishes.connection.stripe_account,
             create=create,
         )
-
-    async def _match(self, account: str, customer: Customer) -> Contact | None:
-        emails, phones = email_forms(customer.email), phone_forms(customer.phone)
-        if not emails and not phones:
-            return None
-        return await self._contacts.find(account, emails=emails, phones=phones)

@@ -11,6 +11,7 @@ from application.connections import Connections
 from application.mirror_reader import MirrorReader, equal_to, within
 from application.mutations import Mutations, Steps, request_id_violations
 from application.paging import Page, page_size_violations
+from application.ports.contacts import ContactDirectory, ContactLink
 from application.ports.customers import (
     CustomerChange,
     CustomerDeletion,
@@ -27,14 +28,17 @@ from application.violations import (
     span_violations,
     text_violations,
 )
+from domain.connections import Connection
 from domain.customers import Address, Customer
 from domain.errors import FieldViolation, NotFound
+from domain.search import MAX_QUERY_WORDS, query_words
 
 CHANGEABLE: Final = ("email", "name", "phone", "description", "address", "metadata")
 """The fields that an update mask may name."""
 
 _LIMITS: Final = {"email": 512, "name": 256, "phone": 20, "description": 5_000}
 _ADDRESS_LIMIT: Final = 500
+_QUERY_LIMIT: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,23 @@ class ListCustomers:
     email: str = ""
     created_after: dt.datetime | None = None
     created_before: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchCustomers:
+    """A page of the customers that a query finds: see `domain.search`."""
+
+    query: str
+    page_size: int = 0
+    page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedCustomer:
+    """A customer, and its link to a contact of the CRM where it has one."""
+
+    customer: Customer
+    link: ContactLink | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +82,7 @@ class UpdateCustomer:
 
 
 class Customers:
-    """Lists, gets, creates, updates and deletes customers.
+    """Lists, searches, gets, creates, updates and deletes customers.
 
     `found` is what reading the caller's input found wrong already; it is refused with the rest.
     """
@@ -72,8 +93,10 @@ class Customers:
         connections: Connections,
         mutations: Mutations,
         gateway: CustomerGateway,
+        contacts: ContactDirectory,
     ) -> None:
         self._reader = reader
+        self._contacts = contacts
         self._connections = connections
         self._gateway = gateway
         self._create = mutations.method(
@@ -88,23 +111,39 @@ class Customers:
 
     async def list(
         self, caller: Caller, query: ListCustomers, found: Sequence[FieldViolation] = ()
-    ) -> Page[Customer]:
+    ) -> Page[LinkedCustomer]:
         """A page of customers in the mirror, newest first."""
         refuse(chain(found, _list_violations(query)))
         connection = await self._connections.of(caller)
-        return await self._reader.list(
+        page = await self._reader.list(
             CUSTOMERS,
             connection.stripe_account,
             _filter(query),
             page_size=query.page_size,
             page_token=query.page_token,
         )
+        return Page(await self._linked(connection, page.items), page.next_page_token)
 
-    async def get(self, caller: Caller, customer_id: str) -> Customer:
+    async def search(self, caller: Caller, query: SearchCustomers) -> Page[LinkedCustomer]:
+        """A page of the customers in the mirror that a query finds, newest first."""
+        refuse(_search_violations(query))
+        connection = await self._connections.of(caller)
+        page = await self._reader.search(
+            CUSTOMERS,
+            connection.stripe_account,
+            query_words(query.query),
+            page_size=query.page_size,
+            page_token=query.page_token,
+        )
+        return Page(await self._linked(connection, page.items), page.next_page_token)
+
+    async def get(self, caller: Caller, customer_id: str) -> LinkedCustomer:
         """A customer in the mirror. NotFound for an unknown or a deleted one."""
         refuse(_id_violations(customer_id, "id"))
         connection = await self._connections.of(caller)
-        return await self._reader.get(CUSTOMERS, connection.stripe_account, customer_id)
+        found = await self._reader.get(CUSTOMERS, connection.stripe_account, customer_id)
+        (linked,) = await self._linked(connection, [found])
+        return linked
 
     async def create(
         self,
@@ -112,20 +151,35 @@ class Customers:
         request_id: str,
         fields: CustomerFields,
         found: Sequence[FieldViolation] = (),
-    ) -> Customer:
+    ) -> LinkedCustomer:
         """Create a customer at Stripe."""
         refuse(chain(found, request_id_violations(request_id), _fields_violations(fields)))
-        return await self._create.run(caller, request_id, fields)
+        return LinkedCustomer(await self._create.run(caller, request_id, fields))
 
-    async def update(self, caller: Caller, request_id: str, command: UpdateCustomer) -> Customer:
+    async def update(
+        self, caller: Caller, request_id: str, command: UpdateCustomer
+    ) -> LinkedCustomer:
         """Change the named fields of a customer at Stripe."""
         refuse(chain(request_id_violations(request_id), _update_violations(command)))
-        return await self._update.run(caller, request_id, _change(command))
+        updated = await self._update.run(caller, request_id, _change(command))
+        (linked,) = await self._linked(await self._connections.of(caller), [updated])
+        return linked
 
     async def delete(self, caller: Caller, request_id: str, customer_id: str) -> None:
         """Delete a customer at Stripe for good. Finding it deleted already is success."""
         refuse(chain(request_id_violations(request_id), _id_violations(customer_id, "id")))
         await self._delete.run(caller, request_id, CustomerDeletion(customer_id))
+
+    async def _linked(
+        self, connection: Connection, customers: Sequence[Customer]
+    ) -> Sequence[LinkedCustomer]:
+        """The customers with their links, all looked up at once."""
+        if not customers:
+            return []
+        links = await self._contacts.links(
+            connection.account, connection.stripe_account, [one.id for one in customers]
+        )
+        return [LinkedCustomer(one, links.get(one.id)) for one in customers]
 
     async def _create_steps(self, steps: Steps, fields: CustomerFields) -> Customer:
         created = await steps.call(
@@ -174,6 +228,16 @@ def _list_violations(query: ListCustomers) -> Iterator[FieldViolation]:
     yield from page_size_violations(query.page_size)
     yield from text_violations(query.email, "email", _LIMITS["email"])
     yield from span_violations(query.created_after, query.created_before)
+
+
+def _search_violations(query: SearchCustomers) -> Iterator[FieldViolation]:
+    yield from page_size_violations(query.page_size)
+    words = query_words(query.query[:_QUERY_LIMIT])
+    if not words:
+        yield FieldViolation("query", "at least one letter or digit")
+    if len(words) > MAX_QUERY_WORDS:
+        yield FieldViolation("query", f"at most {MAX_QUERY_WORDS} words")
+    yield from text_violations(query.query, "query", _QUERY_LIMIT)
 
 
 def _update_violations(command: UpdateCustomer) -> Iterator[FieldViolation]:

@@ -7,16 +7,20 @@ import msgspec
 from domain.errors import (
     AlreadyExists,
     BillingError,
+    Conflict,
     FailedPrecondition,
     FieldViolation,
     InvalidArgument,
     NotFound,
     PaymentDeclined,
+    PermissionDenied,
     Reason,
     WrongState,
 )
 
 _OPEN_REASONS: Final = (Reason.STRIPE_NOT_CONNECTED, Reason.STRIPE_CONNECTION_REVOKED)
+_DEFINITE_REASONS: Final = (Reason.ETAG_MISMATCH, Reason.NOT_AUTHOR)
+"""No etag comes back, and no author changes."""
 
 
 class _Failure(msgspec.Struct, omit_defaults=True):
@@ -34,7 +38,9 @@ def is_definite(error: BillingError) -> bool:
     A missing or revoked connection, a rate limit or an unreachable Stripe is none.
     """
     kinds = InvalidArgument | NotFound | AlreadyExists | FailedPrecondition | PaymentDeclined
-    return isinstance(error, kinds) and error.reason not in _OPEN_REASONS
+    if isinstance(error, kinds):
+        return error.reason not in _OPEN_REASONS
+    return error.reason in _DEFINITE_REASONS
 
 
 def encode_failure(error: BillingError) -> bytes:
@@ -64,6 +70,10 @@ def decode_failure(document: bytes) -> BillingError:
             return WrongState(meta.get("resource", ""), meta.get("id", ""), meta.get("state", ""))
         case "PaymentDeclined":
             return PaymentDeclined(failure.message, decline_code=meta.get("decline_code", ""))
+        case "Conflict":
+            return Conflict(failure.reason, failure.message, metadata=meta)
+        case "PermissionDenied":
+            return PermissionDenied(failure.reason, failure.message, metadata=meta)
         case "AlreadyExists":
             return AlreadyExists(failure.reason, failure.message, metadata=meta)
         case _:

@@ -1,11 +1,11 @@
 """Reads of the mirror as callers ask for them: one object, or a page of a list."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from application.paging import DEFAULT_PAGE_SIZE, Page, PageTokens, scope_of
-from application.ports.mirror import NEWEST_FIRST, Filter, Mirror, Noun, Order, Scalar
+from application.paging import DEFAULT_PAGE_SIZE, Page, PageTokens, digest, scope_of
+from application.ports.mirror import NEWEST_FIRST, Filter, Mirror, Noun, Order, RowPage, Scalar
 from domain.errors import NotFound
 from domain.mirror import MirroredObject
 from domain.periods import to_milliseconds
@@ -55,6 +55,29 @@ class MirrorReader:
             after=self._page_tokens.read(page_token, scope),
             limit=page_size or DEFAULT_PAGE_SIZE,
         )
+        return self._page(page, scope)
+
+    async def search(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        words: Sequence[str],
+        *,
+        page_size: int,
+        page_token: str,
+    ) -> Page[T]:
+        """A page of the live objects that have these words, in any order, as `list` gives it."""
+        scope = digest("search", noun.name, stripe_account, sorted(words))
+        page = await self._mirror.search(
+            noun,
+            stripe_account,
+            words,
+            after=self._page_tokens.read(page_token, scope),
+            limit=page_size or DEFAULT_PAGE_SIZE,
+        )
+        return self._page(page, scope)
+
+    def _page(self, page: RowPage[T], scope: str) -> Page[T]:
         objects = [row.snapshot.object for row in page.rows if row.snapshot]
         found = [object_ for object_ in objects if object_ is not None]
         return Page(found, self._page_tokens.write(scope, page.next))

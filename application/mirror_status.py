@@ -15,7 +15,7 @@ from application.ports.event_log import EventLog
 from application.ports.inbox import EventState
 from application.ports.mirror import NOUNS, Mirror
 from application.ports.parked import ParkedEvents
-from domain.operations import Operation
+from domain.operations import MIRROR_KINDS, Operation
 
 MAX_PARKED: Final = 10_000
 """How far the parked events of one account are counted."""
@@ -86,7 +86,7 @@ class MirrorStatuses:
             await self._catch_up.data_through(stripe_account),
             await self._backlog(stripe_account),
             {noun.name: count for noun, count in zip(NOUNS, counts, strict=True)},
-            [one.operation for one in kept],
+            [one.operation for one in kept if one.operation.kind in MIRROR_KINDS],
             await self._everything() if caller.is_operator else None,
         )
 

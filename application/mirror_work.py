@@ -1,4 +1,4 @@
-"""The work on a mirror that operations do: begun, followed step by step, and tidied up after."""
+"""The work that operations do: begun, followed step by step, and tidied up after."""
 
 import datetime as dt
 from collections.abc import AsyncGenerator
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from application.backfill import Backfill, Progress
+from application.contact_linking import ContactLinking
 from application.platform import Platform
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
@@ -46,6 +47,7 @@ class MirrorWork:
         checkpoints: Checkpoints,
         reports: Reports,
         platform: Platform,
+        linking: ContactLinking,
         clock: Clock,
     ) -> None:
         self._backfill = backfill
@@ -54,13 +56,14 @@ class MirrorWork:
         self._checkpoints = checkpoints
         self._reports = reports
         self._platform = platform
+        self._linking = linking
         self._clock = clock
 
     async def prepare(self, operation: Operation) -> None:
         """Do what an operation needs once, before its first step.
 
         A comparison begins anew, so that its report is of one time, and a rebuild is never compared
-        half with what an earlier one has read.
+        half with what an earlier one has read. Linking goes through all customers each time.
         """
         if operation.kind is OperationKind.REBUILD:
             await self._rebuild.discard_others(operation.stripe_account, operation.id)
@@ -88,6 +91,10 @@ class MirrorWork:
                 async with aclosing(rebuild) as rebuildings:
                     async for one in rebuildings:
                         yield Step(meter.of(_rebuilding(one)), one.report)
+            case OperationKind.LINK_CONTACTS:
+                async with aclosing(self._linking.run(operation)) as blocks:
+                    async for linked in blocks:
+                        yield Step(meter.of(linked))
 
     async def report_of(self, operation: Operation) -> Report | None:
         """The report of a comparison that is over, though its process did not live to say so."""
@@ -113,7 +120,7 @@ class MirrorWork:
             await self._rebuild.discard(operation.stripe_account, operation.id)
 
     async def _forget(self, operation: Operation) -> None:
-        """Let the comparison begin anew, whatever was compared before."""
+        """Let the work begin anew, whatever an earlier operation has done of it."""
         checkpoint = await self._checkpoints.load(operation.stripe_account, operation.kind)
         if checkpoint.state:
             await self._checkpoints.save(replace(checkpoint, state={}), now=self._clock.now())

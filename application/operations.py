@@ -1,4 +1,4 @@
-"""Operations: long work on the mirror, started, watched and cancelled; resumed by any process."""
+"""Operations: long work on a Stripe account that any process starts, resumes, tells of and ends."""
 
 import asyncio
 import logging

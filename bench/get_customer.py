@@ -47,6 +47,7 @@ from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens, caller_keys
 from infrastructure.sqlite.accounts import SqliteAccounts
 from infrastructure.sqlite.connections import SqliteConnections
+from infrastructure.sqlite.contacts import SqliteContactDirectory
 from infrastructure.sqlite.database import Database
 from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
@@ -119,7 +120,8 @@ async def serve_billing(path: Path, key: str) -> None:
         SqliteMutationLog(database), connections, Mirroring(mirror), clock, Tasks()
     )
     reader = MirrorReader(mirror, PageTokens(secrets.token_bytes(32), clock))
-    customers = Customers(reader, connections, mutations, nothing)
+    contacts = SqliteContactDirectory(database)
+    customers = Customers(reader, connections, mutations, nothing, contacts)
     await repository.put(
         Connection(ACCOUNT, STRIPE_ACCOUNT, Mode.TEST, ConnectionKind.MANUAL, clock.now())
     )

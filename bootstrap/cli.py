@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from application.accounts import AccountAdministration
+from application.contacts import ContactAdministration
 from bootstrap import process
 from bootstrap.settings import Settings, SettingsError, environment_name, load
 from domain.errors import BillingError
@@ -27,6 +28,7 @@ from infrastructure.security.tokens import CallerTokens
 from infrastructure.telemetry.logs import configure
 from interfaces.cli.accounts import accounts_app
 from interfaces.cli.client import authorised
+from interfaces.cli.contacts import contacts_app
 from interfaces.cli.events import events_app
 from interfaces.cli.mirror import add_mirror_commands
 from interfaces.cli.token import add_token_command
@@ -190,6 +192,14 @@ def _administer(work: Callable[[AccountAdministration], Awaitable[T]]) -> T:
     return asyncio.run(run(load()))
 
 
+def _keep_contacts(work: Callable[[ContactAdministration], Awaitable[T]]) -> T:
+    async def run(settings: Settings) -> T:
+        async with process.opened(settings) as container:
+            return await work(container.contact_administration())
+
+    return asyncio.run(run(load()))
+
+
 def _connect(
     account: str, scopes: Sequence[str]
 ) -> contextlib.AbstractAsyncContextManager[grpc.aio.Channel]:
@@ -205,6 +215,7 @@ add_token_command(app, _issue_token)
 add_mirror_commands(app, _connect)
 app.add_typer(events_app(_connect), name="events")
 app.add_typer(accounts_app(_administer), name="accounts")
+app.add_typer(contacts_app(_keep_contacts), name="contacts")
 
 
 def _interruptible(work: Coroutine[Any, Any, T]) -> T:

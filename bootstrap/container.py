@@ -19,9 +19,16 @@ from application.backfill import Backfill
 from application.balance_transactions import BalanceTransactions
 from application.callers import Tenancy
 from application.catch_up import CatchUp
+from application.charges import Charges
 from application.comparing import Comparison
 from application.connections import Connections
+from application.contact_customers import ContactCustomers
+from application.contact_link_jobs import ContactLinkJobs
+from application.contact_linking import ContactLinking
+from application.contact_links import ContactLinks
+from application.contact_matching import ContactMatching
 from application.contact_sync import ContactSyncing
+from application.contacts import ContactAdministration
 from application.customers import Customers
 from application.deauthorizing import Deauthorizing
 from application.effects import Effects
@@ -30,6 +37,8 @@ from application.events import Events
 from application.fleet import Fleet
 from application.importing import Importing
 from application.invoice_payments import InvoicePayments
+from application.invoices import Invoices
+from application.leases import Leases
 from application.mirror_access import MirrorAccess
 from application.mirror_reader import MirrorReader
 from application.mirror_reports import MirrorReports
@@ -37,9 +46,12 @@ from application.mirror_status import MirrorStatuses
 from application.mirror_work import MirrorWork
 from application.mirroring import Mirroring
 from application.mutations import Mutations
+from application.notes import Notes
 from application.operation_log import OperationLog
 from application.operations import Operations
 from application.paging import PageTokens
+from application.payment_links import PaymentLinks
+from application.payment_methods import PaymentMethods
 from application.payment_notices import PaymentNotices
 from application.platform import Platform
 from application.projector import Projector
@@ -47,28 +59,45 @@ from application.publishing import Publishing
 from application.receiving import Receiver
 from application.reconciling import Reconciliation
 from application.shadowing import ShadowRebuild
+from application.subscriptions import Subscriptions
 from application.tasks import Tasks
 from application.watching import Watching
 from bootstrap.settings import Settings
 from bootstrap.stores import Stores
 from infrastructure.clock import SystemClock
+from infrastructure.internal_api.client import InternalApi
+from infrastructure.internal_api.short_links import InternalShortLinks
+from infrastructure.phones import NumberingPlans
 from infrastructure.queue.embedded import EmbeddedPublisher
 from infrastructure.queue.nats import NatsPublisher
 from infrastructure.security.tokens import CallerTokens
 from infrastructure.stripe.accounts import StripeConnectedAccounts
 from infrastructure.stripe.budget import RateBudget
 from infrastructure.stripe.client import StripeApi, StripeSettings
+from infrastructure.stripe.customer_lookup import StripeCustomerLookup
 from infrastructure.stripe.customers import StripeCustomers
 from infrastructure.stripe.events import StripeEventReader
+from infrastructure.stripe.invoice_gateway import StripeInvoices
+from infrastructure.stripe.invoice_previews import StripeInvoicePreviews
 from infrastructure.stripe.lists import StripeLister
 from infrastructure.stripe.objects import StripeObjectReader
+from infrastructure.stripe.payment_method_gateway import StripePaymentMethods
+from infrastructure.stripe.refund_gateway import StripeRefunds
+from infrastructure.stripe.subscription_gateway import StripeSubscriptions
 from infrastructure.stripe.webhooks import StripeWebhookReader
 from interfaces.grpc.analytics import AnalyticsServicer
+from interfaces.grpc.charges import ChargeServicer
 from interfaces.grpc.connections import ConnectionServicer
+from interfaces.grpc.contact_links import ContactLinkServicer
 from interfaces.grpc.customers import CustomerServicer
 from interfaces.grpc.events import EventServicer
+from interfaces.grpc.invoices import InvoiceServicer
 from interfaces.grpc.mirror import MirrorServicer
+from interfaces.grpc.notes import NoteServicer
+from interfaces.grpc.payment_links import PaymentLinkServicer
+from interfaces.grpc.payment_methods import PaymentMethodServicer
 from interfaces.grpc.server import Server, ServerOptions, services
+from interfaces.grpc.subscriptions import SubscriptionServicer
 
 
 def _page_token_key(callers: Mapping[str, bytes]) -> bytes:
@@ -103,6 +132,7 @@ class Container(containers.DeclarativeContainer):
     queued = providers.Singleton(asyncio.Event)
     owner = providers.Singleton(_owner)
     mode = settings.provided.mode
+    phones = providers.Singleton(NumberingPlans)
 
     # --- the store and the queue ---
     stores = providers.Container(Stores, settings=settings)
@@ -124,6 +154,12 @@ class Container(containers.DeclarativeContainer):
     )
     stripe_accounts = providers.Singleton(StripeConnectedAccounts, stripe_api)
     customer_gateway = providers.Singleton(StripeCustomers, stripe_api)
+    charge_gateway = providers.Singleton(StripeRefunds, stripe_api)
+    customer_lookup = providers.Singleton(StripeCustomerLookup, stripe_api)
+    payment_method_gateway = providers.Singleton(StripePaymentMethods, stripe_api)
+    subscription_gateway = providers.Singleton(StripeSubscriptions, stripe_api)
+    invoice_gateway = providers.Singleton(StripeInvoices, stripe_api)
+    invoice_previews = providers.Singleton(StripeInvoicePreviews, stripe_api)
     object_reader = providers.Singleton(StripeObjectReader, stripe_api)
     lister = providers.Singleton(StripeLister, stripe_api, mode)
     event_reader = providers.Singleton(StripeEventReader)
@@ -132,6 +168,18 @@ class Container(containers.DeclarativeContainer):
         platform_secrets=settings.provided.platform_webhook_secrets,
         connect_secrets=settings.provided.connect_webhook_secrets,
         mode=mode,
+    )
+
+    # --- the platform's internal API ---
+    internal_api = providers.Singleton(
+        InternalApi, settings.provided.app_secret.get_secret_value.call(), clock
+    )
+    short_links = providers.Selector(
+        settings.provided.short_links,
+        off=providers.Object(None),
+        internal_api=providers.Singleton(
+            InternalShortLinks, internal_api, settings.provided.short_links_address
+        ),
     )
 
     # --- callers ---
@@ -194,6 +242,21 @@ class Container(containers.DeclarativeContainer):
         clock,
     )
 
+    # --- contacts of the CRM ---
+    contact_matching = providers.Singleton(ContactMatching, stores.contacts, mirror, phones, clock)
+    contact_syncing = providers.Singleton(ContactSyncing, stores.contacts, mirror, contact_matching)
+    contact_linking = providers.Singleton(
+        ContactLinking,
+        stores.contacts,
+        mirror,
+        contact_syncing,
+        contact_matching,
+        stores.connections,
+        stores.checkpoints,
+        clock,
+        mode,
+    )
+
     # --- events and what follows from them ---
     receiver = providers.Singleton(Receiver, webhook_reader, stores.inbox, clock, arrived)
     effects = providers.Singleton(
@@ -202,7 +265,7 @@ class Container(containers.DeclarativeContainer):
         events=event_reader,
         mirror=mirror,
         connections=stores.connections,
-        contacts=providers.Singleton(ContactSyncing, stores.contacts, mirror, clock),
+        contacts=contact_syncing,
         notices=providers.Singleton(PaymentNotices, stores.contacts, stores.support, mirror, clock),
         history=stores.subscription_history,
         outbox=stores.outbox,
@@ -252,6 +315,7 @@ class Container(containers.DeclarativeContainer):
         stores.checkpoints,
         stores.reports,
         platform,
+        contact_linking,
         clock,
     )
     operations = providers.Singleton(
@@ -275,9 +339,59 @@ class Container(containers.DeclarativeContainer):
     )
     mirror_reader = providers.Singleton(MirrorReader, mirror, page_tokens)
     customers = providers.Singleton(
-        Customers, mirror_reader, connections, mutations, customer_gateway
+        Customers, mirror_reader, connections, mutations, customer_gateway, stores.contacts
+    )
+    charges = providers.Singleton(Charges, mirror_reader, connections, mutations, charge_gateway)
+    contact_links = providers.Singleton(
+        ContactLinks, stores.contacts, mirror, mirror_reader, connections, mutations, page_tokens
+    )
+    contact_link_jobs = providers.Singleton(ContactLinkJobs, operations)
+    notes = providers.Singleton(Notes, mirror_reader, stores.notes, mutations, page_tokens, clock)
+    subscriptions = providers.Singleton(
+        Subscriptions, mirror_reader, connections, mutations, subscription_gateway
+    )
+    payment_methods = providers.Singleton(
+        PaymentMethods,
+        mirror_reader,
+        connections,
+        mutations,
+        payment_method_gateway,
+        page_tokens,
+    )
+    contact_customers = providers.Singleton(
+        ContactCustomers,
+        stores.contacts,
+        contact_matching,
+        mirror,
+        customer_lookup,
+        customer_gateway,
+        phones,
+        providers.Singleton(Leases, stores.checkpoints, clock),
+        clock,
+    )
+    payment_links = providers.Singleton(
+        PaymentLinks, mutations, contact_customers, invoice_gateway, short_links
+    )
+    invoices = providers.Singleton(
+        Invoices,
+        mirror_reader,
+        connections,
+        mutations,
+        invoice_gateway,
+        invoice_previews,
+        stores.invoice_totals,
+        object_reader,
+        clock,
     )
     revenue_analytics = providers.Singleton(RevenueAnalytics, stores.analytics, connections, clock)
+    contact_administration = providers.Singleton(
+        ContactAdministration,
+        stores.contacts,
+        contact_links,
+        stores.accounts,
+        stores.connections,
+        mode,
+    )
     account_administration = providers.Singleton(
         AccountAdministration, stores.accounts, stores.connections, clock, mode
     )
@@ -288,10 +402,17 @@ class Container(containers.DeclarativeContainer):
         providers.Callable(
             services,
             providers.Singleton(CustomerServicer, customers),
+            providers.Singleton(ChargeServicer, charges),
+            providers.Singleton(InvoiceServicer, invoices),
             providers.Singleton(AnalyticsServicer, revenue_analytics),
             providers.Singleton(ConnectionServicer, connections),
             providers.Singleton(EventServicer, events, watching),
             providers.Singleton(MirrorServicer, operations, mirror_reports, mirror_statuses),
+            providers.Singleton(PaymentMethodServicer, payment_methods),
+            providers.Singleton(SubscriptionServicer, subscriptions),
+            providers.Singleton(NoteServicer, notes),
+            providers.Singleton(ContactLinkServicer, contact_links, contact_link_jobs),
+            providers.Singleton(PaymentLinkServicer, payment_links),
         ),
         caller_tokens,
         tenancy,

@@ -57,6 +57,7 @@ async def opened(settings: Settings) -> AsyncIterator[Container]:
         yield container
     finally:
         await container.stripe_api().close()
+        await container.internal_api().close()
         await database.close()
 
 

@@ -21,12 +21,14 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.connections import Mode
-from infrastructure.security.tokens import caller_keys
+from infrastructure.internal_api.short_links import PATH as SHORT_LINKS_PATH
+from infrastructure.security.tokens import MIN_SECRET_BYTES, caller_keys
 
 _STRIPE_KEY: Final = re.compile(r"(?:sk|rk)_(test|live)_[A-Za-z0-9]{1,255}")
 _WEBHOOK_SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,255}")
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
 _HTTP_URL: Final = re.compile(r"https?://[^\s/?#]+")
+_API_URL: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _NATS_URL: Final = re.compile(r"(?:nats|tls)://\S+")
 _MONGO_URL: Final = re.compile(r"mongodb(?:\+srv)?://\S+")
 
@@ -67,6 +69,12 @@ def _base_url(url: str) -> str:
     if url and not _HTTP_URL.fullmatch(url):
         raise ValueError("an address such as https://api.example.com is needed, without a path")
     return url
+
+
+def _api_url(url: str) -> str:
+    if url and not _API_URL.fullmatch(url):
+        raise ValueError("an address such as https://api.example.com/internal is needed")
+    return url.rstrip("/")
 
 
 def _mongo_url(url: SecretStr) -> SecretStr:
@@ -160,6 +168,25 @@ class Settings(BaseSettings):
         le=10_000,
         description="the budget of one Stripe account; 0 stands for 100 live, 25 test",
     )
+    api_base_url: Annotated[str, AfterValidator(_api_url)] = Field(
+        default="",
+        validation_alias="API_BASE_URL",
+        description="where the platform's internal API is",
+    )
+    app_secret: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="APP_SECRET",
+        description="signs the short-lived token that Billing presents to the internal API",
+    )
+    short_links_url: Annotated[str, AfterValidator(_api_url)] = Field(
+        default="",
+        description="where short links are made, instead of API_BASE_URL/short-links",
+    )
+    short_links: Literal["off", "internal_api"] = Field(
+        default="off",
+        validate_default=True,
+        description="who shortens payment links: off (nobody) or internal_api",
+    )
     drain_seconds: float = Field(
         default=25,
         ge=0,
@@ -199,6 +226,17 @@ class Settings(BaseSettings):
             raise ValueError("is needed with BILLING_QUEUE=nats")
         return url
 
+    @field_validator("short_links")
+    @classmethod
+    def _internal_api_known(cls, choice: str, info: ValidationInfo) -> str:
+        if choice == "off" or not {"api_base_url", "app_secret", "short_links_url"} <= {*info.data}:
+            return choice
+        if not info.data["api_base_url"] and not info.data["short_links_url"]:
+            raise ValueError("internal_api needs API_BASE_URL or BILLING_SHORT_LINKS_URL")
+        if len(info.data["app_secret"].get_secret_value().encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"internal_api needs APP_SECRET, of {MIN_SECRET_BYTES} bytes at least")
+        return choice
+
     @field_validator("reuse_port")
     @classmethod
     def _one_process_on_sqlite(cls, reuse: bool, info: ValidationInfo) -> bool:
@@ -231,6 +269,11 @@ class Settings(BaseSettings):
     def connect_webhook_secrets(self) -> tuple[str, ...]:
         """The signing secrets of the Connect endpoint."""
         return tuple(_listed(self.webhook_secrets_connect))
+
+    @property
+    def short_links_address(self) -> str:
+        """Where short links are made."""
+        return self.short_links_url or f"{self.api_base_url}{SHORT_LINKS_PATH}"
 
     @property
     def callers(self) -> Mapping[str, bytes]:

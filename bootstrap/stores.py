@@ -15,8 +15,10 @@ from infrastructure.mongo.database import Database as MongoDatabase
 from infrastructure.mongo.deployment import MongoDeployment
 from infrastructure.mongo.event_log import MongoEventLog
 from infrastructure.mongo.inbox import MongoInbox
+from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
 from infrastructure.mongo.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
+from infrastructure.mongo.notes import MongoNotes
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.parked import MongoParkedEvents
 from infrastructure.mongo.reports import MongoReports
@@ -32,8 +34,10 @@ from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.deployment import SqliteDeployment
 from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
+from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
 from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
+from infrastructure.sqlite.notes import SqliteNotes
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.parked import SqliteParkedEvents
 from infrastructure.sqlite.reports import SqliteReports
@@ -79,8 +83,10 @@ class Stores(containers.DeclarativeContainer):
     deployment = _port(SqliteDeployment, MongoDeployment)
     event_log = _port(SqliteEventLog, MongoEventLog)
     inbox = _port(SqliteInbox, MongoInbox)
+    invoice_totals = _port(SqliteInvoiceTotals, MongoInvoiceTotals)
     mirror = _port(SqliteMirror, MongoMirror)
     mutation_log = _port(SqliteMutationLog, MongoMutationLog)
+    notes = _port(SqliteNotes, MongoNotes)
     outbox = _port(SqliteOutbox, MongoOutbox)
     parked_events = _port(SqliteParkedEvents, MongoParkedEvents)
     reports = _port(SqliteReports, MongoReports)

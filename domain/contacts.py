@@ -1,11 +1,15 @@
 """Contacts of the CRM: how customers at Stripe become and change them."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from domain.customers import Customer
+
+CONTACT_KEY: Final = "billing_contact"
+"""The key of metadata at Stripe that names the contact for whom a customer or invoice was made."""
 
 FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 MAX_FIELDS: Final = 50
@@ -14,10 +18,39 @@ _RESERVED: Final = re.compile(r"id|account|billing(_.*)?")
 _SIMPLE: Final = ("email", "name", "phone", "description", "currency")
 _ADDRESS: Final = ("line1", "line2", "city", "state", "postal_code", "country")
 _METADATA: Final = "metadata."
-_MIN_PHONE_DIGITS: Final = 7
 
 SOURCES: Final = (*_SIMPLE, *(f"address.{part}" for part in _ADDRESS))
 """What of a customer a contact's field may be filled from; `metadata.<key>` besides."""
+
+SOURCE_RULE: Final = f"sources are {', '.join(SOURCES)} and metadata.<key>"
+
+
+@dataclass(frozen=True, slots=True)
+class ContactField:
+    """A field that contacts have. `custom`: by the account's own wish, else in every CRM."""
+
+    name: str
+    label: str
+    custom: bool = False
+
+
+STANDARD_FIELDS: Final = (
+    ContactField("name", "Name"),
+    ContactField("first_name", "First name"),
+    ContactField("last_name", "Last name"),
+    ContactField("email", "Email"),
+    ContactField("phone", "Phone"),
+    ContactField("company", "Company"),
+    ContactField("website", "Website"),
+    ContactField("address_line1", "Address line 1"),
+    ContactField("address_line2", "Address line 2"),
+    ContactField("city", "City"),
+    ContactField("state", "State"),
+    ContactField("postal_code", "Postal code"),
+    ContactField("country", "Country"),
+    ContactField("description", "Description"),
+)
+"""The fields of every contact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +71,14 @@ class ContactSync:
     """How an account wants its customers in its CRM.
 
     `mapping` names, for a contact's field, the customer's (see SOURCES). `create`: a customer whom
-    no contact matches becomes a new contact.
+    no contact matches becomes a new contact. `revision` grows by one with each change; 0 stands for
+    settings that were never made.
     """
 
     account: str
-    mapping: Mapping[str, str]
+    mapping: Mapping[str, str] = field(default_factory=dict)
     create: bool = False
+    revision: int = 1
 
     def __post_init__(self) -> None:
         if not self.account:
@@ -51,10 +86,17 @@ class ContactSync:
         if len(self.mapping) > MAX_FIELDS:
             raise ValueError(f"mapping: at most {MAX_FIELDS} fields")
         for name, source in self.mapping.items():
-            if not FIELD.fullmatch(name) or _RESERVED.fullmatch(name):
+            if not is_writable(name):
                 raise ValueError("mapping: fields of letters, digits and _, none of Billing's own")
-            if source not in SOURCES and not _is_metadata(source):
-                raise ValueError(f"mapping: sources are {', '.join(SOURCES)} and metadata.<key>")
+            if not is_source(source):
+                raise ValueError(f"mapping: {SOURCE_RULE}")
+        if self.create and not self.mapping:
+            raise ValueError("create: needs a mapping, else new contacts would be empty")
+
+    @property
+    def etag(self) -> str:
+        """Another one for each revision of each account's settings."""
+        return hashlib.sha256(f"{self.account}/{self.revision}".encode()).hexdigest()[:16]
 
     def fields_of(self, customer: Customer) -> dict[str, str]:
         """What the contact's fields are to be. Where the customer has no value there is none.
@@ -65,20 +107,14 @@ class ContactSync:
         return {name: value for name, value in found.items() if value}
 
 
+def folded(email: str) -> str:
+    """An address without the case of its letters: equal addresses of one person are then equal."""
+    return email.casefold()
+
+
 def email_forms(email: str | None) -> tuple[str, ...]:
     """How an address may be spelled in the CRM: as it is, and in lower case."""
     return tuple(dict.fromkeys((email, email.lower()))) if email else ()
-
-
-def phone_forms(phone: str | None) -> tuple[str, ...]:
-    """How a number may be spelled in the CRM: as it is, its digits, and those behind a plus.
-
-    Too few digits to be anybody's number have no form.
-    """
-    digits = "".join(character for character in phone or "" if character in "0123456789")
-    if not phone or len(digits) < _MIN_PHONE_DIGITS:
-        return ()
-    return tuple(dict.fromkeys((phone, digits, f"+{digits}")))
 
 
 def contact_id_for(stripe_account: str, customer: str) -> str:
@@ -86,8 +122,15 @@ def contact_id_for(stripe_account: str, customer: str) -> str:
     return f"stripe-{stripe_account}-{customer}"
 
 
-def _is_metadata(source: str) -> bool:
-    return source.startswith(_METADATA) and 0 < len(source) - len(_METADATA) <= 40
+def is_writable(name: str) -> bool:
+    """Whether Billing may write a contact's field of this name."""
+    return FIELD.fullmatch(name) is not None and not _RESERVED.fullmatch(name)
+
+
+def is_source(source: str) -> bool:
+    """Whether a contact's field may be filled from it: see SOURCES."""
+    is_metadata = source.startswith(_METADATA) and 0 < len(source) - len(_METADATA) <= 40
+    return is_metadata or source in SOURCES
 
 
 def _value(customer: Customer, source: str) -> str | None:

@@ -38,6 +38,13 @@ ISK and UGX have no decimals any more but keep two in Stripe's API, always 00; t
 currencies must end in 0.
 """
 
+_DIGITS: Final = {"idr": 12, "cop": 10, "inr": 9}
+_MOST_DIGITS: Final = 8
+"""How many digits an amount has at most, whatever it is paid by ("Supported currencies", "Maximum
+charge amounts", "Other payment methods"): 8, but for the currencies above. Card networks may take
+more; a page where a payer chooses how to pay cannot count on that.
+"""
+
 _WHOLE: Final = frozenset({"isk", "ugx"})
 """Shown to people without the two decimals that Stripe's API keeps for them."""
 
@@ -57,6 +64,12 @@ def charge_step(currency: str) -> int:
     """The multiple, in minor units, that Stripe accepts in a charge in `currency`."""
     exponent(currency)
     return _STEPS.get(currency, 1)
+
+
+def largest_charge(currency: str) -> int:
+    """The largest amount, in minor units, that Stripe can charge in `currency`."""
+    exponent(currency)
+    return int(10 ** _DIGITS.get(currency, _MOST_DIGITS)) - 1
 
 
 @dataclass(frozen=True, slots=True, order=False)

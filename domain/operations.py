@@ -1,4 +1,4 @@
-"""Operations: long work on the mirror that an operator starts, watches and cancels."""
+"""Operations: long work on a Stripe account that is started, watched and cancelled."""
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
@@ -18,6 +18,11 @@ class OperationKind(StrEnum):
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
     REBUILD = "rebuild"
+    LINK_CONTACTS = "link_contacts"
+
+
+MIRROR_KINDS: Final = (OperationKind.BACKFILL, OperationKind.RECONCILE, OperationKind.REBUILD)
+"""The kinds that are work on the mirror itself: an operator's business."""
 
 
 class OperationState(StrEnum):
@@ -39,10 +44,14 @@ _ENDS: Final = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.
 
 @dataclass(frozen=True, slots=True)
 class OperationOptions:
-    """How it is done. `restart`: a backfill begins anew. `repair`: a reconciliation mends."""
+    """How it is done. `restart`: a backfill begins anew. `repair`: a reconciliation mends.
+
+    `account` is the one whose contacts are linked.
+    """
 
     restart: bool = False
     repair: bool = False
+    account: str = ""
 
     @property
     def words(self) -> str:
@@ -56,10 +65,14 @@ class OperationProgress:
     """How far it has come.
 
     `phase` is what it does now: `read` objects of Stripe's, `compare` them with the mirror,
-    `replay` kept events, `swap` a rebuilt mirror in. `noun` is the one in work, `nouns_done` of
-    `nouns_total` are done in this phase. `read` counts the phase's objects (or events), `changed`
-    the rows that a backfill changed, `drifted` those that a comparison found wrong. `rate` is
-    objects a second. `reached` is the creation time of the oldest object read of the noun.
+    `replay` kept events, `swap` a rebuilt mirror in, `link` customers to contacts. `noun` is the
+    one in work, `nouns_done` of `nouns_total` are done in this phase. `read` counts the
+    phase's objects (or events), `changed` the rows that a backfill changed, `drifted` those that a
+    comparison found wrong. `rate` is objects a second. `reached` is the creation time of the oldest
+    object read of the noun.
+
+    Of `total` customers, those that were read are `linked` to a contact that was there, `created`
+    as one, `unmatched`, or were `already_linked` before.
     """
 
     phase: str = ""
@@ -71,6 +84,11 @@ class OperationProgress:
     drifted: int = 0
     rate: float = 0.0
     reached: dt.datetime | None = None
+    total: int = 0
+    linked: int = 0
+    created: int = 0
+    unmatched: int = 0
+    already_linked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

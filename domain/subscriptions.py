@@ -3,8 +3,12 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from domain.prices import Recurrence
+
+ENDED: Final = ("canceled", "incomplete_expired")
+"""The statuses that nothing leads out of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Subscription:
     `status` is Stripe's open string (`trialing`, `active`, `past_due`, `paused`, `unpaid`,
     `incomplete`, `incomplete_expired`, `canceled`); `canceled` and `incomplete_expired` end it. A
     `customer.subscription.deleted` event is its cancellation, not a deletion. `items` are complete,
-    or unknown.
+    or unknown. `pause_behavior` is set while the collection of payments is paused, which is no
+    status; `pause_resumes_at` where the pause ends by itself. `discounts` are ids.
     """
 
     id: str
@@ -52,7 +57,16 @@ class Subscription:
     latest_invoice: str | None = None
     description: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    pause_resumes_at: dt.datetime | None = None
+    default_source: str | None = None
+    days_until_due: int | None = None
+    discounts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.id:
             raise ValueError("id: must not be empty")
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over for good."""
+        return self.status in ENDED

@@ -18,6 +18,7 @@ import msgspec
 from application.ports.mirror import Filter, Noun, Order, Scalar
 from domain.mirror import MirroredObject
 from domain.periods import to_milliseconds
+from domain.search import MAX_QUERY_WORDS, RULES, object_words
 
 T = TypeVar("T", bound=MirroredObject)
 
@@ -51,6 +52,34 @@ def derived_values(
 ) -> dict[str, Scalar | None]:
     """The values of those columns of a live row that come from its derived half."""
     return {name: _follow(derived, name, path) for name, path in _derived_paths(noun)}
+
+
+def search_words(noun: Noun[T], found: T | None) -> tuple[str, ...]:
+    """The words by which an object is found; none for a deleted one, or an unsearched noun."""
+    if found is None or noun.search is None:
+        return ()
+    texts, phones = (
+        [getattr(found, name) or "" for name in names]
+        for names in (noun.search.texts, noun.search.phones)
+    )
+    return object_words(texts, phones)
+
+
+def search_stamp(noun: Noun[Any]) -> str:
+    """What the stored words of a noun follow from: where it changes they are made anew."""
+    if noun.search is None:
+        return ""
+    return f"{RULES}: {', '.join(noun.search.texts)}; {', '.join(noun.search.phones)}"
+
+
+def check_search(noun: Noun[Any], words: Sequence[str], limit: int) -> None:
+    """ValueError for a search that the port does not allow."""
+    if noun.search is None:
+        raise ValueError(f"{noun.name}: is not searched")
+    if not 1 <= len(words) <= MAX_QUERY_WORDS:
+        raise ValueError(f"words: from 1 to {MAX_QUERY_WORDS}")
+    if not 1 <= limit <= MAX_ROWS:
+        raise ValueError(f"limit: from 1 to {MAX_ROWS}")
 
 
 def serving_index(noun: Noun[T], where: Filter, order: Order) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""Generate the Python stubs of the contract, and check that they are fresh.
+"""Generate the Python stubs of the contract and its table of RPCs, and check that both are fresh.
 
 python tools/protos.py deps       copy third-party protos to where buf looks for them
-python tools/protos.py generate   write the stubs beside their protos
-python tools/protos.py check      fail where the committed stubs are not what protoc writes
+python tools/protos.py generate   write the stubs beside their protos, and docs/api.md
+python tools/protos.py check      fail where what is committed is not what would be written
 """
 
 import shutil
@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
 THIRD_PARTY = ROOT / "build" / "third_party"
+API = ROOT / "docs" / "api.md"
 SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 
 
@@ -26,34 +27,57 @@ def deps() -> None:
     shutil.copy(str(files("google.api") / "field_behavior.proto"), target)
 
 
-def generate(out: Path = PROTO) -> None:
+def generate() -> None:
+    """Write the stubs, and then the table, which needs them."""
+    write_stubs(PROTO)
+    API.write_text(api())
+
+
+def write_stubs(out: Path) -> None:
     """Run protoc with the Python, gRPC and mypy plug-ins."""
     deps()
-    protos = sorted(str(path) for path in (PROTO / "billing").rglob("*.proto"))
     beside = Path(sys.executable).parent
-    command = [
-        sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"-I{THIRD_PARTY}",
+    protoc(
         f"--plugin=protoc-gen-mypy={beside / 'protoc-gen-mypy'}",
         f"--plugin=protoc-gen-mypy_grpc={beside / 'protoc-gen-mypy_grpc'}",
         f"--python_out={out}", f"--mypy_out=quiet:{out}",
-        f"--grpc_python_out={out}", f"--mypy_grpc_out=only_async,quiet:{out}", *protos,
-    ]  # fmt: skip
-    subprocess.run(command, check=True)  # noqa: S603 - our own arguments
+        f"--grpc_python_out={out}", f"--mypy_grpc_out=only_async,quiet:{out}",
+    )  # fmt: skip
     for path in out.rglob("*_pb2_grpc.py*"):
         if not path.name.startswith(tuple(p.stem for p in PROTO.rglob("*_service.proto"))):
             path.unlink()  # protoc writes an empty one for a file without a service
+
+
+def protoc(*arguments: str) -> None:
+    """Run protoc on every proto of the contract."""
+    protos = sorted(str(path) for path in (PROTO / "billing").rglob("*.proto"))
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"-I{THIRD_PARTY}"]
+    subprocess.run([*command, *arguments, *protos], check=True)  # noqa: S603 - our own arguments
+
+
+def api() -> str:
+    """The table of RPCs, from the descriptors."""
+    from api_table import api_table  # it imports the stubs, which `generate` may only just write
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+    with tempfile.TemporaryDirectory() as folder:
+        descriptors = Path(folder) / "descriptors"
+        protoc(f"--descriptor_set_out={descriptors}", "--include_source_info")
+        return api_table(FileDescriptorSet.FromString(descriptors.read_bytes()))
 
 
 def check() -> None:
     """Generate into a temporary folder and compare."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
-        generate(fresh)
+        write_stubs(fresh)
         want = {p.relative_to(fresh): p.read_bytes() for p in _stubs(fresh)}
         have = {p.relative_to(PROTO): p.read_bytes() for p in _stubs(PROTO)}
     stale = sorted(str(p) for p in want.keys() | have.keys() if want.get(p) != have.get(p))
     if stale:
         sys.exit(f"stale stubs, run `make proto`: {', '.join(stale)}")
+    if not API.exists() or API.read_text() != api():
+        sys.exit(f"stale table, run `make proto`: {API.relative_to(ROOT)}")
 
 
 def _stubs(folder: Path) -> list[Path]:

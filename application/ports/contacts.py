@@ -3,9 +3,15 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from domain.contacts import Contact, ContactSync
+from domain.contacts import Contact, ContactField, ContactSync
+
+MAX_MATCHES: Final = 50
+"""How many contacts of one address, or of one number, are looked at."""
+
+MAX_SPELLINGS: Final = 10
+MAX_CUSTOM_FIELDS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +49,49 @@ class ContactDirectory(Protocol):
         """How the account wants its customers synced; None: not at all."""
         ...
 
-    async def put_sync_settings(self, settings: ContactSync) -> None:
-        """Store an account's settings in place of its earlier ones, durably."""
+    async def put_sync_settings(self, settings: ContactSync) -> bool:
+        """Store settings in place of those of the revision before (1: of none), durably.
+
+        False, and nothing written, where others stand.
+        """
+        ...
+
+    async def custom_fields(self, account: str) -> Sequence[ContactField]:
+        """The fields that the account's CRM has beside the standard ones, by name.
+
+        At most MAX_CUSTOM_FIELDS, and only those whose names Billing can write (`FIELD`).
+        """
+        ...
+
+    async def put_field(self, account: str, field: ContactField) -> None:
+        """Keep a custom field in place of the one of its name, durably."""
+        ...
+
+    async def add(self, contact: Contact) -> None:
+        """Make a contact, durably. Raises AlreadyExists for an id that the account has."""
+        ...
+
+    async def list_all(self, account: str, *, after: str, limit: int) -> Sequence[Contact]:
+        """An account's contacts in order of id, from after an id."""
         ...
 
     async def get(self, account: str, contact: str) -> Contact | None:
         """A contact with all its text fields, or None."""
         ...
 
-    async def find(
-        self, account: str, *, emails: Sequence[str], phones: Sequence[str]
-    ) -> Contact | None:
-        """The contact with one of the `email`s, else of the `phone`s; of several the lowest id.
+    async def with_email(self, account: str, email: str, *, limit: int) -> Sequence[Contact]:
+        """Contacts whose `email` is this one but for the case of its letters, by id.
 
-        The spellings are compared exactly.
+        At most `limit` (1 to MAX_MATCHES), which are then any of them.
+        """
+        ...
+
+    async def with_phone(
+        self, account: str, spellings: Sequence[str], *, limit: int
+    ) -> Sequence[Contact]:
+        """Contacts whose `phone` is spelled in one of these ways (10 at most), as `with_email`.
+
+        Equal spellings are no proof: the caller compares the numbers.
         """
         ...
 
@@ -83,6 +118,16 @@ class ContactDirectory(Protocol):
         self, account: str, stripe_account: str, customers: Sequence[str]
     ) -> Mapping[str, ContactLink]:
         """The links of customers, by customer; those without left out. At most 1,000."""
+        ...
+
+    async def link_of(self, account: str, stripe_account: str, contact: str) -> ContactLink | None:
+        """The link of a contact to a customer of a Stripe account, or None."""
+        ...
+
+    async def linked(
+        self, account: str, stripe_account: str, contacts: Sequence[str]
+    ) -> frozenset[str]:
+        """Those of the contacts that are linked to a customer. At most 1,000."""
         ...
 
     async def unlink(self, account: str, stripe_account: str, customer: str) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from application.ports.stripe import Call
+from application.ports.subscriptions import ItemChange
 from domain.invoices import Invoice
 from domain.mirror import Snapshot
 
@@ -13,8 +14,9 @@ from domain.mirror import Snapshot
 class InvoiceItemFields:
     """One line to be: either `price` (with `quantity`) or `unit_amount` (with `quantity`).
 
-    `unit_amount` is in minor units of the invoice's currency and may be negative, for a credit;
-    `product` names what is sold without a price, `description` is what the payer reads.
+    `unit_amount` is in minor units of the invoice's currency and may be negative, for a credit,
+    which names no product; `product` names what is sold without a price, `description` is what the
+    payer reads: it is needed where neither is given.
     """
 
     description: str = ""
@@ -88,6 +90,31 @@ class InvoicePayment:
     paid_out_of_band: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class InvoicePreview:
+    """Whose next invoice is to be computed: a subscription's, with changes of its items assumed.
+
+    Without a subscription Stripe is left to say what is to come of the customer.
+    """
+
+    customer: str = ""
+    subscription: str = ""
+    items: tuple[ItemChange, ...] = ()
+
+
+class InvoicePreviews(Protocol):
+    """Invoices that do not exist yet, computed by Stripe. Nothing is changed by asking."""
+
+    async def preview(self, stripe_account: str, params: InvoicePreview) -> Invoice:
+        """The next invoice, whole. Its id names nothing that lasts.
+
+        Raises FailedPrecondition (STRIPE_REFUSED) where none is to come, InvalidArgument with the
+        parameter named for what the Stripe account does not have, and what
+        `application.ports.stripe` promises.
+        """
+        ...
+
+
 class InvoiceGateway(Protocol):
     """Invoices at Stripe. Each `…` is a `Send`, each `find_…` its `Find`.
 
@@ -105,7 +132,10 @@ class InvoiceGateway(Protocol):
         ...
 
     async def add_lines(self, call: Call, params: NewInvoiceLines) -> Snapshot[Invoice]:
-        """Add lines to a draft, each of which bears the call's tag."""
+        """Add lines to a draft, each of which bears the call's tag.
+
+        A refusal names fields as `InvoiceItemFields` has them: `items[3].price`.
+        """
         ...
 
     async def find_lines_added(

@@ -53,13 +53,26 @@ NEWEST_FIRST: Final = Order("created")
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """By which words of an object it is found, as `domain.search` says.
+
+    Attributes of the object: `texts` are split into words, `phones` are reduced to their digits.
+    None and empty have no words.
+    """
+
+    texts: tuple[str, ...]
+    phones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Noun(Generic[T]):
     """The declaration of a mirrored noun.
 
     `name` is Stripe's own (`object` in its payloads). `indexes` are tuples of column names: each
     makes an index that starts with the Stripe account and ends with the id, in both stores; a list
     may use only filters and orders that one of them serves. `rank` grows as an object goes a way
-    that has no return: of two observations at the same time the further one is the later.
+    that has no return: of two observations at the same time the further one is the later. `search`
+    is there where the noun is searched; it needs the column `created`.
     """
 
     name: str
@@ -69,11 +82,14 @@ class Noun(Generic[T]):
     indexes: tuple[tuple[str, ...], ...]
     orders: tuple[Order, ...] = (NEWEST_FIRST,)
     rank: Rank[T] | None = None
+    search: Search | None = None
 
     def __post_init__(self) -> None:
         known = {column.name for column in self.columns}
         named = {name for index in self.indexes for name in index}
         named |= {order.column for order in self.orders}
+        if self.search is not None:
+            named.add(NEWEST_FIRST.column)
         if not named <= known:
             raise ValueError(f"{self.name}: no such column: {sorted(named - known)}")
 
@@ -86,6 +102,7 @@ CUSTOMERS: Final = Noun(
     collection="billing.customers",
     columns=(_CREATED, Column("email", "object.email")),
     indexes=(("created",), ("email", "created")),
+    search=Search(texts=("name", "email"), phones=("phone",)),
 )
 
 CHARGES: Final = Noun(
@@ -103,7 +120,9 @@ CHARGES: Final = Noun(
     indexes=(
         ("created",),
         ("customer", "created"),
+        ("customer", "status", "created"),
         ("payment_intent", "created"),
+        ("status", "created"),
         # Covers gross volume and the counts of payments: no row is read for them.
         ("status", "created", "currency", "amount_captured"),
     ),
@@ -146,6 +165,9 @@ INVOICES: Final = Noun(
         Column("status", "object.status"),
         Column("customer", "object.customer"),
         Column("subscription", "object.subscription"),
+        Column("currency", "object.currency"),
+        Column("due_date", "object.due_date"),
+        Column("counted", "object.counted.amount"),
     ),
     indexes=(
         ("created",),
@@ -153,6 +175,9 @@ INVOICES: Final = Noun(
         ("customer", "created"),
         ("customer", "status", "created"),
         ("subscription", "created"),
+        ("subscription", "status", "created"),
+        # Covers the totals: no row is read for them.
+        ("status", "created", "currency", "due_date", "counted"),
     ),
     rank=lambda invoice: _INVOICE_RANKS.get(invoice.status),
 )
@@ -361,6 +386,22 @@ class Mirror(Protocol):
 
         A row that was there all the while is listed exactly once over the pages, whatever was
         written between them. Served by an index of the declaration.
+        """
+        ...
+
+    async def search(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        words: Sequence[str],
+        *,
+        after: Position | None,
+        limit: int,
+    ) -> RowPage[T]:
+        """Live rows each of whose objects has a word beginning with each of `words`, newest first.
+
+        `words` are those of `domain.search.query_words`, 1 to MAX_QUERY_WORDS of them. Paging as
+        `list` promises. Served by an index; ValueError where the noun declares no search.
         """
         ...
 

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from application.ports.mirror import Noun
-from infrastructure.mongo.rows import refilling
+from infrastructure.documents import search_stamp
+from infrastructure.mongo.rows import TERMS, refilling
 
 if TYPE_CHECKING:  # the database fills columns as it starts
     from infrastructure.mongo.database import Collection
@@ -19,6 +20,9 @@ async def refill(rows: "Collection", stamps: "Collection", noun: Noun[Any]) -> i
     """
     stamp = {"_id": f"columns/{noun.collection}"}
     declared = [[column.name, column.path] for column in noun.columns]
+    if noun.search is not None:
+        # Stamped like a column: a release that knows no search leaves a stamp without it.
+        declared.append([TERMS, search_stamp(noun)])
     found = await stamps.find_one(stamp)
     if found is not None and found["columns"] == declared:
         return 0

@@ -77,6 +77,7 @@ class Collection:
         fields: Mapping[str, int] | None = None,
         sort: Sequence[tuple[str, int]] | None = None,
         hint: str | None = None,
+        collation: Mapping[str, Any] | None = None,
     ) -> list[Document]:
         """At most `limit` documents, in one round trip where they fit into a reply (16 MiB)."""
         with _answered():
@@ -87,6 +88,7 @@ class Collection:
                 limit=limit,
                 batch_size=limit,
                 hint=hint,
+                collation=collation,
                 max_time_ms=self._answer_ms,
             )
             return await cursor.to_list(limit)
@@ -105,10 +107,13 @@ class Collection:
             cursor = self._driver.aggregate(list(pipeline), hint=hint, maxTimeMS=self._answer_ms)
             return await cursor.to_list(None)
 
-    async def count(self, where: Mapping[str, Any], *, hint: str) -> int:
-        """How many documents match."""
+    async def count(self, where: Mapping[str, Any], *, hint: str, limit: int | None = None) -> int:
+        """How many documents match, counted up to `limit` if there is one."""
+        options: dict[str, Any] = {"hint": hint, "maxTimeMS": self._answer_ms}
+        if limit is not None:
+            options["limit"] = limit
         with _answered():
-            return await self._driver.count_documents(where, hint=hint, maxTimeMS=self._answer_ms)
+            return await self._driver.count_documents(where, **options)
 
     async def insert_one(self, document: Document) -> None:
         """Insert a document. Raises Duplicate."""

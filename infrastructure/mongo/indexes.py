@@ -22,10 +22,12 @@ OUTBOX: Final = "queues"
 PARKED: Final = "billing.parked_events"
 SUBSCRIPTION_HISTORY: Final = "billing.subscription_history"
 CONTACTS: Final = "crm.contacts"
+CONTACT_FIELDS: Final = "crm.fields"
 CONTACT_LINKS: Final = "billing.contact_links"
 CONTACT_SYNC: Final = "billing.contact_sync"
 CONVERSATIONS: Final = "support.conversations"
 MESSAGES: Final = "support.messages"
+NOTES: Final = "billing.notes"
 
 BY_ID: Final = "_id_"
 """The index that every collection has: unique, on `_id`."""
@@ -46,13 +48,22 @@ OUTBOX_POSITIONS: Final = "position"
 OUTBOX_BY_ACCOUNT: Final = "account_position"
 PARKED_BY_ACCOUNT: Final = "stripe_account_event"
 HISTORY_BY_SUBSCRIPTION: Final = "stripe_account_subscription_at_event"
-CONTACTS_BY_EMAIL: Final = "account_email"
+CONTACTS_BY_EMAIL: Final = "account_email_any_case"
 CONTACTS_BY_PHONE: Final = "account_phone"
+CONTACTS_BY_ID: Final = "account_id"
+CONTACT_FIELDS_BY_NAME: Final = "account_name"
+CONTACT_LINKS_BY_CONTACT: Final = "account_stripe_account_contact"
 CONVERSATIONS_BY_CONTACT: Final = "account_contact_state_last_message_at"
 MESSAGES_BY_CONTACT: Final = "account_contact_created_at"
 
+ANY_CASE: Final[Mapping[str, Any]] = {"locale": "en", "strength": 2}
+"""Text is equal whatever the case of its letters (collation of secondary strength)."""
+
 ROW_FIELDS: Final = frozenset(
-    "_id stripe_account id revision snapshot unknown befores version deleted derived writer".split()
+    (
+        "_id stripe_account id revision snapshot unknown befores version deleted derived writer"
+        " terms"
+    ).split()
 )
 """The fields of a mirrored row that are no columns."""
 
@@ -66,6 +77,14 @@ def declared_indexes(nouns: Sequence[Noun[Any]]) -> Mapping[str, Sequence[IndexM
         **{noun.collection: _mirror_indexes(noun) for noun in nouns},
         **_OUTBOX_INDEXES,
         **_EFFECT_INDEXES,
+        NOTES: [
+            _index(
+                ("account", *narrowed, "created_at", "_id"),
+                name=notes_index(narrowed),
+                partialFilterExpression={"deleted": False},
+            )
+            for narrowed in ((), ("customer",), ("author",), ("customer", "author"))
+        ],
         INBOX: [
             # Claims read ids and sizes from the index alone; processed events are not in it.
             _index(
@@ -99,6 +118,17 @@ def declared_indexes(nouns: Sequence[Noun[Any]]) -> Mapping[str, Sequence[IndexM
     }
 
 
+MIRROR_BY_TERM: Final = "stripe_account_terms_created_id"
+
+_SEARCHED: Final = ("terms", "created")
+"""The index of a searched noun, beside the declared ones."""
+
+
+def notes_index(narrowed: Sequence[str]) -> str:
+    """The name of the index of notes that are narrowed by these fields."""
+    return "_".join(("account", *narrowed, "created_at"))
+
+
 def mirror_index(columns: Sequence[str]) -> str:
     """The name of the index of a declared tuple of columns."""
     return "_".join(("stripe_account", *columns, "id"))
@@ -108,9 +138,10 @@ def _mirror_indexes(noun: Noun[Any]) -> list[IndexModel]:
     taken = ROW_FIELDS.intersection(column.name for column in noun.columns)
     if taken:
         raise ValueError(f"{noun.name}: a column cannot be called {sorted(taken)}")
+    searches = [] if noun.search is None else [_SEARCHED]
     return [
         _index(("stripe_account", *columns, "id"), name=mirror_index(columns))
-        for columns in noun.indexes
+        for columns in (*noun.indexes, *searches)
     ]
 
 
@@ -152,9 +183,11 @@ _EFFECT_INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
         ),
     ],
     CONTACTS: [
-        _index(("account", "email", "_id"), name=CONTACTS_BY_EMAIL),
+        _index(("account", "email", "_id"), name=CONTACTS_BY_EMAIL, collation=ANY_CASE),
         _index(("account", "phone", "_id"), name=CONTACTS_BY_PHONE),
+        _index(("account", "_id"), name=CONTACTS_BY_ID),
     ],
+    CONTACT_FIELDS: [_index(("account", "name"), name=CONTACT_FIELDS_BY_NAME)],
     CONTACT_LINKS: [_index(("account", "stripe_account", "contact"), unique=True)],
     CONVERSATIONS: [
         _index(

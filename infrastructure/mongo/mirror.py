@@ -4,17 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import uuid4
 
-from application.ports.mirror import Filter, Noun, Order, Position, RowPage, T
+from bson import Int64
+
+from application.ports.mirror import NEWEST_FIRST, Filter, Noun, Order, Position, RowPage, T
 from domain.mirror import Facet, Row, Snapshot
 from infrastructure.documents import (
     MAX_ROWS,
     check_bounds,
+    check_search,
     combinations,
     serving_index,
 )
 from infrastructure.mongo.database import ASCENDING, DESCENDING, Database, Document
 from infrastructure.mongo.indexes import mirror_index
 from infrastructure.mongo.rows import derivation, key, replacement, to_row
+from infrastructure.mongo.search import row_fields, search
 
 _LIVE: Final = {"$ne": None}
 """What the order column of a row that is not live fails."""
@@ -37,7 +41,9 @@ class MongoMirror:
             return {}
         check_bounds(len(ids))
         documents = await self._database.collection(noun.collection).find(
-            {"_id": {"$in": [key(stripe_account, id_) for id_ in ids]}}, limit=MAX_ROWS
+            {"_id": {"$in": [key(stripe_account, id_) for id_ in ids]}},
+            fields=row_fields(noun),
+            limit=MAX_ROWS,
         )
         return {document["id"]: to_row(noun, document) for document in documents}
 
@@ -93,13 +99,26 @@ class MongoMirror:
         direction = DESCENDING if order.descending else ASCENDING
         documents = await self._database.collection(noun.collection).find(
             _condition(stripe_account, where, order, after),
+            fields=row_fields(noun),
             sort=[(order.column, direction), ("id", direction)],
             limit=limit + 1,
             hint=mirror_index(index),
         )
-        page = documents[:limit]
-        following = Position(page[-1][order.column], page[-1]["id"]) if documents[limit:] else None
-        return RowPage([to_row(noun, document) for document in page], following)
+        return _page(noun, documents, order.column, limit)
+
+    async def search(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        words: Sequence[str],
+        *,
+        after: Position | None,
+        limit: int,
+    ) -> RowPage[T]:
+        check_search(noun, words, limit)
+        rows = self._database.collection(noun.collection)
+        documents = await search(rows, stripe_account, words, after, limit + 1)
+        return _page(noun, documents, NEWEST_FIRST.column, limit)
 
     async def count(self, noun: Noun[T], stripe_account: str) -> int:
         order = noun.orders[0]
@@ -107,6 +126,18 @@ class MongoMirror:
             {"stripe_account": stripe_account, order.column: _LIVE},
             hint=mirror_index(serving_index(noun, Filter(), order)),
         )
+
+
+def _page(noun: Noun[T], documents: Sequence[Document], column: str, limit: int) -> RowPage[T]:
+    """A page from the documents of a query that asked for one more."""
+    page = documents[:limit]
+    following = None
+    if documents[limit:]:
+        value = page[-1][column]
+        # The driver's own kind of integer (`bson.Int64`) is none that a page token can hold.
+        plain = int(value) if isinstance(value, Int64) else value
+        following = Position(plain, page[-1]["id"])
+    return RowPage([to_row(noun, document) for document in page], following)
 
 
 def _condition(

@@ -12,11 +12,15 @@ from pymongo import UpdateOne
 
 from application.ports.mirror import Noun, T
 from domain.mirror import Facet, Row, Snapshot, Version
-from infrastructure.documents import column_values, to_builtins
+from domain.search import terms_of
+from infrastructure.documents import column_values, search_words, to_builtins
 
 Document = dict[str, Any]
 
 _DERIVED: Final = "derived."
+
+TERMS: Final = "terms"
+"""The field of a searched noun's row that holds all beginnings of its words, each an index key."""
 
 
 def key(stripe_account: str, id_: str) -> str:
@@ -37,6 +41,7 @@ def replacement(noun: Noun[T], snapshot: Snapshot[T], seen: int, writer: str) ->
         "deleted": snapshot.deleted,
         "writer": writer,
         **column_values(noun, snapshot.object, {}),
+        **_terms(noun, snapshot.object),
     }
     update: Any = {"$set": fields, "$setOnInsert": {"derived": {}}}
     if derived := _derived_columns(noun):
@@ -90,8 +95,9 @@ def derivation(noun: Noun[T], facet: Facet) -> UpdateOne:
 
 def refilling(noun: Noun[Any], document: Document) -> UpdateOne:
     """Fill the columns anew from the row's own halves, if no snapshot has come meanwhile."""
-    found = document["snapshot"]
-    columns = column_values(noun, None if found is None else msgspec.convert(found, noun.type), {})
+    told = document["snapshot"]
+    found = None if told is None else msgspec.convert(told, noun.type)
+    columns = {**column_values(noun, found, {}), **_terms(noun, found)}
     return UpdateOne(
         {"_id": document["_id"], "revision": document["revision"]},
         [
@@ -99,6 +105,11 @@ def refilling(noun: Noun[Any], document: Document) -> UpdateOne:
             *_derived_columns(noun),
         ],
     )
+
+
+def _terms(noun: Noun[T], found: T | None) -> Document:
+    """The terms of a row in a fixed order, so that a snapshot with the same ones changes none."""
+    return {} if noun.search is None else {TERMS: sorted(terms_of(search_words(noun, found)))}
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from application.ports.mirror import Filter, Noun, Order, Position, Scalar
 from infrastructure.documents import combinations, serving_index
-from infrastructure.sqlite.schema import quoted
+from infrastructure.sqlite.names import quoted
 
 MIN_INTEGER: Final = -(2**63)
 """Every value of a live row's order column is above it, text too; null, a dead row's, is not."""

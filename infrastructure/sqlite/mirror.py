@@ -10,7 +10,14 @@ import msgspec
 
 from application.ports.mirror import Filter, Noun, Order, Position, RowPage, Scalar
 from domain.mirror import Facet, MirroredObject, Row, Snapshot, Version
-from infrastructure.documents import MAX_ROWS, check_bounds, column_values, derived_values, to_json
+from infrastructure.documents import (
+    MAX_ROWS,
+    check_bounds,
+    check_search,
+    column_values,
+    derived_values,
+    to_json,
+)
 from infrastructure.sqlite.database import Database, Job
 from infrastructure.sqlite.facets import (
     EMPTY,
@@ -21,9 +28,10 @@ from infrastructure.sqlite.facets import (
     values_of,
 )
 from infrastructure.sqlite.listing import MIN_INTEGER, list_query
+from infrastructure.sqlite.names import quoted
 from infrastructure.sqlite.row_cache import Key as RowKey
 from infrastructure.sqlite.row_cache import RowCache
-from infrastructure.sqlite.schema import quoted
+from infrastructure.sqlite.search import NO_TERMS, WORDS, TermIndex, words_value
 
 T = TypeVar("T", bound=MirroredObject)
 R = TypeVar("R")
@@ -36,6 +44,7 @@ _OWN: Final = ("low", "high", "sent_at", "known_at", "unknown", "befores", "obje
 """The columns that a snapshot fills whatever its noun, in the order of `_Prepared.own`."""
 
 _ROW: Final = "id, revision, low, high, sent_at, known_at, unknown, befores, object, facets"
+_FOUND_ROW: Final = ", ".join(f"r.{name}" for name in _ROW.split(", "))
 
 
 class SqliteMirror:
@@ -44,7 +53,7 @@ class SqliteMirror:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tables: dict[str, _Table[Any]] = {}
-        self._cache = RowCache()
+        self._cache: RowCache[Row[Any]] = RowCache()
 
     def _table(self, noun: Noun[T]) -> "_Table[T]":
         if noun.name not in self._tables:
@@ -102,11 +111,7 @@ class SqliteMirror:
         await self._write(keys, partial(self._table(noun).derive, facets))
 
     async def _write(self, keys: Sequence[RowKey], job: Job[R]) -> R:
-        """Write, with the rows out of the cache until it has ended, whoever still waits for it."""
-        ended = self._cache.writing(keys)
-        write = asyncio.ensure_future(self._database.write(job))
-        write.add_done_callback(lambda _: ended())
-        return await asyncio.shield(write)
+        return await self._cache.write(keys, self._database.write(job))
 
     async def list(
         self,
@@ -128,9 +133,27 @@ class SqliteMirror:
 
         def job(connection: sqlite3.Connection) -> RowPage[T]:
             found = connection.execute(query.sql, query.values).fetchall()
-            rows = [table.to_row(stripe_account, row) for row in found[:limit]]
-            last = found[limit - 1] if len(found) > limit else None
-            return RowPage(rows, None if last is None else Position(last[-1], last[0]))
+            return table.to_page(stripe_account, found, limit)
+
+        return await self._database.read(job)
+
+    async def search(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        words: Sequence[str],
+        *,
+        after: Position | None,
+        limit: int,
+    ) -> RowPage[T]:
+        check_search(noun, words, limit)
+        table = self._table(noun)
+
+        def job(connection: sqlite3.Connection) -> RowPage[T]:
+            ordered = table.terms.rarest_first(connection, stripe_account, words)
+            query = table.terms.query(_FOUND_ROW, stripe_account, ordered, after, limit + 1)
+            found = connection.execute(query.sql, query.values).fetchall()
+            return table.to_page(stripe_account, found, limit)
 
         return await self._database.read(job)
 
@@ -165,8 +188,12 @@ class _Table(Generic[T]):
         self._decode = msgspec.json.Decoder(noun.type).decode
         self._decode_all = msgspec.json.Decoder(tuple[noun.type, ...]).decode  # type: ignore[name-defined]  # known at run time only
         self._derived = tuple(derived_values(noun, {}))
+        self._searched = noun.search is not None
+        self.terms = TermIndex(noun)
         name = quoted(noun.collection)
         columns = [*_OWN, *(quoted(column.name) for column in noun.columns)]
+        if self._searched:
+            columns.append(WORDS)
         self.fetch = (
             f"SELECT {_ROW} FROM {name}"
             " WHERE stripe_account = ? AND id IN (SELECT value FROM json_each(?))"
@@ -213,6 +240,12 @@ class _Table(Generic[T]):
         derived = to_domain(facets, stripe_account, object_id)
         return Row(stripe_account, object_id, revision, snapshot, derived)
 
+    def to_page(self, stripe_account: str, found: Sequence[Any], limit: int) -> RowPage[T]:
+        """A page from rows of `_ROW` and the order's column, one more than `limit` if there is."""
+        rows = [self.to_row(stripe_account, row) for row in found[:limit]]
+        last = found[limit - 1] if len(found) > limit else None
+        return RowPage(rows, None if last is None else Position(last[-1], last[0]))
+
     def prepare(self, snapshots: Sequence[tuple[Snapshot[T], int]]) -> Sequence[_Prepared]:
         """What `store` writes, encoded beforehand: the writer has others to serve."""
         return [
@@ -226,13 +259,19 @@ class _Table(Generic[T]):
                     to_json(snapshot.befores).decode() if snapshot.befores else None,
                     None if snapshot.object is None else to_json(snapshot.object).decode(),
                 ),
-                column_values(self._noun, snapshot.object, {}),
+                self._columns_of(snapshot.object),
                 (snapshot.stripe_account, snapshot.id),
                 revision,
                 snapshot.object is not None,
             )
             for snapshot, revision in snapshots
         ]
+
+    def _columns_of(self, found: T | None) -> dict[str, Scalar | None]:
+        columns = column_values(self._noun, found, {})
+        if self._searched:
+            columns[WORDS] = words_value(self._noun, found)
+        return columns
 
     def store(self, prepared: Sequence[_Prepared], connection: sqlite3.Connection) -> Sequence[Key]:
         """The writer's half of `replace`: the keys of those that came too late."""
@@ -245,8 +284,14 @@ class _Table(Generic[T]):
                 columns = columns | self._derived_of(decode_facets(facets))
             statement = self._update if row.revision else self._insert
             bound = (*row.own, *columns.values(), *row.key, row.revision)
+            before = NO_TERMS
+            if self._searched and row.revision:
+                before = self.terms.of(connection, row.key)
             if not connection.execute(statement, bound).rowcount:
                 lost.append(row.key)
+            elif self._searched:
+                after = (columns[WORDS], columns["created"])
+                self.terms.change(connection, row.key, before, after)
         return lost
 
     def _derived_of(self, facets: Mapping[str, StoredFacet]) -> dict[str, Scalar | None]:

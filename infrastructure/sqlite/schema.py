@@ -12,11 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from application.ports.mirror import Noun
+from domain.contacts import folded
 from domain.errors import FailedPrecondition, Reason
-from infrastructure.documents import column_values
+from infrastructure.documents import column_values, search_stamp
 from infrastructure.sqlite.facets import decode_facets, values_of
+from infrastructure.sqlite.names import quoted
+from infrastructure.sqlite.search import WORDS, prepare_terms, words_value
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Grows when a table that no declaration describes changes."""
 
 _TABLES: Final = (
@@ -151,11 +154,17 @@ _TABLES: Final = (
     ON "billing.subscription_history" (stripe_account, subscription, at, event_id)
     """,
     # `source` is the Stripe account from which a contact was filled last; the next three are how
-    # new its customer was.
+    # new its customer was. `email` is case-folded.
     """
     CREATE TABLE IF NOT EXISTS "crm.contacts" (
         account TEXT NOT NULL, id TEXT NOT NULL, fields TEXT NOT NULL, email TEXT, phone TEXT,
         source TEXT, high INTEGER, low INTEGER, revision INTEGER, PRIMARY KEY (account, id)
+    )
+    """,
+    # Of the fields that the account's contacts have, those that not every contact has.
+    """
+    CREATE TABLE IF NOT EXISTS "crm.fields" (
+        account TEXT NOT NULL, name TEXT NOT NULL, label TEXT NOT NULL, PRIMARY KEY (account, name)
     )
     """,
     """
@@ -197,14 +206,41 @@ _TABLES: Final = (
     CREATE INDEX IF NOT EXISTS "support.messages by contact"
     ON "support.messages" (account, contact, created_at, id)
     """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.notes" (
+        account TEXT NOT NULL, id TEXT NOT NULL, customer TEXT NOT NULL, author TEXT NOT NULL,
+        created_at INTEGER NOT NULL, revision INTEGER NOT NULL, deleted INTEGER NOT NULL,
+        document TEXT NOT NULL, PRIMARY KEY (account, id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.notes by time"
+    ON "billing.notes" (account, created_at, id) WHERE deleted = 0
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.notes by customer"
+    ON "billing.notes" (account, customer, created_at, id) WHERE deleted = 0
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.notes by author"
+    ON "billing.notes" (account, author, created_at, id) WHERE deleted = 0
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.notes by customer and author"
+    ON "billing.notes" (account, customer, author, created_at, id) WHERE deleted = 0
+    """,
 )
+
+_EMAILS_FOLDED: Final = 3
+_FOLD_EMAILS: Final = 'UPDATE "crm.contacts" SET email = folded(email) WHERE email IS NOT NULL'
+"""Before that version contacts were found by their addresses as they are spelled."""
 
 _ADDED_COLUMNS: Final = (("billing.events", "effects", "TEXT NOT NULL DEFAULT '[]'"),)
 """Columns that tables made by an earlier version lack: table, name, definition."""
 
 _OWN_COLUMNS: Final = (
     "stripe_account", "id", "revision", "low", "high", "sent_at", "known_at", "unknown",
-    "befores", "object", "facets",
+    "befores", "object", "facets", WORDS,
 )  # fmt: skip
 """The columns of a mirrored row that are no declared ones; the last three hold JSON."""
 
@@ -235,6 +271,9 @@ def prepare(connection: sqlite3.Connection, nouns: Sequence[Noun[Any]]) -> None:
         for table, column, definition in _ADDED_COLUMNS:
             if column not in _columns_of(connection, table):
                 connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {column} {definition}")
+        if found < _EMAILS_FOLDED:
+            connection.create_function("folded", 1, folded, deterministic=True)
+            connection.execute(_FOLD_EMAILS)
         for noun in nouns:
             _prepare_mirror(connection, noun)
         connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -242,11 +281,6 @@ def prepare(connection: sqlite3.Connection, nouns: Sequence[Noun[Any]]) -> None:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
-
-
-def quoted(name: str) -> str:
-    """A name as SQL spells it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def index_name(noun: Noun[Any], columns: Sequence[str]) -> str:
@@ -263,6 +297,11 @@ def _prepare_mirror(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
     names = [column.name for column in noun.columns]
     if taken := {*names} & {*_OWN_COLUMNS}:
         raise ValueError(f"{noun.name}: the store needs these column names: {sorted(taken)}")
+    paths = {column.name: column.path for column in noun.columns}
+    if noun.search is not None:
+        # Stamped like a column: a release that knows no search leaves a stamp without it.
+        names.append(WORDS)
+        paths[WORDS] = search_stamp(noun)
     table = quoted(noun.collection)
     # Declared columns have no type, so that no affinity turns text into numbers or back.
     connection.execute(
@@ -276,10 +315,10 @@ def _prepare_mirror(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
     for name in names:
         if name not in present:
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)}")
-    paths = {column.name: column.path for column in noun.columns}
     filled = _filled_columns(connection, noun)
     if changed := [name for name in names if filled.get(name) != paths[name]]:
         _refill(connection, noun, changed)
+    prepare_terms(connection, noun, changed=WORDS in changed)
     if filled != paths:
         connection.execute(_STAMP_COLUMNS, (_stamp_of(noun), msgspec.json.encode(paths).decode()))
     _prepare_indexes(connection, noun)
@@ -326,6 +365,8 @@ def _refill(connection: sqlite3.Connection, noun: Noun[Any], names: Sequence[str
         filled = []
         for rowid, found, facets in rows:
             if found is not None:
-                values = column_values(noun, decode(found), values_of(decode_facets(facets)))
+                told = decode(found)
+                values = column_values(noun, told, values_of(decode_facets(facets)))
+                values[WORDS] = words_value(noun, told)
                 filled.append((*(values[name] for name in names), rowid))
         connection.executemany(f"UPDATE {table} SET {assignments} WHERE rowid = ?", filled)

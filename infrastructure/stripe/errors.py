@@ -45,6 +45,8 @@ _RULES: Final[Mapping[str, str]] = {
     "resource_missing": "names no object of this Stripe account",
 }
 
+_NAMES_NOTHING: Final = _RULES["resource_missing"]
+
 _STATE_CODES: Final = frozenset(
     """
     balance_insufficient charge_already_captured charge_already_refunded charge_disputed
@@ -67,6 +69,9 @@ _DECLINE_ADVICE: Final[Mapping[str, str]] = {
     "incorrect_number": "the card number is wrong; check it and try again",
     "incorrect_zip": "the postal code is wrong; check it and try again",
     "insufficient_funds": "the card has too little funds; use another one or try later",
+    "invoice_payment_intent_requires_action": (
+        "the payer must confirm the payment with the bank, on the invoice's page"
+    ),
     "invalid_cvc": "the security code is wrong; check it and try again",
     "invalid_expiry_month": "the expiry date is wrong; check it and try again",
     "invalid_expiry_year": "the expiry date is wrong; check it and try again",
@@ -121,6 +126,11 @@ def is_missing(error: stripe.StripeError) -> bool:
         and code_of(error) == "resource_missing"
         and not _OTHER_MODE.search(error.user_message or "")
     )
+
+
+def names_nothing(error: InvalidArgument, field: str) -> bool:
+    """Whether Stripe refuses a parameter because it names no object of the Stripe account."""
+    return any(one == FieldViolation(field, _NAMES_NOTHING) for one in error.violations)
 
 
 def is_replayed(error: stripe.StripeError) -> bool:

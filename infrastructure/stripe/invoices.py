@@ -67,6 +67,7 @@ class LineShape(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     description: str | None = None
     quantity: Amount | None = None
     quantity_decimal: DecimalText | None = None
+    metadata: Metadata = UNSET
     pricing: _Pricing | None = None
     parent: _LineParent | None = None
     period: _Period | None = None
@@ -99,6 +100,8 @@ class InvoiceShape(Shape, frozen=True, gc=False, kw_only=True):
 
     currency: str
     status: str | UnsetType | None = UNSET
+    subtotal: Amount | UnsetType | None = UNSET
+    total_excluding_tax: Amount | UnsetType | None = UNSET
     total: Amount | UnsetType = UNSET
     amount_due: Amount | UnsetType = UNSET
     amount_paid: Amount | UnsetType = UNSET
@@ -109,12 +112,18 @@ class InvoiceShape(Shape, frozen=True, gc=False, kw_only=True):
     billing_reason: str | UnsetType | None = UNSET
     collection_method: str | UnsetType | None = UNSET
     parent: _Parent | UnsetType | None = UNSET
+    default_payment_method: Expandable = UNSET
+    default_source: Expandable = UNSET
+    auto_advance: bool | UnsetType | None = UNSET
     description: str | UnsetType | None = UNSET
+    footer: str | UnsetType | None = UNSET
     due_date: Seconds | UnsetType | None = UNSET
     status_transitions: _StatusTransitions | UnsetType = UNSET
     period_start: Seconds | UnsetType | None = UNSET
     period_end: Seconds | UnsetType | None = UNSET
     hosted_invoice_url: str | UnsetType | None = UNSET
+    invoice_pdf: str | UnsetType | None = UNSET
+    next_payment_attempt: Seconds | UnsetType | None = UNSET
     attempt_count: Amount | UnsetType | None = UNSET
     lines: NestedList[LineShape] | UnsetType = UNSET
 
@@ -129,6 +138,10 @@ def to_domain(shape: InvoiceShape) -> tuple[Invoice, frozenset[str]]:
         created=instant(shape.created),
         currency=currency,
         status=told("status", shape.status, None) or "",
+        subtotal=_money(told("subtotal", shape.subtotal, None), currency),
+        total_excluding_tax=_money(
+            told("total_excluding_tax", shape.total_excluding_tax, None), currency
+        ),
         total=told.money("total", shape.total, currency),
         amount_due=told.money("amount_due", shape.amount_due, currency),
         amount_paid=told.money("amount_paid", shape.amount_paid, currency),
@@ -140,7 +153,13 @@ def to_domain(shape: InvoiceShape) -> tuple[Invoice, frozenset[str]]:
         collection_method=told("collection_method", shape.collection_method, None),
         subscription=told("subscription", subscription, None),
         subscription_metadata=told.metadata(details and details.metadata, "subscription_metadata"),
+        default_payment_method=told(
+            "default_payment_method", reference(shape.default_payment_method), None
+        ),
+        default_source=told("default_source", reference(shape.default_source), None),
+        auto_advance=told("auto_advance", shape.auto_advance, None),
         description=told("description", shape.description, None),
+        footer=told("footer", shape.footer, None),
         due_date=told.instant("due_date", shape.due_date),
         finalized_at=told.instant("finalized_at", changes and changes.finalized_at),
         paid_at=told.instant("paid_at", changes and changes.paid_at),
@@ -151,11 +170,17 @@ def to_domain(shape: InvoiceShape) -> tuple[Invoice, frozenset[str]]:
         period_start=told.instant("period_start", shape.period_start),
         period_end=told.instant("period_end", shape.period_end),
         hosted_invoice_url=told("hosted_invoice_url", shape.hosted_invoice_url, None),
+        invoice_pdf=told("invoice_pdf", shape.invoice_pdf, None),
+        next_payment_attempt=told.instant("next_payment_attempt", shape.next_payment_attempt),
         attempt_count=told("attempt_count", shape.attempt_count, None),
         lines=told.whole("lines", shape.lines, _line),
         metadata=told.metadata(shape.metadata),
     )
     return invoice, told.unknown
+
+
+def _money(amount: int | None, currency: str) -> Money | None:
+    return None if amount is None else Money(amount, currency)
 
 
 def _subscription_details(shape: InvoiceShape) -> _SubscriptionDetails | UnsetType | None:

@@ -1,11 +1,21 @@
 """What the mutating requests of all nouns have in common: send once, find what a send left."""
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeVar
 
 from application.ports.stripe import REQUEST_TAG, Call, Unanswered
-from domain.errors import NotFound, RateLimited, Reason, Unavailable
+from domain.errors import (
+    BillingError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    RateLimited,
+    Reason,
+    Unavailable,
+    WrongState,
+)
 from domain.mirror import MirroredObject, Snapshot
 from infrastructure.stripe.client import Request, StripeApi, object_path
 from infrastructure.stripe.errors import Subject
@@ -40,6 +50,45 @@ async def send(
         if not answer.replayed:
             return told
         raise Unanswered("done, but Stripe does not tell how it looks now") from None
+
+
+async def send_in_state(
+    api: StripeApi,
+    request: Request,
+    translation: Translation[T, ShapeT],
+    forbidding: Callable[[T], str],
+) -> Snapshot[T]:
+    """Send a request that the state of its subject, an object of `translation`, may forbid.
+
+    Where Stripe refuses it, the object is read, and `forbidding` gives the state that does not
+    allow the action, in Stripe's word: that is WrongState. Empty: the state allows it, so the
+    refusal has another cause and is raised as it is.
+    """
+    try:
+        return await send(api, request, translation)
+    except (FailedPrecondition, InvalidArgument) as error:
+        subject = request.subject
+        state = await _forbidding_state(api, request, translation, forbidding, error)
+        if not state:
+            raise
+        raise WrongState(subject.noun, subject.id, state) from None
+
+
+async def _forbidding_state(
+    api: StripeApi,
+    request: Request,
+    translation: Translation[T, ShapeT],
+    forbidding: Callable[[T], str],
+    error: BillingError,
+) -> str:
+    """The state that explains a refusal; empty where none does or it cannot be learnt."""
+    if error.reason not in (Reason.STRIPE_REFUSED, Reason.INVALID_FIELDS):
+        return ""
+    try:
+        found = await read(api, translation, request.stripe_account, request.subject.id)
+    except (NotFound, RateLimited, Unavailable, FailedPrecondition):
+        return ""
+    return forbidding(found.object) if found.object is not None else ""
 
 
 async def read(

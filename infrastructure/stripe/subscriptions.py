@@ -14,6 +14,7 @@ from infrastructure.stripe.shapes import (
     Expandable,
     Identifier,
     NestedList,
+    Reference,
     Seconds,
     Shape,
     Told,
@@ -50,6 +51,7 @@ class ItemShape(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 @final
 class _PauseCollection(msgspec.Struct, frozen=True, gc=False):
     behavior: str | UnsetType | None = UNSET
+    resumes_at: Seconds | UnsetType | None = UNSET
 
 
 class SubscriptionShape(Shape, frozen=True, gc=False, kw_only=True):
@@ -69,6 +71,9 @@ class SubscriptionShape(Shape, frozen=True, gc=False, kw_only=True):
     pause_collection: _PauseCollection | UnsetType | None = UNSET
     collection_method: str | UnsetType | None = UNSET
     default_payment_method: Expandable = UNSET
+    default_source: Expandable = UNSET
+    days_until_due: Amount | UnsetType | None = UNSET
+    discounts: list[str | Reference] | UnsetType | None = UNSET
     latest_invoice: Expandable = UNSET
     description: str | UnsetType | None = UNSET
 
@@ -97,8 +102,16 @@ def to_domain(shape: SubscriptionShape) -> tuple[Subscription, frozenset[str]]:
         latest_invoice=told("latest_invoice", reference(shape.latest_invoice), None),
         description=told("description", shape.description, None),
         metadata=told.metadata(shape.metadata),
+        pause_resumes_at=told.instant("pause_resumes_at", pause and pause.resumes_at),
+        default_source=told("default_source", reference(shape.default_source), None),
+        days_until_due=told("days_until_due", shape.days_until_due, None),
+        discounts=_ids(told("discounts", shape.discounts, None)),
     )
     return subscription, told.unknown
+
+
+def _ids(discounts: list[str | Reference] | None) -> tuple[str, ...]:
+    return tuple(one if isinstance(one, str) else one.id for one in discounts or ())
 
 
 def _item(shape: ItemShape) -> SubscriptionItem:

@@ -12,6 +12,10 @@ Issue = Callable[[str, str, Sequence[str], dt.timedelta], str]
 SCOPES = (
     "customers.read",
     "customers.write",
+    "charges.read",
+    "charges.write",
+    "invoices.read",
+    "invoices.write",
     "analytics.read",
     "connections.read",
     "events.read",
@@ -20,6 +24,16 @@ SCOPES = (
     "events.watch",
     "mirror.read",
     "mirror.write",
+    "payment_methods.read",
+    "payment_methods.write",
+    "subscriptions.read",
+    "subscriptions.write",
+    "notes.read",
+    "notes.write",
+    "notes.admin",
+    "contacts.read",
+    "contacts.write",
+    "payment_links.write",
 )
 
 

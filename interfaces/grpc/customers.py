@@ -27,9 +27,16 @@ class CustomerServicer(pb_grpc.CustomerServiceServicer):
         return mapping.page_message(page)
 
     @override
+    async def SearchCustomers(
+        self, request: pb.SearchCustomersRequest, context: Context
+    ) -> pb.SearchCustomersResponse:
+        page = await self._customers.search(current_caller(), mapping.read_search(request))
+        return mapping.found_message(page)
+
+    @override
     async def GetCustomer(self, request: pb.GetCustomerRequest, context: Context) -> pb.Customer:
         customer = await self._customers.get(current_caller(), request.id)
-        return mapping.customer_message(customer)
+        return mapping.linked_message(customer)
 
     @override
     async def CreateCustomer(
@@ -38,7 +45,7 @@ class CustomerServicer(pb_grpc.CustomerServiceServicer):
         found: list[FieldViolation] = []
         fields = mapping.read_create(request, found)
         customer = await self._customers.create(current_caller(), request.request_id, fields, found)
-        return mapping.customer_message(customer)
+        return mapping.linked_message(customer)
 
     @override
     async def UpdateCustomer(
@@ -46,7 +53,7 @@ class CustomerServicer(pb_grpc.CustomerServiceServicer):
     ) -> pb.Customer:
         command = mapping.read_update(request)
         customer = await self._customers.update(current_caller(), request.request_id, command)
-        return mapping.customer_message(customer)
+        return mapping.linked_message(customer)
 
     @override
     async def DeleteCustomer(self, request: pb.DeleteCustomerRequest, context: Context) -> Empty:

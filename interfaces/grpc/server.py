@@ -10,14 +10,28 @@ import grpc
 from billing.v1 import (
     analytics_service_pb2,
     analytics_service_pb2_grpc,
+    charge_service_pb2,
+    charge_service_pb2_grpc,
     connection_service_pb2,
     connection_service_pb2_grpc,
+    contact_link_service_pb2,
+    contact_link_service_pb2_grpc,
     customer_service_pb2,
     customer_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    invoice_service_pb2,
+    invoice_service_pb2_grpc,
     mirror_service_pb2,
     mirror_service_pb2_grpc,
+    note_service_pb2,
+    note_service_pb2_grpc,
+    payment_link_service_pb2,
+    payment_link_service_pb2_grpc,
+    payment_method_service_pb2,
+    payment_method_service_pb2_grpc,
+    subscription_service_pb2,
+    subscription_service_pb2_grpc,
 )
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -61,9 +75,19 @@ CONTRACT: Final[tuple[tuple[Any, ModuleType, Callable[..., None]], ...]] = (
         analytics_service_pb2_grpc.add_AnalyticsServiceServicer_to_server,
     ),
     (
+        charge_service_pb2_grpc.ChargeServiceServicer,
+        charge_service_pb2,
+        charge_service_pb2_grpc.add_ChargeServiceServicer_to_server,
+    ),
+    (
         connection_service_pb2_grpc.ConnectionServiceServicer,
         connection_service_pb2,
         connection_service_pb2_grpc.add_ConnectionServiceServicer_to_server,
+    ),
+    (
+        contact_link_service_pb2_grpc.ContactLinkServiceServicer,
+        contact_link_service_pb2,
+        contact_link_service_pb2_grpc.add_ContactLinkServiceServicer_to_server,
     ),
     (
         customer_service_pb2_grpc.CustomerServiceServicer,
@@ -76,9 +100,34 @@ CONTRACT: Final[tuple[tuple[Any, ModuleType, Callable[..., None]], ...]] = (
         event_service_pb2_grpc.add_EventServiceServicer_to_server,
     ),
     (
+        invoice_service_pb2_grpc.InvoiceServiceServicer,
+        invoice_service_pb2,
+        invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server,
+    ),
+    (
         mirror_service_pb2_grpc.MirrorServiceServicer,
         mirror_service_pb2,
         mirror_service_pb2_grpc.add_MirrorServiceServicer_to_server,
+    ),
+    (
+        note_service_pb2_grpc.NoteServiceServicer,
+        note_service_pb2,
+        note_service_pb2_grpc.add_NoteServiceServicer_to_server,
+    ),
+    (
+        payment_link_service_pb2_grpc.PaymentLinkServiceServicer,
+        payment_link_service_pb2,
+        payment_link_service_pb2_grpc.add_PaymentLinkServiceServicer_to_server,
+    ),
+    (
+        payment_method_service_pb2_grpc.PaymentMethodServiceServicer,
+        payment_method_service_pb2,
+        payment_method_service_pb2_grpc.add_PaymentMethodServiceServicer_to_server,
+    ),
+    (
+        subscription_service_pb2_grpc.SubscriptionServiceServicer,
+        subscription_service_pb2,
+        subscription_service_pb2_grpc.add_SubscriptionServiceServicer_to_server,
     ),
 )
 """Of every service of the contract the servicer's base, its file, and what adds it to a server."""

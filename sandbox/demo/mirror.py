@@ -14,6 +14,8 @@ from billing.v1.analytics_service_pb2 import (
 from billing.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
 from billing.v1.customer_service_pb2 import Customer, ListCustomersRequest
 from billing.v1.customer_service_pb2_grpc import CustomerServiceStub
+from billing.v1.event_service_pb2 import Event, ListEventsRequest
+from billing.v1.event_service_pb2_grpc import EventServiceStub
 from billing.v1.mirror_service_pb2 import (
     GetReportRequest,
     MirrorReport,
@@ -27,8 +29,8 @@ from billing.v1.period_pb2 import GRANULARITY_DAY, Period
 
 from sandbox.demo.world import Business
 
-_SECONDS: Final = 10.0
-_LONG_SECONDS: Final = 60.0
+SECONDS: Final = 10.0
+LONG_SECONDS: Final = 60.0
 _PAGE: Final = 100
 _MOST_PAGES: Final = 1_000
 
@@ -50,10 +52,11 @@ class Mirror:
     def __init__(self, address: str) -> None:
         """address: host:port, without TLS."""
         # The service is on this machine: a proxy that the shell is set up for does not know it.
-        self._channel = grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
-        self._analytics = AnalyticsServiceStub(self._channel)
-        self._customers = CustomerServiceStub(self._channel)
-        self._operations = MirrorServiceStub(self._channel)
+        self.channel = grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+        self._analytics = AnalyticsServiceStub(self.channel)
+        self._customers = CustomerServiceStub(self.channel)
+        self._events = EventServiceStub(self.channel)
+        self._operations = MirrorServiceStub(self.channel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,22 +67,22 @@ class Mirror:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._channel.close()
+        await self.channel.close()
 
     async def gross_volume(self, business: Business, over: Period) -> GrossVolume:
         """Gross volume by local day."""
         return await self._analytics.GetGrossVolume(
             GetGrossVolumeRequest(period=over, granularity=GRANULARITY_DAY),
-            metadata=_bearer(business),
-            timeout=_SECONDS,
+            metadata=bearer(business),
+            timeout=SECONDS,
         )
 
     async def charge_counts(self, business: Business, over: Period) -> ChargeCounts:
         """Charges that succeeded and failed, by local day."""
         return await self._analytics.GetChargeCounts(
             GetChargeCountsRequest(period=over, granularity=GRANULARITY_DAY),
-            metadata=_bearer(business),
-            timeout=_SECONDS,
+            metadata=bearer(business),
+            timeout=SECONDS,
         )
 
     async def customers(self, business: Business) -> list[Customer]:
@@ -89,8 +92,8 @@ class Mirror:
         for _ in range(_MOST_PAGES):
             page = await self._customers.ListCustomers(
                 ListCustomersRequest(page_size=_PAGE, page_token=token),
-                metadata=_bearer(business),
-                timeout=_SECONDS,
+                metadata=bearer(business),
+                timeout=SECONDS,
             )
             found += page.customers
             token = page.next_page_token
@@ -98,30 +101,40 @@ class Mirror:
                 break
         return found
 
+    async def has_pending_events(self, business: Business) -> bool:
+        """Whether the service has taken events that are not in its mirror yet."""
+        page = await self._events.ListEvents(
+            ListEventsRequest(state=Event.STATE_PENDING, page_size=1),
+            metadata=bearer(business),
+            timeout=SECONDS,
+        )
+        return bool(page.events)
+
     async def backfill(self, business: Business) -> Operation:
         """Read what no webhook tells, such as fees; the operation at its end."""
         await self._operations.StartBackfill(
-            StartBackfillRequest(), metadata=_bearer(business), timeout=_SECONDS
+            StartBackfillRequest(), metadata=bearer(business), timeout=SECONDS
         )
         return await self._ended(business, Operation.KIND_BACKFILL)
 
     async def reconcile(self, business: Business) -> MirrorReport:
         """Compare every object with Stripe, and mend nothing; the report."""
         await self._operations.StartReconciliation(
-            StartReconciliationRequest(), metadata=_bearer(business), timeout=_SECONDS
+            StartReconciliationRequest(), metadata=bearer(business), timeout=SECONDS
         )
         ended = await self._ended(business, Operation.KIND_RECONCILIATION)
         return await self._operations.GetReport(
-            GetReportRequest(id=ended.report_id), metadata=_bearer(business), timeout=_SECONDS
+            GetReportRequest(id=ended.report_id), metadata=bearer(business), timeout=SECONDS
         )
 
     async def _ended(self, business: Business, kind: Operation.Kind.ValueType) -> Operation:
         """The operation once it has ended."""
         watch = self._operations.WatchOperation(
-            WatchOperationRequest(kind=kind), metadata=_bearer(business), timeout=_LONG_SECONDS
+            WatchOperationRequest(kind=kind), metadata=bearer(business), timeout=LONG_SECONDS
         )
         return [operation async for operation in watch][-1]
 
 
-def _bearer(business: Business) -> tuple[tuple[str, str], ...]:
+def bearer(business: Business) -> tuple[tuple[str, str], ...]:
+    """What makes a call one of the business's."""
     return (("authorization", f"Bearer {business.token}"),)

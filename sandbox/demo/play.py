@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from sandbox.demo import present
+from sandbox.demo.desk import Desk
 from sandbox.demo.history import History
 from sandbox.demo.mirror import Mirror, period
 from sandbox.demo.plan import DAYS, SPAN_SECONDS, Occurrence, Pay, plan
@@ -39,17 +40,23 @@ class Bounds:
     rest: float = 20.0
 
 
-async def run(world: World, console: Console, bounds: Bounds = Bounds()) -> bool:
+async def run(
+    world: World, console: Console, bounds: Bounds = Bounds(), *, desk: bool = True
+) -> bool:
     """Play ninety days at the emulator, read them back from the service, compare.
+
+    With `desk`, what people do at the platform's screens is done too, and compared with the rest.
 
     True when mirror = Stripe. Everything that it opens is closed again, whatever happens; an
     error of the emulator, the SDK or the service is one red line and False.
     """
     try:
         async with opened(world) as stage, Mirror(world.grpc_address) as mirror:
-            return await _Demo(stage, mirror, console).play(bounds)
+            return await _Demo(stage, mirror, console).play(bounds, desk=desk)
     except (ControlError, stripe.StripeError, TimeoutError) as error:
         reason = f"the emulator: {str(error) or 'no answer in time'}"
+    except LookupError as error:
+        reason = f"the plan: {error}"
     except grpc.aio.AioRpcError as error:
         reason = f"the service: {error.code().name}, {error.details()}"
     console.print(f"The demo stopped. From {reason}", style="bold red", markup=False)
@@ -69,7 +76,7 @@ class _Demo:
         self._end = int(time.time())
         self._begin = self._end - SPAN_SECONDS
 
-    async def play(self, bounds: Bounds) -> bool:
+    async def play(self, bounds: Bounds, *, desk: bool) -> bool:
         """All acts; whether the proof holds."""
         started = time.monotonic()
         self._tell_what_comes()
@@ -80,11 +87,30 @@ class _Demo:
         self._tell_delivery(state, time.monotonic() - started)
         await self._show()
         self._console.print(present.comparison(checks, DAYS))
+        if desk:
+            await self._work_at_the_desk(bounds)
         reports = await self._reconcile()
         self._console.print(present.reconciliation(self._businesses, reports))
         self._console.print(present.verdict(checks, reports))
         right = all(check.equal for check in checks) and not any(r.drifted_count for r in reports)
         return bool(checks) and right
+
+    async def _work_at_the_desk(self, bounds: Bounds) -> None:
+        """Do what a person does at the platform's screens, for the first of the businesses."""
+        with self._console.status("A day at the desk: find, link, bill, be paid"):
+            day = await Desk(self._mirror, self._businesses[0]).day()
+            await self._settled(bounds)
+        self._console.print(present.desk(day))
+
+    async def _settled(self, bounds: Bounds) -> None:
+        """Wait until the webhooks of what was just done are in the mirror, at most so long."""
+        deadline = time.monotonic() + bounds.delivery
+        while time.monotonic() < deadline:
+            state = await self.delivery()
+            waiting = state.queued + state.retrying + state.in_flight
+            if not waiting and not await self._mirror.has_pending_events(self._businesses[0]):
+                return
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _reconcile(self) -> list[MirrorReport]:
         """Have the service compare each object with Stripe, all that no webhook tells included."""

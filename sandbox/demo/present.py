@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 
 from billing.v1.analytics_service_pb2 import ChargeCounts, CurrencyVolume, GrossVolume
 from billing.v1.mirror_service_pb2 import MirrorReport
+from billing.v1.money_pb2 import Money
 from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text
 
+from sandbox.demo.desk import DayAtTheDesk
 from sandbox.demo.proof import Check
 from sandbox.demo.world import Business
 from sandbox.emulator.core.currencies import exponent
@@ -159,6 +161,32 @@ def comparison(checks: Sequence[Check], days: int) -> Table:
         )
         named = check.business
     return table
+
+
+def desk(day: DayAtTheDesk) -> Table:
+    """A day at the desk, a line a step."""
+    business, link, totals = day.business, day.open_link, day.totals
+    table = Table(title=f"\nA day at the desk of {business.name}, over gRPC", title_justify="left")
+    table.add_column("", no_wrap=True)
+    table.add_column("")
+    linking = day.linking
+    table.add_row(
+        "link all contacts",
+        f"{linking.read_count:,} customers, {linking.created_count:,} became contacts",
+    )
+    found = f"{len(day.found):,} found, the newest {day.found[0].name}"
+    table.add_row(f'search "{day.query}"', found)
+    paid = f"{totals.paid.count} paid, {_money(totals.paid.amount)}"
+    open_ = f"{totals.open.count} open, {_money(totals.open.amount)}"
+    table.add_row("two payment links", f"{_money(day.paid.total)} each for {day.customer.name}")
+    table.add_row("one is paid", f"by {day.method.brand} ..{day.method.last4}: {day.paid.status}")
+    table.add_row("the other waits", link.short_url)
+    table.add_row("invoices", f"{paid}; {open_}")
+    return table
+
+
+def _money(money: Money) -> str:
+    return f"{amount(money.amount, money.currency)} {money.currency.upper()}"
 
 
 def figure(value: int, currency: str) -> str:

@@ -10,8 +10,8 @@ class Business:
 
     account: the platform's name of it, for which `token` is issued. stripe_account: `acct_…`,
     linked to the account in the service; the demo makes it at the emulator if it is not there.
-    currency: lower-case ISO 4217. time_zone: IANA name. token: bearer token with the scopes
-    `analytics.read`, `customers.read`, `mirror.read` and `mirror.write`.
+    currency: lower-case ISO 4217. time_zone: IANA name. token: bearer token with the scopes of all
+    that the demo does.
     """
 
     name: str

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.values import JsonObject
 
 
@@ -147,6 +148,8 @@ def of_number(number: str) -> TestCard | None:
     return _BY_NUMBER.get(number)
 
 
-def of_details(card: JsonObject) -> TestCard:
-    """The test card behind a `card` hash."""
+def of_details(card: JsonObject | None) -> TestCard:
+    """The test card behind a `card` hash; ApiError 400 where there is none, but a bank account."""
+    if card is None:
+        raise invalid("The emulator charges cards only.")
     return _BY_FINGERPRINT[card["fingerprint"]]

@@ -1,5 +1,7 @@
 """Previews of invoices (API reference, "Create a preview invoice"): computed, never kept.
 
+Only the lines of the latest can be read on: a preview shows the first ten.
+
 A simplification: what `subscription_details` would change is billed for a whole period, and
 prorations of the change are not previewed.
 """
@@ -18,6 +20,8 @@ from sandbox.emulator import (
 )
 from sandbox.emulator.core.call import NESTED, Call
 from sandbox.emulator.core.errors import invalid, missing_parameter
+from sandbox.emulator.core.listing import Filter, page
+from sandbox.emulator.core.nouns import Noun
 from sandbox.emulator.core.params import (
     Anything,
     Boolean,
@@ -109,10 +113,21 @@ def preview(call: Call) -> JsonObject:
         "starting_balance": owner["balance"],
     }
     shown = [_line(call, invoice, line) for line in lines]
+    for line in reversed(shown):
+        call.add(LINE, line)
     invoice |= invoice_lines.totals(call, invoice, shown)
     url = f"/v1/invoices/{invoice['id']}/lines"
-    listing = {"object": "list", "data": shown[:NESTED], "has_more": len(shown) > NESTED}
+    first = [{**line, "object": invoice_lines.NOUN.object} for line in shown[:NESTED]]
+    listing = {"object": "list", "data": first, "has_more": len(shown) > NESTED}
     return {**invoice, "lines": {**listing, "url": url}}
+
+
+def previewed_lines(call: Call) -> JsonObject | None:
+    """The page of a preview's lines that a call asks for; None where it asks for no preview's."""
+    filters = {"invoice": Filter(Text())}
+    inner = call.on(LINE.object, {**call.params, "invoice": call.id})
+    known = any(call.shelf(LINE).walk(("invoice", call.id), (None, None), None, None))
+    return page(inner, inner.noun, filters) if known else None
 
 
 def _subscription(call: Call) -> JsonObject | None:
@@ -193,10 +208,27 @@ def _discounts(call: Call, subscription: JsonObject | None) -> list[str]:
 def _line(call: Call, invoice: JsonObject, fields: JsonObject) -> JsonObject:
     return {
         "id": f"il_tmp_{call.world.ids.text(24)}",
-        "object": "line_item",
         **invoice_lines.NOUN.fields,
         **fields,
         "invoice": invoice["id"],
         "livemode": call.scope.livemode,
         "subtotal": fields["amount"],
     }
+
+
+def _view(line: JsonObject, _: int) -> JsonObject:
+    shown = {name: value for name, value in line.items() if name != "created"}
+    return {**shown, "object": invoice_lines.NOUN.object}
+
+
+LINE: Final = Noun(
+    object="previewed_line_item",
+    collection="previewed_line_items",
+    prefix="il_tmp",
+    fields=invoice_lines.NOUN.fields,
+    view=_view,
+    indexed=("invoice",),
+    most=1_000,
+    actions=(),
+)
+"""A line of a preview; the noun is the emulator's own, on the wire it is a line item."""

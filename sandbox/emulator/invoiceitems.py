@@ -75,6 +75,22 @@ def new(call: Call) -> JsonObject:
     return item
 
 
+def of_line(call: Call, invoice: JsonObject, line: JsonObject) -> JsonObject:
+    """The item behind a line that is added to a draft; its event is the caller's to emit."""
+    item = {**line, "currency": invoice["currency"]}
+    fields = {
+        **_priced(call, item),
+        "customer": invoice["customer"],
+        "date": call.now,
+        "description": line.get("description"),
+        "discountable": line.get("discountable", line.get("amount", 0) >= 0),
+        "invoice": invoice["id"],
+        "metadata": merged_metadata({}, line.get("metadata")),
+        "period": line.get("period", {"start": call.now, "end": call.now}),
+    }
+    return call.add(NOUN, fields)
+
+
 def prorated(call: Call, item: JsonObject, amount: int, end: int, description: str) -> JsonObject:
     """The credit or debit of a change of a subscription's item within its period."""
     invoice_item = call.add(

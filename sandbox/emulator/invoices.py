@@ -23,7 +23,8 @@ from sandbox.emulator.core.params import (
 from sandbox.emulator.core.search import searched
 from sandbox.emulator.core.values import JsonObject
 from sandbox.emulator.core.verbs import act, delete, given, listed, listed_under, patched, retrieve
-from sandbox.emulator.invoice_previews import PREVIEW, preview
+from sandbox.emulator.invoice_bulk import ADD_LINES, add_lines
+from sandbox.emulator.invoice_previews import PREVIEW, preview, previewed_lines
 from sandbox.emulator.older_shapes import older_invoice
 
 _COLLECTION: Final = OneOf(values=("charge_automatically", "send_invoice"))
@@ -230,6 +231,14 @@ def _confirmation_secret(call: Call, invoice: JsonObject) -> JsonObject | None:
     return {"client_secret": intent["client_secret"], "type": "payment_intent"}
 
 
+_LINES: Final = listed_under("/{id}/lines", "line_item", "invoice")
+
+
+def _lines(call: Call) -> JsonObject:
+    """The lines of an invoice, or of a preview."""
+    return previewed_lines(call) or _LINES.run(call)
+
+
 NOUN: Final = Noun(
     object="invoice",
     collection="invoices",
@@ -324,7 +333,8 @@ NOUN: Final = Noun(
             }
         ),
         searched(),
-        listed_under("/{id}/lines", "line_item", "invoice"),
+        Action("GET", "/{id}/lines", _LINES.parameters, _lines),
+        act("add_lines", ADD_LINES, add_lines),
         act("finalize", {"auto_advance": Boolean()}, _finalize),
         act("pay", _PAY, _pay),
         act("void", {}, _void),

@@ -30,6 +30,9 @@ _CREATE: Final = {
 
 _UPDATE: Final = {"metadata": Metadata()}
 
+_CHARGED_BACK: Final = ("lost", "needs_response", "prevented", "under_review")
+"""A dispute in such a state has the money; an inquiry leaves it, a won one has returned it."""
+
 
 def _new(call: Call) -> JsonObject:
     """Refund what is asked for, or all that is left; no fee is returned."""
@@ -79,6 +82,9 @@ def _amount(call: Call, charge: JsonObject) -> int:
         raise invalid(
             f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
         )
+    disputes = call.members(charge, "dispute", "charge")
+    if any(dispute["status"] in _CHARGED_BACK for dispute in disputes):
+        raise invalid(f"Charge {charge['id']} has been charged back.", code="charge_disputed")
     if not charge["paid"] or not charge["captured"]:
         raise invalid(f"Charge {charge['id']} has nothing that could be refunded.", "charge")
     left: int = charge["amount"] - charge["amount_refunded"]

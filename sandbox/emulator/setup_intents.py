@@ -20,13 +20,15 @@ from sandbox.emulator.core.values import JsonObject
 from sandbox.emulator.core.verbs import act, given, listed, patched, retrieve, update
 
 _COMMON: Final = {
+    "allowed_payment_method_types": ListOf(
+        kind=OneOf(values=("card", "sepa_debit", "us_bank_account"))
+    ),
     "attach_to_self": Boolean(),
     "customer": Reference(noun="customer"),
     "description": Text(clearable=True, most=1000),
     "metadata": Metadata(),
     "payment_method": Text(),
     "payment_method_options": Anything(),
-    "payment_method_types": ListOf(kind=OneOf(values=("card",))),
 }
 
 _CONFIRM: Final = {
@@ -57,6 +59,7 @@ def _create(call: Call) -> JsonObject:
         for name, value in given(call).items()
         if name not in ("automatic_payment_methods", "payment_method")
     }
+    fields["payment_method_types"] = params.get("allowed_payment_method_types", ["card"])
     identifier = call.world.ids.mint("seti", 24)
     fields["client_secret"] = f"{identifier}_secret_{call.world.ids.text(25)}"
     intent = call.add(NOUN, fields, identifier)
@@ -77,8 +80,7 @@ def _confirmed(call: Call, intent: JsonObject) -> JsonObject:
     if intent["payment_method"] is None:
         raise missing_parameter("payment_method")
     method = call.find("payment_method", intent["payment_method"], "payment_method")
-    card = cards.of_details(method["card"])
-    if card.authenticates:
+    if method["card"] is not None and cards.of_details(method["card"]).authenticates:
         action = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure"}}
         call.change(intent, {"next_action": action, "status": "requires_action"})
         call.emit("setup_intent.requires_action", intent)
@@ -171,6 +173,7 @@ NOUN: Final = Noun(
     collection="setup_intents",
     prefix="seti",
     fields={
+        "allowed_payment_method_types": None,
         "application": None,
         "automatic_payment_methods": None,
         "cancellation_reason": None,

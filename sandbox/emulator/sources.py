@@ -1,6 +1,8 @@
-"""The legacy cards of a customer (API reference, "Cards"), under `/v1/customers/{id}/sources`.
+"""The legacy cards and bank accounts of a customer (API reference, "Cards", "Bank Accounts"), under
+`/v1/customers/{id}/sources`.
 
-They are payment methods whose ids begin with `card_`; here they are seen in their older shape.
+They are payment methods whose ids begin with `card_` or `ba_`; here they are seen in their older
+shape.
 """
 
 from itertools import islice
@@ -35,8 +37,33 @@ _LIST: Final = {
 }
 
 
+_PREFIXES: Final = {"bank_account": ("ba_",), "card": ("card_",)}
+_ALL_PREFIXES: Final = ("ba_", "card_")
+
+
 def shown(method: JsonObject) -> JsonObject:
-    """A payment method as a card."""
+    """A payment method as a card or a bank account."""
+    return _as_card(method) if method["type"] == "card" else _as_bank_account(method)
+
+
+def _as_bank_account(method: JsonObject) -> JsonObject:
+    bank = method["us_bank_account"]
+    shared = ("account_holder_type", "account_type", "bank_name", "fingerprint", "last4",
+              "routing_number")  # fmt: skip
+    return {
+        **{name: bank[name] for name in shared},
+        "id": method["id"],
+        "object": "bank_account",
+        "account_holder_name": method["billing_details"]["name"],
+        "country": "US",
+        "currency": "usd",
+        "customer": method["customer"],
+        "metadata": method["metadata"],
+        "status": "verified",
+    }
+
+
+def _as_card(method: JsonObject) -> JsonObject:
     card, details = method["card"], method["billing_details"]
     address = details["address"] or {}
     return {
@@ -79,18 +106,22 @@ def listed_for(call: Call, customer: JsonObject) -> JsonObject:
 
 
 def _of(call: Call) -> JsonObject:
-    """The card that the path names, which must be this customer's."""
+    """The source that the path names, which must be this customer's."""
     method = call.shelf("payment_method").get(call.child)
-    if method is None or method["customer"] != call.id or not call.child.startswith("card_"):
+    legacy = call.child.startswith(_ALL_PREFIXES)
+    if method is None or method["customer"] != call.id or not legacy:
         raise resource_missing("source", call.child)
     return method
 
 
 def _create(call: Call) -> JsonObject:
-    """A first card becomes the default."""
+    """A first source becomes the default. `btok_us_verified` is a bank account."""
     customer = call.find("customer", call.id, "customer")
     token = call.params["source"]
-    method = payment_methods.stored_card(call, token, customer["id"], "source")
+    if token == "btok_us_verified":
+        method = payment_methods.stored_bank(call, customer["id"])
+    else:
+        method = payment_methods.stored_card(call, token, customer["id"], "source")
     call.change(method, {"metadata": merged_metadata({}, call.params.get("metadata"))})
     call.world.events.emit(call.scope, "customer.source.created", shown(method), None, call.origin)
     if customer["default_source"] is None:
@@ -99,7 +130,7 @@ def _create(call: Call) -> JsonObject:
 
 
 def _page(call: Call) -> JsonObject:
-    """Newest first; banks are none, so a list of them is empty."""
+    """Newest first."""
     limit = call.params.get("limit", 10)
     shelf = call.shelf("payment_method")
     edges = {name: call.params.get(name) for name in ("starting_after", "ending_before")}
@@ -108,8 +139,8 @@ def _page(call: Call) -> JsonObject:
             call.find("payment_method", identifier, name)
     after, before = (None if one is None else shelf.key(one) for one in edges.values())
     walk = shelf.walk(("customer", call.id), (None, None), after, before)
-    cards = (one for one in walk if one["id"].startswith("card_"))
-    found = [] if call.params.get("object") == "bank_account" else list(islice(cards, limit + 1))
+    prefixes = _PREFIXES.get(call.params.get("object", ""), _ALL_PREFIXES)
+    found = list(islice((one for one in walk if one["id"].startswith(prefixes)), limit + 1))
     data = [shown(one) for one in found[:limit]]
     if before is not None:
         data.reverse()
@@ -126,17 +157,17 @@ def _retrieve(call: Call) -> JsonObject:
 
 
 def _delete(call: Call) -> JsonObject:
-    """Gone for good; the next card, if any, is the default."""
+    """Gone for good; the next source, if any, is the default."""
     method = _of(call)
     customer = call.find("customer", call.id, "customer")
-    card = shown(method)
-    call.change(method, {"customer": None})
-    call.world.events.emit(call.scope, "customer.source.deleted", card, None, call.origin)
+    source = shown(method)
+    call.change(method, {"customer": None, "was_detached": True})
+    call.world.events.emit(call.scope, "customer.source.deleted", source, None, call.origin)
     if customer["default_source"] == method["id"]:
         left = listed_for(call, customer)["data"]
         patch = {"default_source": left[0]["id"] if left else None}
         call.change(customer, patch, "customer.updated")
-    return {"id": card["id"], "object": "card", "deleted": True}
+    return {"id": source["id"], "object": source["object"], "deleted": True}
 
 
 NOUN: Final = Noun(

@@ -105,6 +105,8 @@ def change(call: Call, subscription: JsonObject) -> JsonObject:
     if subscription_pending.held_back(call, subscription):
         return subscription
     behavior = params.get("payment_behavior", "allow_incomplete")
+    if behavior == "error_if_incomplete":
+        _refuse_unpaid(call, subscription)
     with subscription_cycles.told(call, subscription):
         call.change(subscription, _plain(call, subscription))
         _set_cancellation(call, subscription)
@@ -154,6 +156,19 @@ def _plain(call: Call, subscription: JsonObject) -> JsonObject:
         kept = subscription["cancellation_details"]
         patch["cancellation_details"] = {**kept, **params["cancellation_details"]}
     return patch
+
+
+def _refuse_unpaid(call: Call, subscription: JsonObject) -> None:
+    """Nothing is changed where the invoice that it makes would not be paid.
+
+    A simplification: every change that is invoiced at once counts, whichever way the money goes.
+    """
+    at_once = call.params.get("proration_behavior") == "always_invoice" and "items" in call.params
+    if not at_once or subscription["collection_method"] == "send_invoice":
+        return
+    method = invoicing.method_of(call, {**subscription, "parent": None})
+    if method is not None:
+        invoicing.refuse_bad(method, absent=call.params.get("off_session", False))
 
 
 def _refuse_ended(params: JsonObject) -> None:
@@ -236,6 +251,8 @@ def _item_changed(
         patch["metadata"] = merged_metadata(item["metadata"], given["metadata"])
     if given.get("price") is not None or given.get("price_data") is not None:
         patch["price"] = prices.chosen(call, given, param)
+        if patch["price"]["recurring"]["usage_type"] != "metered":
+            patch["quantity"] = 1  # where none is given: the old one counted something else
     if "quantity" in given:
         patch["quantity"] = given["quantity"]
     gone = given.get("deleted", False)

@@ -60,7 +60,7 @@ _COMMON: Final = {
     "cancel_at_period_end": Boolean(),
     "collection_method": _COLLECTION,
     "days_until_due": Integer(least=0),
-    "default_payment_method": Reference(noun="payment_method"),
+    "default_payment_method": Reference(noun="payment_method", clearable=True),
     "default_source": Text(clearable=True),
     "default_tax_rates": ListOf(kind=Text(), most=20, clearable=True, cleared=[]),
     "description": Text(clearable=True, most=500),

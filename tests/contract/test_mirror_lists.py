@@ -111,7 +111,8 @@ async def test_the_last_page_says_so_though_it_is_full(stores: Stores) -> None:
     first = await stores.mirror.list(
         PROBES, OURS, Filter(), order=OLDEST_FIRST, after=None, limit=2
     )
-    assert first.next is not None
+    assert first.next == Position(NOON_MS, "pr_1")
+    assert type(first.next.value) is int, "a page token holds plain values only"
     last = await stores.mirror.list(
         PROBES, OURS, Filter(), order=OLDEST_FIRST, after=first.next, limit=2
     )

@@ -17,7 +17,7 @@ from pymongo import InsertOne, UpdateOne
 
 from application.ports.event_log import EventFilter
 from application.ports.inbox import EventState, Settled
-from application.ports.mirror import CHARGES, NEWEST_FIRST, Filter
+from application.ports.mirror import CHARGES, CUSTOMERS, NEWEST_FIRST, Filter
 from application.ports.mutation_log import Lease, Step
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, Mode
@@ -82,6 +82,11 @@ async def _lists(stores: Stores) -> bool:
     return [row.id for row in page.rows] == ["ch_1"]
 
 
+async def _searches(stores: Stores) -> bool:
+    page = await stores.mirror.search(CUSTOMERS, OURS, ["ada"], after=None, limit=9)
+    return not page.rows
+
+
 async def _derives(stores: Stores) -> bool:
     await stores.mirror.derive(CHARGES, [facet("ch_1", fee=1)])
     row = (await stores.mirror.fetch(CHARGES, OURS, ["ch_1"]))["ch_1"]
@@ -126,6 +131,7 @@ DAY_OF_WORK: Final[Mapping[str, Check]] = {
     "derive": _derives,
     "fetch": _fetches,
     "list": _lists,
+    "search": _searches,
     "sum": _sums,
     "settle": _settles,
     "list events": _lists_events,
@@ -243,7 +249,7 @@ async def test_a_lasting_failure_is_unavailable_and_nothing_is_sent_often(
 async def test_what_no_majority_has_is_not_told_as_done(
     stores: Stores, fail_point: FailPoint
 ) -> None:
-    reads = {"fetch", "list", "sum", "list events", "begin again"}
+    reads = {"fetch", "list", "search", "sum", "list events", "begin again"}
     for name in [name for name in DAY_OF_WORK if name not in reads]:
         with (
             fail_point.failing("alwaysOn", failCommands=WRITES, writeConcernError=NO_MAJORITY),

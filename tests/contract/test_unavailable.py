@@ -7,16 +7,19 @@ import pytest
 from application.ports.contacts import ContactLink, SourceVersion
 from application.ports.event_log import EventFilter
 from application.ports.inbox import EventState, Settled
-from application.ports.mirror import CHARGES, NEWEST_FIRST, Filter
+from application.ports.invoice_totals import TotalsFilter
+from application.ports.mirror import CHARGES, CUSTOMERS, NEWEST_FIRST, Filter
 from application.ports.mutation_log import Lease, Step
+from application.ports.notes import NoteFilter
 from application.ports.outbox import FailedJob
 from application.ports.parked import ParkedEvent
 from application.ports.support import SystemMessage
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, Mode
-from domain.contacts import ContactSync
+from domain.contacts import Contact, ContactField, ContactSync
 from domain.errors import Reason, Unavailable
 from domain.jobs import Job
+from domain.notes import Note
 from domain.subscription_history import SubscriptionChange
 from domain.subscriptions import Subscription
 from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
@@ -25,6 +28,7 @@ from tests.support.stores import Opener, Stores
 LEASE = Lease("one", NOON)
 DAY = [NOON, NOON + 86_400 * SECOND]
 
+NOTE = Note("note_1", "acme", OURS, "cus_1", "ada", "hi", NOON, NOON)
 JOB = Job("job-1", "support.payment_notice", "acme", NOON)
 BILLING_EVENT = Job("event-1", "events.invoice_paid", "acme", NOON)
 CHANGE = SubscriptionChange(
@@ -39,6 +43,7 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "mirror.list": lambda s: s.mirror.list(
         CHARGES, OURS, Filter(), order=NEWEST_FIRST, after=None, limit=1
     ),
+    "mirror.search": lambda s: s.mirror.search(CUSTOMERS, OURS, ["ada"], after=None, limit=1),
     "mirror.count": lambda s: s.mirror.count(CHARGES, OURS),
     "inbox.append": lambda s: s.inbox.append(event()),
     "inbox.claim": lambda s: s.inbox.claim("one", now=NOON, lease=SECOND, limit=1, max_bytes=1),
@@ -75,6 +80,9 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "deployment.stamp": lambda s: s.deployment.stamp(Mode.TEST),
     "deployment.platform_account": lambda s: s.deployment.platform_account(),
     "deployment.keep": lambda s: s.deployment.keep_platform_account(OURS),
+    "invoice_totals.totals": lambda s: s.invoice_totals.totals(
+        OURS, TotalsFilter(), ["open"], now=NOON
+    ),
     "analytics.gross_volume": lambda s: s.analytics.gross_volume(OURS, DAY, None),
     "analytics.charge_counts": lambda s: s.analytics.charge_counts(OURS, DAY, None, ["failed"]),
     "outbox.append": lambda s: s.outbox.append([JOB, BILLING_EVENT]),
@@ -99,7 +107,17 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "contacts.sync_settings": lambda s: s.contacts.sync_settings("acme"),
     "contacts.put_sync_settings": lambda s: s.contacts.put_sync_settings(ContactSync("acme", {})),
     "contacts.get": lambda s: s.contacts.get("acme", "ada"),
-    "contacts.find": lambda s: s.contacts.find("acme", emails=["a"], phones=["1"]),
+    "contacts.with_email": lambda s: s.contacts.with_email("acme", "a@x.test", limit=1),
+    "contacts.with_phone": lambda s: s.contacts.with_phone("acme", ["1"], limit=1),
+    "contacts.custom_fields": lambda s: s.contacts.custom_fields("acme"),
+    "contacts.put_field": lambda s: s.contacts.put_field("acme", ContactField("tier", "Tier")),
+    "contacts.add": lambda s: s.contacts.add(Contact("bob", "acme")),
+    "contacts.list_all": lambda s: s.contacts.list_all("acme", after="", limit=1),
+    "contacts.linked": lambda s: s.contacts.linked("acme", OURS, ["ada"]),
+    "notes.add": lambda s: s.notes.add(NOTE),
+    "notes.get": lambda s: s.notes.get("acme", NOTE.id),
+    "notes.replace": lambda s: s.notes.replace(NOTE.edited("new", "tag", NOON)),
+    "notes.list": lambda s: s.notes.list("acme", NoteFilter(), after=None, limit=1),
     "contacts.fill": lambda s: s.contacts.fill(
         "acme", "ada", {}, SourceVersion(1, 1, 1), stripe_account=OURS, create=True
     ),

@@ -16,7 +16,7 @@ PLATFORM: Final = "acct_platform"
 PAYER: Final = "cus_payer"
 """In each account, the customer who pays: somebody has linked him to a contact by hand."""
 
-KNOWN: Final = 40
+KNOWN: Final = 400
 """How many contacts the CRM of the connected account has, each with an address of mail."""
 
 OLD_RELEASE: Final = "2024-06-20"

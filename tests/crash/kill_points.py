@@ -31,7 +31,8 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
         "connections.find_by_stripe_account",
         "contacts.sync_settings",
         "contacts.links",
-        "contacts.find",
+        "contacts.with_email",
+        "contacts.linked",
         "contacts.link",
         "contacts.fill",
         "support.post",
@@ -73,8 +74,8 @@ AT_THE_START: Final = DRAINING | {"publisher.open", "outbox.purge"}
 
 OFTEN: Final = frozenset(
     """
-    inbox.append mirror.fetch mirror.replace mirror.list mirror.derive contacts.links contacts.find
-    contacts.link contacts.fill
+    inbox.append mirror.fetch mirror.replace mirror.list mirror.derive contacts.links
+    contacts.with_email contacts.link contacts.fill
     """.split()
 )
 """The steps that are taken several times for a few events."""

@@ -37,7 +37,7 @@ class Theatre:
     async def play(self, bounds: Bounds | None = None, world: World | None = None) -> bool:
         out = io.StringIO()
         console = Console(file=out, width=80, force_terminal=False)
-        held = await run(world or self.world, console, bounds or Bounds())
+        held = await run(world or self.world, console, bounds or Bounds(), desk=False)
         self.printed = out.getvalue()
         return held
 

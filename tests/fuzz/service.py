@@ -13,7 +13,6 @@ from zlib import crc32
 from aiohttp import web
 from typing_extensions import override
 
-from application.contact_sync import ContactSyncing
 from application.effects import Effects
 from application.enrichment import Enrichment
 from application.mirroring import Mirroring
@@ -35,6 +34,7 @@ from infrastructure.stripe.webhooks import StripeWebhookReader
 from interfaces.http_webhook.app import create_app
 from tests.fuzz.mutate_events import ACCOUNTS
 from tests.fuzz.signatures import CONNECT_SECRET, PLATFORM_SECRET
+from tests.support.contacts import syncing
 from tests.support.fakes import FakeClock, FakeStripeAccounts
 from tests.support.stores import Stores, sqlite_stores
 
@@ -119,7 +119,7 @@ class Service:
             events=self._events,
             mirror=stores.mirror,
             connections=stores.connections,
-            contacts=ContactSyncing(stores.contacts, stores.mirror, self._clock),
+            contacts=syncing(stores.contacts, stores.mirror, self._clock),
             notices=PaymentNotices(stores.contacts, stores.support, stores.mirror, self._clock),
             history=stores.subscription_history,
             outbox=stores.outbox,

@@ -7,7 +7,6 @@ from typing import Any, Final, cast
 
 from typing_extensions import override
 
-from application.contact_sync import ContactSyncing
 from application.effects import Effects
 from application.enrichment import Enrichment
 from application.mirroring import Mirroring
@@ -26,6 +25,7 @@ from domain.mirror import MirroredObject, Snapshot, Version
 from domain.money import Money
 from domain.periods import to_milliseconds
 from domain.subscriptions import Subscription
+from tests.support.contacts import syncing
 from tests.support.fakes import NOON, FakeClock, FakeStripeAccounts
 from tests.support.stores import Stores
 
@@ -98,7 +98,7 @@ class Desk:
             events=self.events,
             mirror=stores.mirror,
             connections=stores.connections,
-            contacts=ContactSyncing(stores.contacts, stores.mirror, self.clock),
+            contacts=syncing(stores.contacts, stores.mirror, self.clock),
             notices=PaymentNotices(stores.contacts, stores.support, stores.mirror, self.clock),
             history=stores.subscription_history,
             outbox=stores.outbox,

@@ -13,7 +13,8 @@ from application.ports.outbox import ClaimedJob, FailedJob, Outbox, OutboxCounts
 from application.ports.parked import ParkedEvent, ParkedEvents
 from application.ports.subscription_history import SubscriptionHistory
 from application.ports.support import PostedMessage, SupportInbox, SystemMessage
-from domain.contacts import Contact, ContactSync
+from domain.contacts import Contact, ContactField, ContactSync, folded
+from domain.errors import AlreadyExists, Reason
 from domain.jobs import Job
 from domain.subscription_history import SubscriptionChange
 from tests.support.fake_logs import FakeInbox
@@ -29,8 +30,9 @@ class FakeContacts(Fake, ContactDirectory):
     def __init__(self, pause: Pause = no_pause) -> None:
         super().__init__(pause)
         self.contacts: dict[tuple[str, str], Contact] = {}
-        self.linked: dict[tuple[str, str, str], ContactLink] = {}
+        self.linked_to: dict[tuple[str, str, str], ContactLink] = {}
         self.settings: dict[str, ContactSync] = {}
+        self.custom: dict[tuple[str, str], ContactField] = {}
         self._filled: dict[tuple[str, str], tuple[str, SourceVersion]] = {}
 
     @override
@@ -39,9 +41,37 @@ class FakeContacts(Fake, ContactDirectory):
             return self.settings.get(account)
 
     @override
-    async def put_sync_settings(self, settings: ContactSync) -> None:
+    async def put_sync_settings(self, settings: ContactSync) -> bool:
         async with self._step("contacts.put_sync_settings"):
+            present = self.settings.get(settings.account)
+            if (present.revision if present else 0) != settings.revision - 1:
+                return False
             self.settings[settings.account] = settings
+        return True
+
+    @override
+    async def custom_fields(self, account: str) -> Sequence[ContactField]:
+        async with self._step("contacts.custom_fields"):
+            own = [one for (owner, _), one in self.custom.items() if owner == account]
+        return sorted(own, key=lambda one: one.name)
+
+    @override
+    async def put_field(self, account: str, field: ContactField) -> None:
+        async with self._step("contacts.put_field"):
+            self.custom[account, field.name] = replace(field, custom=True)
+
+    @override
+    async def add(self, contact: Contact) -> None:
+        key = (contact.account, contact.id)
+        async with self._step("contacts.add"):
+            if key in self.contacts:
+                raise AlreadyExists(Reason.ALREADY_EXISTS, "the contact is there already")
+            self.contacts[key] = contact
+
+    @override
+    async def list_all(self, account: str, *, after: str, limit: int) -> Sequence[Contact]:
+        async with self._step("contacts.list_all"):
+            return [one for one in self._own(account) if one.id > after][:limit]
 
     @override
     async def get(self, account: str, contact: str) -> Contact | None:
@@ -49,16 +79,18 @@ class FakeContacts(Fake, ContactDirectory):
             return self.contacts.get((account, contact))
 
     @override
-    async def find(
-        self, account: str, *, emails: Sequence[str], phones: Sequence[str]
-    ) -> Contact | None:
-        async with self._step("contacts.find"):
-            own = [one for (owner, _), one in sorted(self.contacts.items()) if owner == account]
-        for name, values in (("email", emails), ("phone", phones)):
-            for one in own:
-                if one.fields.get(name) in values:
-                    return one
-        return None
+    async def with_email(self, account: str, email: str, *, limit: int) -> Sequence[Contact]:
+        async with self._step("contacts.with_email"):
+            own = [(one, one.fields.get("email")) for one in self._own(account)]
+        return [one for one, its in own if its and folded(its) == folded(email)][:limit]
+
+    @override
+    async def with_phone(
+        self, account: str, spellings: Sequence[str], *, limit: int
+    ) -> Sequence[Contact]:
+        async with self._step("contacts.with_phone"):
+            own = self._own(account)
+        return [one for one in own if one.fields.get("phone") in spellings][:limit]
 
     @override
     async def fill(
@@ -82,11 +114,11 @@ class FakeContacts(Fake, ContactDirectory):
         async with self._step("contacts.link"):
             taken = any(
                 (one.account, one.stripe_account, one.contact) == (*key[:2], link.contact)
-                for one in self.linked.values()
+                for one in self.linked_to.values()
             )
-            if key not in self.linked and not taken:
-                self.linked[key] = link
-            return self.linked.get(key)
+            if key not in self.linked_to and not taken:
+                self.linked_to[key] = link
+            return self.linked_to.get(key)
 
     @override
     async def links(
@@ -94,12 +126,33 @@ class FakeContacts(Fake, ContactDirectory):
     ) -> Mapping[str, ContactLink]:
         async with self._step("contacts.links"):
             keys = {customer: (account, stripe_account, customer) for customer in customers}
-            return {one: self.linked[key] for one, key in keys.items() if key in self.linked}
+            return {one: self.linked_to[key] for one, key in keys.items() if key in self.linked_to}
+
+    @override
+    async def link_of(self, account: str, stripe_account: str, contact: str) -> ContactLink | None:
+        async with self._step("contacts.link_of"):
+            found = (
+                one for (*owner, _), one in self.linked_to.items()
+                if owner == [account, stripe_account] and one.contact == contact
+            )  # fmt: skip
+            return next(found, None)
+
+    @override
+    async def linked(
+        self, account: str, stripe_account: str, contacts: Sequence[str]
+    ) -> frozenset[str]:
+        async with self._step("contacts.linked"):
+            of = (account, stripe_account)
+            own = [one for key, one in self.linked_to.items() if key[:2] == of]
+        return frozenset(one.contact for one in own if one.contact in contacts)
 
     @override
     async def unlink(self, account: str, stripe_account: str, customer: str) -> bool:
         async with self._step("contacts.unlink"):
-            return self.linked.pop((account, stripe_account, customer), None) is not None
+            return self.linked_to.pop((account, stripe_account, customer), None) is not None
+
+    def _own(self, account: str) -> Sequence[Contact]:
+        return [one for (owner, _), one in sorted(self.contacts.items()) if owner == account]
 
 
 class FakeSupport(Fake, SupportInbox):

@@ -35,6 +35,8 @@ from domain.customers import Customer
 from domain.mirror import MirroredObject
 from domain.operations import Operation, OperationKind, OperationOptions
 from domain.products import Product
+from tests.support.contacts import linking
+from tests.support.fake_effects import FakeContacts
 from tests.support.fake_lists import FakeCheckpoints, FakeHistory, FakeReports
 from tests.support.fakes import (
     NOON,
@@ -119,6 +121,7 @@ class World:
         self.checkpoints = FakeCheckpoints(self.pause)
         self.reports = FakeReports(self.pause)
         self.shadows = FakeShadows(self.pause)
+        self.contacts = FakeContacts(self.pause)
         self.connections = FakeConnections(LINK)
         self.deployment = FakeDeployment()
         self.processes: list[Process] = []
@@ -192,7 +195,9 @@ class Process:
                 world.shadows, world.stripe, world.stripe, no_events, no_events, world.mirror,
                 comparison, world.checkpoints, world.reports, clock, nouns=NOUNS, retries=retries,
             ),
-            world.checkpoints, world.reports, platform, clock,
+            world.checkpoints, world.reports, platform,
+            linking(world.contacts, world.mirror, world.connections, world.checkpoints, clock),
+            clock,
         )  # fmt: skip
         connections = Connections(
             world.connections, FakeStripeAccounts(), world.mirror, clock, Mode.TEST

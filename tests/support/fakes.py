@@ -23,8 +23,15 @@ from domain.accounts import Account
 from domain.connections import Connection, ConnectionState, Mode
 from domain.errors import AlreadyExists, Reason, Unavailable
 from domain.mirror import Facet, MirroredObject, Row, Snapshot
+from domain.search import terms_of
 from domain.stripe_accounts import StripeAccount
-from infrastructure.documents import check_bounds, column_values, serving_index
+from infrastructure.documents import (
+    check_bounds,
+    check_search,
+    column_values,
+    search_words,
+    serving_index,
+)
 
 T = TypeVar("T", bound=MirroredObject)
 
@@ -164,6 +171,34 @@ class FakeMirror(Fake, Mirror):
                 for entry in ordered
                 if (entry[:2] < past if order.descending else entry[:2] > past)
             ]
+        page = ordered[:limit]
+        more = Position(page[-1][0], page[-1][1]) if ordered[limit:] else None
+        return RowPage([row for _, _, row in page], more)
+
+    @override
+    async def search(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        words: Sequence[str],
+        *,
+        after: Position | None,
+        limit: int,
+    ) -> RowPage[T]:
+        check_search(noun, words, limit)
+        async with self._step("mirror.search"):
+            live = self._live(noun, stripe_account)
+        found = [
+            (columns["created"], row.id, row)
+            for columns, row in live
+            if row.snapshot and terms_of(search_words(noun, row.snapshot.object)).issuperset(words)
+        ]
+        past = None if after is None else (after.value, after.id)
+        ordered = sorted(
+            (entry for entry in found if past is None or entry[:2] < past),
+            key=lambda entry: entry[:2],
+            reverse=True,
+        )
         page = ordered[:limit]
         more = Position(page[-1][0], page[-1][1]) if ordered[limit:] else None
         return RowPage([row for _, _, row in page], more)

@@ -14,7 +14,6 @@ from application.backfill import Backfill, Progress
 from application.balance_transactions import BalanceTransactions
 from application.catch_up import CatchUp
 from application.comparing import Comparison
-from application.contact_sync import ContactSyncing
 from application.deauthorizing import Deauthorizing
 from application.effects import Effects
 from application.enrichment import Enrichment
@@ -41,6 +40,7 @@ from infrastructure.stripe.events import StripeEventReader
 from infrastructure.stripe.lists import StripeLister
 from infrastructure.stripe.nouns import TRANSLATIONS
 from infrastructure.stripe.objects import StripeObjectReader
+from tests.support.contacts import syncing
 from tests.support.emulator import RunningEmulator
 from tests.support.happened import Happened
 from tests.support.stores import Stores
@@ -125,7 +125,7 @@ class Flows:
             events=StripeEventReader(),
             mirror=stores.mirror,
             connections=stores.connections,
-            contacts=ContactSyncing(stores.contacts, stores.mirror, self.clock),
+            contacts=syncing(stores.contacts, stores.mirror, self.clock),
             notices=PaymentNotices(stores.contacts, stores.support, stores.mirror, self.clock),
             history=stores.subscription_history,
             outbox=stores.outbox,

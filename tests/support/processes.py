@@ -15,6 +15,7 @@ from application.ports.mirror import CUSTOMERS
 from application.tasks import Tasks
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer
+from tests.support.fake_effects import FakeContacts
 from tests.support.fake_logs import FakeMutationLog
 from tests.support.fake_stripe import FakeCustomerGateway
 from tests.support.fakes import (
@@ -71,13 +72,13 @@ class Process:
         )
         self.customers = Customers(
             MirrorReader(platform.mirror, PageTokens(b"k", platform.clock)), connections,
-            self.mutations, platform.stripe,
+            self.mutations, platform.stripe, FakeContacts(),
         )  # fmt: skip
 
     async def create(
         self, request_id: str = "r-1", fields: CustomerFields = ADA, caller: Caller = CALLER
     ) -> Customer:
-        return await self.customers.create(caller, request_id, fields)
+        return (await self.customers.create(caller, request_id, fields)).customer
 
 
 class Gate:

@@ -22,6 +22,7 @@ from billing.v1 import customer_service_pb2 as pb
 from billing.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
 from billing.v1.connection_service_pb2_grpc import ConnectionServiceStub
 from billing.v1.customer_service_pb2_grpc import CustomerServiceStub
+from billing.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
@@ -145,6 +146,11 @@ class Service:
     def customers(self) -> CustomerServiceStub:
         """The stub of CustomerService."""
         return CustomerServiceStub(self.channel)
+
+    @property
+    def invoices(self) -> InvoiceServiceStub:
+        """The stub of InvoiceService."""
+        return InvoiceServiceStub(self.channel)
 
     @property
     def analytics(self) -> AnalyticsServiceStub:

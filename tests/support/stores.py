@@ -21,9 +21,11 @@ from application.ports.contacts import ContactDirectory
 from application.ports.deployment import Deployment
 from application.ports.event_log import EventLog
 from application.ports.inbox import Inbox
+from application.ports.invoice_totals import InvoiceTotals
 from application.ports.listing import EventHistory
 from application.ports.mirror import NEWEST_FIRST, NOUNS, Column, Mirror, Noun, Order
 from application.ports.mutation_log import MutationLog
+from application.ports.notes import NoteRepository
 from application.ports.outbox import Outbox
 from application.ports.parked import ParkedEvents
 from application.ports.reports import Reports
@@ -40,8 +42,10 @@ from infrastructure.mongo.database import Database as MongoDatabase
 from infrastructure.mongo.deployment import MongoDeployment
 from infrastructure.mongo.event_log import MongoEventLog
 from infrastructure.mongo.inbox import MongoInbox
+from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
 from infrastructure.mongo.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
+from infrastructure.mongo.notes import MongoNotes
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.parked import MongoParkedEvents
 from infrastructure.mongo.reports import MongoReports
@@ -57,8 +61,10 @@ from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.deployment import SqliteDeployment
 from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
+from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
 from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
+from infrastructure.sqlite.notes import SqliteNotes
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.parked import SqliteParkedEvents
 from infrastructure.sqlite.reports import SqliteReports
@@ -143,6 +149,7 @@ class Stores:
     connections: ConnectionRepository
     deployment: Deployment
     analytics: Analytics
+    invoice_totals: InvoiceTotals
     checkpoints: Checkpoints
     reports: Reports
     outbox: Outbox
@@ -151,6 +158,7 @@ class Stores:
     support: SupportInbox
     subscription_history: SubscriptionHistory
     shadows: Shadows
+    notes: NoteRepository
     explain: Explain
 
 
@@ -196,6 +204,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             connections=SqliteConnections(database),
             deployment=SqliteDeployment(database),
             analytics=SqliteAnalytics(database),
+            invoice_totals=SqliteInvoiceTotals(database),
             checkpoints=SqliteCheckpoints(database),
             reports=SqliteReports(database),
             outbox=SqliteOutbox(database),
@@ -204,6 +213,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             support=SqliteSupportInbox(database),
             subscription_history=SqliteSubscriptionHistory(database),
             shadows=SqliteShadows(database),
+            notes=SqliteNotes(database),
             explain=explain,
         )
     finally:
@@ -212,7 +222,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
 
 _QUERIES: Final = ("SELECT", "UPDATE", "DELETE")
 _SQLITE_INDEX: Final = re.compile(
-    r"USING (?P<covering>COVERING )?INDEX (?P<name>.+?)(?: \(|$)|USING INTEGER PRIMARY KEY"
+    r"USING (?P<covering>COVERING )?INDEX (?P<name>.+?)(?: \(|$)|USING (?:INTEGER )?PRIMARY KEY"
 )
 
 
@@ -276,6 +286,7 @@ async def mongo_stores(url: str, name: str) -> AsyncIterator[Stores]:
             connections=MongoConnections(database),
             deployment=MongoDeployment(database),
             analytics=MongoAnalytics(database),
+            invoice_totals=MongoInvoiceTotals(database),
             checkpoints=MongoCheckpoints(database),
             reports=MongoReports(database),
             outbox=MongoOutbox(database),
@@ -284,6 +295,7 @@ async def mongo_stores(url: str, name: str) -> AsyncIterator[Stores]:
             support=MongoSupportInbox(database),
             subscription_history=MongoSubscriptionHistory(database),
             shadows=MongoShadows(database),
+            notes=MongoNotes(database),
             explain=explain,
         )
     finally:

@@ -8,11 +8,18 @@ import pytest
 
 from application.callers import Caller
 from application.connections import Connections
-from application.customers import Customers, ListCustomers, UpdateCustomer
+from application.customers import (
+    Customers,
+    LinkedCustomer,
+    ListCustomers,
+    SearchCustomers,
+    UpdateCustomer,
+)
 from application.mirror_reader import MirrorReader
 from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.paging import PageTokens
+from application.ports.contacts import ContactLink
 from application.ports.customers import CustomerChange, CustomerFields
 from application.ports.mirror import CUSTOMERS
 from application.tasks import Tasks
@@ -20,9 +27,17 @@ from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Address, Customer
 from domain.errors import InvalidArgument, NotFound
 from domain.mirror import Snapshot, Version
+from tests.support.fake_effects import FakeContacts
 from tests.support.fake_logs import FakeMutationLog
 from tests.support.fake_stripe import FakeCustomerGateway
-from tests.support.fakes import NOON, FakeClock, FakeConnections, FakeMirror, FakeStripeAccounts
+from tests.support.fakes import (
+    NOON,
+    Failing,
+    FakeClock,
+    FakeConnections,
+    FakeMirror,
+    FakeStripeAccounts,
+)
 
 CALLER = Caller("service", "acme", frozenset())
 CONNECTION = Connection("acme", "acct_1", Mode.TEST, ConnectionKind.MANUAL, NOON)
@@ -41,7 +56,13 @@ class Desk:
         self.mirroring = Mirroring(self.mirror)
         mutations = Mutations(FakeMutationLog(), connections, self.mirroring, clock, Tasks())
         reader = MirrorReader(self.mirror, PageTokens(b"k", clock))
-        self.customers = Customers(reader, connections, mutations, self.stripe)
+        self.contacts = FakeContacts()
+        self.customers = Customers(reader, connections, mutations, self.stripe, self.contacts)
+
+    async def linked(self, customer: str, contact: str, *, account: str = "acct_1") -> ContactLink:
+        link = ContactLink("acme", account, customer, contact, NOON)
+        assert await self.contacts.link(link) == link
+        return link
 
     async def mirrored(self, *ids: str, email: str | None = None, deleted: bool = False) -> None:
         for number, id_ in enumerate(ids):
@@ -64,7 +85,7 @@ async def test_pages_hold_every_customer_once_newest_first(desk: Desk) -> None:
     query = ListCustomers(page_size=2)
     while True:
         page = await desk.customers.list(CALLER, query)
-        found += [customer.id for customer in page.items]
+        found += [one.customer.id for one in page.items]
         if not page.next_page_token:
             break
         query = replace(query, page_token=page.next_page_token)
@@ -81,9 +102,67 @@ async def test_a_list_is_narrowed(desk: Desk) -> None:
             created_before=NOON + dt.timedelta(seconds=2),
         ),
     )
-    assert [customer.id for customer in by_time.items] == ["cus_1"]
+    assert [one.customer.id for one in by_time.items] == ["cus_1"]
     by_email = await desk.customers.list(CALLER, ListCustomers(email="a@example.com"))
-    assert [customer.id for customer in by_email.items] == ["cus_9"]
+    assert [one.customer.id for one in by_email.items] == ["cus_9"]
+
+
+async def test_a_search_gives_pages_of_what_it_finds_newest_first(desk: Desk) -> None:
+    await desk.mirrored("cus_0", "cus_1", email="ada@example.com")
+    await desk.mirrored("cus_9", email="grace@example.com")
+    first = await desk.customers.search(CALLER, SearchCustomers("EXAMPLE ad", page_size=1))
+    assert [one.customer.id for one in first.items] == ["cus_1"]
+    rest = SearchCustomers("ad  Example", 5, first.next_page_token)
+    with pytest.raises(InvalidArgument, match="page_token"):
+        await desk.customers.search(CALLER, replace(rest, query="ad"))
+    last = await desk.customers.search(CALLER, rest)
+    assert ([one.customer.id for one in last.items], last.next_page_token) == (["cus_0"], "")
+    other = replace(CALLER, account="other")
+    assert (await desk.customers.search(other, SearchCustomers("ada"))).items == []
+    with pytest.raises(InvalidArgument, match="page_token"):
+        await desk.customers.search(other, rest)
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        (SearchCustomers(""), ["query"]),
+        (SearchCustomers(" @-. "), ["query"]),
+        (SearchCustomers("+ ()", page_size=101), ["page_size", "query"]),
+        (SearchCustomers("a b c d e f g h i j k"), ["query"]),
+        (SearchCustomers("a" * 513), ["query"]),
+        (SearchCustomers(" " * 512 + "a"), ["query", "query"]),
+    ],
+)
+async def test_a_query_that_asks_for_nothing_or_too_much(
+    desk: Desk, query: SearchCustomers, fields: list[str]
+) -> None:
+    assert await violations(desk.customers.search(CALLER, query)) == fields
+
+
+async def test_customers_come_with_their_links_looked_up_at_once(desk: Desk) -> None:
+    await desk.mirrored("cus_0", "cus_1", "cus_2", email="ada@example.com")
+    first, last = await desk.linked("cus_0", "c-0"), await desk.linked("cus_2", "c-2")
+    await desk.linked("cus_1", "c-1", account="acct_2")
+    desk.contacts.pause = seen = Failing()
+    wanted = {"cus_0": first, "cus_1": None, "cus_2": last}
+    for page in (
+        await desk.customers.list(CALLER, ListCustomers()),
+        await desk.customers.search(CALLER, SearchCustomers("ada")),
+    ):
+        assert {one.customer.id: one.link for one in page.items} == wanted
+    assert seen.calls == ["contacts.links"] * 4, "before and after one look-up a page"
+    assert (await desk.customers.get(CALLER, "cus_2")).link == last
+    nothing = await desk.customers.search(CALLER, SearchCustomers("nobody"))
+    assert (nothing.items, len(seen.calls)) == ([], 6)
+
+
+async def test_a_changed_customer_comes_with_its_link_a_new_one_has_none(desk: Desk) -> None:
+    created = await desk.customers.create(CALLER, "r-1", CustomerFields(name="Ada"))
+    assert created == LinkedCustomer(created.customer)
+    link = await desk.linked("cus_1", "c-1")
+    change = UpdateCustomer("cus_1", CustomerFields(name="Grace"))
+    assert (await desk.customers.update(CALLER, "r-2", change)).link == link
 
 
 async def test_another_tenants_customers_are_not_found(desk: Desk) -> None:
@@ -99,7 +178,7 @@ async def test_another_tenants_customers_are_not_found(desk: Desk) -> None:
 
 async def test_get(desk: Desk) -> None:
     await desk.mirrored("cus_1")
-    assert (await desk.customers.get(CALLER, "cus_1")).id == "cus_1"
+    assert (await desk.customers.get(CALLER, "cus_1")).customer.id == "cus_1"
     await desk.mirrored("cus_1", deleted=True)
     for id_ in ("cus_1", "cus_2"):
         with pytest.raises(NotFound) as missing:
@@ -172,7 +251,7 @@ async def test_every_violation_at_once(desk: Desk) -> None:
     ],
 )
 async def test_the_limits_themselves_are_allowed(desk: Desk, fields: CustomerFields) -> None:
-    assert (await desk.customers.create(CALLER, "r-1", fields)).id == "cus_1"
+    assert (await desk.customers.create(CALLER, "r-1", fields)).customer.id == "cus_1"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +259,7 @@ async def test_the_limits_themselves_are_allowed(desk: Desk, fields: CustomerFie
 )
 async def test_addresses(desk: Desk, email: str) -> None:
     created = await desk.customers.create(CALLER, "r-1", CustomerFields(email=email))
-    assert created.email == email
+    assert created.customer.email == email
 
 
 @pytest.mark.parametrize("email", ["a", "@b.c", "a@", "a@b", "a@b.", "a@.c", "a b@c.d", "a@b@c.d"])
@@ -220,7 +299,7 @@ async def test_what_is_cleared_is_gone(desk: Desk) -> None:
     await desk.customers.create(CALLER, "r-1", CustomerFields(name="Ada", phone="1"))
     change = UpdateCustomer("cus_1", CustomerFields(), ("phone",))
     updated = await desk.customers.update(CALLER, "r-2", change)
-    assert (updated.name, updated.phone) == ("Ada", None)
+    assert (updated.customer.name, updated.customer.phone) == ("Ada", None)
     assert await desk.customers.get(CALLER, "cus_1") == updated
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from domain.charges import Charge
-from domain.contacts import ContactSync, email_forms, phone_forms
+from domain.contacts import ContactSync, email_forms
 from domain.customers import Address, Customer
 from domain.disputes import Dispute
 from domain.effects import (
@@ -215,5 +215,3 @@ def test_a_mapping_that_is_none_is_refused(mapping: dict[str, str]) -> None:
 def test_spellings_of_mail_addresses_and_phone_numbers() -> None:
     assert email_forms("Ada@X.test") == ("Ada@X.test", "ada@x.test")
     assert email_forms("") == email_forms(None) == ()
-    assert phone_forms("+49 (30) 123-45") == ("+49 (30) 123-45", "493012345", "+493012345")
-    assert phone_forms("12") == phone_forms(None) == ()

@@ -229,7 +229,7 @@ async def test_without_a_connection_nothing_is_stored(platform: Platform) -> Non
 async def test_the_answer_is_mirrored_before_it_is_given(platform: Platform) -> None:
     process = platform.process()
     created = await process.create()
-    assert await process.customers.get(CALLER, created.id) == created
+    assert (await process.customers.get(CALLER, created.id)).customer == created
     platform.clock.advance(milliseconds=5)
     change = UpdateCustomer(created.id, CustomerFields(name="Countess"))
     updated = await process.customers.update(CALLER, "r-2", change)

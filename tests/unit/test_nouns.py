@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from application.ports.mirror import DISPUTES, INVOICE_PAYMENTS, Noun
+from application.ports.mirror import DISPUTES, INVOICE_PAYMENTS, Noun, Search
 from domain.disputes import Dispute
 from domain.invoice_payments import InvoicePayment
 from domain.mirror import Decision, Snapshot, Version, decide
@@ -54,3 +54,10 @@ def verdict(noun: Noun[Any], stored: Any, incoming: Any) -> Decision:
     """What becomes of an observation of the very time of the row's."""
     row, told = (Snapshot("acct_1", one.id, Version(5, 5), one) for one in (stored, incoming))
     return decide(row, told, noun.rank).decision
+
+
+def test_a_searched_noun_needs_the_column_that_orders_what_is_found() -> None:
+    bare = {"name": "thing", "type": Dispute, "collection": "things", "columns": (), "indexes": ()}
+    assert Noun(**bare, orders=()).search is None  # type: ignore[arg-type]  # by keyword
+    with pytest.raises(ValueError, match="created"):
+        Noun(**bare, orders=(), search=Search(texts=("name",)))  # type: ignore[arg-type]  # as above

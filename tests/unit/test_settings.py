@@ -104,6 +104,11 @@ def test_empty_is_missing(environment: pytest.MonkeyPatch, name: str) -> None:
         ("BILLING_REFLECTION", "perhaps", "Input should be a valid boolean"),
         ("BILLING_STRIPE_URL", "https://api.stripe.com/", "an address such as https://"),
         ("BILLING_STRIPE_URL", "api.stripe.com", "an address such as https://"),
+        ("API_BASE_URL", "api.example.com", "an address such as https://"),
+        ("API_BASE_URL", "https://api.example.com?key=1", "an address such as https://"),
+        ("BILLING_SHORT_LINKS_URL", "ftp://s.example.com", "an address such as https://"),
+        ("BILLING_SHORT_LINKS", "on", "Input should be 'off' or 'internal_api'"),
+        ("BILLING_SHORT_LINKS", "internal_api", "internal_api needs API_BASE_URL"),
         ("BILLING_STRIPE_REQUESTS_PER_SECOND", "-1", ""),
         ("BILLING_STRIPE_REQUESTS_PER_SECOND", "many", "Input should be a valid integer"),
         ("BILLING_DRAIN_SECONDS", "601", ""),
@@ -136,6 +141,7 @@ def test_what_is_malformed_is_named(
         ("BILLING_WEBHOOK_SECRETS_PLATFORM", "whsec_12345678,whsec_hunter2!"),
         ("BILLING_MONGO_URL", "mongo://billing:hunter2@db1"),
         ("BILLING_STRIPE_URL", "https://user:hunter2@example.com/path"),
+        ("API_BASE_URL", "https://user:hunter2@example.com/path"),
     ],
 )
 def test_no_secret_is_told(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -220,3 +226,24 @@ def test_every_setting_says_what_it_is() -> None:
     for field, setting in Settings.model_fields.items():
         assert setting.description, field
         assert len(setting.description) <= 74, field  # a line of the manual at 80 columns
+
+
+@pytest.mark.usefixtures("environment")
+def test_short_links_are_made_under_the_internal_api_or_where_a_setting_says(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    assert load().short_links == "off"
+    environment.setenv("BILLING_SHORT_LINKS", "internal_api")
+    environment.setenv("API_BASE_URL", "https://api.example.com/internal/")
+    for secret in ("", SECRET[:31]):
+        environment.setenv("APP_SECRET", secret)
+        assert problems() == [
+            "BILLING_SHORT_LINKS: internal_api needs APP_SECRET, of 32 bytes at least"
+        ]
+    environment.setenv("APP_SECRET", SECRET)
+    assert load().short_links_address == "https://api.example.com/internal/short-links"
+    environment.setenv("BILLING_SHORT_LINKS_URL", "https://s.example.com/links")
+    assert load().short_links_address == "https://s.example.com/links"
+    environment.delenv("API_BASE_URL")
+    assert load().short_links_address == "https://s.example.com/links"
+    assert SECRET not in repr(load())

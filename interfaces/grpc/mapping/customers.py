@@ -5,8 +5,14 @@ from typing import Final
 
 from billing.v1 import customer_service_pb2 as pb
 
-from application.customers import ListCustomers, UpdateCustomer
+from application.customers import (
+    LinkedCustomer,
+    ListCustomers,
+    SearchCustomers,
+    UpdateCustomer,
+)
 from application.paging import Page
+from application.ports.contacts import ContactLink
 from application.ports.customers import CustomerFields
 from domain.customers import Address, Customer
 from domain.errors import FieldViolation
@@ -17,12 +23,18 @@ _RESERVED: Final = "billing_"
 
 _NOT_FOR_CREATION: Final = (
     "id", "create_time", "currency", "delinquent", "default_payment_method", "default_source",
+    "contact", "contact_link_time",
 )  # fmt: skip
 _ADDRESS_PARTS: Final = tuple(part.name for part in dataclasses.fields(Address))
 
 
-def customer_message(customer: Customer) -> pb.Customer:
-    """A customer, without what is Billing's own."""
+def linked_message(linked: LinkedCustomer) -> pb.Customer:
+    """A customer with the contact that it is linked to."""
+    return customer_message(linked.customer, linked.link)
+
+
+def customer_message(customer: Customer, link: ContactLink | None = None) -> pb.Customer:
+    """A customer and its link, without what is Billing's own."""
     return pb.Customer(
         id=customer.id,
         create_time=timestamp_message(customer.created),
@@ -38,14 +50,28 @@ def customer_message(customer: Customer) -> pb.Customer:
         metadata={
             key: value for key, value in customer.metadata.items() if not key.startswith(_RESERVED)
         },
+        contact=link.contact if link else "",
+        contact_link_time=timestamp_message(link.linked_at) if link else None,
     )
 
 
-def page_message(page: Page[Customer]) -> pb.ListCustomersResponse:
+def page_message(page: Page[LinkedCustomer]) -> pb.ListCustomersResponse:
     """A page of customers."""
     return pb.ListCustomersResponse(
-        customers=map(customer_message, page.items), next_page_token=page.next_page_token
+        customers=map(linked_message, page.items), next_page_token=page.next_page_token
     )
+
+
+def found_message(page: Page[LinkedCustomer]) -> pb.SearchCustomersResponse:
+    """A page of the customers that were found."""
+    return pb.SearchCustomersResponse(
+        customers=map(linked_message, page.items), next_page_token=page.next_page_token
+    )
+
+
+def read_search(request: pb.SearchCustomersRequest) -> SearchCustomers:
+    """What to search for."""
+    return SearchCustomers(request.query, request.page_size, request.page_token)
 
 
 def read_list(request: pb.ListCustomersRequest, found: list[FieldViolation]) -> ListCustomers:

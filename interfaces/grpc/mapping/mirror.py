@@ -62,7 +62,7 @@ def operation_message(operation: Operation) -> pb.Operation:
         start_time=_timestamp(operation.started_at),
         finish_time=_timestamp(operation.finished_at),
         report_id=operation.report_id,
-        error_reason=_reason(operation.error_reason),
+        error_reason=reason_value(operation.error_reason),
         error_message=operation.error,
         next_try_time=_timestamp(operation.next_try_at),
     )
@@ -145,7 +145,7 @@ def _backlog_message(backlog: Backlog) -> pb.EventBacklog:
     )
 
 
-def _reason(reason: str) -> errors_pb2.ErrorReason.ValueType:
+def reason_value(reason: str) -> errors_pb2.ErrorReason.ValueType:
     """A reason's value; unspecified for none, and for one that another release has saved."""
     name = f"ERROR_REASON_{reason}"
     known = errors_pb2.ErrorReason.keys()

@@ -17,7 +17,7 @@ class ConnectionServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetConnection: _aio.UnaryUnaryMultiCallable[_connection_service_pb2.GetConnectionRequest, _connection_service_pb2.Connection]
-    """GetConnection gets the account's connection and what Stripe says of it now.
+    """GetConnection gets the account's connection, and what is true of it now from Stripe.
 
     An account without a connection is no error: its state is STATE_NOT_CONNECTED. Fails with
     NOT_FOUND for an account that the caller may not act for.
@@ -32,7 +32,7 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _connection_service_pb2.GetConnectionRequest,
         context: _aio.ServicerContext[_connection_service_pb2.GetConnectionRequest, _abc.Awaitable[_connection_service_pb2.Connection]],
     ) -> _abc.Awaitable[_connection_service_pb2.Connection]:
-        """GetConnection gets the account's connection and what Stripe says of it now.
+        """GetConnection gets the account's connection, and what is true of it now from Stripe.
 
         An account without a connection is no error: its state is STATE_NOT_CONNECTED. Fails with
         NOT_FOUND for an account that the caller may not act for.

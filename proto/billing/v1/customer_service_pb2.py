@@ -29,7 +29,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!billing/v1/customer_service.proto\x12\nbilling.v1\x1a\x18\x62illing/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x03\n\x08\x43ustomer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\r\n\x05phone\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12$\n\x07\x61\x64\x64ress\x18\x07 \x01(\x0b\x32\x13.billing.v1.Address\x12\x16\n\x08\x63urrency\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\ndelinquent\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x03\x12$\n\x16\x64\x65\x66\x61ult_payment_method\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x64\x65\x66\x61ult_source\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\x08metadata\x18\x0c \x03(\x0b\x32\".billing.v1.Customer.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"j\n\x07\x41\x64\x64ress\x12\r\n\x05line1\x18\x01 \x01(\t\x12\r\n\x05line2\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x13\n\x0bpostal_code\x18\x05 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x06 \x01(\t\"\xc4\x01\n\x14ListCustomersRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x31\n\rcreated_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\x15ListCustomersResponse\x12\'\n\tcustomers\x18\x01 \x03(\x0b\x32\x14.billing.v1.Customer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x12GetCustomerRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x10\n\x02id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"p\n\x15\x43reateCustomerRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12,\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x14.billing.v1.CustomerB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"\xa1\x01\n\x15UpdateCustomerRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12,\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x14.billing.v1.CustomerB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x15\x44\x65leteCustomerRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x10\n\x02id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x32\x8a\x04\n\x0f\x43ustomerService\x12l\n\rListCustomers\x12 .billing.v1.ListCustomersRequest\x1a!.billing.v1.ListCustomersResponse\"\x16\xea\xe0\x18\x12\n\x0e\x63ustomers.read\x10\x01\x12[\n\x0bGetCustomer\x12\x1e.billing.v1.GetCustomerRequest\x1a\x14.billing.v1.Customer\"\x16\xea\xe0\x18\x12\n\x0e\x63ustomers.read\x10\x01\x12\x62\n\x0e\x43reateCustomer\x12!.billing.v1.CreateCustomerRequest\x1a\x14.billing.v1.Customer\"\x17\xea\xe0\x18\x13\n\x0f\x63ustomers.write\x10\x01\x12\x62\n\x0eUpdateCustomer\x12!.billing.v1.UpdateCustomerRequest\x1a\x14.billing.v1.Customer\"\x17\xea\xe0\x18\x13\n\x0f\x63ustomers.write\x10\x01\x12\x64\n\x0e\x44\x65leteCustomer\x12!.billing.v1.DeleteCustomerRequest\x1a\x16.google.protobuf.Empty\"\x17\xea\xe0\x18\x13\n\x0f\x63ustomers.write\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!billing/v1/customer_service.proto\x12\nbilling.v1\x1a\x18\x62illing/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x03\n\x08\x43ustomer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\r\n\x05phone\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12$\n\x07\x61\x64\x64ress\x18\x07 \x01(\x0b\x32\x13.billing.v1.Address\x12\x16\n\x08\x63urrency\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\ndelinquent\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x03\x12$\n\x16\x64\x65\x66\x61ult_payment_method\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x64\x65\x66\x61ult_source\x18\x0b \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\x08metadata\x18\x0c \x03(\x0b\x32\".billing.v1.Customer.MetadataEntry\x12\x15\n\x07\x63ontact\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12;\n\x11\x63ontact_link_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"j\n\x07\x41\x64\x64ress\x12\r\n\x05line1\x18\x01 \x01(\t\x12\r\n\x05line2\x18\x02 \x01(\t\x12\x0c\n\x04\x63ity\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x13\n\x0bpostal_code\x18\x05 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x06 \x01(\t\"\xc4\x01\n\x14ListCustomersRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x31\n\rcreated_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\x15ListCustomersResponse\x12\'\n\tcustomers\x18\x01 \x03(\x0b\x32\x14.billing.v1.Customer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"e\n\x16SearchCustomersRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x13\n\x05query\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"[\n\x17SearchCustomersResponse\x12\'\n\tcustomers\x18\x01 \x03(\x0b\x32\x14.billing.v1.Customer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x12GetCustomerRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x10\n\x02id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"p\n\x15\x43reateCustomerRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12,\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x14.billing.v1.CustomerB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"\xa1\x01\n\x15UpdateCustomerRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12,\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x14.billing.v1.CustomerB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\"T\n\x15\x44\x65leteCustomerRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x10\n\x02id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x32\xb6\x05\n\x0f\x43ustomerService\x12s\n\rListCustomers\x12 .billing.v1.ListCustomersRequest\x1a!.billing.v1.ListCustomersResponse\"\x1d\xea\xe0\x18\x12\n\x0e\x63ustomers.read\x10\x01\xf2\xe0\x18\x03\x02\x08\t\x12y\n\x0fSearchCustomers\x12\".billing.v1.SearchCustomersRequest\x1a#.billing.v1.SearchCustomersResponse\"\x1d\xea\xe0\x18\x12\n\x0e\x63ustomers.read\x10\x01\xf2\xe0\x18\x03\x02\x08\t\x12\x62\n\x0bGetCustomer\x12\x1e.billing.v1.GetCustomerRequest\x1a\x14.billing.v1.Customer\"\x1d\xea\xe0\x18\x12\n\x0e\x63ustomers.read\x10\x01\xf2\xe0\x18\x03\x03\x08\t\x12m\n\x0e\x43reateCustomer\x12!.billing.v1.CreateCustomerRequest\x1a\x14.billing.v1.Customer\"\"\xea\xe0\x18\x13\n\x0f\x63ustomers.write\x10\x01\xf2\xe0\x18\x07\x08\t\x0b\x0c\r\x0f\x10\x12n\n\x0eUpdateCustomer\x12!.billing.v1.UpdateCustomerRequest\x1a\x14.billing.v1.Customer\"#\xea\xe0\x18\x13\n\x0f\x63ustomers.write\x10\x01\xf2\xe0\x18\x08\x03\x08\t\x0b\x0c\r\x0f\x10\x12p\n\x0e\x44\x65leteCustomer\x12!.billing.v1.DeleteCustomerRequest\x1a\x16.google.protobuf.Empty\"#\xea\xe0\x18\x13\n\x0f\x63ustomers.write\x10\x01\xf2\xe0\x18\x08\x03\x08\t\x0b\x0c\r\x0f\x10\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CUSTOMER'].fields_by_name['default_payment_method']._serialized_options = b'\342A\001\003'
   _globals['_CUSTOMER'].fields_by_name['default_source']._loaded_options = None
   _globals['_CUSTOMER'].fields_by_name['default_source']._serialized_options = b'\342A\001\003'
+  _globals['_CUSTOMER'].fields_by_name['contact']._loaded_options = None
+  _globals['_CUSTOMER'].fields_by_name['contact']._serialized_options = b'\342A\001\003'
+  _globals['_CUSTOMER'].fields_by_name['contact_link_time']._loaded_options = None
+  _globals['_CUSTOMER'].fields_by_name['contact_link_time']._serialized_options = b'\342A\001\003'
+  _globals['_SEARCHCUSTOMERSREQUEST'].fields_by_name['query']._loaded_options = None
+  _globals['_SEARCHCUSTOMERSREQUEST'].fields_by_name['query']._serialized_options = b'\342A\001\002'
   _globals['_GETCUSTOMERREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETCUSTOMERREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_CREATECUSTOMERREQUEST'].fields_by_name['customer']._loaded_options = None
@@ -63,33 +69,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETECUSTOMERREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_DELETECUSTOMERREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_CUSTOMERSERVICE'].methods_by_name['ListCustomers']._loaded_options = None
-  _globals['_CUSTOMERSERVICE'].methods_by_name['ListCustomers']._serialized_options = b'\352\340\030\022\n\016customers.read\020\001'
+  _globals['_CUSTOMERSERVICE'].methods_by_name['ListCustomers']._serialized_options = b'\352\340\030\022\n\016customers.read\020\001\362\340\030\003\002\010\t'
+  _globals['_CUSTOMERSERVICE'].methods_by_name['SearchCustomers']._loaded_options = None
+  _globals['_CUSTOMERSERVICE'].methods_by_name['SearchCustomers']._serialized_options = b'\352\340\030\022\n\016customers.read\020\001\362\340\030\003\002\010\t'
   _globals['_CUSTOMERSERVICE'].methods_by_name['GetCustomer']._loaded_options = None
-  _globals['_CUSTOMERSERVICE'].methods_by_name['GetCustomer']._serialized_options = b'\352\340\030\022\n\016customers.read\020\001'
+  _globals['_CUSTOMERSERVICE'].methods_by_name['GetCustomer']._serialized_options = b'\352\340\030\022\n\016customers.read\020\001\362\340\030\003\003\010\t'
   _globals['_CUSTOMERSERVICE'].methods_by_name['CreateCustomer']._loaded_options = None
-  _globals['_CUSTOMERSERVICE'].methods_by_name['CreateCustomer']._serialized_options = b'\352\340\030\023\n\017customers.write\020\001'
+  _globals['_CUSTOMERSERVICE'].methods_by_name['CreateCustomer']._serialized_options = b'\352\340\030\023\n\017customers.write\020\001\362\340\030\007\010\t\013\014\r\017\020'
   _globals['_CUSTOMERSERVICE'].methods_by_name['UpdateCustomer']._loaded_options = None
-  _globals['_CUSTOMERSERVICE'].methods_by_name['UpdateCustomer']._serialized_options = b'\352\340\030\023\n\017customers.write\020\001'
+  _globals['_CUSTOMERSERVICE'].methods_by_name['UpdateCustomer']._serialized_options = b'\352\340\030\023\n\017customers.write\020\001\362\340\030\010\003\010\t\013\014\r\017\020'
   _globals['_CUSTOMERSERVICE'].methods_by_name['DeleteCustomer']._loaded_options = None
-  _globals['_CUSTOMERSERVICE'].methods_by_name['DeleteCustomer']._serialized_options = b'\352\340\030\023\n\017customers.write\020\001'
+  _globals['_CUSTOMERSERVICE'].methods_by_name['DeleteCustomer']._serialized_options = b'\352\340\030\023\n\017customers.write\020\001\362\340\030\010\003\010\t\013\014\r\017\020'
   _globals['_CUSTOMER']._serialized_start=205
-  _globals['_CUSTOMER']._serialized_end=606
-  _globals['_CUSTOMER_METADATAENTRY']._serialized_start=559
-  _globals['_CUSTOMER_METADATAENTRY']._serialized_end=606
-  _globals['_ADDRESS']._serialized_start=608
-  _globals['_ADDRESS']._serialized_end=714
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=717
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=913
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=915
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1004
-  _globals['_GETCUSTOMERREQUEST']._serialized_start=1006
-  _globals['_GETCUSTOMERREQUEST']._serialized_end=1061
-  _globals['_CREATECUSTOMERREQUEST']._serialized_start=1063
-  _globals['_CREATECUSTOMERREQUEST']._serialized_end=1175
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=1178
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=1339
-  _globals['_DELETECUSTOMERREQUEST']._serialized_start=1341
-  _globals['_DELETECUSTOMERREQUEST']._serialized_end=1425
-  _globals['_CUSTOMERSERVICE']._serialized_start=1428
-  _globals['_CUSTOMERSERVICE']._serialized_end=1950
+  _globals['_CUSTOMER']._serialized_end=690
+  _globals['_CUSTOMER_METADATAENTRY']._serialized_start=643
+  _globals['_CUSTOMER_METADATAENTRY']._serialized_end=690
+  _globals['_ADDRESS']._serialized_start=692
+  _globals['_ADDRESS']._serialized_end=798
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=801
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=997
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=999
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1088
+  _globals['_SEARCHCUSTOMERSREQUEST']._serialized_start=1090
+  _globals['_SEARCHCUSTOMERSREQUEST']._serialized_end=1191
+  _globals['_SEARCHCUSTOMERSRESPONSE']._serialized_start=1193
+  _globals['_SEARCHCUSTOMERSRESPONSE']._serialized_end=1284
+  _globals['_GETCUSTOMERREQUEST']._serialized_start=1286
+  _globals['_GETCUSTOMERREQUEST']._serialized_end=1341
+  _globals['_CREATECUSTOMERREQUEST']._serialized_start=1343
+  _globals['_CREATECUSTOMERREQUEST']._serialized_end=1455
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=1458
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=1619
+  _globals['_DELETECUSTOMERREQUEST']._serialized_start=1621
+  _globals['_DELETECUSTOMERREQUEST']._serialized_end=1705
+  _globals['_CUSTOMERSERVICE']._serialized_start=1708
+  _globals['_CUSTOMERSERVICE']._serialized_end=2402
 # @@protoc_insertion_point(module_scope)

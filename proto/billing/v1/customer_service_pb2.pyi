@@ -58,6 +58,8 @@ class Customer(_message.Message):
     DEFAULT_PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
     DEFAULT_SOURCE_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    CONTACT_FIELD_NUMBER: _builtins.int
+    CONTACT_LINK_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is Stripe's, such as `cus_NffrFeUfNV2Hib`."""
     email: _builtins.str
@@ -76,6 +78,8 @@ class Customer(_message.Message):
     """default_payment_method is the id of the one that invoices use first."""
     default_source: _builtins.str
     """default_source is the id of the legacy default card or account."""
+    contact: _builtins.str
+    """contact is the id of the CRM's contact that the customer is linked to; empty: none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """create_time is when Stripe made it."""
@@ -89,6 +93,10 @@ class Customer(_message.Message):
         """metadata holds up to 49 keys of up to 40 characters, with values of up to 500. An update merges
         key by key; an empty value removes its key. Keys that begin with `billing_` are reserved.
         """
+
+    @_builtins.property
+    def contact_link_time(self) -> _timestamp_pb2.Timestamp:
+        """contact_link_time is when it was linked."""
 
     def __init__(
         self,
@@ -105,10 +113,12 @@ class Customer(_message.Message):
         default_payment_method: _builtins.str = ...,
         default_source: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        contact: _builtins.str = ...,
+        contact_link_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "contact_link_time", b"contact_link_time", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time", "currency", b"currency", "default_payment_method", b"default_payment_method", "default_source", b"default_source", "delinquent", b"delinquent", "description", b"description", "email", b"email", "id", b"id", "metadata", b"metadata", "name", b"name", "phone", b"phone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "contact", b"contact", "contact_link_time", b"contact_link_time", "create_time", b"create_time", "currency", b"currency", "default_payment_method", b"default_payment_method", "default_source", b"default_source", "delinquent", b"delinquent", "description", b"description", "email", b"email", "id", b"id", "metadata", b"metadata", "name", b"name", "phone", b"phone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -229,6 +239,68 @@ class ListCustomersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCustomersResponse: _TypeAlias = ListCustomersResponse  # noqa: Y015
+
+@_typing.final
+class SearchCustomersRequest(_message.Message):
+    """SearchCustomersRequest asks for a page of the customers that a query finds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    query: _builtins.str
+    """query of 1 to 10 words, 512 characters at most."""
+    page_size: _builtins.int
+    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    page_token: _builtins.str
+    """page_token of the page before; empty: the first page. The query must have the same words."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        query: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "page_size", b"page_size", "page_token", b"page_token", "query", b"query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchCustomersRequest: _TypeAlias = SearchCustomersRequest  # noqa: Y015
+
+@_typing.final
+class SearchCustomersResponse(_message.Message):
+    """SearchCustomersResponse is a page of the customers found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token is empty on the last page."""
+    @_builtins.property
+    def customers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Customer]:
+        """customers, newest first."""
+
+    def __init__(
+        self,
+        *,
+        customers: _abc.Iterable[Global___Customer] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customers", b"customers", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchCustomersResponse: _TypeAlias = SearchCustomersResponse  # noqa: Y015
 
 @_typing.final
 class GetCustomerRequest(_message.Message):

@@ -46,6 +46,11 @@ class CustomerServiceStub:
                 request_serializer=billing_dot_v1_dot_customer__service__pb2.ListCustomersRequest.SerializeToString,
                 response_deserializer=billing_dot_v1_dot_customer__service__pb2.ListCustomersResponse.FromString,
                 _registered_method=True)
+        self.SearchCustomers = channel.unary_unary(
+                '/billing.v1.CustomerService/SearchCustomers',
+                request_serializer=billing_dot_v1_dot_customer__service__pb2.SearchCustomersRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_customer__service__pb2.SearchCustomersResponse.FromString,
+                _registered_method=True)
         self.GetCustomer = channel.unary_unary(
                 '/billing.v1.CustomerService/GetCustomer',
                 request_serializer=billing_dot_v1_dot_customer__service__pb2.GetCustomerRequest.SerializeToString,
@@ -82,6 +87,22 @@ class CustomerServiceServicer:
 
         Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
         page token of another list or account (INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchCustomers(self, request, context):
+        """SearchCustomers lists the customers in the mirror that a query finds, newest first.
+
+        A customer is found where every word of the query begins a word of its name or email, whatever
+        the case, or the digits of its phone. Words are runs of letters and digits, so that an address
+        is several; only their first 32 characters count. A query of digits and of `+`, `-`, `(`, `)`,
+        full stops and spaces alone is one word of its digits: `+1 (555) 01` finds a phone that begins
+        with 155501.
+
+        Fails with INVALID_ARGUMENT for a query without any word or with more than ten, and for paging
+        as ListCustomers does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,6 +153,11 @@ def add_CustomerServiceServicer_to_server(servicer, server):
                     servicer.ListCustomers,
                     request_deserializer=billing_dot_v1_dot_customer__service__pb2.ListCustomersRequest.FromString,
                     response_serializer=billing_dot_v1_dot_customer__service__pb2.ListCustomersResponse.SerializeToString,
+            ),
+            'SearchCustomers': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchCustomers,
+                    request_deserializer=billing_dot_v1_dot_customer__service__pb2.SearchCustomersRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_customer__service__pb2.SearchCustomersResponse.SerializeToString,
             ),
             'GetCustomer': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCustomer,
@@ -187,6 +213,33 @@ class CustomerService:
             '/billing.v1.CustomerService/ListCustomers',
             billing_dot_v1_dot_customer__service__pb2.ListCustomersRequest.SerializeToString,
             billing_dot_v1_dot_customer__service__pb2.ListCustomersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchCustomers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.CustomerService/SearchCustomers',
+            billing_dot_v1_dot_customer__service__pb2.SearchCustomersRequest.SerializeToString,
+            billing_dot_v1_dot_customer__service__pb2.SearchCustomersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -29,6 +29,18 @@ class CustomerServiceStub:
     Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
     page token of another list or account (INVALID_PAGE_TOKEN).
     """
+    SearchCustomers: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.SearchCustomersRequest, _customer_service_pb2.SearchCustomersResponse]
+    """SearchCustomers lists the customers in the mirror that a query finds, newest first.
+
+    A customer is found where every word of the query begins a word of its name or email, whatever
+    the case, or the digits of its phone. Words are runs of letters and digits, so that an address
+    is several; only their first 32 characters count. A query of digits and of `+`, `-`, `(`, `)`,
+    full stops and spaces alone is one word of its digits: `+1 (555) 01` finds a phone that begins
+    with 155501.
+
+    Fails with INVALID_ARGUMENT for a query without any word or with more than ten, and for paging
+    as ListCustomers does.
+    """
     GetCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.GetCustomerRequest, _customer_service_pb2.Customer]
     """GetCustomer gets one customer from the mirror.
 
@@ -71,6 +83,24 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
         page token of another list or account (INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def SearchCustomers(
+        self,
+        request: _customer_service_pb2.SearchCustomersRequest,
+        context: _aio.ServicerContext[_customer_service_pb2.SearchCustomersRequest, _abc.Awaitable[_customer_service_pb2.SearchCustomersResponse]],
+    ) -> _abc.Awaitable[_customer_service_pb2.SearchCustomersResponse]:
+        """SearchCustomers lists the customers in the mirror that a query finds, newest first.
+
+        A customer is found where every word of the query begins a word of its name or email, whatever
+        the case, or the digits of its phone. Words are runs of letters and digits, so that an address
+        is several; only their first 32 characters count. A query of digits and of `+`, `-`, `(`, `)`,
+        full stops and spaces alone is one word of its digits: `+1 (555) 01` finds a phone that begins
+        with 155501.
+
+        Fails with INVALID_ARGUMENT for a query without any word or with more than ten, and for paging
+        as ListCustomers does.
         """
 
     @_abc_1.abstractmethod

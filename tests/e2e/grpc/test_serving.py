@@ -11,6 +11,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from application.customers import LinkedCustomer
 from domain.customers import Customer
 from tests.support.grpc_service import (
     PATIENCE,
@@ -22,7 +23,9 @@ from tests.support.grpc_service import (
 )
 
 GET = pb.GetCustomerRequest(id="cus_1")
-JENNY = Customer("cus_1", dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "jenny@example.com", "Jenny")
+JENNY = LinkedCustomer(
+    Customer("cus_1", dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "jenny@example.com", "Jenny"), None
+)
 
 
 class Held:

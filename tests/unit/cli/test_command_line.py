@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from application.callers import OPERATOR
 from application.events import PAYLOAD_SCOPE
+from application.notes import ADMIN_SCOPE
 from bootstrap import cli
 from bootstrap.settings import Settings, environment_name
 from domain.errors import Unauthenticated
@@ -134,7 +135,7 @@ def test_a_token_may_have_every_scope_of_the_contract() -> None:
     files = [importlib.import_module(f"billing.v1.{name}") for name in names]
     services = [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
     of_methods = {method.scope for method in methods_of(services).values()}
-    assert set(SCOPES) == {*of_methods, PAYLOAD_SCOPE}
+    assert set(SCOPES) == {*of_methods, PAYLOAD_SCOPE, ADMIN_SCOPE}
 
 
 def fail(

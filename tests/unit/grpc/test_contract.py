@@ -17,6 +17,7 @@ from domain.connections import ConnectionKind, ConnectionState, Mode
 from domain.effects import FactName
 from domain.errors import BillingError, Reason
 from domain.periods import Granularity
+from interfaces.cli.token import SCOPES
 from interfaces.grpc.mapping import connections as mapping
 from interfaces.grpc.mapping import events
 from interfaces.grpc.mapping.periods import read_granularity
@@ -25,7 +26,10 @@ from interfaces.grpc.server import CONTRACT, services
 from interfaces.grpc.statuses import CODES
 
 PREFIX = "ERROR_REASON_"
-ACTIONS = {"Get": {"read"}, "List": {"read"}, "Explain": {"read"}, "Watch": {"read", "watch"}}
+ACTIONS = {
+    "Get": {"read"}, "List": {"read"}, "Explain": {"read"}, "Watch": {"read", "watch"},
+    "Export": {"read"}, "Preview": {"read"}, "Search": {"read"},
+}  # fmt: skip
 """What the scope of a method may allow, by its verb; any other writes."""
 
 
@@ -73,6 +77,14 @@ def test_every_method_of_the_contract_says_who_may_call_it() -> None:
         verb = re.findall("/([A-Z][a-z]+)", path)[-1]
         assert action in ACTIONS.get(verb, {"write"}), path
         assert action == "write" or not method.mutates, path
+
+
+def test_every_scope_of_the_contract_is_offered_and_told() -> None:
+    scopes = {method.scope for method in methods_of(contract()).values()}
+    beside = {"events.payload", "notes.admin"}  # of a view, and of who edits others' notes
+    assert set(SCOPES) == scopes | beside
+    told = (Path(__file__).parents[3] / "docs" / "tokens.md").read_text(encoding="utf-8")
+    assert {scope for scope in SCOPES if f"| `{scope}` |" not in told} == set()
 
 
 def test_a_method_without_authorization_stops_the_start() -> None:

@@ -5,13 +5,13 @@ from billing.v1 import mirror_service_pb2 as pb
 
 from application.ports.reports import Drift, ReportKind
 from domain.errors import InvalidArgument
-from domain.operations import OperationKind, OperationState
+from domain.operations import MIRROR_KINDS, OperationState
 from interfaces.grpc.mapping import mirror as mapping
 
 
 def test_every_value_has_a_name_of_its_own() -> None:
     for named, values, contract in (
-        (mapping.KINDS, OperationKind, pb.Operation.Kind),
+        (mapping.KINDS, MIRROR_KINDS, pb.Operation.Kind),
         (mapping.STATES, OperationState, pb.Operation.State),
         (mapping.REPORT_KINDS, ReportKind, pb.MirrorReport.Kind),
         (mapping.DRIFTS, Drift, pb.Finding.Drift),

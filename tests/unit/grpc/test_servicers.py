@@ -22,8 +22,15 @@ from application.analytics import (
     RevenueAnalytics,
 )
 from application.connections import Connections, ConnectionStatus
-from application.customers import Customers, ListCustomers, UpdateCustomer
+from application.customers import (
+    Customers,
+    LinkedCustomer,
+    ListCustomers,
+    SearchCustomers,
+    UpdateCustomer,
+)
 from application.paging import Page
+from application.ports.contacts import ContactLink
 from application.ports.customers import CustomerFields
 from domain import periods
 from domain.analytics import Bucket, Comparison
@@ -53,6 +60,13 @@ JENNY_MESSAGE = pb.Customer(
     default_payment_method="pm_1",
     metadata={"plan": "gold"},
 )
+LINK = ContactLink("acme", "acct_1", "cus_1", "c-1", CREATED + dt.timedelta(hours=1))
+LINKED = LinkedCustomer(JENNY, LINK)
+LINKED_MESSAGE = pb.Customer(
+    contact="c-1",
+    contact_link_time=Timestamp(seconds=int(CREATED.timestamp()) + 3_600, nanos=89_000_000),
+)
+LINKED_MESSAGE.MergeFrom(JENNY_MESSAGE)
 CUSTOMERS = pb.DESCRIPTOR.services_by_name["CustomerService"].methods_by_name
 ANALYTICS = analytics_pb.DESCRIPTOR.services_by_name["AnalyticsService"].methods_by_name
 CONNECTIONS = connections_pb.DESCRIPTOR.services_by_name["ConnectionService"].methods_by_name
@@ -64,12 +78,12 @@ def customers() -> Any:
 
 
 async def test_get_customer(customers: Any) -> None:
-    customers.get.return_value = JENNY
+    customers.get.return_value = LINKED
     reply, code, _ = await invoke(
         CustomerServicer(customers), CUSTOMERS["GetCustomer"], pb.GetCustomerRequest(id="cus_1")
     )
     customers.get.assert_awaited_once_with(CALLER, "cus_1")
-    assert (reply, code) == (JENNY_MESSAGE, grpc.StatusCode.OK)
+    assert (reply, code) == (LINKED_MESSAGE, grpc.StatusCode.OK)
 
 
 async def test_get_customer_that_is_not_there(customers: Any) -> None:
@@ -82,7 +96,7 @@ async def test_get_customer_that_is_not_there(customers: Any) -> None:
 
 async def test_a_customer_without_anything_set(customers: Any) -> None:
     bare = Customer("cus_2", CREATED)
-    customers.get.return_value = bare
+    customers.get.return_value = LinkedCustomer(bare)
     reply, _, _ = await invoke(
         CustomerServicer(customers), CUSTOMERS["GetCustomer"], pb.GetCustomerRequest(id="cus_2")
     )
@@ -90,7 +104,7 @@ async def test_a_customer_without_anything_set(customers: Any) -> None:
 
 
 async def test_list_customers(customers: Any) -> None:
-    customers.list.return_value = Page([JENNY], "next")
+    customers.list.return_value = Page([LINKED, LinkedCustomer(JENNY)], "next")
     request = pb.ListCustomersRequest(
         page_size=7, page_token="token", email="a@b.c",
         created_after=Timestamp(seconds=-1, nanos=999_999_999),
@@ -101,7 +115,16 @@ async def test_list_customers(customers: Any) -> None:
         7, "token", "a@b.c", periods.from_milliseconds(-1), periods.from_milliseconds(3_001)
     )
     customers.list.assert_awaited_once_with(CALLER, query, [])
-    assert (list(reply.customers), reply.next_page_token) == ([JENNY_MESSAGE], "next")
+    assert list(reply.customers) == [LINKED_MESSAGE, JENNY_MESSAGE]
+    assert reply.next_page_token == "next"
+
+
+async def test_search_customers(customers: Any) -> None:
+    customers.search.return_value = Page([LINKED], "next")
+    request = pb.SearchCustomersRequest(query="Jen gh", page_size=7, page_token="token")
+    reply, _, _ = await invoke(CustomerServicer(customers), CUSTOMERS["SearchCustomers"], request)
+    customers.search.assert_awaited_once_with(CALLER, SearchCustomers("Jen gh", 7, "token"))
+    assert (list(reply.customers), reply.next_page_token) == ([LINKED_MESSAGE], "next")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +154,7 @@ async def test_the_outermost_timestamps_are_instants(customers: Any, seconds: in
 
 
 async def test_create_customer(customers: Any) -> None:
-    customers.create.return_value = JENNY
+    customers.create.return_value = LinkedCustomer(JENNY)
     request = pb.CreateCustomerRequest(
         request_id="r-1",
         customer=pb.Customer(
@@ -147,18 +170,18 @@ async def test_create_customer(customers: Any) -> None:
 
 
 async def test_create_customer_refuses_what_is_not_the_callers_to_set(customers: Any) -> None:
-    customers.create.return_value = JENNY
-    request = pb.CreateCustomerRequest(request_id="r-1", customer=JENNY_MESSAGE)
+    customers.create.return_value = LinkedCustomer(JENNY)
+    request = pb.CreateCustomerRequest(request_id="r-1", customer=LINKED_MESSAGE)
     await invoke(CustomerServicer(customers), CUSTOMERS["CreateCustomer"], request)
     found = customers.create.await_args.args[3]
     assert [violation.field for violation in found] == [
         "customer.id", "customer.create_time", "customer.currency", "customer.delinquent",
-        "customer.default_payment_method",
+        "customer.default_payment_method", "customer.contact", "customer.contact_link_time",
     ]  # fmt: skip
 
 
 async def test_create_customer_needs_one(customers: Any) -> None:
-    customers.create.return_value = JENNY
+    customers.create.return_value = LinkedCustomer(JENNY)
     request = pb.CreateCustomerRequest(request_id="r-1")
     await invoke(CustomerServicer(customers), CUSTOMERS["CreateCustomer"], request)
     _, _, fields, found = customers.create.await_args.args
@@ -167,7 +190,7 @@ async def test_create_customer_needs_one(customers: Any) -> None:
 
 
 async def test_update_customer_passes_the_mask_as_written(customers: Any) -> None:
-    customers.update.return_value = JENNY
+    customers.update.return_value = LINKED
     paths = ["email", "*", "address.line1", "nothing"]
     request = pb.UpdateCustomerRequest(
         request_id="r-1",

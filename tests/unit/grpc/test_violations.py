@@ -29,7 +29,7 @@ class Methods:
 
 
 def servicer() -> CustomerServicer:
-    return CustomerServicer(Customers(NOBODY, NOBODY, cast("Any", Methods()), NOBODY))
+    return CustomerServicer(Customers(NOBODY, NOBODY, cast("Any", Methods()), NOBODY, NOBODY))
 
 
 async def violations(call: Any) -> list[str]:

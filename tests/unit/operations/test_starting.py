@@ -9,7 +9,7 @@ from application.callers import OPERATOR, Caller
 from application.operations import AT_ONCE
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.errors import FailedPrecondition, NotFound, Reason
-from domain.operations import OperationKind, OperationState
+from domain.operations import OperationKind, OperationOptions, OperationState
 from tests.support.fake_operations import (
     ACCOUNT,
     BACKFILL,
@@ -101,7 +101,7 @@ async def test_kinds_are_apart(new_world: NewWorld) -> None:
     slow(world)
     process = world.process()
     for kind in OperationKind:
-        await process.operations.start(CALLER, kind)
+        await process.operations.start(CALLER, kind, OperationOptions(account="acme"))
     await world.time.until(lambda: all(ended(world, kind) for kind in OperationKind))
     assert {world.stored(kind).state for kind in OperationKind} == {OperationState.SUCCEEDED}
 

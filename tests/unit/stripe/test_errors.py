@@ -127,6 +127,11 @@ def test_a_state_that_forbids_it_is_refused(body: Any) -> None:
         ({"decline_code": "insufficient_funds"}, "insufficient_funds", "funds"),
         ({"code": "expired_card"}, "expired_card", "expired"),
         (
+            {"code": "invoice_payment_intent_requires_action"},
+            "invoice_payment_intent_requires_action",
+            "confirm",
+        ),
+        (
             {"code": "card_declined", "decline_code": "x", "advice_code": "try_again_later"},
             "x",
             "later",

@@ -59,6 +59,8 @@ def test_every_field_is_read() -> None:
             amount_due=Money(2_000, "eur"),
             amount_paid=Money(1_500, "eur"),
             amount_remaining=Money(500, "eur"),
+            subtotal=Money(1_900, "eur"),
+            total_excluding_tax=Money(1_850, "eur"),
             customer="cus_1",
             customer_email="ada@example.com",
             number="A-0001",
@@ -66,7 +68,11 @@ def test_every_field_is_read() -> None:
             collection_method="charge_automatically",
             subscription="sub_1",
             subscription_metadata={"crm": "9"},
+            default_payment_method="pm_1",
+            default_source="card_1",
+            auto_advance=True,
             description="Thank you",
+            footer="Ada Ltd",
             due_date=at(10),
             finalized_at=at(3),
             paid_at=at(5),
@@ -75,6 +81,8 @@ def test_every_field_is_read() -> None:
             period_start=at(1),
             period_end=at(2),
             hosted_invoice_url="https://invoice.example.com/in_1",
+            invoice_pdf="https://invoice.example.com/in_1.pdf",
+            next_payment_attempt=at(7),
             attempt_count=1,
             lines=(LINE,),
             metadata={"order": "7"},
@@ -164,9 +172,10 @@ def test_what_has_not_happened_is_known_not_to_have() -> None:
 
 
 UNDER_THEIR_OWN_NAME = """
-    status total amount_due amount_paid amount_remaining customer customer_email number
-    billing_reason collection_method description due_date period_start period_end hosted_invoice_url
-    attempt_count lines metadata
+    status subtotal total_excluding_tax total amount_due amount_paid amount_remaining customer
+    customer_email number billing_reason collection_method default_payment_method default_source
+    auto_advance description footer due_date period_start period_end hosted_invoice_url
+    invoice_pdf next_payment_attempt attempt_count lines metadata
 """.split()
 
 

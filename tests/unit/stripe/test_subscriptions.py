@@ -68,6 +68,10 @@ def test_every_field_is_read() -> None:
             latest_invoice="in_1",
             description="Seats",
             metadata={"crm": "9"},
+            pause_resumes_at=at(9),
+            default_source="card_1",
+            days_until_due=14,
+            discounts=("di_1", "di_2"),
         ),
     )
 
@@ -99,14 +103,14 @@ def test_an_items_product_may_be_expanded() -> None:
 def test_collection_that_goes_on_is_not_paused() -> None:
     snapshot = observed(subscription(pause_collection=None))
     assert snapshot.object is not None
-    assert snapshot.object.pause_behavior is None
+    assert (snapshot.object.pause_behavior, snapshot.object.pause_resumes_at) == (None, None)
     assert not snapshot.unknown
 
 
 UNDER_THEIR_OWN_NAME = """
     customer status currency items cancel_at_period_end cancel_at canceled_at ended_at start_date
     trial_start trial_end collection_method latest_invoice default_payment_method description
-    metadata
+    metadata default_source days_until_due discounts
 """.split()
 
 
@@ -114,14 +118,16 @@ UNDER_THEIR_OWN_NAME = """
     ("absent", "unknown"),
     [
         *((name, {name}) for name in UNDER_THEIR_OWN_NAME),
-        ("pause_collection", {"pause_behavior"}),
+        ("pause_collection", {"pause_behavior", "pause_resumes_at"}),
     ],
 )
 def test_an_absent_field_is_unknown(absent: str, unknown: set[str]) -> None:
     assert observed(without(subscription(), absent)).unknown == unknown
 
 
-@pytest.mark.parametrize("field", ["customer", "default_payment_method", "latest_invoice"])
+@pytest.mark.parametrize(
+    "field", ["customer", "default_payment_method", "default_source", "latest_invoice"]
+)
 def test_an_expanded_object_counts_by_its_id(field: str) -> None:
     expanded: Any = {"id": "obj_9", "object": "whatever", "nested": {"id": "no"}}
     assert getattr(read(subscription(**{field: expanded})), field) == "obj_9"

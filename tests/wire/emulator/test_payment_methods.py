@@ -65,3 +65,54 @@ async def test_the_methods_of_a_deleted_customer_are_detached(client: stripe.Str
     method = (await client.v1.customers.payment_methods.list_async(customer.id)).data[0]
     await client.v1.customers.delete_async(customer.id)
     assert (await client.v1.payment_methods.retrieve_async(method.id)).customer is None
+
+
+async def test_bank_accounts_are_saved_and_not_charged(client: stripe.StripeClient) -> None:
+    customer = await client.v1.customers.create_async({})
+    sepa = await client.v1.payment_methods.create_async(
+        {"type": "sepa_debit", "sepa_debit": {"iban": "DE89370400440532013000"}}
+    )
+    us = await client.v1.payment_methods.create_async(
+        {
+            "type": "us_bank_account",
+            "us_bank_account": {
+                "account_number": "000123456789", "routing_number": "110000000",
+                "account_holder_type": "company",
+            },
+        }
+    )  # fmt: skip
+    for method in (sepa, us):
+        await client.v1.payment_methods.attach_async(method.id, {"customer": customer.id})
+    listed = await client.v1.customers.payment_methods.list_async(customer.id)
+    assert [one.type for one in listed.data] == ["us_bank_account", "sepa_debit"]
+    assert sepa.sepa_debit is not None
+    assert (sepa.sepa_debit.country, sepa.sepa_debit.last4) == ("DE", "3000")
+    assert us.us_bank_account is not None
+    assert us.us_bank_account.account_holder_type == "company"
+    assert "card" not in sepa
+    with pytest.raises(stripe.InvalidRequestError, match="cards only"):
+        await client.v1.payment_intents.create_async(
+            {
+                "amount": 500, "currency": "usd", "customer": customer.id,
+                "payment_method": us.id, "confirm": True, "return_url": "https://a.example",
+            }
+        )  # fmt: skip
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await client.v1.payment_methods.create_async({"type": "us_bank_account"})
+    assert refused.value.code == "parameter_missing"
+
+
+async def test_what_was_detached_is_never_attached_again(client: stripe.StripeClient) -> None:
+    customer = await client.v1.customers.create_async({})
+    method = await client.v1.payment_methods.attach_async("pm_card_visa", {"customer": customer.id})
+    await client.v1.customers.update_async(
+        customer.id, {"invoice_settings": {"default_payment_method": method.id}}
+    )
+    await client.v1.payment_methods.detach_async(method.id)
+    left = await client.v1.customers.retrieve_async(customer.id)
+    assert left.invoice_settings is not None
+    assert left.invoice_settings.default_payment_method is None
+    with pytest.raises(stripe.InvalidRequestError, match="may not be used again"):
+        await client.v1.payment_methods.attach_async(method.id, {"customer": customer.id})
+    (event,) = (await client.v1.events.list_async({"type": "payment_method.detached"})).data
+    assert "was_detached" not in str(event)

@@ -80,3 +80,20 @@ async def test_neither_charge_nor_intent(client: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
         await client.v1.refunds.create_async({"amount": 1})
     assert refused.value.code == "parameter_missing"
+
+
+@pytest.mark.parametrize(
+    ("card", "refundable"),
+    [("pm_card_createDispute", False), ("pm_card_createDisputeInquiry", True)],
+)
+async def test_what_was_charged_back_cannot_be_refunded_too(
+    client: stripe.StripeClient, card: str, refundable: bool
+) -> None:
+    intent = await paid(client, card)
+    if refundable:
+        refund = await client.v1.refunds.create_async({"payment_intent": intent.id})
+        assert refund.status == "succeeded"
+        return
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await client.v1.refunds.create_async({"payment_intent": intent.id, "amount": 1})
+    assert refused.value.code == "charge_disputed"

@@ -54,3 +54,12 @@ async def test_a_card_that_is_declined(client: stripe.StripeClient) -> None:
     assert failed.last_setup_error is not None
     assert failed.last_setup_error.code == "card_declined"
     assert (await client.v1.setup_intents.cancel_async(failed.id)).status == "canceled"
+
+
+async def test_the_types_that_are_allowed_are_shown(client: stripe.StripeClient) -> None:
+    intent = await client.v1.setup_intents.create_async(
+        {"allowed_payment_method_types": ["card", "sepa_debit"]}
+    )
+    assert intent.payment_method_types == ["card", "sepa_debit"]
+    with pytest.raises(stripe.InvalidRequestError):
+        await client.v1.setup_intents.create_async({"allowed_payment_method_types": ["seashells"]})

@@ -46,3 +46,16 @@ async def test_cards_of_others_are_not_found(client: stripe.StripeClient) -> Non
     other = await client.v1.customers.create_async({})
     with pytest.raises(stripe.InvalidRequestError):
         await client.v1.customers.payment_sources.retrieve_async(other.id, str(one.default_source))
+
+
+async def test_a_bank_account_stands_among_the_sources(client: stripe.StripeClient) -> None:
+    customer = await client.v1.customers.create_async({"source": "tok_visa"})
+    sources = client.v1.customers.payment_sources
+    bank = await sources.create_async(customer.id, {"source": "btok_us_verified"})
+    assert isinstance(bank, stripe.BankAccount)
+    assert (bank.id[:3], bank.last4, bank.status) == ("ba_", "6789", "verified")
+    listed = await sources.list_async(customer.id, {"object": "bank_account"})
+    assert [one.id for one in listed.data] == [bank.id]
+    assert len((await sources.list_async(customer.id)).data) == 2
+    gone = await sources.delete_async(customer.id, bank.id)
+    assert gone.to_dict() == {"id": bank.id, "object": "bank_account", "deleted": True}

@@ -228,3 +228,33 @@ async def test_nothing_to_charge(client: stripe.StripeClient) -> None:
         }
     )
     assert sent.status == "active"
+
+
+async def test_another_price_without_a_quantity_is_one_of_it(client: stripe.StripeClient) -> None:
+    made = await subscribed(client, items=[{"price": await monthly(client), "quantity": 4}])
+    item, other = made["items"].data[0].id, await monthly(client, 500)
+    changed = await client.v1.subscriptions.update_async(
+        made.id, {"items": [{"id": item, "price": other}]}
+    )
+    assert changed["items"].data[0].quantity == 1
+
+
+async def test_what_cannot_be_paid_at_once_changes_nothing(client: stripe.StripeClient) -> None:
+    made = await subscribed(client)
+    bad = await client.v1.payment_methods.attach_async(
+        "pm_card_chargeCustomerFail", {"customer": str(made.customer)}
+    )
+    await client.v1.subscriptions.update_async(made.id, {"default_payment_method": bad.id})
+    with pytest.raises(stripe.CardError):
+        await client.v1.subscriptions.update_async(
+            made.id,
+            {
+                "items": [{"id": made["items"].data[0].id, "quantity": 9}],
+                "proration_behavior": "always_invoice",
+                "payment_behavior": "error_if_incomplete",
+            },
+        )
+    left = await client.v1.subscriptions.retrieve_async(made.id)
+    assert left["items"].data[0].quantity == 1
+    cleared = await client.v1.subscriptions.update_async(made.id, {"default_payment_method": ""})
+    assert cleared.default_payment_method is None

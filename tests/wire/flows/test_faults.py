@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from application.contact_sync import ContactSyncing
 from application.effects import Effects
 from application.enrichment import Enrichment
 from application.payment_notices import PaymentNotices
@@ -30,6 +29,7 @@ from infrastructure.stripe.events import StripeEventReader
 from sandbox.emulator.messages import FaultSpec
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.support.breaking import Breaking
+from tests.support.contacts import syncing
 from tests.support.emulator import RunningEmulator, emulator_in_process
 from tests.support.flows import Flows
 from tests.support.stores import Opener, Stores, sqlite_stores
@@ -171,7 +171,7 @@ async def pipeline(
             events=StripeEventReader(),
             mirror=disturbed.mirror,
             connections=disturbed.connections,
-            contacts=ContactSyncing(disturbed.contacts, disturbed.mirror, clock),
+            contacts=syncing(disturbed.contacts, disturbed.mirror, clock),
             notices=PaymentNotices(disturbed.contacts, disturbed.support, disturbed.mirror, clock),
             history=disturbed.subscription_history,
             outbox=disturbed.outbox,

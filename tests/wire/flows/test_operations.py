@@ -32,6 +32,7 @@ from domain.periods import to_milliseconds
 from infrastructure.stripe.accounts import StripeConnectedAccounts
 from infrastructure.stripe.events import StripeEventReader
 from tests.support.breaking import Breaking
+from tests.support.contacts import linking
 from tests.support.flows import Flows, SystemClock
 from tests.support.service import until
 
@@ -107,7 +108,11 @@ class Desk:
         )
         work = MirrorWork(
             backfill, flows.reconciliation, rebuild, stores.checkpoints, stores.reports,
-            flows.platform, clock,
+            flows.platform,
+            linking(
+                stores.contacts, stores.mirror, stores.connections, stores.checkpoints, clock
+            ),
+            clock,
         )  # fmt: skip
         stripe = StripeConnectedAccounts(flows.api)
         connections = Connections(stores.connections, stripe, stores.mirror, clock, Mode.TEST)

@@ -12,8 +12,11 @@ from application.ports.stripe import Call
 from infrastructure.stripe.budget import RateBudget
 from infrastructure.stripe.client import StripeApi, StripeSettings
 from infrastructure.stripe.customers import StripeCustomers
+from infrastructure.stripe.invoice_gateway import StripeInvoices
+from infrastructure.stripe.invoice_previews import StripeInvoicePreviews
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.support.emulator import RunningEmulator, emulator_in_process
+from tests.support.invoice_drawer import Drawer, Merchant
 
 
 class SystemClock:
@@ -105,3 +108,24 @@ def served(emulator: RunningEmulator) -> Served:
         return (await emulator.control.stats()).routes.get(route, 0)
 
     return count
+
+
+@pytest.fixture
+def invoices(api: StripeApi) -> StripeInvoices:
+    return StripeInvoices(api)
+
+
+@pytest.fixture
+def previews(api: StripeApi) -> StripeInvoicePreviews:
+    return StripeInvoicePreviews(api)
+
+
+@pytest.fixture
+async def merchant(emulator: RunningEmulator, account: str) -> AsyncIterator[Merchant]:
+    async with emulator.sdk() as sdk:
+        yield Merchant(sdk, account)
+
+
+@pytest.fixture
+async def drawer(invoices: StripeInvoices, call: MakeCall, merchant: Merchant) -> Drawer:
+    return Drawer(invoices, call, await merchant.customer())

@@ -1,0 +1,106 @@
+"""The creation of an invoice: a draft, then its lines; refused lines take the draft with them."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from application.failures import is_definite
+from application.mutations import Mutation, Mutations, Steps
+from application.ports.invoices import (
+    InvoiceAction,
+    InvoiceChange,
+    InvoiceFields,
+    InvoiceGateway,
+    InvoiceItemFields,
+    NewInvoice,
+    NewInvoiceLines,
+)
+from application.ports.mirror import INVOICES
+from domain.errors import BillingError, FieldViolation, InvalidArgument, NotFound
+from domain.invoices import Invoice
+from domain.mirror import Snapshot
+
+_OURS: Final = {"due_date": "due_time", "default_source": "default_payment_method"}
+"""How callers know fields that Stripe knows by another name."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateInvoice:
+    """A draft to create, with its lines."""
+
+    customer: str
+    currency: str
+    fields: InvoiceFields
+    items: tuple[InvoiceItemFields, ...]
+
+
+class InvoiceCreation:
+    """Creates drafts with lines, all of it or nothing."""
+
+    def __init__(self, gateway: InvoiceGateway) -> None:
+        self._gateway = gateway
+
+    def method(self, mutations: Mutations) -> Mutation[CreateInvoice, Invoice]:
+        """The mutating method that creates them."""
+        return mutations.method("InvoiceService.CreateInvoice", CreateInvoice, Invoice, self._steps)
+
+    async def _steps(self, steps: Steps, command: CreateInvoice) -> Invoice:
+        # It must not advance before its lines are there, however long that takes.
+        still = replace(command.fields, auto_advance=False)
+        draft = NewInvoice(command.customer, command.currency, still)
+        try:
+            made = await steps.call(
+                "create", INVOICES, draft, self._gateway.create, self._gateway.find_created
+            )
+        except InvalidArgument as error:
+            raise as_written(error) from None
+        try:
+            return await self._fill(steps, made.id, command)
+        except BillingError as error:
+            if not is_definite(error):
+                raise
+            await self._discard(steps, made.id)
+            raise as_written(error) from None
+
+    async def _fill(self, steps: Steps, invoice_id: str, command: CreateInvoice) -> Invoice:
+        lines = NewInvoiceLines(invoice_id, command.currency, command.items)
+        filled = await steps.call(
+            "add_lines", INVOICES, lines, self._gateway.add_lines, self._gateway.find_lines_added
+        )
+        if command.fields.auto_advance:
+            change = InvoiceChange(invoice_id, InvoiceFields(auto_advance=True))
+            filled = await steps.call(
+                "advance", INVOICES, change, self._gateway.update, self._gateway.find_updated
+            )
+        return found(filled)
+
+    async def _discard(self, steps: Steps, invoice_id: str) -> None:
+        """Delete the draft again; what somebody else has taken further is his."""
+        action = InvoiceAction(invoice_id)
+        try:
+            await steps.call(
+                "discard", INVOICES, action, self._gateway.delete, self._gateway.find_deleted
+            )
+        except BillingError as error:
+            if not is_definite(error):
+                raise
+
+
+def found(snapshot: Snapshot[Invoice]) -> Invoice:
+    """The invoice of an observation; NotFound where it is gone."""
+    if snapshot.object is None:
+        raise NotFound(INVOICES.name, snapshot.id)
+    return snapshot.object
+
+
+def as_written(error: BillingError) -> BillingError:
+    """A refusal by Stripe with its fields named as they stand in a request of callers."""
+    if not isinstance(error, InvalidArgument):
+        return error
+    told = [FieldViolation(_path(one.field), one.rule) for one in error.violations]
+    renamed = InvalidArgument(told, reason=error.reason)
+    renamed.metadata |= error.metadata
+    return renamed
+
+
+def _path(field: str) -> str:
+    return field if field.startswith("items") else f"invoice.{_OURS.get(field, field)}"

@@ -1,0 +1,55 @@
+"""Leases: one at a time does what must not be done twice at once, in whichever process."""
+
+import asyncio
+import datetime as dt
+from dataclasses import replace
+from typing import Final
+
+from application.ports.checkpoints import Checkpoint, Checkpoints
+from application.ports.clock import Clock
+from domain.errors import Conflict
+from domain.periods import to_milliseconds
+
+LEASE: Final = dt.timedelta(minutes=10)
+"""Longer than any mutation runs, and than its recovery waits: a crash does not hand it on early."""
+
+_SPACE: Final = "/leases"
+"""Behind the Stripe account, so that leases are not listed among the account's long work."""
+
+
+class Leases:
+    """Leases by name within a Stripe account, each on one checkpoint's compare-and-set.
+
+    Who takes one again under the same owner has it anew. Raises Unavailable (STORE_UNAVAILABLE).
+    """
+
+    def __init__(self, checkpoints: Checkpoints, clock: Clock) -> None:
+        self._checkpoints = checkpoints
+        self._clock = clock
+
+    async def take(self, stripe_account: str, name: str, owner: str) -> bool:
+        """Take the lease, durably. Whether it is the owner's now; else somebody else has it."""
+        now = self._clock.now()
+        seen = await self._checkpoints.load(f"{stripe_account}{_SPACE}", name)
+        is_anothers = seen.state.get("owner", owner) != owner
+        if is_anothers and seen.state["until_ms"] > to_milliseconds(now):
+            return False
+        return await self._save(seen, {"owner": owner, "until_ms": to_milliseconds(now + LEASE)})
+
+    async def release(self, stripe_account: str, name: str, owner: str) -> None:
+        """Give the lease back, where the owner still has it."""
+        seen = await self._checkpoints.load(f"{stripe_account}{_SPACE}", name)
+        if seen.state.get("owner") == owner:
+            await self._save(seen, {})
+
+    async def _save(self, seen: Checkpoint, state: dict[str, object]) -> bool:
+        try:
+            await self._checkpoints.save(replace(seen, state=state), now=self._clock.now())
+        except Conflict:
+            return False
+        return True
+
+
+async def pause(tries: int) -> None:
+    """Wait before another try at what somebody else has: 20 ms at first, 320 ms at most."""
+    await asyncio.sleep(0.02 * 2 ** min(tries, 4))

@@ -1,0 +1,1 @@
+"""Adapters of ports on the platform's internal API, over HTTP."""

@@ -1,0 +1,45 @@
+"""Customers looked up at Stripe by id and by address (API reference, "List all customers")."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from typing_extensions import override
+
+from application.ports.customer_lookup import CustomerLookup
+from domain.customers import Customer
+from domain.errors import NotFound
+from infrastructure.stripe.client import Request, StripeApi
+from infrastructure.stripe.customers import CUSTOMER
+from infrastructure.stripe.errors import Subject
+from infrastructure.stripe.mutations import read
+
+_MOST: Final = 100
+
+
+class StripeCustomerLookup(CustomerLookup):
+    """`application.ports.customer_lookup.CustomerLookup` on Stripe's lists."""
+
+    def __init__(self, api: StripeApi) -> None:
+        """Read through `api`."""
+        self._api = api
+
+    @override
+    async def get(self, stripe_account: str, customer: str) -> Customer | None:
+        try:
+            return (await read(self._api, CUSTOMER, stripe_account, customer)).object
+        except NotFound:
+            return None
+
+    @override
+    async def by_email(self, stripe_account: str, email: str) -> Sequence[Customer]:
+        request = Request(
+            "get",
+            CUSTOMER.path,
+            Subject("customer"),
+            stripe_account,
+            params={"email": email, "limit": _MOST},
+        )
+        answer = await self._api.request(request)
+        shapes, _ = self._api.understand(answer, request, CUSTOMER.decode_page)
+        found = (CUSTOMER.snapshot(one, stripe_account, answer.version()).object for one in shapes)
+        return [one for one in found if one is not None]

@@ -1,0 +1,384 @@
+"""Invoices: how they are changed at Stripe (API reference, "Invoices", "Invoice Line Items")."""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Final
+
+from stripe.params import (
+    InvoiceAddLinesParamsLine,
+    InvoiceCreateParams,
+    InvoicePayParams,
+    InvoiceUpdateParams,
+)
+from typing_extensions import override
+
+from application.ports.invoices import (
+    InvoiceAction,
+    InvoiceChange,
+    InvoiceFields,
+    InvoiceGateway,
+    InvoiceItemFields,
+    InvoicePayment,
+    NewInvoice,
+    NewInvoiceLines,
+)
+from application.ports.stripe import REQUEST_TAG, Call
+from domain.errors import FieldViolation, InvalidArgument, NotFound
+from domain.invoices import Invoice
+from domain.mirror import Snapshot
+from infrastructure.stripe.client import Request, StripeApi, object_path
+from infrastructure.stripe.errors import Subject, names_nothing
+from infrastructure.stripe.invoices import INVOICE
+from infrastructure.stripe.mutations import (
+    MAX_PAGES,
+    PAGE_SIZE,
+    find_tagged,
+    read,
+    send,
+    send_in_state,
+)
+from infrastructure.stripe.observing import observe
+
+_NOUN: Final = INVOICE.noun.name
+_LEGACY_SOURCES: Final = ("card_", "src_", "ba_")
+"""How the ids of payment sources begin that are no PaymentMethods."""
+
+
+class StripeInvoices(InvoiceGateway):
+    """Invoices at Stripe."""
+
+    def __init__(self, api: StripeApi) -> None:
+        """Send through `api`."""
+        self._api = api
+
+    @override
+    async def create(self, call: Call, params: NewInvoice) -> Snapshot[Invoice]:
+        wanted: InvoiceCreateParams = {
+            "customer": params.customer,
+            "currency": params.currency,
+            "pending_invoice_items_behavior": "exclude",
+            "metadata": {**(params.fields.metadata or {}), REQUEST_TAG: call.tag},
+        }
+        _write(wanted, params.fields)
+        given = {name: value for name, value in wanted.items() if value != ""}
+        request = self._post(call, INVOICE.path, Subject(_NOUN), given)
+        try:
+            return await send(self._api, request, INVOICE)
+        except InvalidArgument as error:
+            if names_nothing(error, "customer"):
+                raise NotFound("customer", params.customer) from None
+            raise
+
+    @override
+    async def find_created(
+        self, call: Call, params: NewInvoice, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await find_tagged(self._api, INVOICE, call, sent_at)
+
+    @override
+    async def add_lines(self, call: Call, params: NewInvoiceLines) -> Snapshot[Invoice]:
+        lines = [_line(item, params.currency, call.tag) for item in params.items]
+        try:
+            return await self._act(call, params.invoice, "add_lines", ("draft",), {"lines": lines})
+        except InvalidArgument as error:
+            raise _as_items(error) from None
+
+    @override
+    async def find_lines_added(
+        self, call: Call, params: NewInvoiceLines, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        try:
+            added = await self._has_tagged_line(call, params.invoice)
+        except NotFound:
+            return None
+        return await self._read(call, params.invoice) if added else None
+
+    @override
+    async def update(self, call: Call, params: InvoiceChange) -> Snapshot[Invoice]:
+        wanted: InvoiceUpdateParams = {}
+        _write(wanted, params.fields)
+        if params.fields.metadata is not None:
+            wanted["metadata"] = params.fields.metadata
+        return await self._act(call, params.id, "", ("draft",), wanted)
+
+    @override
+    async def find_updated(
+        self, call: Call, params: InvoiceChange, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        found = await self._read(call, params.id)
+        if found is None or found.object is None:
+            return None
+        return found if _shows(found.object, params.fields) else None
+
+    @override
+    async def finalize(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
+        return await self._act(call, params.id, "finalize", ("draft",))
+
+    @override
+    async def find_finalized(
+        self, call: Call, params: InvoiceAction, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._read_unless(call, params.id, "draft")
+
+    @override
+    async def send(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
+        allowed = ("draft", "open", "paid", "uncollectible")
+        return await self._act(call, params.id, "send", allowed)
+
+    @override
+    async def find_sent(
+        self, call: Call, params: InvoiceAction, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._read_unless(call, params.id, "draft")
+
+    @override
+    async def pay(self, call: Call, params: InvoicePayment) -> Snapshot[Invoice]:
+        wanted: InvoicePayParams = {}
+        if params.paid_out_of_band:
+            wanted["paid_out_of_band"] = True
+        elif params.payment_method.startswith(_LEGACY_SOURCES):
+            wanted["source"] = params.payment_method
+        elif params.payment_method:
+            wanted["payment_method"] = params.payment_method
+        return await self._act(call, params.id, "pay", ("open", "uncollectible"), wanted)
+
+    @override
+    async def find_paid(
+        self, call: Call, params: InvoicePayment, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._read_in(call, params.id, "paid")
+
+    @override
+    async def void(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
+        return await self._act(call, params.id, "void", ("open", "uncollectible"))
+
+    @override
+    async def find_voided(
+        self, call: Call, params: InvoiceAction, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._read_in(call, params.id, "void")
+
+    @override
+    async def mark_uncollectible(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
+        return await self._act(call, params.id, "mark_uncollectible", ("open",))
+
+    @override
+    async def find_marked_uncollectible(
+        self, call: Call, params: InvoiceAction, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._read_in(call, params.id, "uncollectible")
+
+    @override
+    async def delete(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
+        # Stripe takes no idempotency key here: a repeated deletion is a 404.
+        request = Request(
+            "delete",
+            object_path(INVOICE, params.id),
+            Subject(_NOUN, params.id),
+            call.stripe_account,
+        )
+        try:
+            return await send_in_state(self._api, request, INVOICE, _unless(("draft",)))
+        except NotFound:
+            found = await self._tombstone(call, params.id)
+            if found is None:
+                raise
+            return found
+
+    @override
+    async def find_deleted(
+        self, call: Call, params: InvoiceAction, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._tombstone(call, params.id)
+
+    async def _act(
+        self,
+        call: Call,
+        invoice: str,
+        action: str,
+        allowed: Collection[str],
+        params: Mapping[str, object] | None = None,
+    ) -> Snapshot[Invoice]:
+        """Post to an invoice, which its statuses `allowed` permit."""
+        path = "/".join(filter(None, (object_path(INVOICE, invoice), action)))
+        request = self._post(call, path, Subject(_NOUN, invoice), params or {})
+        return await send_in_state(self._api, request, INVOICE, _unless(allowed))
+
+    def _post(
+        self, call: Call, path: str, subject: Subject, params: Mapping[str, object]
+    ) -> Request:
+        return Request(
+            "post",
+            path,
+            subject,
+            call.stripe_account,
+            params=params,
+            idempotency_key=call.idempotency_key,
+        )
+
+    async def _has_tagged_line(self, call: Call, invoice: str) -> bool:
+        """Whether some line bears the call's tag: lines are added all at once or not at all."""
+        page = Request(
+            "get",
+            f"{object_path(INVOICE, invoice)}/lines",
+            Subject(_NOUN, invoice),
+            call.stripe_account,
+            params={"limit": PAGE_SIZE},
+        )
+        for _ in range(MAX_PAGES):
+            answer = await self._api.request(page)
+            told = self._api.understand(
+                answer, page, lambda body: INVOICE.decode_nested("lines", body)
+            )
+            if any((line.metadata or {}).get(REQUEST_TAG) == call.tag for line in told.data):
+                return True
+            if not told.has_more or not told.data:
+                break
+            page = replace(page, params={**page.params, "starting_after": told.data[-1].id})
+        return False
+
+    async def _read_in(self, call: Call, invoice: str, status: str) -> Snapshot[Invoice] | None:
+        found = await self._read(call, invoice)
+        in_it = found is not None and found.object is not None and found.object.status == status
+        return found if in_it else None
+
+    async def _read_unless(self, call: Call, invoice: str, status: str) -> Snapshot[Invoice] | None:
+        found = await self._read(call, invoice)
+        if found is None or found.object is None or found.object.status == status:
+            return None
+        return found
+
+    async def _read(self, call: Call, invoice: str) -> Snapshot[Invoice] | None:
+        """The invoice; None where there is none (any more)."""
+        try:
+            return await read(self._api, INVOICE, call.stripe_account, invoice)
+        except NotFound:
+            return None
+
+    async def _tombstone(self, call: Call, invoice: str) -> Snapshot[Invoice] | None:
+        """A tombstone where there is no such invoice: Stripe forgets deleted drafts altogether."""
+        request = Request(
+            "get",
+            object_path(INVOICE, invoice),
+            Subject(_NOUN, invoice),
+            call.stripe_account,
+            keep_missing=True,
+        )
+        found = await observe(self._api, request, INVOICE)
+        return found if found.deleted else None
+
+
+def _unless(allowed: Collection[str]) -> Callable[[Invoice], str]:
+    """What gives the status of an invoice that is in none of those allowed."""
+    return lambda invoice: "" if invoice.status in allowed else invoice.status
+
+
+def _write(wanted: InvoiceCreateParams | InvoiceUpdateParams, fields: InvoiceFields) -> None:
+    """The plain fields that are written; an empty one clears what is there."""
+    if fields.collection_method is not None:
+        wanted["collection_method"] = fields.collection_method
+    if fields.days_until_due is not None:
+        wanted["days_until_due"] = fields.days_until_due
+    if fields.due_date is not None:
+        wanted["due_date"] = int(fields.due_date.timestamp())
+    if fields.description is not None:
+        wanted["description"] = fields.description
+    if fields.footer is not None:
+        wanted["footer"] = fields.footer
+    if fields.auto_advance is not None:
+        wanted["auto_advance"] = fields.auto_advance
+    if fields.default_payment_method is not None:
+        if fields.default_payment_method.startswith(_LEGACY_SOURCES):
+            wanted["default_source"] = fields.default_payment_method
+        else:
+            wanted["default_payment_method"] = fields.default_payment_method
+
+
+def _line(item: InvoiceItemFields, currency: str, tag: str) -> InvoiceAddLinesParamsLine:
+    """A line as Stripe takes it.
+
+    `amount` excludes `quantity` there ("You may only specify one of these parameters"), so several
+    of something without a price are told as a price made in passing, of a product made in passing
+    where none is named. A price cannot be negative: a credit is told as its amount.
+    """
+    line: InvoiceAddLinesParamsLine = {"metadata": {REQUEST_TAG: tag}}
+    if item.description:
+        line["description"] = item.description
+    unit_amount = item.unit_amount or 0
+    if item.price:
+        line["pricing"] = {"price": item.price}
+        line["quantity"] = item.quantity
+    elif item.product:
+        line["price_data"] = {
+            "currency": currency,
+            "product": item.product,
+            "unit_amount": unit_amount,
+        }
+        line["quantity"] = item.quantity
+    elif item.quantity == 1 or unit_amount < 0:
+        line["amount"] = unit_amount * item.quantity
+    else:
+        line["price_data"] = {
+            "currency": currency,
+            "product_data": {"name": item.description},
+            "unit_amount": unit_amount,
+        }
+        line["quantity"] = item.quantity
+    return line
+
+
+_LINE: Final = re.compile(r"lines(\[\d+\])(.*)")
+_ITEM_FIELDS: Final = {
+    ".amount": ".unit_amount",
+    ".pricing": ".price",
+    ".pricing.price": ".price",
+    ".price_data": ".unit_amount",
+    ".price_data.currency": ".unit_amount",
+    ".price_data.product": ".product",
+    ".price_data.product_data": ".description",
+    ".price_data.product_data.name": ".description",
+    ".price_data.unit_amount": ".unit_amount",
+}
+"""Stripe's names of a line's parts as `InvoiceItemFields` has them, where they differ."""
+
+
+def _as_items(error: InvalidArgument) -> InvalidArgument:
+    """A refusal of lines, its fields named as those of the items that they were made of."""
+    told = [FieldViolation(_item_path(one.field), one.rule) for one in error.violations]
+    renamed = InvalidArgument(told, reason=error.reason)
+    renamed.metadata |= error.metadata
+    return renamed
+
+
+def _item_path(path: str) -> str:
+    found = _LINE.fullmatch(path)
+    if found is None:
+        return "items" if path == "lines" else path
+    place, part = found.groups()
+    return f"items{place}{_ITEM_FIELDS.get(part, part)}"
+
+
+def _shows(invoice: Invoice, fields: InvoiceFields) -> bool:
+    """Whether an invoice shows every field as it was written.
+
+    It does not show `days_until_due`; what is not shown is written again, which changes nothing.
+    """
+    written = {
+        "collection_method": fields.collection_method,
+        "due_date": fields.due_date and fields.due_date.replace(microsecond=0),
+        "description": fields.description,
+        "footer": fields.footer,
+        "auto_advance": fields.auto_advance,
+    }
+    plain = all(
+        value is None or (getattr(invoice, name) or "") == (value or "")
+        for name, value in written.items()
+    )
+    metadata = all(
+        invoice.metadata.get(key, "") == value for key, value in (fields.metadata or {}).items()
+    )
+    method = invoice.default_payment_method or invoice.default_source or ""
+    paid_by = fields.default_payment_method in (None, method)
+    return plain and metadata and paid_by and fields.days_until_due is None

@@ -1,0 +1,45 @@
+"""ChargeService."""
+
+from billing.v1 import charge_service_pb2 as pb
+from billing.v1 import charge_service_pb2_grpc as pb_grpc
+from typing_extensions import override
+
+from application.charges import Charges
+from domain.errors import FieldViolation
+from interfaces.grpc.calls import Context, current_caller
+from interfaces.grpc.mapping import charges as mapping
+
+
+class ChargeServicer(pb_grpc.ChargeServiceServicer):
+    """Charges of an account's Stripe connection, and their refunds."""
+
+    def __init__(self, charges: Charges) -> None:
+        self._charges = charges
+
+    @override
+    async def ListCharges(
+        self, request: pb.ListChargesRequest, context: Context
+    ) -> pb.ListChargesResponse:
+        found: list[FieldViolation] = []
+        query = mapping.read_list(request, found)
+        return mapping.charges_message(await self._charges.list(current_caller(), query, found))
+
+    @override
+    async def GetCharge(self, request: pb.GetChargeRequest, context: Context) -> pb.Charge:
+        return mapping.charge_message(await self._charges.get(current_caller(), request.id))
+
+    @override
+    async def RefundCharge(self, request: pb.RefundChargeRequest, context: Context) -> pb.Refund:
+        found: list[FieldViolation] = []
+        order = mapping.read_refund(request, found)
+        refund = await self._charges.refund(current_caller(), request.request_id, order, found)
+        return mapping.refund_message(refund)
+
+    @override
+    async def ListRefunds(
+        self, request: pb.ListRefundsRequest, context: Context
+    ) -> pb.ListRefundsResponse:
+        found: list[FieldViolation] = []
+        query = mapping.read_list_refunds(request, found)
+        page = await self._charges.refunds(current_caller(), query, found)
+        return mapping.refunds_message(page)

@@ -1,0 +1,100 @@
+"""InvoiceService."""
+
+from billing.v1 import invoice_service_pb2 as pb
+from billing.v1 import invoice_service_pb2_grpc as pb_grpc
+from google.protobuf.empty_pb2 import Empty
+from typing_extensions import override
+
+from application.invoices import Invoices
+from domain.errors import FieldViolation
+from interfaces.grpc.calls import Context, current_caller
+from interfaces.grpc.mapping import invoices as mapping
+
+
+class InvoiceServicer(pb_grpc.InvoiceServiceServicer):
+    """Invoices of an account's Stripe connection."""
+
+    def __init__(self, invoices: Invoices) -> None:
+        self._invoices = invoices
+
+    @override
+    async def ListInvoices(
+        self, request: pb.ListInvoicesRequest, context: Context
+    ) -> pb.ListInvoicesResponse:
+        found: list[FieldViolation] = []
+        query = mapping.read_list(request, found)
+        page = await self._invoices.list(current_caller(), query, found)
+        return mapping.page_message(page)
+
+    @override
+    async def GetInvoice(self, request: pb.GetInvoiceRequest, context: Context) -> pb.Invoice:
+        invoice = await self._invoices.get(current_caller(), request.id)
+        return mapping.invoice_message(invoice)
+
+    @override
+    async def GetInvoiceTotals(
+        self, request: pb.GetInvoiceTotalsRequest, context: Context
+    ) -> pb.InvoiceTotals:
+        found: list[FieldViolation] = []
+        where = mapping.read_totals(request, found)
+        totals = await self._invoices.totals(current_caller(), where, found)
+        return mapping.totals_message(totals)
+
+    @override
+    async def CreateInvoice(self, request: pb.CreateInvoiceRequest, context: Context) -> pb.Invoice:
+        found: list[FieldViolation] = []
+        command = mapping.read_create(request, found)
+        invoice = await self._invoices.create(current_caller(), request.request_id, command, found)
+        return mapping.invoice_message(invoice)
+
+    @override
+    async def UpdateInvoice(self, request: pb.UpdateInvoiceRequest, context: Context) -> pb.Invoice:
+        found: list[FieldViolation] = []
+        command = mapping.read_update(request, found)
+        invoice = await self._invoices.update(current_caller(), request.request_id, command, found)
+        return mapping.invoice_message(invoice)
+
+    @override
+    async def FinalizeInvoice(
+        self, request: pb.FinalizeInvoiceRequest, context: Context
+    ) -> pb.Invoice:
+        invoice = await self._invoices.finalize(current_caller(), request.request_id, request.id)
+        return mapping.invoice_message(invoice)
+
+    @override
+    async def SendInvoice(self, request: pb.SendInvoiceRequest, context: Context) -> pb.Invoice:
+        invoice = await self._invoices.send(current_caller(), request.request_id, request.id)
+        return mapping.invoice_message(invoice)
+
+    @override
+    async def PayInvoice(self, request: pb.PayInvoiceRequest, context: Context) -> pb.Invoice:
+        payment = mapping.read_payment(request)
+        invoice = await self._invoices.pay(current_caller(), request.request_id, payment)
+        return mapping.invoice_message(invoice)
+
+    @override
+    async def VoidInvoice(self, request: pb.VoidInvoiceRequest, context: Context) -> pb.Invoice:
+        invoice = await self._invoices.void(current_caller(), request.request_id, request.id)
+        return mapping.invoice_message(invoice)
+
+    @override
+    async def MarkInvoiceUncollectible(
+        self, request: pb.MarkInvoiceUncollectibleRequest, context: Context
+    ) -> pb.Invoice:
+        invoice = await self._invoices.mark_uncollectible(
+            current_caller(), request.request_id, request.id
+        )
+        return mapping.invoice_message(invoice)
+
+    @override
+    async def DeleteInvoice(self, request: pb.DeleteInvoiceRequest, context: Context) -> Empty:
+        await self._invoices.delete(current_caller(), request.request_id, request.id)
+        return Empty()
+
+    @override
+    async def PreviewInvoice(
+        self, request: pb.PreviewInvoiceRequest, context: Context
+    ) -> pb.Invoice:
+        preview = mapping.read_preview(request)
+        invoice = await self._invoices.preview(current_caller(), preview)
+        return mapping.preview_message(invoice)

@@ -1,0 +1,56 @@
+"""Leases: on every store, one at a time has one, and a crash hands none on before its end."""
+
+import asyncio
+import datetime as dt
+from typing import Final
+
+from application.leases import LEASE, Leases
+from tests.contract.samples import OURS, THEIRS
+from tests.support.fakes import FakeClock
+from tests.support.stores import Opener, Stores
+
+MOMENT: Final = dt.timedelta(milliseconds=1)
+
+
+async def test_one_owner_at_a_time(stores: Stores) -> None:
+    leases = Leases(stores.checkpoints, FakeClock())
+    assert await leases.take(OURS, "ada", "one")
+    assert await leases.take(OURS, "ada", "one"), "again under the same owner"
+    assert not await leases.take(OURS, "ada", "two")
+    await leases.release(OURS, "ada", "two")
+    assert not await leases.take(OURS, "ada", "two"), "nobody gives back what is another's"
+    await leases.release(OURS, "ada", "one")
+    await leases.release(OURS, "ada", "one")
+    assert await leases.take(OURS, "ada", "two")
+
+
+async def test_names_and_accounts_are_apart(stores: Stores) -> None:
+    leases = Leases(stores.checkpoints, FakeClock())
+    for account, name in ((OURS, "ada"), (OURS, "zoe"), (THEIRS, "ada")):
+        assert await leases.take(account, name, name + account)
+    assert await stores.checkpoints.of(OURS) == [], "they are no long work"
+
+
+async def test_a_lease_ends(stores: Stores) -> None:
+    clock = FakeClock()
+    leases = Leases(stores.checkpoints, clock)
+    await leases.take(OURS, "ada", "one")
+    clock.instant += LEASE - MOMENT
+    assert not await leases.take(OURS, "ada", "two")
+    clock.instant += MOMENT
+    assert await leases.take(OURS, "ada", "two")
+    assert not await leases.take(OURS, "ada", "one")
+    await leases.release(OURS, "ada", "one")
+    assert not await leases.take(OURS, "ada", "three")
+
+
+async def test_of_many_at_once_over_two_processes_one_has_it(opener: Opener) -> None:
+    clock = FakeClock()
+    async with opener() as first, opener() as second:
+        desks = [Leases(stores.checkpoints, clock) for stores in (first, second)]
+        for round_ in range(3):
+            taken = await asyncio.gather(
+                *(desks[n % 2].take(OURS, "ada", f"{round_}-{n}") for n in range(20))
+            )
+            assert sum(taken) == 1
+            await desks[0].release(OURS, "ada", f"{round_}-{taken.index(True)}")

@@ -1,0 +1,182 @@
+"""How searches are answered: from the index, by the rarest word; and what the index costs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pymongo
+import pytest
+
+from application.mirroring import Mirroring
+from application.ports.mirror import CUSTOMERS, Noun, Position, Search
+from domain.customers import Customer
+from infrastructure.mongo.columns import refill
+from infrastructure.mongo.database import Database as MongoDatabase
+from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.sqlite.database import Database as SqliteDatabase
+from infrastructure.sqlite.mirror import SqliteMirror
+from tests.contract.samples import NOON, OURS, SECOND, snapshot, store_new, tombstone
+from tests.contract.test_mirror_search import ADA, ALAN, STRASSE, search
+from tests.contract.test_plans import assert_ordered
+from tests.support.stores import Stores, drop_mongo_database, mongo_stores
+
+UNSEARCHED = replace(CUSTOMERS, search=None)
+BY_EMAIL = replace(CUSTOMERS, search=Search(texts=("email",)))
+POSITIONS = [None, Position(10**13, "cus_1")]
+
+
+@pytest.mark.parametrize("after", POSITIONS)
+@pytest.mark.parametrize("words", [["ada"], ["ada", "love"], ["ada", "com", "43"]])
+async def test_a_search_is_one_range_of_the_index_in_order(
+    stores: Stores, words: Sequence[str], after: Position | None
+) -> None:
+    await store_new(stores.mirror, CUSTOMERS, ADA, ALAN, STRASSE)
+    plans = await assert_ordered(
+        stores, lambda: stores.mirror.search(CUSTOMERS, OURS, words, after=after, limit=5)
+    )
+    *counts, found = plans
+    assert len(counts) == (len(words) if len(words) > 1 else 0), "to find the rarest"
+    if stores.kind == "mongo":
+        for plan in plans:
+            assert {*plan.indexes} == {("stripe_account", "terms", "created", "id")}, plan.text
+        return
+    beyond = "" if after is None else " AND (created,id)<(?,?)"
+    driving = f"SEARCH t USING PRIMARY KEY (stripe_account=? AND term=?{beyond})"
+    row = "SEARCH r USING INDEX sqlite_autoindex_billing.customers_1 (stripe_account=? AND id=?)"
+    other = "SEARCH o USING PRIMARY KEY (stripe_account=? AND term=? AND created=? AND id=?)"
+    steps = [step for step in found.text.splitlines() if step.startswith(("SEARCH", "SCAN"))]
+    assert steps[0] == driving
+    assert sorted(steps[1:]) == sorted([row, *[other] * (len(words) - 1)])
+    for plan in counts:
+        assert "SEARCH billing.customers terms USING PRIMARY KEY" in plan.text
+
+
+@pytest.mark.parametrize("after", [None, Position(10**15, "x")])
+async def test_the_rarest_word_drives_and_no_other_row_is_read(
+    mongo_url: str, after: Position | None
+) -> None:
+    name = f"billing_test_{uuid4().hex}"
+    many = [replace(ADA, id=f"cus_{n}", created=NOON + n * SECOND, phone=None) for n in range(300)]
+    try:
+        async with mongo_stores(mongo_url, name) as stores:
+            await store_new(stores.mirror, CUSTOMERS, *many, ALAN)
+            for words in (["ada", "43"], ["alan", "example", "com"], ["example", "alan"]):
+                read = await _rows_read(mongo_url, name, stores, words, after)
+                assert read == (1 if "alan" in words else 0), words
+    finally:
+        drop_mongo_database(mongo_url, name)
+
+
+async def _rows_read(
+    url: str, name: str, stores: Stores, words: Sequence[str], after: Position | None
+) -> int:
+    """How many documents a search has fetched."""
+    with pymongo.MongoClient[dict[str, int]](url) as client:
+        client[name].command("profile", 2)
+        await stores.mirror.search(CUSTOMERS, OURS, words, after=after, limit=10)
+        client[name].command("profile", 0)
+        entries = list(client[name]["system.profile"].find({"op": "query"}))
+        client[name].drop_collection("system.profile")
+    return sum(entry["docsExamined"] for entry in entries)
+
+
+async def test_a_snapshot_with_the_same_words_writes_no_term(tmp_path: Path) -> None:
+    statements: list[str] = []
+    database = SqliteDatabase(tmp_path / "billing.db", trace=statements.append)
+    await database.start()
+    mirror = SqliteMirror(database)
+    await store_new(mirror, CUSTOMERS, ADA)
+    assert any("customers terms" in one for one in statements)
+    for change, writes in (
+        (replace(ADA, delinquent=True), 0),
+        (replace(ADA, name="lovelace, ADA"), 0),
+        (replace(ADA, name="Ada Lovelaced"), 1),
+    ):
+        statements.clear()
+        revision = (await mirror.fetch(CUSTOMERS, OURS, ["cus_ada"]))["cus_ada"].revision
+        assert await mirror.replace(CUSTOMERS, [(snapshot(change), revision)]) == []
+        assert sum("customers terms" in one for one in statements) == writes, change
+    await database.close()
+
+
+async def _sqlite(path: Path, noun: Noun[Customer]) -> tuple[SqliteDatabase, SqliteMirror]:
+    database = SqliteDatabase(path, nouns=(noun,))
+    await database.start()
+    return database, SqliteMirror(database)
+
+
+async def test_sqlite_indexes_the_rows_that_are_there_when_the_declaration_changes(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "billing.db"
+    database, mirror = await _sqlite(path, UNSEARCHED)
+    await store_new(mirror, UNSEARCHED, ADA, ALAN, STRASSE)
+    assert await mirror.replace(UNSEARCHED, [(tombstone("cus_alan"), 1)]) == []
+    await database.close()
+    for _ in range(2):
+        database, mirror = await _sqlite(path, CUSTOMERS)
+        assert await search(mirror, "ada") == ["cus_ada"]
+        assert await search(mirror, "stras") == ["cus_str"]
+        assert await search(mirror, "alan") == []
+        await database.close()
+
+    # A release that knows of no search changes rows behind the index, and it is made anew.
+    database, mirror = await _sqlite(path, UNSEARCHED)
+    change = (snapshot(replace(ADA, name="Grace")), 1)
+    assert await mirror.replace(UNSEARCHED, [change, (tombstone("cus_str"), 1)]) == []
+    await database.close()
+    database, mirror = await _sqlite(path, CUSTOMERS)
+    assert await search(mirror, "grace") == ["cus_ada"]
+    assert await search(mirror, "love") == await search(mirror, "stras") == []
+    back = replace(STRASSE, name="Gasse")
+    assert await mirror.replace(CUSTOMERS, [(snapshot(back), 2)]) == []
+    assert await search(mirror, "stras") == []
+    assert await search(mirror, "gasse") == ["cus_str"]
+    await database.close()
+
+    database, mirror = await _sqlite(path, BY_EMAIL)
+    assert await search(mirror, "grace", noun=BY_EMAIL) == []
+    assert await search(mirror, "exam", noun=BY_EMAIL) == ["cus_ada"]
+    await database.close()
+
+
+async def test_mongodb_indexes_the_rows_that_are_there_when_the_declaration_changes(
+    mongo_url: str,
+) -> None:
+    name = f"billing_test_{uuid4().hex}"
+
+    async def opened(noun: Noun[Customer]) -> tuple[MongoDatabase, MongoMirror]:
+        database = MongoDatabase(mongo_url, name, nouns=(noun,))
+        await database.start()
+        return database, MongoMirror(database)
+
+    try:
+        database, mirror = await opened(UNSEARCHED)
+        await store_new(mirror, UNSEARCHED, ADA, ALAN, STRASSE)
+        assert await mirror.replace(UNSEARCHED, [(tombstone("cus_alan"), 1)]) == []
+        await database.close()
+        for _ in range(2):
+            database, mirror = await opened(CUSTOMERS)
+            assert await search(mirror, "ada") == ["cus_ada"]
+            assert await search(mirror, "stras") == ["cus_str"]
+            assert await search(mirror, "alan") == []
+            rows, stamps = map(database.collection, (CUSTOMERS.collection, "billing.deployment"))
+            assert await refill(rows, stamps, CUSTOMERS) == 0, "filled once"
+            await database.close()
+        database, mirror = await opened(BY_EMAIL)
+        assert await search(mirror, "love", noun=BY_EMAIL) == []
+        assert await search(mirror, "exam", noun=BY_EMAIL) == ["cus_ada"]
+        await database.close()
+    finally:
+        drop_mongo_database(mongo_url, name)
+
+
+async def test_a_shadow_is_searched_too(stores: Stores) -> None:
+    try:
+        async with stores.shadows.open(OURS, "0f") as shadow:
+            await Mirroring(shadow.mirror).observe(CUSTOMERS, [snapshot(ADA)])
+            assert await search(shadow.mirror, "ada") == ["cus_ada"]
+            assert await search(stores.mirror, "ada") == []
+    finally:
+        await stores.shadows.discard(OURS, "0f")

@@ -1,0 +1,125 @@
+"""Every mutating RPC: once at Stripe however often it is asked, and never for another tenant."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from sandbox.emulator.messages import FaultSpec
+from tests.support.every_mutation import MUTATING, TABLE, Done, Mutation
+from tests.support.ground import Fields, Ground, fresh
+from tests.support.service import Tenant, World, reason_of, world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+EQUAL_CALLS: Final = 100
+TRIES: Final = 3
+"""How often the gateway sends a request."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with world(tmp_path_factory.mktemp("service")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stranger(here: World) -> Tenant:
+    return await here.tenant()
+
+
+every_mutation = pytest.mark.parametrize("name", MUTATING)
+
+
+async def test_the_table_has_every_mutating_rpc_and_no_other() -> None:
+    assert sorted(TABLE) == MUTATING
+
+
+async def changes(here: World) -> Mapping[str, int]:
+    """The requests that Stripe has had, by route, without those that only read."""
+    routes = (await here.emulator.control.stats()).routes
+    return {route: count for route, count in routes.items() if not route.startswith("GET ")}
+
+
+async def assert_effect(ground: Ground, one: Mutation, fields: Fields, reply: Any) -> None:
+    """Stripe and Billing show the same."""
+    there, shown = await one.facts(Done(ground, fields, reply))
+    assert there == shown
+
+
+async def events_of(ground: Ground, one: Mutation) -> int:
+    return await ground.events(one.event) if one.event else 0
+
+
+@every_mutation
+async def test_equal_calls_at_once_are_one(here: World, name: str) -> None:
+    one, ground = TABLE[name], Ground(here, await here.tenant())
+    fields = {**await one.make(ground), "request_id": "same"}
+    before, events = await changes(here), await events_of(ground, one)
+    replies = await asyncio.gather(*(ground.call(name, fields) for _ in range(EQUAL_CALLS)))
+    assert all(reply == replies[0] for reply in replies)
+    after = await changes(here)
+    sent = {route: count - before.get(route, 0) for route, count in after.items()}
+    assert {route: count for route, count in sent.items() if count} == dict.fromkeys(one.routes, 1)
+    assert await events_of(ground, one) - events == bool(one.event)
+    await assert_effect(ground, one, fields, replies[0])
+    assert await ground.call(name, fields) == replies[0]
+
+
+async def lose(here: World, name: str, route: str) -> None:
+    """Lose every answer to one request: no outcome is told, and then one effect is found."""
+    one, ground = TABLE[name], Ground(here, await here.tenant())
+    fields = {**await one.make(ground), "request_id": "lost"}
+    events = await events_of(ground, one)
+    method, _, template = route.partition(" ")
+    # The HTTP client by itself sends once more what is idempotent by its method.
+    count = TRIES * (2 if method == "DELETE" else 1)
+    fault = FaultSpec(
+        kind="drop_after", method=method, route=template, count=count,
+        account=ground.tenant.stripe_account,
+    )  # fmt: skip
+    await here.emulator.control.add_fault(fault)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await ground.call(name, fields)
+    assert (caught.value.code(), reason_of(caught.value)) == (
+        grpc.StatusCode.DEADLINE_EXCEEDED, "OUTCOME_UNKNOWN",
+    ), f"{name}: {route}"  # fmt: skip
+    reply = await ground.call(name, fields)
+    assert await ground.call(name, fields) == reply
+    assert await events_of(ground, one) - events == bool(one.event), f"{name}: {route}"
+    await assert_effect(ground, one, fields, reply)
+
+
+async def test_a_lost_answer_ends_in_one_effect(here: World) -> None:
+    """All of them side by side, since each waits between its tries."""
+    lost = [(name, route) for name, one in TABLE.items() for route in one.routes]
+    outcomes = await asyncio.gather(
+        *(lose(here, name, route) for name, route in lost), return_exceptions=True
+    )
+    failed = {
+        place: outcome for place, outcome in zip(lost, outcomes, strict=True)
+        if outcome is not None
+    }  # fmt: skip
+    assert failed == {}
+    assert await here.emulator.control.faults() == []
+
+
+@pytest.mark.parametrize("name", [name for name in MUTATING if TABLE[name].foreign])
+async def test_another_tenants_ids_are_refused_and_change_nothing(
+    here: World, stranger: Tenant, name: str
+) -> None:
+    one, ground = TABLE[name], Ground(here, await here.tenant())
+    fields = {**await one.make(ground), "request_id": fresh()}
+    before = await here.emulator.control.snapshot()
+    events = await events_of(ground, one)
+    for account, reason in (("", one.foreign), (ground.tenant.account, "NOT_FOUND")):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ground.call(name, {**fields, "account": account}, stranger)
+        assert reason_of(caught.value) == reason
+    assert await events_of(ground, one) == events
+    after = await here.emulator.control.snapshot()
+    assert [row for row in after if row not in before and row.object != "event"] == []
+    await ground.call(name, fields)

@@ -1,0 +1,60 @@
+"""Customers looked up at Stripe, through the real SDK."""
+
+import pytest
+
+from application.ports.customers import CustomerDeletion, CustomerFields
+from domain.errors import Unavailable
+from infrastructure.stripe.client import StripeApi
+from infrastructure.stripe.customer_lookup import StripeCustomerLookup
+from infrastructure.stripe.customers import StripeCustomers
+from sandbox.emulator.messages import FaultSpec
+from tests.support.emulator import RunningEmulator
+from tests.wire.gateway.conftest import MakeCall, Served
+
+ADA = CustomerFields(email="ada@example.com", name="Ada")
+
+
+@pytest.fixture
+def lookup(api: StripeApi) -> StripeCustomerLookup:
+    return StripeCustomerLookup(api)
+
+
+async def test_a_live_customer_is_got_and_no_other(
+    lookup: StripeCustomerLookup, customers: StripeCustomers, call: MakeCall, account: str
+) -> None:
+    made = await customers.create(call(), ADA)
+    assert await lookup.get(account, made.id) == made.object
+    await customers.delete(call("two"), CustomerDeletion(made.id))
+    assert await lookup.get(account, made.id) is None
+    assert await lookup.get(account, "cus_never") is None
+
+
+async def test_customers_are_listed_by_their_exact_address_newest_first(
+    lookup: StripeCustomerLookup,
+    customers: StripeCustomers,
+    call: MakeCall,
+    account: str,
+    emulator: RunningEmulator,
+    served: Served,
+) -> None:
+    ids = [(await customers.create(call(str(number)), ADA)).id for number in range(3)]
+    gone = await customers.create(call("gone"), ADA)
+    await customers.delete(call("delete"), CustomerDeletion(gone.id))
+    await customers.create(call("other"), CustomerFields(email="Ada@example.com"))
+    found = await lookup.by_email(account, "ada@example.com")
+    assert [one.id for one in found] == ids[::-1]
+    assert {one.name for one in found} == {"Ada"}
+    assert await lookup.by_email(account, "nobody@example.com") == []
+    assert await lookup.by_email(await emulator.control.create_account(), "ada@example.com") == []
+    assert await served("GET /v1/customers") == 3
+    assert await served("GET /v1/customers/search") == 0
+
+
+async def test_no_answer_is_not_nobody(
+    lookup: StripeCustomerLookup, account: str, emulator: RunningEmulator
+) -> None:
+    await emulator.control.add_fault(FaultSpec(kind="fail", status=500, count=None))
+    with pytest.raises(Unavailable):
+        await lookup.by_email(account, "ada@example.com")
+    with pytest.raises(Unavailable):
+        await lookup.get(account, "cus_1")

@@ -1,0 +1,146 @@
+"""Write docs/api.md: every RPC of the contract, who may call it, and for which reasons it fails.
+
+All of it is read from the descriptors and the comments of the protos; `tools/protos.py` calls it.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from billing.v1 import errors_pb2, options_pb2
+from google.protobuf.descriptor_pb2 import (
+    FileDescriptorProto,
+    FileDescriptorSet,
+    MethodDescriptorProto,
+    ServiceDescriptorProto,
+)
+
+COMMON: Final = (
+    "TOKEN_MISSING", "TOKEN_INVALID", "SCOPE_MISSING", "INVALID_FIELDS", "STORE_UNAVAILABLE",
+    "OVERLOADED", "SHUTTING_DOWN", "INTERNAL",
+)  # fmt: skip
+"""The reasons of every method: none declares them. So are NOT_FOUND of the account, which a method
+declares where an object of its own may not be found, and OUTCOME_UNKNOWN of what changes something.
+"""
+
+_SERVICE_FIELD, _ENUM_FIELD, _MEMBER_FIELD = 6, 5, 2
+"""Field numbers in descriptor.proto that make the paths of source locations."""
+
+_PREFIX: Final = "ERROR_REASON_"
+_HEAD: Final = """\
+# The gRPC interface
+
+<!-- Written by `make proto` from the protos in proto/billing/v1; edit those. -->
+
+Every RPC of `billing.v1`. Each request names the `account` to act for (empty: the token's own), and
+each token needs the RPC's scope ([callers' tokens](tokens.md)). *For*: `sub-accounts`, an account
+may act for its sub-accounts; `operators`, an operator may act for all accounts at once.
+*Answers from*: where a read takes its answer, be it the mirror of Stripe, Stripe itself, or what
+Billing alone keeps.
+
+A refused call carries exactly one `google.rpc.ErrorInfo`, whose reason is one of those at the end.
+Every RPC may fail with {common}, with NOT_FOUND for an account that the caller may not act for, and
+one that takes a `request_id` with OUTCOME_UNKNOWN. Beside these an RPC may fail with the reasons in
+its row.
+"""
+
+
+def api_table(descriptors: FileDescriptorSet) -> str:
+    """The document, from descriptors with their source information."""
+    files = [file for file in descriptor_files(descriptors) if file.service]
+    common = ", ".join(COMMON)
+    parts = [_wrapped(_HEAD.format(common=common))]
+    for file in sorted(files, key=lambda file: file.name):
+        comments = _comments(file)
+        for number, service in enumerate(file.service):
+            parts.append(_service(service, number, comments))
+    parts.append(_reasons(descriptors))
+    return "\n".join(parts)
+
+
+def descriptor_files(descriptors: FileDescriptorSet) -> Sequence[FileDescriptorProto]:
+    """The files of the contract itself, without what they import."""
+    return [file for file in descriptors.file if file.package == "billing.v1"]
+
+
+def _service(
+    service: ServiceDescriptorProto, number: int, comments: dict[tuple[int, ...], str]
+) -> str:
+    told = comments[_SERVICE_FIELD, number]
+    lines = [
+        f"## {service.name}\n",
+        _about(told, service.name) + "\n",
+        "| RPC | what it does | scope | for | answers from | reasons |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for place, method in enumerate(service.method):
+        comment = comments[_SERVICE_FIELD, number, _MEMBER_FIELD, place]
+        lines.append(_row(method, comment, told))
+    return "\n".join(lines) + "\n"
+
+
+def _row(method: MethodDescriptorProto, comment: str, of_service: str) -> str:
+    rule = method.options.Extensions[options_pb2.authorization]
+    reasons = sorted(method.options.Extensions[options_pb2.reasons])
+    callers = [
+        word
+        for word, allowed in (("sub-accounts", rule.sub_accounts), ("operators", rule.operators))
+        if allowed
+    ]
+    reads = not rule.scope.endswith(".write")
+    cells = (
+        f"`{method.name}`" + (" (stream)" if method.server_streaming else ""),
+        _about(comment, method.name),
+        f"`{rule.scope}`",
+        ", ".join(callers) or "-",
+        (_source(comment) or _source(of_service) or "Billing") if reads else "-",
+        ", ".join(map(_reason_name, reasons)) or "-",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _reason_name(reason: errors_pb2.ErrorReason.ValueType) -> str:
+    return errors_pb2.ErrorReason.Name(reason).removeprefix(_PREFIX)
+
+
+def _about(comment: str, name: str) -> str:
+    """The first sentence of a comment, without the name that it begins with."""
+    paragraph = " ".join(comment.strip().partition("\n\n")[0].split())
+    sentence = re.split(r"(?<=\.)\s", paragraph, maxsplit=1)[0]
+    words = sentence.removeprefix(f"{name} ")
+    return (words[:1].upper() + words[1:]).replace("|", "\\|")
+
+
+def _source(comment: str) -> str:
+    """What a comment says that answers come from; empty where it says nothing of it."""
+    told = " ".join(comment.split())
+    found = re.findall(r"\b(?:from|in) (?:the )?(mirror|Stripe)\b(?!')", told)
+    return ", ".join(dict.fromkeys(found))
+
+
+def _reasons(descriptors: FileDescriptorSet) -> str:
+    """The table of all reasons, from the comments of their values."""
+    (file,) = (one for one in descriptor_files(descriptors) if one.name.endswith("/errors.proto"))
+    comments = _comments(file)
+    lines = ["## Reasons\n", "| reason | status | meaning |", "| --- | --- | --- |"]
+    for number, value in enumerate(file.enum_type[0].value[1:], 1):
+        words = " ".join(comments[_ENUM_FIELD, 0, _MEMBER_FIELD, number].split())
+        status, _, meaning = words.partition(": ")
+        told = (meaning[:1].upper() + meaning[1:]).replace("|", "\\|")
+        lines.append(f"| `{value.name.removeprefix(_PREFIX)}` | {status} | {told} |")
+    return "\n".join(lines) + "\n"
+
+
+def _comments(file: FileDescriptorProto) -> dict[tuple[int, ...], str]:
+    return {tuple(one.path): one.leading_comments for one in file.source_code_info.location}
+
+
+def _wrapped(text: str, width: int = 100) -> str:
+    """Paragraphs of a text in lines of a width; comments and headings stay as they are."""
+    return "\n\n".join(_lines(text.strip(), width)) + "\n"
+
+
+def _lines(text: str, width: int) -> Iterator[str]:
+    for paragraph in text.split("\n\n"):
+        yield textwrap.fill(paragraph, width, break_on_hyphens=False, break_long_words=False)
