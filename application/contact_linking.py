@@ -13,13 +13,15 @@ from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
 from application.ports.contacts import ContactDirectory, ContactLink
 from application.ports.mirror import (
-    CUSTOMERS,
     Filter,
     Mirror,
     Order,
     Position,
     RowPage,
     Scalar,
+)
+from application.ports.nouns import (
+    CUSTOMERS,
 )
 from domain.connections import Connection, Mode
 from domain.contacts import ContactSync, contact_id_for

@@ -9,15 +9,17 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from application.ports.mirror import (
+    NEWEST_FIRST,
+    Filter,
+    Mirror,
+    Noun,
+)
+from application.ports.nouns import (
     BALANCE_TRANSACTIONS,
     CHARGES,
     INVOICE_PAYMENTS,
     INVOICES,
-    NEWEST_FIRST,
     NOUN_BY_NAME,
-    Filter,
-    Mirror,
-    Noun,
 )
 from domain.attribution import attribution, settlement
 from domain.charges import Charge

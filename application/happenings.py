@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from application.ports.inbox import ReceivedEvent
-from application.ports.mirror import CUSTOMERS, Noun
+from application.ports.mirror import (
+    Noun,
+)
+from application.ports.nouns import (
+    CUSTOMERS,
+)
 from domain.connections import Connection
 from domain.effects import Fact
 from domain.errors import RateLimited, Unavailable

@@ -4,7 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from application.failures import is_definite
-from application.mutations import Mutation, Mutations, Steps
+from application.mutation_steps import (
+    Steps,
+)
+from application.mutations import (
+    Mutation,
+    Mutations,
+)
 from application.ports.invoices import (
     InvoiceAction,
     InvoiceChange,
@@ -14,7 +20,9 @@ from application.ports.invoices import (
     NewInvoice,
     NewInvoiceLines,
 )
-from application.ports.mirror import INVOICES
+from application.ports.nouns import (
+    INVOICES,
+)
 from domain.errors import BillingError, FieldViolation, InvalidArgument, NotFound
 from domain.invoices import Invoice
 from domain.mirror import Snapshot

@@ -8,11 +8,22 @@ from typing import Final
 
 from application.callers import Caller
 from application.mirror_reader import MirrorReader
-from application.mutations import Mutations, Steps, request_id_violations
+from application.mutation_steps import (
+    Steps,
+)
+from application.mutations import (
+    Mutations,
+    request_id_violations,
+)
 from application.paging import DEFAULT_PAGE_SIZE, Page, PageTokens, digest, page_size_violations
 from application.ports.clock import Clock
-from application.ports.mirror import CUSTOMERS, Position
+from application.ports.mirror import (
+    Position,
+)
 from application.ports.notes import NoteFilter, NoteRepository
+from application.ports.nouns import (
+    CUSTOMERS,
+)
 from application.spreadsheets import BYTE_ORDER_MARK, csv_text
 from application.violations import (
     id_violations,

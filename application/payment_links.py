@@ -10,7 +10,13 @@ from application.contact_customers import CREATE, ContactCustomers
 from application.contact_violations import contact_id_violations
 from application.failures import is_definite
 from application.invoice_items import currency_violations, item_violations
-from application.mutations import Mutations, Steps, request_id_violations
+from application.mutation_steps import (
+    Steps,
+)
+from application.mutations import (
+    Mutations,
+    request_id_violations,
+)
 from application.ports.invoices import (
     InvoiceAction,
     InvoiceFields,
@@ -19,7 +25,9 @@ from application.ports.invoices import (
     NewInvoice,
     NewInvoiceLines,
 )
-from application.ports.mirror import INVOICES
+from application.ports.nouns import (
+    INVOICES,
+)
 from application.ports.short_links import NoShortLink, ShortLinks
 from application.violations import (
     MAX_METADATA_KEYS,

@@ -14,7 +14,9 @@ import time
 import uvloop
 from rich.console import Console
 
-from application.ports.mirror import CHARGES
+from application.ports.nouns import (
+    CHARGES,
+)
 from bench.events import SECRET, STRIPE_ACCOUNT, charge_event, signature
 from bench.opening import settings
 from bootstrap.process import opened

@@ -64,6 +64,7 @@ from application.tasks import Tasks
 from application.watching import Watching
 from bootstrap.settings import Settings
 from bootstrap.stores import Stores
+from bootstrap.stripe import Stripe
 from infrastructure.clock import SystemClock
 from infrastructure.internal_api.client import InternalApi
 from infrastructure.internal_api.short_links import InternalShortLinks
@@ -71,20 +72,6 @@ from infrastructure.phones import NumberingPlans
 from infrastructure.queue.embedded import EmbeddedPublisher
 from infrastructure.queue.nats import NatsPublisher
 from infrastructure.security.tokens import CallerTokens
-from infrastructure.stripe.accounts import StripeConnectedAccounts
-from infrastructure.stripe.budget import RateBudget
-from infrastructure.stripe.client import StripeApi, StripeSettings
-from infrastructure.stripe.customer_lookup import StripeCustomerLookup
-from infrastructure.stripe.customers import StripeCustomers
-from infrastructure.stripe.events import StripeEventReader
-from infrastructure.stripe.invoice_gateway import StripeInvoices
-from infrastructure.stripe.invoice_previews import StripeInvoicePreviews
-from infrastructure.stripe.lists import StripeLister
-from infrastructure.stripe.objects import StripeObjectReader
-from infrastructure.stripe.payment_method_gateway import StripePaymentMethods
-from infrastructure.stripe.refund_gateway import StripeRefunds
-from infrastructure.stripe.subscription_gateway import StripeSubscriptions
-from infrastructure.stripe.webhooks import StripeWebhookReader
 from interfaces.grpc.analytics import AnalyticsServicer
 from interfaces.grpc.charges import ChargeServicer
 from interfaces.grpc.connections import ConnectionServicer
@@ -103,16 +90,6 @@ from interfaces.grpc.subscriptions import SubscriptionServicer
 def _page_token_key(callers: Mapping[str, bytes]) -> bytes:
     """A key of its own for page tokens, the same in every process with the same settings."""
     return hmac.digest(next(iter(callers.values())), b"page tokens", hashlib.sha256)
-
-
-def _stripe_settings(settings: Settings) -> StripeSettings:
-    key = settings.stripe_secret_key.get_secret_value()
-    if not settings.stripe_url:
-        return StripeSettings(key)
-    url = settings.stripe_url
-    return StripeSettings(
-        key, api_base=url, connect_base=url, files_base=url, meter_events_base=url
-    )
 
 
 def _owner() -> str:
@@ -148,27 +125,12 @@ class Container(containers.DeclarativeContainer):
     )
 
     # --- Stripe ---
-    budget = providers.Singleton(RateBudget, settings.provided.requests_per_second)
-    stripe_api = providers.Singleton(
-        StripeApi, providers.Singleton(_stripe_settings, settings), budget, clock
-    )
-    stripe_accounts = providers.Singleton(StripeConnectedAccounts, stripe_api)
-    customer_gateway = providers.Singleton(StripeCustomers, stripe_api)
-    charge_gateway = providers.Singleton(StripeRefunds, stripe_api)
-    customer_lookup = providers.Singleton(StripeCustomerLookup, stripe_api)
-    payment_method_gateway = providers.Singleton(StripePaymentMethods, stripe_api)
-    subscription_gateway = providers.Singleton(StripeSubscriptions, stripe_api)
-    invoice_gateway = providers.Singleton(StripeInvoices, stripe_api)
-    invoice_previews = providers.Singleton(StripeInvoicePreviews, stripe_api)
-    object_reader = providers.Singleton(StripeObjectReader, stripe_api)
-    lister = providers.Singleton(StripeLister, stripe_api, mode)
-    event_reader = providers.Singleton(StripeEventReader)
-    webhook_reader = providers.Singleton(
-        StripeWebhookReader,
-        platform_secrets=settings.provided.platform_webhook_secrets,
-        connect_secrets=settings.provided.connect_webhook_secrets,
-        mode=mode,
-    )
+    stripe = providers.Container(Stripe, settings=settings, clock=clock)
+    stripe_api = stripe.api
+    stripe_accounts = stripe.accounts
+    object_reader = stripe.objects
+    event_reader = stripe.events
+    lister = stripe.lister
 
     # --- the platform's internal API ---
     internal_api = providers.Singleton(
@@ -258,7 +220,7 @@ class Container(containers.DeclarativeContainer):
     )
 
     # --- events and what follows from them ---
-    receiver = providers.Singleton(Receiver, webhook_reader, stores.inbox, clock, arrived)
+    receiver = providers.Singleton(Receiver, stripe.webhooks, stores.inbox, clock, arrived)
     effects = providers.Singleton(
         Effects,
         inbox=stores.inbox,
@@ -339,23 +301,23 @@ class Container(containers.DeclarativeContainer):
     )
     mirror_reader = providers.Singleton(MirrorReader, mirror, page_tokens)
     customers = providers.Singleton(
-        Customers, mirror_reader, connections, mutations, customer_gateway, stores.contacts
+        Customers, mirror_reader, connections, mutations, stripe.customers, stores.contacts
     )
-    charges = providers.Singleton(Charges, mirror_reader, connections, mutations, charge_gateway)
+    charges = providers.Singleton(Charges, mirror_reader, connections, mutations, stripe.charges)
     contact_links = providers.Singleton(
         ContactLinks, stores.contacts, mirror, mirror_reader, connections, mutations, page_tokens
     )
     contact_link_jobs = providers.Singleton(ContactLinkJobs, operations)
     notes = providers.Singleton(Notes, mirror_reader, stores.notes, mutations, page_tokens, clock)
     subscriptions = providers.Singleton(
-        Subscriptions, mirror_reader, connections, mutations, subscription_gateway
+        Subscriptions, mirror_reader, connections, mutations, stripe.subscriptions
     )
     payment_methods = providers.Singleton(
         PaymentMethods,
         mirror_reader,
         connections,
         mutations,
-        payment_method_gateway,
+        stripe.payment_methods,
         page_tokens,
     )
     contact_customers = providers.Singleton(
@@ -363,22 +325,22 @@ class Container(containers.DeclarativeContainer):
         stores.contacts,
         contact_matching,
         mirror,
-        customer_lookup,
-        customer_gateway,
+        stripe.customer_lookup,
+        stripe.customers,
         phones,
         providers.Singleton(Leases, stores.checkpoints, clock),
         clock,
     )
     payment_links = providers.Singleton(
-        PaymentLinks, mutations, contact_customers, invoice_gateway, short_links
+        PaymentLinks, mutations, contact_customers, stripe.invoices, short_links
     )
     invoices = providers.Singleton(
         Invoices,
         mirror_reader,
         connections,
         mutations,
-        invoice_gateway,
-        invoice_previews,
+        stripe.invoices,
+        stripe.invoice_previews,
         stores.invoice_totals,
         object_reader,
         clock,

@@ -20,7 +20,12 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from application.ports.mirror import NOUNS, Noun
+from application.ports.mirror import (
+    Noun,
+)
+from application.ports.nouns import (
+    NOUNS,
+)
 from domain.errors import Reason, Unavailable
 from infrastructure.mongo.columns import refill
 from infrastructure.mongo.indexes import DEPLOYMENT, declared_indexes

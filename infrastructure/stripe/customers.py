@@ -19,7 +19,9 @@ from application.ports.customers import (
     CustomerFields,
     CustomerGateway,
 )
-from application.ports.mirror import CUSTOMERS
+from application.ports.nouns import (
+    CUSTOMERS,
+)
 from application.ports.stripe import REQUEST_TAG, Call
 from domain.customers import Address, Customer
 from domain.errors import NotFound

@@ -5,7 +5,9 @@ from typing import Final, final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from application.ports.mirror import INVOICES
+from application.ports.nouns import (
+    INVOICES,
+)
 from domain.invoices import Invoice, InvoiceLine
 from domain.money import Money
 from infrastructure.stripe.shapes import (

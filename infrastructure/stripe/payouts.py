@@ -4,7 +4,9 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.mirror import PAYOUTS
+from application.ports.nouns import (
+    PAYOUTS,
+)
 from domain.money import Money
 from domain.payouts import Payout
 from infrastructure.stripe.shapes import (

@@ -5,7 +5,9 @@ from typing import Final, final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from application.ports.mirror import PRICES
+from application.ports.nouns import (
+    PRICES,
+)
 from domain.prices import Price, Recurrence
 from infrastructure.stripe.shapes import (
     Amount,

@@ -4,7 +4,9 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.mirror import PRODUCTS
+from application.ports.nouns import (
+    PRODUCTS,
+)
 from domain.products import Product
 from infrastructure.stripe.shapes import (
     Expandable,

@@ -4,7 +4,9 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.mirror import REFUNDS
+from application.ports.nouns import (
+    REFUNDS,
+)
 from domain.money import Money
 from domain.refunds import Refund
 from infrastructure.stripe.shapes import (

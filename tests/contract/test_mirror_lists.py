@@ -8,7 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.ports.mirror import CHARGES, CUSTOMERS, NEWEST_FIRST, Filter, Order, Position
+from application.ports.mirror import (
+    NEWEST_FIRST,
+    Filter,
+    Order,
+    Position,
+)
+from application.ports.nouns import (
+    CHARGES,
+    CUSTOMERS,
+)
 from domain.customers import Customer
 from domain.periods import to_milliseconds
 from tests.contract.samples import (

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.ports.mirror import CHARGES, CUSTOMERS, Mirror, Noun, Position
+from application.ports.mirror import (
+    Mirror,
+    Noun,
+    Position,
+)
+from application.ports.nouns import (
+    CHARGES,
+    CUSTOMERS,
+)
 from domain.customers import Customer
 from domain.mirror import MirroredObject
 from domain.periods import from_milliseconds

@@ -17,8 +17,15 @@ from pymongo import InsertOne, UpdateOne
 
 from application.ports.event_log import EventFilter
 from application.ports.inbox import EventState, Settled
-from application.ports.mirror import CHARGES, CUSTOMERS, NEWEST_FIRST, Filter
+from application.ports.mirror import (
+    NEWEST_FIRST,
+    Filter,
+)
 from application.ports.mutation_log import Lease, Step
+from application.ports.nouns import (
+    CHARGES,
+    CUSTOMERS,
+)
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import Reason, Unavailable

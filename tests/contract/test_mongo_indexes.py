@@ -11,7 +11,14 @@ from uuid import uuid4
 import pymongo
 import pytest
 
-from application.ports.mirror import CHARGES, NOUNS, Column, Noun
+from application.ports.mirror import (
+    Column,
+    Noun,
+)
+from application.ports.nouns import (
+    CHARGES,
+    NOUNS,
+)
 from domain.charges import Charge
 from infrastructure.mongo.database import Database
 from infrastructure.mongo.indexes import declared_indexes

@@ -9,7 +9,14 @@ import pymongo
 import pytest
 
 from application.mirroring import Mirroring
-from application.ports.mirror import CUSTOMERS, Noun, Position, Search
+from application.ports.mirror import (
+    Noun,
+    Position,
+    Search,
+)
+from application.ports.nouns import (
+    CUSTOMERS,
+)
 from domain.customers import Customer
 from infrastructure.mongo.columns import refill
 from infrastructure.mongo.database import Database as MongoDatabase

@@ -16,7 +16,12 @@ from application.enrichment import Enrichment
 from application.mirroring import Mirroring
 from application.platform import Platform
 from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.mirror import CUSTOMERS, Noun
+from application.ports.mirror import (
+    Noun,
+)
+from application.ports.nouns import (
+    CUSTOMERS,
+)
 from application.ports.stripe import (
     EventReader,
     Hint,

@@ -15,7 +15,9 @@ from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.notes import ADMIN_SCOPE, ListNotes, Notes
 from application.paging import PageTokens
-from application.ports.mirror import CUSTOMERS
+from application.ports.nouns import (
+    CUSTOMERS,
+)
 from application.tasks import Tasks
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer

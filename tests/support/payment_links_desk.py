@@ -10,7 +10,13 @@ from application.connections import Connections
 from application.contact_customers import ContactCustomers
 from application.leases import Leases
 from application.mirroring import Mirroring
-from application.mutations import LEASE, RETRY_UNKNOWN, Mutations
+from application.mutation_steps import (
+    LEASE,
+)
+from application.mutations import (
+    RETRY_UNKNOWN,
+    Mutations,
+)
 from application.payment_links import NewPaymentLink, PaymentLinks
 from application.ports.contacts import ContactLink
 from application.ports.customer_lookup import CustomerLookup
@@ -21,7 +27,9 @@ from application.ports.invoices import (
     NewInvoice,
     NewInvoiceLines,
 )
-from application.ports.mirror import CUSTOMERS
+from application.ports.nouns import (
+    CUSTOMERS,
+)
 from application.ports.short_links import NoShortLink, ShortLinks
 from application.ports.stripe import REQUEST_TAG, Call
 from application.tasks import Tasks

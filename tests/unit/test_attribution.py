@@ -10,6 +10,9 @@ import pytest
 from application.enrichment import Enrichment
 from application.mirroring import Mirroring
 from application.ports.mirror import (
+    Noun,
+)
+from application.ports.nouns import (
     BALANCE_TRANSACTIONS,
     CHARGES,
     DISPUTES,
@@ -17,7 +20,6 @@ from application.ports.mirror import (
     INVOICES,
     PAYOUTS,
     REFUNDS,
-    Noun,
 )
 from domain.attribution import settlement
 from domain.balance_transactions import BalanceTransaction

@@ -17,7 +17,9 @@ from application.importing import Importing
 from application.mirroring import Mirroring
 from application.platform import Platform
 from application.ports.inbox import ReceivedEvent
-from application.ports.mirror import CUSTOMERS
+from application.ports.nouns import (
+    CUSTOMERS,
+)
 from application.reconciling import Reconciliation
 from application.walking import Retries
 from domain.connections import Connection, ConnectionKind, Mode

@@ -16,7 +16,10 @@ from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.paging import Page, PageTokens
 from application.ports.charges import ChargeGateway, RefundOrder
-from application.ports.mirror import CHARGES, REFUNDS
+from application.ports.nouns import (
+    CHARGES,
+    REFUNDS,
+)
 from application.ports.stripe import Call
 from application.tasks import Tasks
 from domain.charges import Charge

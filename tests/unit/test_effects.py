@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from application.ports.inbox import EventState
-from application.ports.mirror import INVOICES
+from application.ports.nouns import (
+    INVOICES,
+)
 from application.ports.stripe import Hint
 from application.projector import LEASE
 from domain.invoices import Invoice

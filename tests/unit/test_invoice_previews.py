@@ -5,7 +5,9 @@ import datetime as dt
 import pytest
 
 from application.ports.invoices import InvoicePreview
-from application.ports.mirror import SUBSCRIPTIONS
+from application.ports.nouns import (
+    SUBSCRIPTIONS,
+)
 from application.ports.subscriptions import ItemChange
 from domain.errors import InvalidArgument
 from domain.mirror import Snapshot, Version

@@ -9,10 +9,14 @@ from application import mutations
 from application.callers import Caller
 from application.customers import UpdateCustomer
 from application.mirroring import Mirroring
-from application.mutations import KEY_LIFETIME
+from application.mutation_steps import (
+    KEY_LIFETIME,
+)
 from application.ports.customers import CustomerFields
-from application.ports.mirror import CUSTOMERS
 from application.ports.mutation_log import MutationState
+from application.ports.nouns import (
+    CUSTOMERS,
+)
 from application.ports.stripe import ObjectReader, Unanswered
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.customers import Customer

@@ -7,7 +7,9 @@ import pytest
 
 from application.payment_links import NewPaymentLink
 from application.ports.invoices import InvoiceItemFields
-from application.ports.mirror import STRIPE_ACCOUNTS
+from application.ports.nouns import (
+    STRIPE_ACCOUNTS,
+)
 from application.ports.stripe import REQUEST_TAG
 from domain.contacts import CONTACT_KEY, ContactSync
 from domain.errors import (

@@ -13,7 +13,10 @@ from application.comparing import Comparison, Tally
 from application.enrichment import Enrichment
 from application.importing import Importing
 from application.mirroring import Mirroring
-from application.ports.mirror import CUSTOMERS, INVOICES
+from application.ports.nouns import (
+    CUSTOMERS,
+    INVOICES,
+)
 from application.ports.reports import MAX_FINDINGS, Drift, Finding, NounCounts, Report
 from application.reconciling import Reconciliation
 from application.walking import Retries

@@ -6,10 +6,19 @@ from dataclasses import replace
 import pytest
 
 from application import mutations
-from application.mutations import KEPT, KEY_LIFETIME, RETRY_UNKNOWN, Steps
+from application.mutation_steps import (
+    KEY_LIFETIME,
+    Steps,
+)
+from application.mutations import (
+    KEPT,
+    RETRY_UNKNOWN,
+)
 from application.ports.customers import CustomerFields
-from application.ports.mirror import CUSTOMERS
 from application.ports.mutation_log import MutationState
+from application.ports.nouns import (
+    CUSTOMERS,
+)
 from application.ports.stripe import Unanswered
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import (

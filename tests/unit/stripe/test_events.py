@@ -7,7 +7,7 @@ import pytest
 import stripe
 
 from application.ports.inbox import ReceivedEvent
-from application.ports.mirror import (
+from application.ports.nouns import (
     BALANCE_TRANSACTIONS,
     CHARGES,
     CUSTOMERS,

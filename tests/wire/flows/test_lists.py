@@ -3,7 +3,11 @@
 import pytest
 
 from application.ports.listing import Place
-from application.ports.mirror import CUSTOMERS, INVOICES, SUBSCRIPTIONS
+from application.ports.nouns import (
+    CUSTOMERS,
+    INVOICES,
+    SUBSCRIPTIONS,
+)
 from domain.errors import Unavailable
 from domain.invoices import Invoice
 from domain.subscriptions import Subscription

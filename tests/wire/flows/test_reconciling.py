@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from application.ports.mirror import CHARGES, CUSTOMERS, NOUNS, Noun
+from application.ports.mirror import (
+    Noun,
+)
+from application.ports.nouns import (
+    CHARGES,
+    CUSTOMERS,
+    NOUNS,
+)
 from application.ports.reports import Drift, Finding
 from application.reconciling import Reconciliation
 from domain.customers import Customer

@@ -1,0 +1,60 @@
+"""Stripe's side of the composition: which gateway stands behind each of its ports."""
+
+from dependency_injector import containers, providers
+
+from application.ports.clock import Clock
+from bootstrap.settings import Settings
+from infrastructure.stripe.accounts import StripeConnectedAccounts
+from infrastructure.stripe.budget import RateBudget
+from infrastructure.stripe.client import StripeApi, StripeSettings
+from infrastructure.stripe.customer_lookup import StripeCustomerLookup
+from infrastructure.stripe.customers import StripeCustomers
+from infrastructure.stripe.events import StripeEventReader
+from infrastructure.stripe.invoice_gateway import StripeInvoices
+from infrastructure.stripe.invoice_previews import StripeInvoicePreviews
+from infrastructure.stripe.lists import StripeLister
+from infrastructure.stripe.objects import StripeObjectReader
+from infrastructure.stripe.payment_method_gateway import StripePaymentMethods
+from infrastructure.stripe.refund_gateway import StripeRefunds
+from infrastructure.stripe.subscription_gateway import StripeSubscriptions
+from infrastructure.stripe.webhooks import StripeWebhookReader
+
+
+def _stripe_settings(settings: Settings) -> StripeSettings:
+    key = settings.stripe_secret_key.get_secret_value()
+    if not settings.stripe_url:
+        return StripeSettings(key)
+    url = settings.stripe_url
+    return StripeSettings(
+        key, api_base=url, connect_base=url, files_base=url, meter_events_base=url
+    )
+
+
+class Stripe(containers.DeclarativeContainer):
+    """Every gateway to Stripe, made on first use; all send through one API and its budget."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    clock: providers.Dependency[Clock] = providers.Dependency()  # a protocol: not to be checked for
+    mode = settings.provided.mode
+
+    budget = providers.Singleton(RateBudget, settings.provided.requests_per_second)
+    api = providers.Singleton(
+        StripeApi, providers.Singleton(_stripe_settings, settings), budget, clock
+    )
+    accounts = providers.Singleton(StripeConnectedAccounts, api)
+    customers = providers.Singleton(StripeCustomers, api)
+    customer_lookup = providers.Singleton(StripeCustomerLookup, api)
+    charges = providers.Singleton(StripeRefunds, api)
+    invoices = providers.Singleton(StripeInvoices, api)
+    invoice_previews = providers.Singleton(StripeInvoicePreviews, api)
+    payment_methods = providers.Singleton(StripePaymentMethods, api)
+    subscriptions = providers.Singleton(StripeSubscriptions, api)
+    objects = providers.Singleton(StripeObjectReader, api)
+    lister = providers.Singleton(StripeLister, api, mode)
+    events = providers.Singleton(StripeEventReader)
+    webhooks = providers.Singleton(
+        StripeWebhookReader,
+        platform_secrets=settings.provided.platform_webhook_secrets,
+        connect_secrets=settings.provided.connect_webhook_secrets,
+        mode=mode,
+    )
