@@ -230,7 +230,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def print_things_to_try(world: World, console: Console) -> None:
-    """Where everything is, and four things to try, ready to be pasted into another shell."""
+    """Where everything is, and five things to try, ready to be pasted into another shell."""
     business = world.businesses[0]
     beside = Path(sys.executable).parent
     console.print(f"gRPC       {world.grpc_address}")
@@ -272,6 +272,17 @@ PY""",
 {beside}/billing backfill --account {business.account}
 {beside}/billing reconcile --account {business.account}
 {beside}/billing status --account {business.account} )""",
+        ),
+        (
+            "Bill a contact of the CRM: a customer, an invoice, and the address where it is paid",
+            f"""( . {world.environment_file}
+{beside}/billing contacts add {business.account} grace --email grace@example.com )
+{beside}/buf curl --protocol grpc --http2-prior-knowledge \\
+  -H 'authorization: Bearer {business.token}' \\
+  -d '{{"contact": "grace", "currency": "{business.currency}", "request_id": "try-5",
+    "items": [{{"description": "Two hours", "quantity": 2,
+      "unit_amount": {{"amount": 9000, "currency": "{business.currency}"}}}}]}}' \\
+  http://{world.grpc_address}/billing.v1.PaymentLinkService/CreatePaymentLink""",
         ),
     )
     for number, (title, command) in enumerate(things, 1):

@@ -101,6 +101,12 @@ async def test_the_things_to_try_work(tmp_path: Path) -> None:
         assert re.search(r"charge +│ +1 ", operated)
         assert "the mirror is right" in operated
 
+        billed = await shell(here.thing(5))
+        link = json.loads(billed[billed.index("{") :])
+        assert (link["contact"], link["amountDue"]["amount"]) == ("grace", "18000")
+        assert link["url"].startswith("https://")
+        assert link["customerCreated"]
+
         for name, form in (("webhooks", r"http://127\.0\.0\.1:\d+/webhooks/stripe"),
                            ("emulator", r"http://127\.0\.0\.1:\d+")):  # fmt: skip
             assert re.fullmatch(form, here.fact(name))
@@ -109,7 +115,7 @@ async def test_the_things_to_try_work(tmp_path: Path) -> None:
             page = await CustomerServiceStub(channel).ListCustomers(
                 pb.ListCustomersRequest(), metadata=bearer(here.fact("token"))
             )
-        assert [customer.id for customer in page.customers] == [created["id"]]
+        assert [customer.id for customer in page.customers] == [link["customer"], created["id"]]
 
 
 async def test_a_port_in_use_ends_it_in_order(tmp_path: Path) -> None:
