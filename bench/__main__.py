@@ -13,6 +13,8 @@ BENCHES = (
     ("bench.backfill", "--store", "mongo"),
     ("bench.get_customer",),
     ("bench.analytics",),
+    ("bench.search", "--store", "sqlite"),
+    ("bench.search", "--store", "mongo"),
     ("bench.footprint",),
 )
 
