@@ -26,6 +26,7 @@ from application.ports.nouns import (
     CHARGES,
     REFUNDS,
 )
+from application.ports.stripe import Call
 from application.violations import (
     id_violations,
     metadata_violations,
@@ -156,7 +157,9 @@ class Charges:
         # The money is on its way, whether Stripe tells how the charge looks now or not: if not,
         # an event does a moment later.
         with contextlib.suppress(RateLimited, FailedPrecondition, NotFound, Unavailable):
-            await self._read(steps, "charge", order.charge)
+            await steps.call(
+                "charge", CHARGES, order.charge, self._gateway.read, self._gateway.find_read
+            )
         if refund.object is None:
             raise NotFound("refund", refund.id)
         return refund.object
@@ -166,20 +169,19 @@ class Charges:
 
         A charge never changes its currency, so this is as true whenever it is asked.
         """
-        if order.amount is None:
+        if order.amount is None or steps.was_sent("refund"):
             return
         charge = await self._reader.find(CHARGES, steps.stripe_account, order.charge)
-        charge = charge or await self._read(steps, "look", order.charge)
+        if charge is None:
+            charge = await steps.known("look", Charge, lambda call: self._read(call, order))
         if order.currency != charge.amount.currency:
             rule = f"must be the charge's own, {charge.amount.currency}"
             raise InvalidArgument([FieldViolation("amount.currency", rule)])
 
-    async def _read(self, steps: Steps, name: str, charge_id: str) -> Charge:
-        read = await steps.call(
-            name, CHARGES, charge_id, self._gateway.read, self._gateway.find_read
-        )
+    async def _read(self, call: Call, order: RefundOrder) -> Charge:
+        read = await self._gateway.read(call, order.charge)
         if read.object is None:
-            raise NotFound("charge", charge_id)
+            raise NotFound("charge", order.charge)
         return read.object
 
 

@@ -24,7 +24,7 @@ from application.ports.nouns import (
 )
 from application.ports.phones import PhoneNumbers
 from application.ports.stripe import REQUEST_TAG
-from domain.contacts import CONTACT_KEY
+from domain.contacts import CONTACT_KEY, is_same_address
 from domain.customers import Customer
 from domain.errors import (
     AlreadyExists,
@@ -57,9 +57,10 @@ class ContactCustomer:
 class ContactCustomers:
     """Settles which customer a contact is.
 
-    A customer is sought by the contact's link, then by address in the mirror and at Stripe, then by
-    phone number in the mirror; each is read at Stripe before it is taken. One that is linked to
-    another contact is not taken, nor one without an address, to which Stripe issues no invoices.
+    A customer is sought by the contact's link, then by address in the mirror and at Stripe; by
+    number in the mirror only for a contact without an address, since a number may be shared, and
+    the bill would be another one's. Each is read at Stripe before it is taken. One that is linked
+    to another contact is not taken, nor one without an address, to which Stripe issues no invoices.
     """
 
     def __init__(
@@ -140,6 +141,9 @@ class ContactCustomers:
                 standing = await self._link(steps, found.id, contact)
                 if standing is not None and standing.contact == contact:
                     return found
+            linked = await self._linked(steps, contact)  # an event may have linked it meanwhile
+            if linked is not None:
+                return linked
             if payer.email is None:
                 raise _no_email()
         return await self._create(steps, contact, payer)
@@ -192,13 +196,23 @@ class ContactCustomers:
         for form in payer.email_forms:
             listed = await self._lookup.by_email(steps.stripe_account, form)
             for customer in await self._free(steps, listed):
+                if payer.has_email_of(customer):
+                    yield customer
+        if payer.email is None:
+            for customer in await self._by_phone(steps, payer):
                 yield customer
+
+    async def _by_phone(self, steps: Steps, payer: Payer) -> Sequence[Customer]:
+        """Those of the payer's number, if all have one address; else nobody knows whose it is."""
         region = await self._matching.region(steps.stripe_account)
-        for found in await self._free(steps, await self._mirrored_by_phone(steps, payer, region)):
-            customer = await self._lookup.get(steps.stripe_account, found.id)
+        found = []
+        for one in await self._free(steps, await self._mirrored_by_phone(steps, payer, region)):
+            customer = await self._lookup.get(steps.stripe_account, one.id)
             same = customer is not None and payer.has_phone_of(customer, self._phones, region)
             if customer is not None and same and customer.email:
-                yield customer
+                found.append(customer)
+        same_address = all(is_same_address(one.email, found[0].email) for one in found)
+        return found if same_address else []
 
     async def _mirrored_by_email(self, steps: Steps, payer: Payer) -> Sequence[Customer]:
         words = query_words(payer.email or "")

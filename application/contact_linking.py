@@ -140,7 +140,7 @@ def _counted(link: ContactLink | None, connection: Connection) -> str:
     """As what a customer counts that was not linked before."""
     if link is None:
         return "unmatched"
-    own = contact_id_for(connection.stripe_account, link.customer)
+    own = contact_id_for(connection.account, connection.stripe_account, link.customer)
     return "created" if link.contact == own else "linked"
 
 

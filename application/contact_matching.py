@@ -14,7 +14,7 @@ from application.ports.nouns import (
 )
 from application.ports.phones import PhoneNumbers
 from domain.connections import Connection
-from domain.contacts import CONTACT_KEY, Contact
+from domain.contacts import CONTACT_KEY, Contact, is_same_address
 from domain.customers import Customer
 
 _MIN_DIGITS: Final = 7
@@ -25,8 +25,9 @@ class ContactMatching:
     """Finds the contact that a customer is, and links the two.
 
     The one for whom Billing has made it comes first; then by mail address, whatever the case of its
-    letters, then by phone number, however it is written. Of several contacts the lowest id that is
-    nobody else's counts; MAX_MATCHES of one address, and of one number, are looked at.
+    letters, then by phone number, however it is written; not where the two have addresses that
+    differ, since a number may be shared. Of several contacts the lowest id that is nobody else's
+    counts; MAX_MATCHES of one address, and of one number, are looked at.
     """
 
     def __init__(
@@ -79,7 +80,8 @@ class ContactMatching:
     async def _by_email(self, account: str, customer: Customer) -> Sequence[Contact]:
         if not customer.email:
             return []
-        return await self._contacts.with_email(account, customer.email, limit=MAX_MATCHES)
+        found = await self._contacts.with_email(account, customer.email, limit=MAX_MATCHES)
+        return [one for one in found if is_same_address(one.fields.get("email"), customer.email)]
 
     async def _by_phone(
         self, account: str, customer: Customer, *, region: str
@@ -89,9 +91,12 @@ class ContactMatching:
             return []
         spellings = self._phones.spellings(customer.phone, region)
         found = await self._contacts.with_phone(account, spellings, limit=MAX_MATCHES)
-        # Two countries may spell two numbers alike.
+        # Two countries may spell two numbers alike, and two people may share one.
         return [
-            one for one in found if self._phones.e164(one.fields.get("phone"), region) == number
+            one
+            for one in found
+            if self._phones.e164(one.fields.get("phone"), region) == number
+            and not _has_another_address(one, customer)
         ]
 
     async def _free(self, connection: Connection, matches: Sequence[Contact]) -> Sequence[Contact]:
@@ -102,3 +107,8 @@ class ContactMatching:
             connection.account, connection.stripe_account, [one.id for one in matches]
         )
         return [one for one in matches if one.id not in linked]
+
+
+def _has_another_address(contact: Contact, customer: Customer) -> bool:
+    address = contact.fields.get("email")
+    return bool(address and customer.email) and not is_same_address(address, customer.email)

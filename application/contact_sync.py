@@ -116,7 +116,8 @@ class ContactSyncing:
         linked = await self._matching.link(wishes.connection, customer, wishes.region)
         if linked is not None or not wishes.settings.create:
             return linked
-        own = contact_id_for(wishes.connection.stripe_account, customer.id)
+        connection = wishes.connection
+        own = contact_id_for(connection.account, connection.stripe_account, customer.id)
         await self._fill(wishes, customer, version, own, create=True)
         return await self._matching.keep(wishes.connection, customer.id, own)
 

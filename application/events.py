@@ -6,6 +6,7 @@ operator those of all accounts and of the platform itself.
 
 import asyncio
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -46,6 +47,8 @@ RETRY_BATCHES: Final = 20
 """How many batches of MAX_EVENTS one call retries: what it takes fits into a deadline."""
 
 _MAX_TEXT: Final = 255
+
+_CLIENT_SECRET: Final = re.compile(rb'("client_secret"\s*:\s*)"(?:[^"\\]|\\.)*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,8 @@ class Events:
     ) -> tuple[EventRecord, bytes | None]:
         """An event; with `full` its payload too, for which the token needs PAYLOAD_SCOPE.
 
-        Raises PermissionDenied (SCOPE_MISSING), whether there is such an event or not.
+        Client secrets are masked: who has one can go on with somebody's payment. Raises
+        PermissionDenied (SCOPE_MISSING), whether there is such an event or not.
         """
         _refuse(chain(found, _text_violations("id", event_id, needed=True)))
         if full and PAYLOAD_SCOPE not in caller.scopes:
@@ -153,7 +157,8 @@ class Events:
                 metadata={"scope": PAYLOAD_SCOPE},
             )
         record = await self._own(caller, event_id)
-        return record, await self._log.payload(record.id) if full else None
+        payload = await self._log.payload(record.id) if full else None
+        return record, payload and _CLIENT_SECRET.sub(rb'\1"[redacted]"', payload)
 
     async def retry(self, caller: Caller, event_id: str) -> EventRecord:
         """Make a dead event, or one that waits, due now; how it then stands. Idempotent."""

@@ -58,8 +58,14 @@ def encode_failure(error: BillingError) -> bytes:
 
 
 def decode_failure(document: bytes) -> BillingError:
-    """The error that `encode_failure` wrote down."""
+    """The error that `encode_failure` wrote down, with all that it told of."""
     failure = msgspec.json.decode(document, type=_Failure)
+    error = _error(failure)
+    error.metadata |= failure.metadata
+    return error
+
+
+def _error(failure: _Failure) -> BillingError:
     meta: dict[str, Any] = failure.metadata
     match failure.kind:
         case "InvalidArgument":

@@ -23,11 +23,11 @@ from application.ports.invoices import (
 from application.ports.nouns import (
     INVOICES,
 )
-from domain.errors import BillingError, FieldViolation, InvalidArgument, NotFound
+from domain.errors import BillingError, InvalidArgument, NotFound
 from domain.invoices import Invoice
 from domain.mirror import Snapshot
 
-_OURS: Final = {"due_date": "due_time", "default_source": "default_payment_method"}
+_OURS: Final = {"due_date": "due_time"}
 """How callers know fields that Stripe knows by another name."""
 
 
@@ -66,7 +66,7 @@ class InvoiceCreation:
         except BillingError as error:
             if not is_definite(error):
                 raise
-            await self._discard(steps, made.id)
+            await discard_draft(steps, self._gateway, made.id)
             raise as_written(error) from None
 
     async def _fill(self, steps: Steps, invoice_id: str, command: CreateInvoice) -> Invoice:
@@ -81,16 +81,15 @@ class InvoiceCreation:
             )
         return found(filled)
 
-    async def _discard(self, steps: Steps, invoice_id: str) -> None:
-        """Delete the draft again; what somebody else has taken further is his."""
-        action = InvoiceAction(invoice_id)
-        try:
-            await steps.call(
-                "discard", INVOICES, action, self._gateway.delete, self._gateway.find_deleted
-            )
-        except BillingError as error:
-            if not is_definite(error):
-                raise
+
+async def discard_draft(steps: Steps, gateway: InvoiceGateway, invoice_id: str) -> None:
+    """Delete the draft of a refused mutation; one that somebody else has taken further is his."""
+    action = InvoiceAction(invoice_id)
+    try:
+        await steps.call("discard", INVOICES, action, gateway.delete, gateway.find_deleted)
+    except BillingError as error:
+        if not is_definite(error):
+            raise
 
 
 def found(snapshot: Snapshot[Invoice]) -> Invoice:
@@ -102,12 +101,7 @@ def found(snapshot: Snapshot[Invoice]) -> Invoice:
 
 def as_written(error: BillingError) -> BillingError:
     """A refusal by Stripe with its fields named as they stand in a request of callers."""
-    if not isinstance(error, InvalidArgument):
-        return error
-    told = [FieldViolation(_path(one.field), one.rule) for one in error.violations]
-    renamed = InvalidArgument(told, reason=error.reason)
-    renamed.metadata |= error.metadata
-    return renamed
+    return error.renamed(_path) if isinstance(error, InvalidArgument) else error
 
 
 def _path(field: str) -> str:

@@ -11,7 +11,16 @@ from domain.errors import Conflict
 from domain.periods import to_milliseconds
 
 LEASE: Final = dt.timedelta(minutes=10)
-"""Longer than any mutation runs, and than its recovery waits: a crash does not hand it on early."""
+"""Longer than any mutation runs, and than its recovery waits at first.
+
+Where recovery cannot settle a mutation for hours, somebody else may have the lease before it is
+carried on: what is done under it must then find what the other one has done.
+"""
+
+KEPT: Final = dt.timedelta(days=1)
+"""How long a lease's row is kept after its last use: longer than anybody looks at one."""
+
+_FORGOTTEN_AT_ONCE: Final = 5
 
 _SPACE: Final = "/leases"
 """Behind the Stripe account, so that leases are not listed among the account's long work."""
@@ -20,7 +29,8 @@ _SPACE: Final = "/leases"
 class Leases:
     """Leases by name within a Stripe account, each on one checkpoint's compare-and-set.
 
-    Who takes one again under the same owner has it anew. Raises Unavailable (STORE_UNAVAILABLE).
+    Who takes one again under the same owner has it anew. A new row pays for the removal of old
+    ones, so that there are only those of a day. Raises Unavailable (STORE_UNAVAILABLE).
     """
 
     def __init__(self, checkpoints: Checkpoints, clock: Clock) -> None:
@@ -29,8 +39,10 @@ class Leases:
 
     async def take(self, stripe_account: str, name: str, owner: str) -> bool:
         """Take the lease, durably. Whether it is the owner's now; else somebody else has it."""
-        now = self._clock.now()
-        seen = await self._checkpoints.load(f"{stripe_account}{_SPACE}", name)
+        now, space = self._clock.now(), f"{stripe_account}{_SPACE}"
+        seen = await self._checkpoints.load(space, name)
+        if not seen.revision:
+            await self._checkpoints.forget(space, before=now - KEPT, limit=_FORGOTTEN_AT_ONCE)
         is_anothers = seen.state.get("owner", owner) != owner
         if is_anothers and seen.state["until_ms"] > to_milliseconds(now):
             return False

@@ -1,6 +1,7 @@
 """Notes: what an account's people write down about its customers."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -51,6 +52,9 @@ CHANGEABLE: Final = ("text",)
 """The fields that an update mask may name."""
 
 MAX_EXPORTS: Final = 20
+MAX_EXPORTS_OF_AN_ACCOUNT: Final = 5
+"""So that one account's readers, who may be slow, do not take them all."""
+
 EXPORT_PAGE: Final = 100
 PART_CHARACTERS: Final = 65_536
 """How much of a file is gathered before it is sent: with one long note more, below 256 KiB."""
@@ -61,7 +65,7 @@ _TRIES: Final = 10
 """How often a change is tried that always somebody else forestalls."""
 
 _EXAMPLE: Final = "cus_NffrFeUfNV2Hib"
-_MAX_AUTHOR_CHARACTERS: Final = 255
+_MAX_AUTHOR_CHARACTERS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ class Notes:
         self._notes = notes
         self._page_tokens = page_tokens
         self._clock = clock
-        self._exports = 0
+        self._exports: Counter[str] = Counter()
         self._create = mutations.method("NoteService.CreateNote", NewNote, Note, self._create_steps)
         self._update = mutations.method(
             "NoteService.UpdateNote", NoteChange, Note, self._update_steps, connected=False
@@ -204,10 +208,11 @@ class Notes:
         Holds one page and one part. RateLimited (OVERLOADED) where there are too many at once.
         """
         refuse(chain(found, _list_violations(query)))
-        if self._exports >= MAX_EXPORTS:
+        own = self._exports[caller.account]
+        if self._exports.total() >= MAX_EXPORTS or own >= MAX_EXPORTS_OF_AN_ACCOUNT:
             words = "too many exports at once; try again later"
             raise RateLimited(Reason.OVERLOADED, words, retry_after_seconds=10)
-        self._exports += 1
+        self._exports[caller.account] += 1
         try:
             gathered = BYTE_ORDER_MARK + csv_text([COLUMNS])
             where, after = _filter(query), None
@@ -224,7 +229,7 @@ class Notes:
             if gathered:
                 yield gathered.encode()
         finally:
-            self._exports -= 1
+            self._exports -= Counter([caller.account])  # accounts without any are dropped
 
     async def _create_steps(self, steps: Steps, new: NewNote) -> Note:
         at = steps.started_at

@@ -6,7 +6,7 @@ from typing import Final
 
 from application.ports.phones import PhoneNumbers
 from application.violations import EMAIL
-from domain.contacts import Contact, ContactSync
+from domain.contacts import Contact, ContactSync, is_same_address
 from domain.customers import Customer
 
 _MAX_EMAIL_CHARACTERS: Final = 512
@@ -29,7 +29,7 @@ class Payer:
 
     def has_email_of(self, customer: Customer) -> bool:
         """Whether the customer has this address, whatever the case of its letters."""
-        return bool(self.email) and (customer.email or "").casefold() == str(self.email).casefold()
+        return is_same_address(customer.email, self.email)
 
     def has_phone_of(self, customer: Customer, phones: PhoneNumbers, region: str) -> bool:
         """Whether the customer has this number, however it is written."""

@@ -9,6 +9,7 @@ from application.callers import Caller
 from application.contact_customers import CREATE, ContactCustomers
 from application.contact_violations import contact_id_violations
 from application.failures import is_definite
+from application.invoice_creation import discard_draft
 from application.invoice_items import currency_violations, item_violations
 from application.mutation_steps import (
     Steps,
@@ -116,12 +117,12 @@ class PaymentLinks:
                 self._invoices.find_created,
             )
         except InvalidArgument as error:
-            raise _as_written(error) from None
+            raise error.renamed(lambda field: _OURS.get(field, field)) from None
         try:
             invoice = await self._finalized(steps, wanted, draft.id)
         except BillingError as error:
             if is_definite(error):
-                await self._remove(steps, draft.id)
+                await discard_draft(steps, self._invoices, draft.id)
             raise
         return await self._link_to(invoice, wanted.contact, created=created)
 
@@ -146,20 +147,6 @@ class PaymentLinks:
         if finalized.object is None:
             raise NotFound(INVOICES.name, draft)
         return finalized.object
-
-    async def _remove(self, steps: Steps, draft: str) -> None:
-        """Delete the draft of a refused link; one that is no draft any more is somebody else's."""
-        try:
-            await steps.call(
-                "delete_draft",
-                INVOICES,
-                InvoiceAction(draft),
-                self._invoices.delete,
-                self._invoices.find_deleted,
-            )
-        except BillingError as error:
-            if not is_definite(error):
-                raise
 
     async def _link_to(self, invoice: Invoice, contact: str, *, created: bool) -> PaymentLink:
         url = invoice.hosted_invoice_url
@@ -212,14 +199,6 @@ def _violations(wanted: NewPaymentLink) -> Iterator[FieldViolation]:
     yield from metadata_violations(wanted.metadata, "metadata")
     if len(wanted.metadata) == MAX_METADATA_KEYS:
         yield FieldViolation("metadata", f"at most {MAX_METADATA_KEYS - 1} keys")
-
-
-def _as_written(error: InvalidArgument) -> InvalidArgument:
-    """A refusal of the draft, with its fields named as they stand in a request of callers."""
-    told = [FieldViolation(_OURS.get(one.field, one.field), one.rule) for one in error.violations]
-    renamed = InvalidArgument(told, reason=error.reason)
-    renamed.metadata |= error.metadata
-    return renamed
 
 
 def _adds_up_to_nothing(items: Sequence[InvoiceItemFields]) -> bool:

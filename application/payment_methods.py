@@ -172,7 +172,10 @@ class PaymentMethods:
 
     async def _set_default_steps(self, steps: Steps, wanted: CustomersMethod) -> PaymentMethod:
         gateway = self._gateway
-        method = await gateway.read(steps.stripe_account, wanted)
+        # Once: by a later run it may be detached again, and was made the default all the same.
+        method = await steps.known(
+            "look", PaymentMethod, lambda call: gateway.read(call.stripe_account, wanted)
+        )
         await steps.call(
             "set_default", CUSTOMERS, wanted, gateway.set_default, gateway.find_default
         )

@@ -2,13 +2,15 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 BYTE_ORDER_MARK: Final = "\ufeff"
 """Stands before the first row: without it Excel does not take a file for UTF-8."""
 
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS: Final = frozenset("=+-@")
+_LINE_STARTS: Final = ("\t", "\r", "\n")
 
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:
@@ -23,5 +25,14 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet runs as a formula (OWASP, "CSV Injection")."""
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    """A cell that no spreadsheet runs as a formula (OWASP, "CSV Injection").
+
+    Spaces and what is not seen may be dropped in front, and signs of full width taken for others.
+    """
+    first = next((one for one in cell if not _is_dropped(one)), "")
+    runs = unicodedata.normalize("NFKC", first)[:1] in _FORMULA_STARTS
+    return f"'{cell}" if runs or cell.startswith(_LINE_STARTS) else cell
+
+
+def _is_dropped(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character).startswith("C")

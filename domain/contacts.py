@@ -108,8 +108,19 @@ class ContactSync:
 
 
 def folded(email: str) -> str:
-    """An address without the case of its letters: equal addresses of one person are then equal."""
+    """An address as it is looked up: all that `is_same_address` takes for equal are then equal."""
     return email.casefold()
+
+
+def is_same_address(one: str | None, other: str | None) -> bool:
+    """Whether two addresses are one mailbox: equal, but for the case of their letters.
+
+    Folded case (Unicode Standard, section 3.13) takes for equal what are mailboxes of two people:
+    `strasse@` and `straße@`, or a `k` and the Kelvin sign.
+    """
+    if not one or not other or one.isascii() != other.isascii():
+        return False
+    return one.lower() == other.lower()
 
 
 def email_forms(email: str | None) -> tuple[str, ...]:
@@ -117,9 +128,12 @@ def email_forms(email: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((email, email.lower()))) if email else ()
 
 
-def contact_id_for(stripe_account: str, customer: str) -> str:
-    """The id of the contact that a customer becomes: the same for whoever makes it."""
-    return f"stripe-{stripe_account}-{customer}"
+def contact_id_for(account: str, stripe_account: str, customer: str) -> str:
+    """The id of the contact that a customer becomes: the same for whoever makes it.
+
+    It is the account's own, for the Stripe account may become another's, and its contacts not.
+    """
+    return f"stripe-{account}-{stripe_account}-{customer}"
 
 
 def is_writable(name: str) -> bool:

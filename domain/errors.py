@@ -5,7 +5,7 @@ same error into their own form; nobody else aborts. Messages never hold a secret
 personal data: they name fields, rules and ids.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -78,6 +78,13 @@ class InvalidArgument(BillingError):
         message = "; ".join(f"{violation.field}: {violation.rule}" for violation in violations)
         super().__init__(reason, message)
         self.violations = tuple(violations)
+
+    def renamed(self, rename: Callable[[str], str]) -> "InvalidArgument":
+        """The same refusal with each field called as `rename` says."""
+        told = [FieldViolation(rename(one.field), one.rule) for one in self.violations]
+        same = InvalidArgument(told, reason=self.reason)
+        same.metadata |= self.metadata
+        return same
 
 
 class NotFound(BillingError):

@@ -1,7 +1,7 @@
 """Payment links: an invoice for a contact of the CRM, with the address where it is paid."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from domain.money import Money
 
@@ -18,8 +18,8 @@ class PaymentLink:
     invoice: str
     customer: str
     contact: str
-    url: str
-    short_url: str
+    url: str = field(repr=False)
+    short_url: str = field(repr=False)
     shortened: bool
     amount_due: Money
     due_time: dt.datetime | None

@@ -40,6 +40,14 @@ class Checkpoints(Protocol):
         """
         ...
 
+    async def forget(self, stripe_account: str, *, before: dt.datetime, limit: int) -> int:
+        """Delete at most `limit` checkpoints of a Stripe account last saved before an instant.
+
+        Returns how many. Whoever has loaded one of them may save it no more, unless it is made anew
+        meanwhile: so only for what nobody can still be at.
+        """
+        ...
+
     async def of(self, stripe_account: str) -> Sequence[Checkpoint]:
         """All checkpoints of a Stripe account, by task."""
         ...

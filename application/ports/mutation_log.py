@@ -116,5 +116,9 @@ class MutationLog(Protocol):
         ...
 
     async def purge(self, *, before: dt.datetime, limit: int) -> int:
-        """Delete at most `limit` DONE records created before an instant; returns how many."""
+        """Delete records created before an instant that nobody carries on; returns how many.
+
+        Those are the DONE ones, and the open ones that were given back without `retry_at`. At most
+        `limit`.
+        """
         ...

@@ -151,7 +151,7 @@ SUBSCRIPTIONS: Final = Noun(
         ("customer", "created"),
         ("customer", "status", "created"),
     ),
-    rank=lambda subscription: int(subscription.status in ("canceled", "incomplete_expired")),
+    rank=lambda subscription: int(subscription.ended),
 )
 
 PRODUCTS: Final = Noun(

@@ -4,13 +4,14 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pymongo import DeleteOne
 from typing_extensions import override
 
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from domain.errors import Conflict, Reason
 from infrastructure.documents import to_builtins
 from infrastructure.mongo.database import ASCENDING, Collection, Database, Document, Duplicate
-from infrastructure.mongo.indexes import CHECKPOINTS, CHECKPOINTS_BY_ACCOUNT
+from infrastructure.mongo.indexes import CHECKPOINTS, CHECKPOINTS_BY_ACCOUNT, CHECKPOINTS_BY_TIME
 
 _MOST_TASKS = 1_000
 
@@ -48,6 +49,21 @@ class MongoCheckpoints(Checkpoints):
         if not stored:
             raise Conflict(Reason.REQUEST_IN_FLIGHT, f"{saved.task}: somebody else has taken over")
         return saved
+
+    @override
+    async def forget(self, stripe_account: str, *, before: dt.datetime, limit: int) -> int:
+        found = await self._checkpoints.find(
+            {"stripe_account": stripe_account, "saved_at": {"$lt": before}},
+            fields={"revision": 1},
+            sort=[("saved_at", ASCENDING)],
+            limit=limit,
+            hint=CHECKPOINTS_BY_TIME,
+        )
+        if not found:
+            return 0
+        # By revision, so that one that is saved meanwhile stays.
+        gone = [DeleteOne({"_id": one["_id"], "revision": one["revision"]}) for one in found]
+        return (await self._checkpoints.write(gone))[0]
 
     @override
     async def of(self, stripe_account: str) -> Sequence[Checkpoint]:

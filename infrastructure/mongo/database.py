@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import pymongo
-from bson.codec_options import CodecOptions
+from bson import Int64
+from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo import DeleteOne, InsertOne, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
+from typing_extensions import override
 
 from application.ports.mirror import (
     Noun,
@@ -51,7 +53,20 @@ _SOCKET_SLACK_MS: Final = 1_000
 _INDEX_BUILD_SECONDS: Final = 600.0
 _DUPLICATE_KEY: Final = 11000
 
-_CODEC: Final = CodecOptions[Document](tz_aware=True, tzinfo=dt.UTC)
+
+class _PlainIntegers(TypeDecoder):
+    """Integers of more than 32 bits as plain ones: the driver's own kind cannot become JSON."""
+
+    bson_type = Int64
+
+    @override
+    def transform_bson(self, value: Any) -> int:
+        return int(value)
+
+
+_CODEC: Final = CodecOptions[Document](
+    tz_aware=True, tzinfo=dt.UTC, type_registry=TypeRegistry([_PlainIntegers()])
+)
 _READ_CONCERN: Final = ReadConcern("majority")
 
 # The driver logs commands with their documents at its lowest level: personal data, all of them.

@@ -40,6 +40,7 @@ INBOX_BY_OBJECT: Final = "object_id_stripe_account_created_id"
 MUTATIONS_OPEN: Final = "open"
 MUTATIONS_DONE: Final = "done"
 CHECKPOINTS_BY_ACCOUNT: Final = "stripe_account_task"
+CHECKPOINTS_BY_TIME: Final = "stripe_account_saved_at"
 REPORTS_BY_START: Final = "stripe_account_started_at_id"
 OUTBOX_PENDING: Final = "pending"
 OUTBOX_PUBLISHED: Final = "published"
@@ -113,7 +114,10 @@ def declared_indexes(nouns: Sequence[Noun[Any]]) -> Mapping[str, Sequence[IndexM
                 partialFilterExpression={"state": "active"},
             ),
         ],
-        CHECKPOINTS: [_index(("stripe_account", "task"), name=CHECKPOINTS_BY_ACCOUNT)],
+        CHECKPOINTS: [
+            _index(("stripe_account", "task"), name=CHECKPOINTS_BY_ACCOUNT),
+            _index(("stripe_account", "saved_at"), name=CHECKPOINTS_BY_TIME),
+        ],
         REPORTS: [_index(("stripe_account", "started_at", "id"), name=REPORTS_BY_START)],
     }
 

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import uuid4
 
-from bson import Int64
-
 from application.ports.mirror import NEWEST_FIRST, Filter, Noun, Order, Position, RowPage, T
 from domain.mirror import Facet, Row, Snapshot
 from infrastructure.documents import (
@@ -133,10 +131,7 @@ def _page(noun: Noun[T], documents: Sequence[Document], column: str, limit: int)
     page = documents[:limit]
     following = None
     if documents[limit:]:
-        value = page[-1][column]
-        # The driver's own kind of integer (`bson.Int64`) is none that a page token can hold.
-        plain = int(value) if isinstance(value, Int64) else value
-        following = Position(plain, page[-1]["id"])
+        following = Position(page[-1][column], page[-1]["id"])
     return RowPage([to_row(noun, document) for document in page], following)
 
 

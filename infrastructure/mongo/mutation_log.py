@@ -98,6 +98,14 @@ class MongoMutationLog:
             limit=limit,
             hint=MUTATIONS_DONE,
         )
+        if len(found) < limit:
+            given_back = {"state": MutationState.OPEN, "due_at": None}
+            found += await self._mutations.find(
+                {**given_back, "created_at": {"$lt": before}},
+                fields={"_id": 1},
+                limit=limit - len(found),
+                hint=MUTATIONS_OPEN,
+            )
         if not found:
             return 0
         # One by one, so that the driver may send them again where the answer is lost.

@@ -26,6 +26,11 @@ _REPLACE: Final = (
     'UPDATE "billing.checkpoints" SET revision = ?, state = ?, saved_at = ?'
     " WHERE stripe_account = ? AND task = ? AND revision = ?"
 )
+_FORGET: Final = (
+    'DELETE FROM "billing.checkpoints" WHERE (stripe_account, task) IN ('
+    'SELECT stripe_account, task FROM "billing.checkpoints"'
+    " WHERE stripe_account = ? AND saved_at < ? ORDER BY saved_at LIMIT ?)"
+)
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -58,6 +63,13 @@ class SqliteCheckpoints(Checkpoints):
         if not await self._database.write(job):
             raise Conflict(Reason.REQUEST_IN_FLIGHT, f"{saved.task}: somebody else has taken over")
         return saved
+
+    @override
+    async def forget(self, stripe_account: str, *, before: dt.datetime, limit: int) -> int:
+        values = (stripe_account, to_milliseconds(before), limit)
+        return await self._database.write(
+            lambda connection: connection.execute(_FORGET, values).rowcount
+        )
 
     @override
     async def of(self, stripe_account: str) -> Sequence[Checkpoint]:

@@ -52,6 +52,10 @@ _PURGE: Final = (
     'DELETE FROM "billing.mutations" WHERE rowid IN (SELECT rowid FROM "billing.mutations"'
     " WHERE state = 'done' AND created_at < ? ORDER BY created_at LIMIT ?)"
 )
+_PURGE_GIVEN_BACK: Final = (
+    'DELETE FROM "billing.mutations" WHERE rowid IN (SELECT rowid FROM "billing.mutations"'
+    " WHERE state = 'open' AND due_at IS NULL AND created_at < ? LIMIT ?)"
+)
 
 _decode_steps = msgspec.json.Decoder(dict[str, Step]).decode
 
@@ -104,10 +108,13 @@ class SqliteMutationLog:
         return await self._database.read(job)
 
     async def purge(self, *, before: dt.datetime, limit: int) -> int:
-        values = (to_milliseconds(before), limit)
-        return await self._database.write(
-            lambda connection: connection.execute(_PURGE, values).rowcount
-        )
+        oldest = to_milliseconds(before)
+
+        def job(connection: sqlite3.Connection) -> int:
+            done = connection.execute(_PURGE, (oldest, limit)).rowcount
+            return done + connection.execute(_PURGE_GIVEN_BACK, (oldest, limit - done)).rowcount
+
+        return await self._database.write(job)
 
     async def _update(self, statement: str, values: Sequence[Any]) -> bool:
         return await self._database.write(

@@ -9,15 +9,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
 from application.ports.mirror import Noun
 from domain.contacts import folded
 from domain.errors import FailedPrecondition, Reason
-from infrastructure.documents import column_values, search_stamp
-from infrastructure.sqlite.facets import decode_facets, values_of
+from infrastructure.sqlite.columns import columns_of, prepare_mirror, refill, transaction
 from infrastructure.sqlite.names import quoted
-from infrastructure.sqlite.search import WORDS, prepare_terms, words_value
 
 VERSION: Final = 3
 """Grows when a table that no declaration describes changes."""
@@ -101,6 +97,10 @@ _TABLES: Final = (
         stripe_account TEXT NOT NULL, task TEXT NOT NULL, revision INTEGER NOT NULL,
         state TEXT NOT NULL, saved_at INTEGER NOT NULL, PRIMARY KEY (stripe_account, task)
     )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.checkpoints by time"
+    ON "billing.checkpoints" (stripe_account, saved_at)
     """,
     """
     CREATE TABLE IF NOT EXISTS "billing.reports" (
@@ -238,26 +238,14 @@ _FOLD_EMAILS: Final = 'UPDATE "crm.contacts" SET email = folded(email) WHERE ema
 _ADDED_COLUMNS: Final = (("billing.events", "effects", "TEXT NOT NULL DEFAULT '[]'"),)
 """Columns that tables made by an earlier version lack: table, name, definition."""
 
-_OWN_COLUMNS: Final = (
-    "stripe_account", "id", "revision", "low", "high", "sent_at", "known_at", "unknown",
-    "befores", "object", "facets", WORDS,
-)  # fmt: skip
-"""The columns of a mirrored row that are no declared ones; the last three hold JSON."""
-
-_STAMP_COLUMNS: Final = (
-    'INSERT INTO "billing.deployment" (name, value) VALUES (?, ?)'
-    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
-_REFILL_ROWS: Final = 1_000
-
 
 def prepare(connection: sqlite3.Connection, nouns: Sequence[Noun[Any]]) -> None:
-    """Make what is missing, in one transaction. Idempotent.
+    """Make what is missing, in one transaction; then fill what it lacks, a thousand rows in each.
 
-    Raises FailedPrecondition where a newer release has written the file.
+    Idempotent; where it was interrupted it goes on. Raises FailedPrecondition where a newer release
+    has written the file.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found > VERSION:
             raise FailedPrecondition(
@@ -269,104 +257,12 @@ def prepare(connection: sqlite3.Connection, nouns: Sequence[Noun[Any]]) -> None:
         for statement in _TABLES:
             connection.execute(statement)
         for table, column, definition in _ADDED_COLUMNS:
-            if column not in _columns_of(connection, table):
+            if column not in columns_of(connection, table):
                 connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {column} {definition}")
         if found < _EMAILS_FOLDED:
             connection.create_function("folded", 1, folded, deterministic=True)
             connection.execute(_FOLD_EMAILS)
-        for noun in nouns:
-            _prepare_mirror(connection, noun)
+        unfilled = [noun for noun in nouns if not prepare_mirror(connection, noun)]
         connection.execute(f"PRAGMA user_version = {VERSION}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def index_name(noun: Noun[Any], columns: Sequence[str]) -> str:
-    """The name of the index that a declaration's tuple of columns makes."""
-    return f"{noun.collection} by {', '.join(columns)}"
-
-
-def _columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
-    """The names of the columns that a table has."""
-    return {row[1] for row in connection.execute(f"PRAGMA table_info({quoted(table)})")}
-
-
-def _prepare_mirror(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
-    names = [column.name for column in noun.columns]
-    if taken := {*names} & {*_OWN_COLUMNS}:
-        raise ValueError(f"{noun.name}: the store needs these column names: {sorted(taken)}")
-    paths = {column.name: column.path for column in noun.columns}
-    if noun.search is not None:
-        # Stamped like a column: a release that knows no search leaves a stamp without it.
-        names.append(WORDS)
-        paths[WORDS] = search_stamp(noun)
-    table = quoted(noun.collection)
-    # Declared columns have no type, so that no affinity turns text into numbers or back.
-    connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {table} ("
-        "stripe_account TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL DEFAULT 0,"
-        " low INTEGER, high INTEGER, sent_at INTEGER, known_at INTEGER, unknown TEXT, befores TEXT,"
-        f" {', '.join(map(quoted, names))}, object TEXT, facets TEXT NOT NULL DEFAULT '{{}}',"
-        " PRIMARY KEY (stripe_account, id))"
-    )
-    present = _columns_of(connection, noun.collection)
-    for name in names:
-        if name not in present:
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)}")
-    filled = _filled_columns(connection, noun)
-    if changed := [name for name in names if filled.get(name) != paths[name]]:
-        _refill(connection, noun, changed)
-    prepare_terms(connection, noun, changed=WORDS in changed)
-    if filled != paths:
-        connection.execute(_STAMP_COLUMNS, (_stamp_of(noun), msgspec.json.encode(paths).decode()))
-    _prepare_indexes(connection, noun)
-
-
-def _filled_columns(connection: sqlite3.Connection, noun: Noun[Any]) -> dict[str, str]:
-    """The declared columns, with their paths, for which the table was last filled."""
-    query = 'SELECT value FROM "billing.deployment" WHERE name = ?'
-    found = connection.execute(query, (_stamp_of(noun),)).fetchone()
-    return {} if found is None else msgspec.json.decode(found[0], type=dict[str, str])
-
-
-def _stamp_of(noun: Noun[Any]) -> str:
-    return f"columns of {noun.collection}"
-
-
-def _prepare_indexes(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
-    declared = {index_name(noun, columns): columns for columns in noun.indexes}
-    present = {
-        name
-        for (name,) in connection.execute(
-            "SELECT name FROM sqlite_schema"
-            " WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
-            (noun.collection,),
-        )
-    }
-    for name in present - declared.keys():
-        connection.execute(f"DROP INDEX {quoted(name)}")
-    for name in declared.keys() - present:
-        columns = ", ".join(map(quoted, ("stripe_account", *declared[name], "id")))
-        connection.execute(f"CREATE INDEX {quoted(name)} ON {quoted(noun.collection)} ({columns})")
-
-
-def _refill(connection: sqlite3.Connection, noun: Noun[Any], names: Sequence[str]) -> None:
-    """Fill columns that a declaration gained or moved, from the documents of all rows."""
-    decode = msgspec.json.Decoder(noun.type).decode
-    table = quoted(noun.collection)
-    assignments = ", ".join(f"{quoted(name)} = ?" for name in names)
-    rowid = 0
-    while rows := connection.execute(
-        f"SELECT rowid, object, facets FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT ?",
-        (rowid, _REFILL_ROWS),
-    ).fetchall():
-        filled = []
-        for rowid, found, facets in rows:
-            if found is not None:
-                told = decode(found)
-                values = column_values(noun, told, values_of(decode_facets(facets)))
-                values[WORDS] = words_value(noun, told)
-                filled.append((*(values[name] for name in names), rowid))
-        connection.executemany(f"UPDATE {table} SET {assignments} WHERE rowid = ?", filled)
+    for noun in unfilled:
+        refill(connection, noun)

@@ -22,8 +22,6 @@ WORDS: Final = "words"
 _COUNTED: Final = 1_000
 """So many of a word's rows are counted to find the rarest: beyond, the longest counts as such."""
 
-_INDEXED_AT_ONCE: Final = 1_000
-
 Terms = tuple[Scalar | None, Scalar | None]
 """What the terms of a row follow from: its words and when it was created; null for none."""
 
@@ -35,11 +33,8 @@ def words_value(noun: Noun[Any], found: MirroredObject | None) -> str | None:
     return " ".join(search_words(noun, found)) or None
 
 
-def prepare_terms(connection: sqlite3.Connection, noun: Noun[Any], *, changed: bool) -> None:
-    """Make the table of a searched noun; fill it, from the column, where the words have changed.
-
-    That of a noun that is no longer searched is removed.
-    """
+def prepare_terms(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
+    """Make the table of a searched noun; that of one that is no longer searched is removed."""
     table = _table(noun)
     if noun.search is None:
         connection.execute(f"DROP TABLE IF EXISTS {table}")
@@ -49,22 +44,11 @@ def prepare_terms(connection: sqlite3.Connection, noun: Noun[Any], *, changed: b
         " created INTEGER NOT NULL, id TEXT NOT NULL,"
         " PRIMARY KEY (stripe_account, term, created, id)) WITHOUT ROWID"
     )
-    if changed:
-        _fill(connection, noun)
 
 
-def _fill(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
-    index = TermIndex(noun)
+def clear_terms(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
+    """Remove all terms, before all rows are indexed anew."""
     connection.execute(f"DELETE FROM {_table(noun)}")
-    rowid = 0
-    while rows := connection.execute(
-        f"SELECT rowid, stripe_account, id, {WORDS}, created FROM {quoted(noun.collection)}"
-        f" WHERE rowid > ? AND {WORDS} IS NOT NULL AND object IS NOT NULL ORDER BY rowid LIMIT ?",
-        (rowid, _INDEXED_AT_ONCE),
-    ).fetchall():
-        rowid = rows[-1][0]
-        for _, stripe_account, object_id, words, created in rows:
-            index.change(connection, (stripe_account, object_id), NO_TERMS, (words, created))
 
 
 class TermIndex:

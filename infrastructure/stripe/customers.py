@@ -28,7 +28,7 @@ from domain.errors import NotFound
 from domain.mirror import Snapshot
 from infrastructure.stripe.client import Request, StripeApi, object_path
 from infrastructure.stripe.errors import Subject
-from infrastructure.stripe.mutations import find_tagged, read, send
+from infrastructure.stripe.mutations import after_sending, find_tagged, read, send
 from infrastructure.stripe.shapes import (
     Expandable,
     Shape,
@@ -142,7 +142,8 @@ class StripeCustomers(CustomerGateway):
                 self._api, Request("delete", path, subject, call.stripe_account), CUSTOMER
             )
         except NotFound:
-            found = await self._tombstone(call, params.id)
+            with after_sending():
+                found = await self._tombstone(call, params.id)
             if found is None:
                 raise
             return found

@@ -47,17 +47,30 @@ _RULES: Final[Mapping[str, str]] = {
 
 _NAMES_NOTHING: Final = _RULES["resource_missing"]
 
-_STATE_CODES: Final = frozenset(
-    """
-    balance_insufficient charge_already_captured charge_already_refunded charge_disputed
-    charge_expired_for_capture charge_exceeds_source_limit coupon_expired
-    customer_max_payment_methods customer_max_subscriptions invoice_no_customer_line_items
-    invoice_no_payment_method_types invoice_no_subscription_line_items invoice_not_editable
-    invoice_upcoming_none no_account payment_intent_unexpected_state
-    payment_method_unexpected_state resource_already_exists setup_intent_unexpected_state
-    """.split()
-)
-"""Codes that tell of the world's state even where they name a parameter."""
+_STATE_ADVICE: Final[Mapping[str, str]] = {
+    "balance_insufficient": "the Stripe balance is too low; try again when more is available",
+    "charge_already_captured": "the charge is captured already",
+    "charge_already_refunded": "all of the charge is refunded already",
+    "charge_disputed": "the charge is disputed; its money moves with the dispute",
+    "charge_exceeds_source_limit": "the source takes no more for now; try later or use another one",
+    "charge_expired_for_capture": "the authorisation has expired; a new payment is needed",
+    "coupon_expired": "the coupon has expired; use another one",
+    "customer_max_payment_methods": "the customer has as many as Stripe allows; detach one first",
+    "customer_max_subscriptions": "the customer has as many as Stripe allows; cancel one first",
+    "invoice_no_customer_line_items": "there is nothing to invoice; add items first",
+    "invoice_no_payment_method_types": "the Stripe account has no way to pay it; switch one on",
+    "invoice_no_subscription_line_items": "there is nothing to invoice for the subscription",
+    "invoice_not_editable": "the invoice is no draft any more",
+    "invoice_upcoming_none": "no invoice is to come; name a subscription that goes on",
+    "no_account": "the bank account does not exist; use another one",
+    "payment_intent_unexpected_state": "the payment has gone on; read it again",
+    "payment_method_unexpected_state": "the payment method was used up; a new one is needed",
+    "resource_already_exists": "there is one with this id already",
+    "setup_intent_unexpected_state": "the set-up has gone on; begin a new one",
+}
+"""Codes that tell of the world's state, even where they name a parameter, and what they mean."""
+
+_MISSING_ADVICE: Final = "something that it needs is missing, such as a payment method to charge"
 
 _DECLINE_ADVICE: Final[Mapping[str, str]] = {
     "authentication_required": "the payer must confirm the payment with the bank",
@@ -78,6 +91,10 @@ _DECLINE_ADVICE: Final[Mapping[str, str]] = {
     "invalid_number": "the card number is wrong; check it and try again",
     "issuer_not_available": "the bank could not be reached; try again later",
     "processing_error": "the card could not be processed; try again later",
+    "subscription_payment_intent_requires_action": (
+        "the payer must confirm the payment with the bank; start it so that he can, with"
+        " default_incomplete"
+    ),
     "try_again_later": "the bank declined for now; try again later",
 }
 _ADVICE: Final[Mapping[str, str]] = {
@@ -131,6 +148,11 @@ def is_missing(error: stripe.StripeError) -> bool:
 def names_nothing(error: InvalidArgument, field: str) -> bool:
     """Whether Stripe refuses a parameter because it names no object of the Stripe account."""
     return any(one == FieldViolation(field, _NAMES_NOTHING) for one in error.violations)
+
+
+def unless_unknown(error: InvalidArgument, field: str, noun: str, object_id: str) -> BillingError:
+    """The refusal; NotFound where it is that `field` names no object of the Stripe account."""
+    return NotFound(noun, object_id) if names_nothing(error, field) else error
 
 
 def is_replayed(error: stripe.StripeError) -> bool:
@@ -215,11 +237,13 @@ def _refused(error: stripe.InvalidRequestError, subject: Subject) -> BillingErro
         return _precondition("the object belongs to Stripe's other mode", code)
     if error.http_status == 404 and code != "resource_missing":
         return _unavailable("Stripe does not know the address; check the base addresses")
-    if param and code not in _STATE_CODES:
+    if param and code not in _STATE_ADVICE:
         return InvalidArgument(
             [FieldViolation(field_path(param), _RULES.get(code, "is refused by Stripe"))]
         )
-    return _precondition("Stripe refuses this in the object's present state", code)
+    advice = _MISSING_ADVICE if code == "resource_missing" else _STATE_ADVICE.get(code)
+    because = f": {advice}" if advice else ""
+    return _precondition(f"Stripe refuses this in the object's present state{because}", code)
 
 
 def _precondition(message: str, code: str) -> FailedPrecondition:

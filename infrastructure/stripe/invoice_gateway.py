@@ -25,15 +25,17 @@ from application.ports.invoices import (
     NewInvoiceLines,
 )
 from application.ports.stripe import REQUEST_TAG, Call
-from domain.errors import FieldViolation, InvalidArgument, NotFound
+from domain.errors import BillingError, InvalidArgument, NotFound
 from domain.invoices import Invoice
 from domain.mirror import Snapshot
+from domain.payment_methods import is_legacy
 from infrastructure.stripe.client import Request, StripeApi, object_path
-from infrastructure.stripe.errors import Subject, names_nothing
+from infrastructure.stripe.errors import Subject, names_nothing, unless_unknown
 from infrastructure.stripe.invoices import INVOICE
 from infrastructure.stripe.mutations import (
     MAX_PAGES,
     PAGE_SIZE,
+    after_sending,
     find_tagged,
     read,
     send,
@@ -42,8 +44,9 @@ from infrastructure.stripe.mutations import (
 from infrastructure.stripe.observing import observe
 
 _NOUN: Final = INVOICE.noun.name
-_LEGACY_SOURCES: Final = ("card_", "src_", "ba_")
-"""How the ids of payment sources begin that are no PaymentMethods."""
+_METHOD: Final = "payment_method"
+_OURS: Final = {"default_source": "default_payment_method", "source": "payment_method"}
+"""Stripe's parameters of legacy sources: callers name payment methods and sources alike."""
 
 
 class StripeInvoices(InvoiceGateway):
@@ -69,7 +72,7 @@ class StripeInvoices(InvoiceGateway):
         except InvalidArgument as error:
             if names_nothing(error, "customer"):
                 raise NotFound("customer", params.customer) from None
-            raise
+            raise _of_method(error, params.fields) from None
 
     @override
     async def find_created(
@@ -83,7 +86,7 @@ class StripeInvoices(InvoiceGateway):
         try:
             return await self._act(call, params.invoice, "add_lines", ("draft",), {"lines": lines})
         except InvalidArgument as error:
-            raise _as_items(error) from None
+            raise error.renamed(_item_path) from None
 
     @override
     async def find_lines_added(
@@ -101,7 +104,10 @@ class StripeInvoices(InvoiceGateway):
         _write(wanted, params.fields)
         if params.fields.metadata is not None:
             wanted["metadata"] = params.fields.metadata
-        return await self._act(call, params.id, "", ("draft",), wanted)
+        try:
+            return await self._act(call, params.id, "", ("draft",), wanted)
+        except InvalidArgument as error:
+            raise _of_method(error, params.fields) from None
 
     @override
     async def find_updated(
@@ -138,11 +144,15 @@ class StripeInvoices(InvoiceGateway):
         wanted: InvoicePayParams = {}
         if params.paid_out_of_band:
             wanted["paid_out_of_band"] = True
-        elif params.payment_method.startswith(_LEGACY_SOURCES):
+        elif is_legacy(params.payment_method):
             wanted["source"] = params.payment_method
         elif params.payment_method:
             wanted["payment_method"] = params.payment_method
-        return await self._act(call, params.id, "pay", ("open", "uncollectible"), wanted)
+        try:
+            return await self._act(call, params.id, "pay", ("open", "uncollectible"), wanted)
+        except InvalidArgument as error:
+            told = error.renamed(lambda field: _OURS.get(field, field))
+            raise unless_unknown(told, "payment_method", _METHOD, params.payment_method) from None
 
     @override
     async def find_paid(
@@ -182,7 +192,8 @@ class StripeInvoices(InvoiceGateway):
         try:
             return await send_in_state(self._api, request, INVOICE, _unless(("draft",)))
         except NotFound:
-            found = await self._tombstone(call, params.id)
+            with after_sending():
+                found = await self._tombstone(call, params.id)
             if found is None:
                 raise
             return found
@@ -289,11 +300,11 @@ def _write(wanted: InvoiceCreateParams | InvoiceUpdateParams, fields: InvoiceFie
         wanted["footer"] = fields.footer
     if fields.auto_advance is not None:
         wanted["auto_advance"] = fields.auto_advance
-    if fields.default_payment_method is not None:
-        if fields.default_payment_method.startswith(_LEGACY_SOURCES):
-            wanted["default_source"] = fields.default_payment_method
-        else:
-            wanted["default_payment_method"] = fields.default_payment_method
+    method = fields.default_payment_method
+    if method is not None:
+        # A payment method goes before a source at Stripe, so each takes the other's place.
+        wanted["default_payment_method"] = "" if is_legacy(method) else method
+        wanted["default_source"] = method if is_legacy(method) else ""
 
 
 def _line(item: InvoiceItemFields, currency: str, tag: str) -> InvoiceAddLinesParamsLine:
@@ -344,12 +355,11 @@ _ITEM_FIELDS: Final = {
 """Stripe's names of a line's parts as `InvoiceItemFields` has them, where they differ."""
 
 
-def _as_items(error: InvalidArgument) -> InvalidArgument:
-    """A refusal of lines, its fields named as those of the items that they were made of."""
-    told = [FieldViolation(_item_path(one.field), one.rule) for one in error.violations]
-    renamed = InvalidArgument(told, reason=error.reason)
-    renamed.metadata |= error.metadata
-    return renamed
+def _of_method(error: InvalidArgument, fields: InvoiceFields) -> BillingError:
+    """A refusal with the default payment method by its one name; NotFound where there is none."""
+    told = error.renamed(lambda field: _OURS.get(field, field))
+    method = fields.default_payment_method or ""
+    return unless_unknown(told, "default_payment_method", _METHOD, method)
 
 
 def _item_path(path: str) -> str:

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from application.ports.invoices import InvoicePreview, InvoicePreviews
 from application.ports.subscriptions import ItemChange
-from domain.errors import FieldViolation, InvalidArgument, NotFound
+from domain.errors import InvalidArgument, NotFound
 from domain.invoices import Invoice
 from infrastructure.stripe.client import Request, StripeApi
 from infrastructure.stripe.errors import Subject, names_nothing
@@ -71,10 +71,4 @@ _ITEM: Final = re.compile(r"subscription_details\.items(.*)")
 
 def _as_asked(error: InvalidArgument) -> InvalidArgument:
     """A refusal with its fields named as `InvoicePreview` has them."""
-    told = [
-        FieldViolation(_ITEM.sub(r"items\1", one.field).replace(".deleted", ".remove"), one.rule)
-        for one in error.violations
-    ]
-    renamed = InvalidArgument(told, reason=error.reason)
-    renamed.metadata |= error.metadata
-    return renamed
+    return error.renamed(lambda field: _ITEM.sub(r"items\1", field).replace(".deleted", ".remove"))

@@ -1,7 +1,8 @@
 """What the mutating requests of all nouns have in common: send once, find what a send left."""
 
+import contextlib
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -46,10 +47,30 @@ async def send(
         return told
     try:
         return await read(api, translation, account, told.id)
-    except (NotFound, RateLimited, Unavailable):
+    except (NotFound, RateLimited, Unavailable, FailedPrecondition):
         if not answer.replayed:
             return told
         raise Unanswered("done, but Stripe does not tell how it looks now") from None
+
+
+@contextlib.contextmanager
+def after_sending() -> Iterator[None]:
+    """What is asked in here tells what came of a request that may have been carried out.
+
+    Where that cannot be learnt the outcome is unknown: it is Unanswered, never "nothing was sent".
+    """
+    try:
+        yield
+    except (RateLimited, Unavailable) as error:
+        raise _untold(error) from None
+    except FailedPrecondition as error:
+        if error.reason is not Reason.STRIPE_CONNECTION_REVOKED:
+            raise
+        raise _untold(error) from None
+
+
+def _untold(error: BillingError) -> Unanswered:
+    return Unanswered(f"sent, and what came of it cannot be learnt: {error.message}")
 
 
 async def send_in_state(

@@ -33,7 +33,14 @@ from domain.payment_methods import PaymentMethod, SetupIntent, is_legacy
 from infrastructure.stripe.client import Request, StripeApi, object_path, quoted
 from infrastructure.stripe.customers import CUSTOMER
 from infrastructure.stripe.errors import Subject
-from infrastructure.stripe.mutations import CLOCK_SLACK, MAX_PAGES, PAGE_SIZE, read, send
+from infrastructure.stripe.mutations import (
+    CLOCK_SLACK,
+    MAX_PAGES,
+    PAGE_SIZE,
+    after_sending,
+    read,
+    send,
+)
 from infrastructure.stripe.payment_methods import (
     SETUP,
     SETUP_PAGE,
@@ -126,7 +133,11 @@ class StripePaymentMethods(PaymentMethodGateway):
         try:
             await self._api.request(_post(call, path, _subject(params), {}))
         except FailedPrecondition as error:
-            if error.reason is not Reason.STRIPE_REFUSED or await self._has(call, params):
+            if error.reason is not Reason.STRIPE_REFUSED:
+                raise
+            with after_sending():
+                still = await self._has(call, params)
+            if still:
                 raise
         return params
 
@@ -251,7 +262,9 @@ class StripePaymentMethods(PaymentMethodGateway):
         try:
             await self._api.request(request)
         except (NotFound, InvalidArgument):
-            if await self._has(call, source):
+            with after_sending():
+                still = await self._has(call, source)
+            if still:
                 raise
 
     async def _has(self, call: Call, method: CustomersMethod) -> bool:

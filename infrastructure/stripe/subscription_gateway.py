@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from stripe.params import (
@@ -26,16 +25,20 @@ from application.ports.subscriptions import (
     SubscriptionFields,
     SubscriptionGateway,
 )
-from domain.errors import InvalidArgument, NotFound
+from domain.errors import BillingError, InvalidArgument, NotFound
 from domain.mirror import Snapshot
 from domain.payment_methods import is_legacy
 from domain.subscriptions import Subscription, SubscriptionItem
 from infrastructure.stripe.client import Request, StripeApi, object_path
-from infrastructure.stripe.errors import Subject, names_nothing
-from infrastructure.stripe.mutations import find_tagged, read, send, send_in_state
+from infrastructure.stripe.errors import Subject, names_nothing, unless_unknown
+from infrastructure.stripe.mutations import (
+    after_sending,
+    find_tagged,
+    read,
+    send,
+    send_in_state,
+)
 from infrastructure.stripe.subscriptions import SUBSCRIPTION
-
-_CANCELED: Final = "canceled"
 
 _FIELDS: Final = {
     "default_source": "default_payment_method",
@@ -44,6 +47,9 @@ _FIELDS: Final = {
     "trial_period_days": "trial_days",
 }
 """Stripe's parameters whose name is another in our contract."""
+
+_WRITTEN: Final = ("default_payment_method", "description", "metadata")
+"""The fields that stand in a request for an update inside of the subscription."""
 
 
 class StripeSubscriptions(SubscriptionGateway):
@@ -75,7 +81,7 @@ class StripeSubscriptions(SubscriptionGateway):
         except InvalidArgument as error:
             if names_nothing(error, "customer"):
                 raise NotFound("customer", params.customer) from None
-            raise _in_our_words(error) from None
+            raise _in_our_words(error, params.default_payment_method) from None
 
     @override
     async def find_created(
@@ -92,7 +98,8 @@ class StripeSubscriptions(SubscriptionGateway):
             wanted["proration_behavior"] = params.proration_behavior
         if params.payment_behavior:
             wanted["payment_behavior"] = params.payment_behavior
-        return await self._change(call, params.id, wanted)
+        method = params.fields.default_payment_method
+        return await self._change(call, params.id, wanted, method, "subscription.")
 
     @override
     async def find_updated(
@@ -121,7 +128,8 @@ class StripeSubscriptions(SubscriptionGateway):
             # Stripe takes no idempotency key here: a repeated cancellation is a 404.
             return await send(self._api, request, SUBSCRIPTION)
         except NotFound:
-            found = await self._find(call, params.id, _is_canceled)
+            with after_sending():
+                found = await self._find(call, params.id, _has_ended)
             if found is None:
                 raise
             return found
@@ -131,7 +139,7 @@ class StripeSubscriptions(SubscriptionGateway):
         self, call: Call, params: Cancellation, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
         def shows(found: Subscription) -> bool:
-            return _is_canceled(found) or (params.at_period_end and found.cancel_at_period_end)
+            return found.ended or (params.at_period_end and found.cancel_at_period_end)
 
         return await self._find(call, params.id, shows)
 
@@ -185,7 +193,12 @@ class StripeSubscriptions(SubscriptionGateway):
         return await self._find(call, params.id, lambda found: found.pause_behavior is None)
 
     async def _change(
-        self, call: Call, subscription: str, params: SubscriptionUpdateParams
+        self,
+        call: Call,
+        subscription: str,
+        params: SubscriptionUpdateParams,
+        method: str | None = None,
+        whose: str = "",
     ) -> Snapshot[Subscription]:
         request = Request(
             "post",
@@ -198,7 +211,7 @@ class StripeSubscriptions(SubscriptionGateway):
         try:
             return await send_in_state(self._api, request, SUBSCRIPTION, _forbidding)
         except InvalidArgument as error:
-            raise _in_our_words(error) from None
+            raise _in_our_words(error, method, whose) from None
 
     async def _find(
         self, call: Call, subscription: str, shows: Callable[[Subscription], bool]
@@ -211,12 +224,19 @@ class StripeSubscriptions(SubscriptionGateway):
         return found if found.object is not None and shows(found.object) else None
 
 
-def _in_our_words(error: InvalidArgument) -> InvalidArgument:
-    """The same refusal, its fields as the caller wrote them."""
-    renamed = [replace(one, field=_FIELDS.get(one.field, one.field)) for one in error.violations]
-    ours = InvalidArgument(renamed, reason=error.reason)
-    ours.metadata.update(error.metadata)
-    return ours
+def _in_our_words(error: InvalidArgument, method: str | None, whose: str = "") -> BillingError:
+    """The same refusal, its fields as the caller wrote them; those of `whose` are inside of it.
+
+    NotFound where Stripe knows no such payment method.
+    """
+
+    def ours(field: str) -> str:
+        name = _FIELDS.get(field, field).replace(".deleted", ".remove")
+        inside = name.partition(".")[0].partition("[")[0] in _WRITTEN
+        return f"{whose}{name}" if inside else name
+
+    told = error.renamed(ours)
+    return unless_unknown(told, f"{whose}default_payment_method", "payment_method", method or "")
 
 
 def _forbidding(subscription: Subscription) -> str:
@@ -224,8 +244,9 @@ def _forbidding(subscription: Subscription) -> str:
     return subscription.status if subscription.ended else ""
 
 
-def _is_canceled(subscription: Subscription) -> bool:
-    return subscription.status == _CANCELED
+def _has_ended(subscription: Subscription) -> bool:
+    """Canceled; one whose first invoice was never paid ends as `incomplete_expired` instead."""
+    return subscription.ended
 
 
 def _seconds(instant: dt.datetime) -> int:

@@ -19,7 +19,7 @@ from sandbox.emulator import (
     subscription_periods,
 )
 from sandbox.emulator.core.call import NESTED, Call
-from sandbox.emulator.core.errors import invalid, missing_parameter
+from sandbox.emulator.core.errors import invalid, missing_parameter, resource_missing
 from sandbox.emulator.core.listing import Filter, page
 from sandbox.emulator.core.nouns import Noun
 from sandbox.emulator.core.params import (
@@ -144,15 +144,21 @@ def _subscription_lines(call: Call, subscription: JsonObject | None) -> list[Jso
     changes: list[JsonObject] = call.params.get("subscription_details", {}).get("items", [])
     changed = {one["id"]: one for one in changes if "id" in one}
     items: list[JsonObject] = []
-    if subscription is not None:
-        for item in subscription_cycles.items_of(call, subscription):
-            wanted = changed.get(item["id"], {})
-            if wanted.get("deleted", False):
-                continue
-            picked = {name: wanted[name] for name in ("quantity",) if name in wanted}
-            if wanted.get("price") is not None:
-                picked["price"] = call.find("price", wanted["price"], "subscription_details")
-            items.append({**item, **picked})
+    standing = [] if subscription is None else subscription_cycles.items_of(call, subscription)
+    for place, one in enumerate(changes):
+        if "id" in one and one["id"] not in [item["id"] for item in standing]:
+            param = f"subscription_details[items][{place}][id]"
+            raise resource_missing("subscription item", one["id"], param, 400)
+        if "id" in one and one.get("price") is not None:
+            call.find("price", one["price"], f"subscription_details[items][{place}][price]")
+    for item in standing:
+        wanted = changed.get(item["id"], {})
+        if wanted.get("deleted", False):
+            continue
+        picked = {name: wanted[name] for name in ("quantity",) if name in wanted}
+        if wanted.get("price") is not None:
+            picked["price"] = call.find("price", wanted["price"], "subscription_details")
+        items.append({**item, **picked})
     nobody: JsonObject = {
         "metadata": {},
         "subscription": (subscription or {}).get("id"),

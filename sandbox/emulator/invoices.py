@@ -40,7 +40,7 @@ _UPDATE: Final = {
     "custom_fields": Anything(clearable=True),
     "days_until_due": Integer(least=0),
     "default_payment_method": Reference(noun="payment_method", clearable=True),
-    "default_source": Text(clearable=True),
+    "default_source": Reference(noun="payment_method", clearable=True),
     "default_tax_rates": ListOf(kind=Text(), most=20, clearable=True, cleared=[]),
     "description": Text(clearable=True),
     "discounts": coupons.DISCOUNTS,

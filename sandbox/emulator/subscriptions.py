@@ -61,7 +61,7 @@ _COMMON: Final = {
     "collection_method": _COLLECTION,
     "days_until_due": Integer(least=0),
     "default_payment_method": Reference(noun="payment_method", clearable=True),
-    "default_source": Text(clearable=True),
+    "default_source": Reference(noun="payment_method", clearable=True),
     "default_tax_rates": ListOf(kind=Text(), most=20, clearable=True, cleared=[]),
     "description": Text(clearable=True, most=500),
     "discounts": coupons.DISCOUNTS,

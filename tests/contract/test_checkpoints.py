@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from application.ports.checkpoints import Checkpoint
@@ -36,6 +37,12 @@ async def test_what_was_saved_is_loaded(stores: Stores) -> None:
     assert await stores.checkpoints.load(OURS, "backfill") == later, "the state is replaced whole"
 
 
+async def test_a_state_stays_json(stores: Stores) -> None:
+    await stores.checkpoints.save(Checkpoint(OURS, "backfill", 0, STATE), now=NOON)
+    loaded = await stores.checkpoints.load(OURS, "backfill")
+    assert msgspec.json.encode(loaded.state) == msgspec.json.encode(STATE)
+
+
 async def test_who_has_not_seen_the_last_save_is_refused(stores: Stores) -> None:
     first = await stores.checkpoints.save(Checkpoint(OURS, "backfill", 0, {"a": 1}), now=NOON)
     second = await stores.checkpoints.save(replace(first, state={"a": 2}), now=NOON)
@@ -44,6 +51,20 @@ async def test_who_has_not_seen_the_last_save_is_refused(stores: Stores) -> None
             await stores.checkpoints.save(late, now=NOON)
         assert refused.value.reason is Reason.REQUEST_IN_FLIGHT
     assert await stores.checkpoints.load(OURS, "backfill") == second
+
+
+async def test_old_ones_are_forgotten_the_oldest_first(stores: Stores) -> None:
+    for number in range(4):
+        at = NOON + number * SECOND
+        await stores.checkpoints.save(Checkpoint(OURS, f"t-{number}", 0), now=at)
+    await stores.checkpoints.save(Checkpoint(THEIRS, "t-0", 0), now=NOON)
+    until = NOON + 3 * SECOND
+    assert await stores.checkpoints.forget(OURS, before=until, limit=2) == 2
+    assert [one.task for one in await stores.checkpoints.of(OURS)] == ["t-2", "t-3"]
+    assert await stores.checkpoints.forget(OURS, before=until, limit=2) == 1
+    assert await stores.checkpoints.forget(OURS, before=until, limit=2) == 0
+    assert [one.task for one in await stores.checkpoints.of(OURS)] == ["t-3"]
+    assert len(await stores.checkpoints.of(THEIRS)) == 1
 
 
 @pytest.mark.parametrize("revision", [0, 1])
@@ -81,3 +102,4 @@ async def test_an_index_answers(stores: Stores) -> None:
     await assert_ordered(stores, lambda: checkpoints.load(OURS, "backfill"))
     await assert_ordered(stores, lambda: checkpoints.of(OURS))
     await plans_or_nothing(stores, lambda: checkpoints.save(saved, now=NOON))
+    await assert_ordered(stores, lambda: checkpoints.forget(OURS, before=NOON, limit=5))

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from application.ports.contacts import ContactDirectory, ContactLink, SourceVersion
-from domain.contacts import Contact, ContactField, ContactSync
+from domain.contacts import Contact, ContactField, ContactSync, contact_id_for
 from domain.errors import AlreadyExists
 from tests.contract.samples import NOON, OURS, THEIRS
 from tests.contract.test_plans import assert_ordered, plans_of, plans_or_nothing
@@ -77,6 +77,17 @@ async def test_a_contact_is_filled_field_by_field(stores: Stores) -> None:
     whole = Contact("ada", "acme", {"name": "Ada", "email": "b@x.test"})
     assert await contacts.get("acme", "ada") == whole
     assert await contacts.get("other", "ada") is None
+
+
+async def test_a_stripe_account_that_moves_leaves_each_account_contacts_of_its_own(
+    stores: Stores,
+) -> None:
+    for account, name in (("acme", "Ada"), ("other", "Bob")):
+        own = contact_id_for(account, OURS, "cus_1")
+        assert await fill(stores.contacts, {"name": name}, contact=own, account=account)
+    for account, name in (("acme", "Ada"), ("other", "Bob")):
+        own = contact_id_for(account, OURS, "cus_1")
+        assert await stores.contacts.get(account, own) == Contact(own, account, {"name": name})
 
 
 async def test_an_earlier_version_never_overwrites_a_later_one(stores: Stores) -> None:

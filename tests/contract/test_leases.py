@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 from typing import Final
 
-from application.leases import LEASE, Leases
+from application.leases import KEPT, LEASE, Leases
 from tests.contract.samples import OURS, THEIRS
 from tests.support.fakes import FakeClock
 from tests.support.stores import Opener, Stores
@@ -42,6 +42,23 @@ async def test_a_lease_ends(stores: Stores) -> None:
     assert not await leases.take(OURS, "ada", "one")
     await leases.release(OURS, "ada", "one")
     assert not await leases.take(OURS, "ada", "three")
+
+
+async def test_rows_of_leases_do_not_pile_up(stores: Stores) -> None:
+    clock = FakeClock()
+    leases = Leases(stores.checkpoints, clock)
+    space = f"{OURS}/leases"
+    for number in range(8):
+        await leases.take(OURS, f"old-{number}", "one")
+        await leases.release(OURS, f"old-{number}", "one")
+    assert len(await stores.checkpoints.of(space)) == 8
+    clock.instant += KEPT / 2
+    await leases.take(OURS, "young", "one")
+    clock.instant += KEPT / 2 + MOMENT
+    for name, kept in (("new-1", 5), ("new-2", 3), ("new-3", 4)):
+        assert await leases.take(OURS, name, "two")
+        assert len(await stores.checkpoints.of(space)) == kept
+    assert await leases.take(OURS, "old-0", "three"), "one that was removed is made anew"
 
 
 async def test_of_many_at_once_over_two_processes_one_has_it(opener: Opener) -> None:

@@ -15,20 +15,18 @@ import pymongo
 import pytest
 from pymongo import InsertOne, UpdateOne
 
+from application.ports.contacts import ContactLink
 from application.ports.event_log import EventFilter
 from application.ports.inbox import EventState, Settled
-from application.ports.mirror import (
-    NEWEST_FIRST,
-    Filter,
-)
+from application.ports.invoice_totals import TotalsFilter
+from application.ports.mirror import NEWEST_FIRST, Filter
 from application.ports.mutation_log import Lease, Step
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-)
+from application.ports.nouns import CHARGES, CUSTOMERS
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, Mode
+from domain.contacts import ContactSync
 from domain.errors import Reason, Unavailable
+from domain.notes import Note
 from infrastructure.mongo.database import Database, Write
 from infrastructure.mongo.inbox import MongoInbox
 from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
@@ -46,6 +44,8 @@ RETRYABLE: Final = 89
 
 LEASE: Final = Lease("one", NOON + SECOND)
 LINK: Final = Connection("acme", OURS, Mode.TEST, ConnectionKind.OAUTH, NOON)
+TO_CONTACT: Final = ContactLink("acme", OURS, "cus_1", "ada", NOON)
+NOTE: Final = Note("note_1", "acme", OURS, "cus_1", "ada", "Called.", NOON, NOON)
 DAY: Final = [NOON, NOON + 86_400 * SECOND]
 
 
@@ -124,6 +124,20 @@ async def _keeps(stores: Stores) -> bool:
     return await stores.deployment.platform_account() == OURS
 
 
+async def _notes(stores: Stores) -> bool:
+    await stores.notes.add(NOTE)
+    return await stores.notes.get("acme", NOTE.id) == NOTE
+
+
+async def _sums_invoices(stores: Stores) -> bool:
+    return not await stores.invoice_totals.totals(OURS, TotalsFilter(), ["open"], now=NOON)
+
+
+async def _saves(stores: Stores) -> bool:
+    seen = await stores.checkpoints.load(OURS, "link")
+    return (await stores.checkpoints.save(seen, now=NOON)).revision == seen.revision + 1
+
+
 async def _replaces(stores: Stores, seen: int, amount: int) -> bool:
     told = snapshot(charge(amount=amount))
     return await stores.mirror.replace(CHARGES, [(told, seen)]) == []
@@ -153,6 +167,13 @@ DAY_OF_WORK: Final[Mapping[str, Check]] = {
     "stamp": lambda s: _equal(s.deployment.stamp(Mode.TEST), Mode.TEST),
     "keep": _keeps,
     "purge": _purges,
+    "note": _notes,
+    "sum invoices": _sums_invoices,
+    "save": _saves,
+    "save again": _saves,
+    "map contacts": lambda s: s.contacts.put_sync_settings(ContactSync("acme", {"name": "name"})),
+    "link": lambda s: _equal(s.contacts.link(TO_CONTACT), TO_CONTACT),
+    "unlink": lambda s: s.contacts.unlink("acme", OURS, TO_CONTACT.customer),
 }
 """Each port's methods in an order that gives each something to do, and whether it was done."""
 
@@ -256,7 +277,7 @@ async def test_a_lasting_failure_is_unavailable_and_nothing_is_sent_often(
 async def test_what_no_majority_has_is_not_told_as_done(
     stores: Stores, fail_point: FailPoint
 ) -> None:
-    reads = {"fetch", "list", "search", "sum", "list events", "begin again"}
+    reads = {"fetch", "list", "search", "sum", "list events", "begin again", "sum invoices"}
     for name in [name for name in DAY_OF_WORK if name not in reads]:
         with (
             fail_point.failing("alwaysOn", failCommands=WRITES, writeConcernError=NO_MAJORITY),

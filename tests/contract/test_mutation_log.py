@@ -198,6 +198,20 @@ async def test_open_records_come_longest_due_first_and_bounded(stores: Stores) -
     assert await open_keys(log, now=NOON + 3 * SECOND, limit=2) == expected[:2]
 
 
+async def test_purge_deletes_old_records_that_were_given_back_for_good(stores: Stores) -> None:
+    log = stores.mutation_log
+    for number, retry_at in enumerate((None, NOON, None)):
+        await log.begin(record(other_key(number)), HELD, now=NOON)
+        await log.release(other_key(number), HELD, retry_at=retry_at)
+    await log.begin(record(other_key(3)), HELD, now=NOON)
+    assert await log.purge(before=NOON, limit=5) == 0
+    after = NOON + SECOND
+    assert [await log.purge(before=after, limit=1) for _ in range(3)] == [1, 1, 0]
+    assert await open_keys(log, now=NOON) == ["request-1"]
+    stored, held = await log.begin(record(other_key(3)), OTHER, now=NOON)
+    assert (stored.key.request_id, held) == ("request-3", False)
+
+
 async def test_purge_deletes_old_done_records_only_and_at_most_limit(stores: Stores) -> None:
     log = stores.mutation_log
     for number in range(5):

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from application.ports.outbox import MAX_JOBS, ClaimedJob, FailedJob, Outbox, OutboxCounts
@@ -50,6 +51,14 @@ async def watched(outbox: Outbox, account: str = "acme", after: int = 0) -> list
 async def test_a_job_comes_out_as_it_went_in(stores: Stores) -> None:
     await stores.outbox.append([job()])
     assert await claim(stores.outbox) == [ClaimedJob(job(), 0)]
+
+
+async def test_a_job_of_large_numbers_can_be_published_as_json(stores: Stores) -> None:
+    """As every job is: it tells an instant in milliseconds, beyond 32 bits."""
+    kept = job(amount=1_900_000_000_000)
+    await stores.outbox.append([kept])
+    (claimed,) = await claim(stores.outbox)
+    assert msgspec.json.encode(claimed.job) == msgspec.json.encode(kept)
 
 
 async def test_a_repeat_changes_nothing(stores: Stores) -> None:

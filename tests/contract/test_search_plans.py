@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pymongo
@@ -18,9 +19,11 @@ from application.ports.nouns import (
     CUSTOMERS,
 )
 from domain.customers import Customer
+from domain.errors import Unavailable
 from infrastructure.mongo.columns import refill
 from infrastructure.mongo.database import Database as MongoDatabase
 from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.sqlite import columns
 from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.mirror import SqliteMirror
 from tests.contract.samples import NOON, OURS, SECOND, snapshot, store_new, tombstone
@@ -146,6 +149,57 @@ async def test_sqlite_indexes_the_rows_that_are_there_when_the_declaration_chang
     assert await search(mirror, "grace", noun=BY_EMAIL) == []
     assert await search(mirror, "exam", noun=BY_EMAIL) == ["cus_ada"]
     await database.close()
+
+
+async def test_sqlite_goes_on_where_indexing_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "billing.db"
+    monkeypatch.setattr(columns, "_REFILL_ROWS", 2)
+    monkeypatch.setattr(columns, "_TOLD_ROWS", 4)
+    caplog.set_level("INFO")
+    every = [f"cus_{number}" for number in range(7)]
+    refill_after, places = columns._refill_after, list[int]()
+    places_left = 2
+
+    def cut_short(connection: Any, noun: Any, rowid: int, names: Any) -> tuple[int, int]:
+        nonlocal places_left
+        if not places_left:
+            raise OSError("the power fails")
+        places_left -= 1
+        places.append(rowid)
+        return refill_after(connection, noun, rowid, names)
+
+    monkeypatch.setattr(columns, "_refill_after", cut_short)
+    database, mirror = await _sqlite(path, UNSEARCHED)
+    await store_new(mirror, UNSEARCHED, *(replace(ADA, id=id_) for id_ in every))
+    await database.close()
+    with pytest.raises(Unavailable):
+        await _sqlite(path, CUSTOMERS)
+    places_left = 1
+    with pytest.raises(Unavailable):
+        await _sqlite(path, CUSTOMERS)
+    assert places == [0, 2, 4]
+
+    # A release that knows of no search comes in between: nothing is relied on any more.
+    database, mirror = await _sqlite(path, UNSEARCHED)
+    assert await mirror.replace(UNSEARCHED, [(tombstone("cus_0"), 1)]) == []
+    await database.close()
+    places.clear()
+    caplog.clear()
+    places_left = 99
+    database, mirror = await _sqlite(path, CUSTOMERS)
+    assert places == [0, 2, 4, 6, 7]
+    assert sorted(await search(mirror, "ada")) == every[1:]
+    await database.close()
+    told = [one for one in caplog.records if one.name == columns.__name__]
+    assert [(one.message, one.__dict__["rows"]) for one in told] == [
+        ("columns are being filled", 4), ("columns are filled", 7),
+    ]  # fmt: skip
+    places.clear()
+    database, mirror = await _sqlite(path, CUSTOMERS)
+    await database.close()
+    assert places == [], "filled once"
 
 
 async def test_mongodb_indexes_the_rows_that_are_there_when_the_declaration_changes(

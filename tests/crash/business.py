@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from domain.contacts import contact_id_for
 from tests.unit.stripe import billing_samples, samples
 from tests.unit.stripe.samples import JsonObject
 
@@ -97,7 +98,9 @@ class Business:
         self._invoice(CONNECTED, number, now)
         self._payout(number, now)
         newcomer = self._customer(self.waiting, f"cus_waiting_{number}", now - 3, "Wim")
-        self._contacts[self.waiting, newcomer] = f"stripe-{self.waiting}-{newcomer}"
+        self._contacts[self.waiting, newcomer] = contact_id_for(
+            tenant_of(self.waiting), self.waiting, newcomer
+        )
         self._invoice(self.waiting, number, now)
         self._deauthorizations(now)
         own = samples.charge(id=f"ch_platform_{number}", payment_intent=None, created=now - 3)
@@ -145,7 +148,7 @@ class Business:
     def _customers(self, number: int, now: int) -> None:
         """A new one, changed soon after; one whom the CRM knows; another change of the last one."""
         new = self._customer(CONNECTED, f"cus_new_{number}", now - 4, "Ada")
-        self._contacts[CONNECTED, new] = f"stripe-{CONNECTED}-{new}"
+        self._contacts[CONNECTED, new] = contact_id_for(tenant_of(CONNECTED), CONNECTED, new)
         self._rename(new, now - 2, "Bea")
         if number > 1:
             self._rename(f"cus_new_{number - 1}", now, "Cyd")

@@ -8,6 +8,7 @@ import pytest_asyncio
 from billing.v1 import customer_service_pb2 as pb
 
 from tests.support.emulator import LIVE_KEY
+from tests.support.mongo_world import neighbour_of
 from tests.support.mongod import running_mongod
 from tests.support.service import (
     PRIVATE,
@@ -15,7 +16,6 @@ from tests.support.service import (
     Tenant,
     World,
     arrived,
-    check_log,
     mirrored,
     run_command,
     until,
@@ -43,15 +43,8 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]
 async def neighbour(
     here: World, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Service]:
-    """A second process on the same database, with ports of its own."""
-    service = Service(here.service.settings, tmp_path_factory.mktemp("neighbour") / "log")
-    try:
-        await service.start()
+    async with neighbour_of(here, tmp_path_factory.mktemp("neighbour")) as service:
         yield service
-        await service.stop()
-    finally:
-        await service.close()
-    check_log(service.log)
 
 
 async def create(service: Service, tenant: Tenant, request_id: str) -> pb.Customer:

@@ -47,6 +47,17 @@ class FakeCheckpoints(Fake, Checkpoints):
         return saved
 
     @override
+    async def forget(self, stripe_account: str, *, before: dt.datetime, limit: int) -> int:
+        async with self._step("checkpoints.forget"):
+            old = [
+                key for key, one in self.kept.items()
+                if key[0] == stripe_account and one.saved_at and one.saved_at < before
+            ][:limit]  # fmt: skip
+            for key in old:
+                del self.kept[key]
+        return len(old)
+
+    @override
     async def of(self, stripe_account: str) -> Sequence[Checkpoint]:
         async with self._step("checkpoints.of"):
             found = [one for (account, _), one in self.kept.items() if account == stripe_account]

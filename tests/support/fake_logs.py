@@ -177,7 +177,11 @@ class FakeMutationLog(Fake, MutationLog):
             old = [
                 key
                 for key, logged in self.records.items()
-                if logged.record.state is MutationState.DONE and logged.record.created_at < before
+                if logged.record.created_at < before
+                and (
+                    logged.record.state is MutationState.DONE
+                    or (logged.lease is None and logged.retry_at is None)
+                )
             ][:limit]
             for key in old:
                 del self.records[key]

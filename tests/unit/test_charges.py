@@ -24,7 +24,14 @@ from application.ports.stripe import Call
 from application.tasks import Tasks
 from domain.charges import Charge
 from domain.connections import Connection, ConnectionKind, Mode
-from domain.errors import InvalidArgument, NotFound, Reason, Unavailable, WrongState
+from domain.errors import (
+    InvalidArgument,
+    NotFound,
+    RateLimited,
+    Reason,
+    Unavailable,
+    WrongState,
+)
 from domain.mirror import Snapshot, Version
 from domain.money import Money
 from domain.periods import to_milliseconds
@@ -55,10 +62,13 @@ class FakeCharges(ChargeGateway):
         self.refunds: dict[str, Refund] = {}
         self.sent: list[tuple[str, RefundOrder]] = []
         self.reads = 0
+        self.refusals: list[Exception] = []
         self.read_error: Exception | None = None
 
     @override
     async def refund(self, call: Call, params: RefundOrder) -> Snapshot[Refund]:
+        if self.refusals:
+            raise self.refusals.pop()
         self.sent.append((call.idempotency_key, params))
         if params.charge != self.charge.id:
             raise NotFound("charge", params.charge)
@@ -253,6 +263,18 @@ async def test_an_amount_in_another_currency_is_never_sent(desk: Desk, known: bo
         await desk.mirrored(charge())
     assert await violations(desk.give_back(RefundOrder("ch_1", 500, "eur"))) == ["amount.currency"]
     assert (desk.stripe.sent, desk.stripe.reads) == ([], 0 if known else 1)
+
+
+async def test_a_refund_that_was_turned_away_is_open_though_its_charge_was_looked_at(
+    desk: Desk,
+) -> None:
+    """Nothing was sent, so the caller is not told that something may have been."""
+    order = RefundOrder("ch_1", 500, "usd")
+    desk.stripe.refusals = [RateLimited(Reason.STRIPE_RATE_LIMITED, "slow", retry_after_seconds=1)]
+    with pytest.raises(RateLimited):
+        await desk.give_back(order)
+    assert desk.stripe.reads == 1
+    assert (await desk.give_back(order)).amount == Money(500, "usd")
 
 
 async def test_a_charge_that_nobody_knows_is_not_found(desk: Desk) -> None:

@@ -62,6 +62,18 @@ async def test_the_address_counts_before_the_number(desk: Desk) -> None:
     assert await desk.match("cus_3", email="none@x.test", phone="030 123456") is None
 
 
+async def test_a_shared_number_links_nobody_who_has_another_address(desk: Desk) -> None:
+    await desk.contact("home", phone="+4930123456", email="bob@x.test")
+    assert await desk.match(email="ada@x.test", phone="030 123456") is None
+    assert await desk.match("cus_2", phone="030 123456") == "home", "the customer has no address"
+
+
+async def test_what_only_looks_like_the_address_is_another_person(desk: Desk) -> None:
+    await desk.contact("a", email="strasse@x.test")
+    assert await desk.match(email="straße@x.test") is None
+    assert await desk.match("cus_2", email="STRASSE@x.test") == "a"
+
+
 @pytest.mark.parametrize(
     ("stored", "asked", "region", "matches"),
     [
@@ -179,12 +191,12 @@ async def test_all_customers_are_linked_filled_and_counted(world: World) -> None
     assert counts == (9, 2, 6, 0)
     assert (progress.already_linked, progress.total, progress.phase) == (1, 9, "link")
     assert linked(world)["cus_0"] == "contact-0", "the oldest customer of an address gets it"
-    assert linked(world)["cus_1"] == contact_id_for(ACCOUNT, "cus_1")
+    assert linked(world)["cus_1"] == contact_id_for("acme", ACCOUNT, "cus_1")
     assert linked(world)["cus_8"] == "elsewhere"
     filled = await world.contacts.get("acme", "contact-0")
     assert filled is not None
     assert filled.fields == {"email": "C0@x.test", "name": "N0", "owner": "bob"}
-    made = await world.contacts.get("acme", contact_id_for(ACCOUNT, "cus_7"))
+    made = await world.contacts.get("acme", contact_id_for("acme", ACCOUNT, "cus_7"))
     assert made is not None
     assert made.fields == {"email": "C3@x.test", "name": "N7"}
 
@@ -324,7 +336,7 @@ async def test_a_contact_that_the_crm_deleted_after_its_link_is_not_made_again(
     by = jobs(world)
     await by.start(CALLER)
     await done(world, by)
-    own = contact_id_for(ACCOUNT, "cus_0")
+    own = contact_id_for("acme", ACCOUNT, "cus_0")
     del world.contacts.contacts["acme", own]
     world.time.clock.advance(minutes=1)
     await by.start(CALLER)

@@ -23,7 +23,7 @@ async def test_a_customer_becomes_and_fills_a_contact(desk: Desk) -> None:
     await sync(desk)
     await desk.receive("evt_1", "customer.created", customer(name="Ada", email="a@x.test"))
     await desk.project()
-    own = contact_id_for(STRIPE, "cus_1")
+    own = contact_id_for("acme", STRIPE, "cus_1")
     assert await contact_of(desk) == Contact(own, "acme", {"name": "Ada", "email": "a@x.test"})
     later = customer(name="Ada L.", metadata={"tier": "gold"})
     await desk.receive("evt_2", "customer.updated", later, at=NOON + SECOND)
@@ -70,7 +70,7 @@ async def test_a_contact_that_the_crm_has_deleted_is_not_made_again(desk: Desk) 
     await desk.project()
     assert await desk.stores.contacts.links("acme", STRIPE, ["cus_1"]) == {"cus_1": gone}
     assert await contact_of(desk) is None
-    own = contact_id_for(STRIPE, "cus_1")
+    own = contact_id_for("acme", STRIPE, "cus_1")
     assert await desk.stores.contacts.get("acme", own) is None
 
 

@@ -93,7 +93,7 @@ async def _assert_once(desk: Desk) -> None:
     ]
     ada, second = await contact_of(desk, "cus_1"), await contact_of(desk, "cus_2")
     assert ada == Contact("ada", "acme", {"name": "Ada", "email": "a@x.test"})
-    own = contact_id_for(STRIPE, "cus_2")
+    own = contact_id_for("acme", STRIPE, "cus_2")
     assert second == Contact(own, "acme", {"email": "b@x.test"})
     history = desk.stores.subscription_history
     kept = await history.of_subscription(STRIPE, "sub_1", after=None, limit=9)

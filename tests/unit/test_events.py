@@ -1,6 +1,7 @@
 """Events as operators and tenants see them: whose they are, listed, shown, tried again."""
 
 import datetime as dt
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
@@ -158,6 +159,22 @@ async def test_a_payload_needs_a_scope_of_its_own(desk: EventsDesk) -> None:
     allowed = replace(ACME, scopes=frozenset({PAYLOAD_SCOPE}))
     assert (await desk.events.get(allowed, "evt_a"))[1] is None
     assert (await desk.events.get(allowed, "evt_a", full=True))[1] == b'{"secret": 1}'
+
+
+async def test_a_payload_is_shown_without_client_secrets() -> None:
+    raw = (
+        rb'{"a":{"client_secret":"seti_1_secret_x\"y\\","id":1},"client_secret" : "pi_2_secret_z",'
+    )
+    raw += rb'"n":"\"client_secret\": \"quoted\"","client_secret":null}'
+    desk = EventsDesk(event("evt_a", payload=raw))
+    allowed = replace(ACME, scopes=frozenset({PAYLOAD_SCOPE}))
+    _, shown = await desk.events.get(allowed, "evt_a", full=True)
+    assert shown is not None
+    assert b"_secret_" not in shown
+    whole = json.loads(raw)
+    whole["a"]["client_secret"] = "[redacted]"
+    assert json.loads(shown) == whole, "the rest is as Stripe sent it"
+    assert await desk.log.payload("evt_a") == raw
 
 
 async def test_a_list_is_paged_without_gap_or_repeat() -> None:

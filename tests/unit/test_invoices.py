@@ -140,10 +140,10 @@ async def test_a_refusal_names_fields_as_the_caller_wrote_them(desk: Desk) -> No
     assert fields == ["invoice.due_time", "invoice.customer"]
     assert desk.stripe.sent == ["create"]
     desk.stripe.add()
-    desk.stripe.refusals["update"] = [InvalidArgument([FieldViolation("default_source", "c")])]
+    desk.stripe.refusals["update"] = [InvalidArgument([FieldViolation("footer", "c")])]
     change = UpdateInvoice("in_1", InvoiceFields(description="x"))
     fields = await violations(desk.invoices.update(CALLER, "r-2", change))
-    assert fields == ["invoice.default_payment_method"]
+    assert fields == ["invoice.footer"]
 
 
 async def test_a_draft_that_somebody_took_further_stays_his(desk: Desk) -> None:

@@ -27,6 +27,9 @@ from domain.connections import Mode
 from domain.customers import Customer
 from domain.errors import (
     FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
     OutcomeUnknown,
     PaymentDeclined,
     Reason,
@@ -220,6 +223,20 @@ async def test_a_step_knows_whether_it_was_sent() -> None:
         await mutation.run(CALLER, "r-1", Order("Ada"))
     await mutation.run(CALLER, "r-1", Order("Ada"))
     assert seen == [False, True]
+
+
+def test_a_refusal_is_told_again_with_all_that_it_told() -> None:
+    """Stripe's request id is what the support of Stripe asks for."""
+    for error in (
+        NotFound("invoice", "in_1"),
+        InvalidArgument([FieldViolation("items[0].price", "names nothing")]),
+        PaymentDeclined("use another card", decline_code="lost_card"),
+        WrongState("invoice", "in_1", "paid"),
+        FailedPrecondition(Reason.STRIPE_REFUSED, "no", subject="stripe"),
+    ):
+        error.metadata["stripe_request_id"] = "req_1"
+        again = decode_failure(encode_failure(error))
+        assert (type(again), vars(again)) == (type(error), vars(error))
 
 
 def test_a_wrong_state_is_told_again_as_it_was() -> None:

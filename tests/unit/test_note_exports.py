@@ -98,8 +98,22 @@ async def test_exports_at_once_are_bounded(desk: Desk, monkeypatch: pytest.Monke
     assert len(await parts(desk.notes)) == 1
 
 
+async def test_one_account_does_not_take_all_exports(desk: Desk) -> None:
+    most = use_case.MAX_EXPORTS_OF_AN_ACCOUNT
+    slow = [desk.notes.export(ADA, ListNotes()) for _ in range(most)]
+    for one in slow:
+        await anext(one)
+    with pytest.raises(RateLimited):
+        await parts(desk.notes)
+    assert len(await parts(desk.notes, caller=RIVAL)) == 1
+    for one in slow:
+        await one.aclose()
+    assert len(await parts(desk.notes)) == 1
+    assert desk.notes._exports == {}
+
+
 async def test_a_store_that_fails_ends_the_file(desk: Desk) -> None:
     desk.store.pause = Failing({0: store_down()})
     with pytest.raises(Unavailable):
         await parts(desk.notes)
-    assert desk.notes._exports == 0
+    assert desk.notes._exports == {}

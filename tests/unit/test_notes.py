@@ -276,7 +276,7 @@ async def test_every_violation_at_once(desk: Desk) -> None:
     assert await violations(notes.update(ADA, "r", wrong, "x", mask=["*"])) == ["update_mask"]
     assert await violations(notes.delete(ADA, "", "x")) == ["request_id", "id"]
     assert await violations(notes.get(ADA, "../x")) == ["id"]
-    bad = ListNotes(101, "", "é", "a" * 256, NOON, NOON)
+    bad = ListNotes(101, "", "é", "a" * 257, NOON, NOON)
     fields = ["page_size", "customer", "author", "created_before"]
     assert await violations(notes.list(ADA, bad)) == fields
     assert await violations(anext(notes.export(ADA, bad))) == fields

@@ -12,10 +12,13 @@ from application.ports.nouns import (
 )
 from application.ports.stripe import REQUEST_TAG
 from domain.contacts import CONTACT_KEY, ContactSync
+from domain.customers import Customer
 from domain.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    RateLimited,
+    Reason,
     WrongState,
 )
 from domain.mirror import Snapshot, Version
@@ -87,6 +90,7 @@ async def test_what_the_mirror_shows_no_longer_holds_is_not_billed(desk: Desk) -
 )
 async def test_a_telephone_number_is_one_however_it_is_written(desk: Desk, spelling: str) -> None:
     await told_country(desk, "US")
+    desk.contact("ada", name="Ada", phone="+1 415 555 2671")
     await desk.customer("cus_mute", phone=spelling)
     await desk.customer("cus_phone", phone=spelling, email="b@x.test", age=3)
     await desk.customer("cus_near", phone="+14155552672", email="c@x.test")
@@ -96,8 +100,87 @@ async def test_a_telephone_number_is_one_however_it_is_written(desk: Desk, spell
 
 async def test_a_national_number_is_of_the_stripe_accounts_country(desk: Desk) -> None:
     await told_country(desk, "DE")
+    desk.contact("ada", name="Ada", phone="+1 415 555 2671")
     await desk.customer("cus_phone", phone="(415) 555-2671", email="b@x.test")
+    assert await violations(desk) == ["contact"]
+
+
+async def test_a_number_that_is_shared_bills_nobody_else(desk: Desk) -> None:
+    """Who has an address is not who has another one, and of two nobody knows which it is."""
+    await desk.customer("cus_home", phone="+14155552671", email="b@x.test")
+    link = await desk.process().create()
+    assert link.customer_created
+    desk.contact("zoe", name="Zoe", phone="+14155552671")
+    await desk.customer("cus_too", phone="+14155552671", email="c@x.test")
+    assert await violations(desk, replace(WANTED, contact="zoe"), "zoe") == ["contact"]
+    assert desk.linked("zoe") is None
+
+
+async def test_a_draft_that_stripe_did_not_take_bills_who_is_linked_when_it_does(
+    desk: Desk,
+) -> None:
+    await desk.customer("cus_wrong", email="ada@x.test")
+    busy = RateLimited(Reason.STRIPE_RATE_LIMITED, "slow", retry_after_seconds=1)
+    desk.invoices.refusals = {"create": [busy]}
+    with pytest.raises(RateLimited):
+        await desk.process().create()
+    assert desk.linked() == "cus_wrong"
+    await desk.customer("cus_right", email="else@x.test")
+    desk.contacts.linked_to.clear()
+    desk.contacts.linked_to["acme", STRIPE, "cus_right"] = link("cus_right", "ada")
+    made = await desk.process().create()
+    (invoice,) = desk.invoices.invoices.values()
+    assert made.customer == invoice.customer == "cus_right"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("strasse@x.test", "straße@x.test"),
+        ("mike@x.test", "mi\N{KELVIN SIGN}e@x.test"),
+        ("\N{LATIN SMALL LETTER LONG S}am@x.test", "sam@x.test"),
+        ("ada+shop@x.test", "ada@x.test"),
+        ("ada@xn--mnchen-3ya.test", "ada@münchen.test"),
+    ],
+)
+@pytest.mark.parametrize("mirrored", [True, False])
+async def test_what_only_looks_like_the_address_is_another_person(
+    desk: Desk, ours: str, theirs: str, *, mirrored: bool
+) -> None:
+    desk.contact("ada", name="Ada", email=ours)
+    await desk.customer("cus_9", email=theirs, mirrored=mirrored)
     assert (await desk.process().create()).customer_created
+
+
+async def test_the_case_of_letters_beyond_ascii_is_no_difference_either(desk: Desk) -> None:
+    desk.contact("ada", name="Ada", email="ÄDA@x.test")
+    await desk.customer("cus_9", email="äda@X.test")
+    assert (await desk.process().create()).customer == "cus_9"
+
+
+async def test_stripes_list_is_not_believed_blindly(desk: Desk) -> None:
+    other = await desk.customer("cus_9", email="b@x.test")
+
+    async def everybody(*_: str) -> list[Customer]:
+        return [other]
+
+    desk.lookup.by_email = everybody  # type: ignore[method-assign]  # a Stripe that filters nothing
+    assert (await desk.process().create()).customer_created
+
+
+async def test_a_contact_that_an_event_links_while_it_is_sought_gets_no_second_customer(
+    desk: Desk,
+) -> None:
+    await desk.customer("cus_9", email="else@x.test", mirrored=False)
+
+    async def overtake(where: str) -> None:
+        if where == "stripe.list":
+            desk.contacts.linked_to["acme", STRIPE, "cus_9"] = link("cus_9", "ada")
+
+    desk.lookup.pause = overtake
+    made = await desk.process().create()
+    assert (made.customer, made.customer_created) == ("cus_9", False)
+    assert list(desk.stripe.customers) == ["cus_9"], "none is left over"
 
 
 async def told_country(desk: Desk, country: str) -> None:
@@ -183,9 +266,11 @@ async def test_nobody_without_an_address_is_billed(desk: Desk, email: str) -> No
     assert (await desk.process().create("two")).customer == "cus_9"
 
 
-async def violations(desk: Desk, wanted: NewPaymentLink = WANTED) -> list[str]:
+async def violations(
+    desk: Desk, wanted: NewPaymentLink = WANTED, request_id: str = "one"
+) -> list[str]:
     with pytest.raises(InvalidArgument) as refused:
-        await desk.process().create("one", wanted)
+        await desk.process().create(request_id, wanted)
     return [violation.field for violation in refused.value.violations]
 
 

@@ -27,7 +27,14 @@ from application.ports.stripe import Unanswered
 from application.tasks import Tasks
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer
-from domain.errors import InvalidArgument, NotFound, OutcomeUnknown, Reason, Unavailable
+from domain.errors import (
+    InvalidArgument,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    Reason,
+    Unavailable,
+)
 from domain.mirror import Snapshot, Version
 from domain.payment_methods import PaymentMethod, SetupIntent
 from tests.support.fake_logs import FakeMutationLog
@@ -174,6 +181,27 @@ async def test_a_detachment_of_our_own_is_not_taken_for_another(desk: Desk) -> N
     await desk.methods.detach(CALLER, "r-1", WANTED)
     with pytest.raises(NotFound):
         await desk.methods.detach(CALLER, "r-2", WANTED)
+
+
+async def test_a_default_that_was_set_is_no_other_for_a_detachment_since(desk: Desk) -> None:
+    """Between two runs the method is detached; what was sent is told as it was sent."""
+    desk.stripe.set_default.side_effect = Unanswered("lost")
+    with pytest.raises(OutcomeUnknown):
+        await desk.methods.set_default(CALLER, "r-1", WANTED)
+    desk.stripe.read.side_effect = NotFound("payment_method", "pm_1")
+    desk.stripe.set_default.side_effect = None
+    assert await desk.methods.set_default(CALLER, "r-1", WANTED) == OwnedMethod(VISA, True)
+
+
+async def test_a_look_before_the_first_send_counts_as_nothing_sent(desk: Desk) -> None:
+    desk.stripe.set_default.side_effect = slow = RateLimited(
+        Reason.STRIPE_RATE_LIMITED, "slow", retry_after_seconds=1
+    )
+    with pytest.raises(RateLimited) as refused:
+        await desk.methods.set_default(CALLER, "r-1", WANTED)
+    assert refused.value.__cause__ is slow or refused.value is slow
+    (logged,) = desk.log.records.values()
+    assert [step.sent_at for step in logged.record.steps.values()] == [None, None]
 
 
 async def test_the_default_is_mirrored_at_once(desk: Desk) -> None:

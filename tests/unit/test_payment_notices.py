@@ -25,7 +25,7 @@ from tests.support.effects_desk import (
 from tests.support.fakes import NOON
 from tests.support.stores import sqlite_stores
 
-OWN: Final = contact_id_for(STRIPE, "cus_1")
+OWN: Final = contact_id_for("acme", STRIPE, "cus_1")
 PAID: Final = replace(invoice(), paid_at=NOON)
 TOLD: Final[dict[str, tuple[str, Any]]] = {
     "evt_customer": ("customer.created", customer(name="Ada")),

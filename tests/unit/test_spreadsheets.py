@@ -19,7 +19,13 @@ def test_no_rows_are_no_text() -> None:
     assert csv_text([]) == ""
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        "=", "+", "-", "@", "\t", "\r", "\n", " =", "\n=", " \t -", "\u3000@", "\xa0=", "\u200b=",
+        "\ufeff+", "\u202e=", "\x00=", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\ufe66",
+    ],
+)  # fmt: skip
 def test_a_cell_that_would_be_run_gets_an_apostrophe(start: str) -> None:
     cell = f'{start}HYPERLINK("https://evil.test")'
     assert harmless(cell) == f"'{cell}"
@@ -27,6 +33,6 @@ def test_a_cell_that_would_be_run_gets_an_apostrophe(start: str) -> None:
     assert read == f"'{cell}"
 
 
-@pytest.mark.parametrize("cell", ["", "a=1", "1-2", " =1", "'=1", "ö"])
+@pytest.mark.parametrize("cell", ["", " ", "a=1", "1-2", "'=1", "ö", " a"])
 def test_all_others_stay_as_they_are(cell: str) -> None:
     assert harmless(cell) == cell

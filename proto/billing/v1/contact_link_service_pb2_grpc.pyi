@@ -24,8 +24,8 @@ class ContactLinkServiceStub:
     mappings need none.
 
     Matching, wherever Billing links by itself, goes by mail address, whatever the case of its
-    letters, then by phone number, compared as E.164; a number without a country's code belongs to the
-    country of the Stripe account. Of several contacts the one with the lowest id counts that is not
+    letters, then by phone number, compared as E.164, unless both have mail addresses, which then
+    differ; a number without a country's code belongs to the country of the Stripe account. Of several contacts the one with the lowest id counts that is not
     linked yet.
     """
 
@@ -115,8 +115,8 @@ class ContactLinkServiceServicer(metaclass=_abc_1.ABCMeta):
     mappings need none.
 
     Matching, wherever Billing links by itself, goes by mail address, whatever the case of its
-    letters, then by phone number, compared as E.164; a number without a country's code belongs to the
-    country of the Stripe account. Of several contacts the one with the lowest id counts that is not
+    letters, then by phone number, compared as E.164, unless both have mail addresses, which then
+    differ; a number without a country's code belongs to the country of the Stripe account. Of several contacts the one with the lowest id counts that is not
     linked yet.
     """
 

@@ -121,7 +121,9 @@ class Event(_message.Message):
     error: _builtins.str
     """error of the last attempt that failed; empty where none did."""
     payload: _builtins.bytes
-    """payload is the body as Stripe sent it, byte for byte. Only with EVENT_VIEW_FULL."""
+    """payload is the body as Stripe sent it, but for the values of `client_secret`, which read
+    `[redacted]`. Only with EVENT_VIEW_FULL.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """create_time is when it happened, by Stripe's clock, in whole seconds."""

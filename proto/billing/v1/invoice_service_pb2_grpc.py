@@ -151,8 +151,9 @@ class InvoiceServiceServicer:
 
         Items that wait for the customer's next invoice are left out of it. Fails with INVALID_ARGUMENT
         for every bad field at once, and for a price or product that the Stripe account does not have;
-        with NOT_FOUND for a customer that it does not have. A draft whose items Stripe refuses is deleted
-        again. With OUTCOME_UNKNOWN nothing is lost: repeat the call with the same request_id.
+        with NOT_FOUND for a customer or payment method that it does not have. A draft whose items Stripe
+        refuses is deleted again. With OUTCOME_UNKNOWN nothing is lost: repeat the call with the same
+        request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -193,8 +194,8 @@ class InvoiceServiceServicer:
     def PayInvoice(self, request, context):
         """PayInvoice pays an open or uncollectible invoice now.
 
-        Fails with NOT_FOUND, with WRONG_STATE for a draft and for one that is paid or void, with
-        PAYMENT_DECLINED where the bank or Stripe declines (metadata decline_code, the message holds an
+        Fails with NOT_FOUND, for an unknown payment method too, with WRONG_STATE for a draft and for one
+        that is paid or void, with PAYMENT_DECLINED where the bank or Stripe declines (metadata decline_code, the message holds an
         advice), and with STRIPE_REFUSED where there is nothing to pay it with. A payment that its bank
         takes days for leaves the invoice open.
         """

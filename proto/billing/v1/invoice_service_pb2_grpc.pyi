@@ -48,8 +48,9 @@ class InvoiceServiceStub:
 
     Items that wait for the customer's next invoice are left out of it. Fails with INVALID_ARGUMENT
     for every bad field at once, and for a price or product that the Stripe account does not have;
-    with NOT_FOUND for a customer that it does not have. A draft whose items Stripe refuses is deleted
-    again. With OUTCOME_UNKNOWN nothing is lost: repeat the call with the same request_id.
+    with NOT_FOUND for a customer or payment method that it does not have. A draft whose items Stripe
+    refuses is deleted again. With OUTCOME_UNKNOWN nothing is lost: repeat the call with the same
+    request_id.
     """
     UpdateInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.UpdateInvoiceRequest, _invoice_service_pb2.Invoice]
     """UpdateInvoice changes the fields of a draft that update_mask names.
@@ -74,8 +75,8 @@ class InvoiceServiceStub:
     PayInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.PayInvoiceRequest, _invoice_service_pb2.Invoice]
     """PayInvoice pays an open or uncollectible invoice now.
 
-    Fails with NOT_FOUND, with WRONG_STATE for a draft and for one that is paid or void, with
-    PAYMENT_DECLINED where the bank or Stripe declines (metadata decline_code, the message holds an
+    Fails with NOT_FOUND, for an unknown payment method too, with WRONG_STATE for a draft and for one
+    that is paid or void, with PAYMENT_DECLINED where the bank or Stripe declines (metadata decline_code, the message holds an
     advice), and with STRIPE_REFUSED where there is nothing to pay it with. A payment that its bank
     takes days for leaves the invoice open.
     """
@@ -161,8 +162,9 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Items that wait for the customer's next invoice are left out of it. Fails with INVALID_ARGUMENT
         for every bad field at once, and for a price or product that the Stripe account does not have;
-        with NOT_FOUND for a customer that it does not have. A draft whose items Stripe refuses is deleted
-        again. With OUTCOME_UNKNOWN nothing is lost: repeat the call with the same request_id.
+        with NOT_FOUND for a customer or payment method that it does not have. A draft whose items Stripe
+        refuses is deleted again. With OUTCOME_UNKNOWN nothing is lost: repeat the call with the same
+        request_id.
         """
 
     @_abc_1.abstractmethod
@@ -211,8 +213,8 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_invoice_service_pb2.Invoice]:
         """PayInvoice pays an open or uncollectible invoice now.
 
-        Fails with NOT_FOUND, with WRONG_STATE for a draft and for one that is paid or void, with
-        PAYMENT_DECLINED where the bank or Stripe declines (metadata decline_code, the message holds an
+        Fails with NOT_FOUND, for an unknown payment method too, with WRONG_STATE for a draft and for one
+        that is paid or void, with PAYMENT_DECLINED where the bank or Stripe declines (metadata decline_code, the message holds an
         advice), and with STRIPE_REFUSED where there is nothing to pay it with. A payment that its bank
         takes days for leaves the invoice open.
         """

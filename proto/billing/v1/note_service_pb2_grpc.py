@@ -148,12 +148,13 @@ class NoteServiceServicer:
         Append the parts in their order. A note that is there all the while stands in the file exactly
         once, whatever is written meanwhile. The file is whole only if the call ends with OK: it ends
         with UNAVAILABLE where the store fails, the process stops, or an hour is over. At most 20 run at
-        once in a process, more are refused with RESOURCE_EXHAUSTED (OVERLOADED).
+        once in a process, 5 of one account, more are refused with RESOURCE_EXHAUSTED (OVERLOADED).
 
         The file is as RFC 4180 has it: CRLF, a header row, every cell in quotes. It is UTF-8 and begins
         with a byte order mark, without which Excel takes it for another encoding. A cell that begins
-        with `=`, `+`, `-`, `@`, tab or carriage return gets an apostrophe before it, since a
-        spreadsheet would run it as a formula (OWASP, "CSV Injection").
+        with `=`, `+`, `-` or `@`, of full width too and behind spaces too, or with a tab or a line's end,
+        gets an apostrophe before it, since a spreadsheet might run it as a formula (OWASP, "CSV
+        Injection").
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

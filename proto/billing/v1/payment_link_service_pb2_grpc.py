@@ -55,9 +55,9 @@ class PaymentLinkServiceServicer:
     def CreatePaymentLink(self, request, context):
         """CreatePaymentLink finalizes an invoice for a contact and gives the address of its hosted page.
 
-        The contact's customer is the one that it is linked to, else one with its email address, else one
-        with its phone number, who is then linked to it; where there is none, a customer is made. Nobody
-        who is linked to another contact is taken. Stripe mails nothing: sending the address is the
+        The contact's customer is the one that it is linked to, else one with its email address, or for a
+        contact without one the only one with its phone number, who is then linked to it; where there is
+        none, a customer is made. Nobody who is linked to another contact is taken. Stripe mails nothing: sending the address is the
         caller's. Where no short address can be had the long one stands in its place.
 
         Everything is checked before anything is made. Fails with INVALID_ARGUMENT for every bad field at

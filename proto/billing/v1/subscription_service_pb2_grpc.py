@@ -115,8 +115,8 @@ class SubscriptionServiceServicer:
     def CreateSubscription(self, request, context):
         """CreateSubscription starts a subscription at Stripe.
 
-        Fails with INVALID_ARGUMENT for every bad field at once, and for a price or payment method that
-        Stripe does not know; with NOT_FOUND for an unknown customer; with PAYMENT_DECLINED where the
+        Fails with INVALID_ARGUMENT for every bad field at once, and for a price that Stripe does not
+        know; with NOT_FOUND for an unknown customer or payment method; with PAYMENT_DECLINED where the
         first payment fails under `error_if_incomplete`: then nothing was created; with STRIPE_REFUSED
         where Stripe finds nothing to charge. With OUTCOME_UNKNOWN nothing is lost: repeat the call
         with the same request_id.
@@ -129,10 +129,10 @@ class SubscriptionServiceServicer:
         """UpdateSubscription changes the fields that update_mask names, and the items that items names.
 
         All of it is one change at Stripe: it happens as a whole or not at all. Fails with NOT_FOUND
-        for an unknown subscription, with WRONG_STATE for one that has ended, with PAYMENT_DECLINED
-        where what falls due at once cannot be paid under `error_if_incomplete`: then nothing was
-        changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field, and as
-        CreateSubscription does.
+        for an unknown subscription or payment method, with WRONG_STATE for one that has ended, with
+        PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
+        nothing was changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field,
+        and as CreateSubscription does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

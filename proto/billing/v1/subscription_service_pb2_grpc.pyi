@@ -37,8 +37,8 @@ class SubscriptionServiceStub:
     CreateSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.CreateSubscriptionRequest, _subscription_service_pb2.Subscription]
     """CreateSubscription starts a subscription at Stripe.
 
-    Fails with INVALID_ARGUMENT for every bad field at once, and for a price or payment method that
-    Stripe does not know; with NOT_FOUND for an unknown customer; with PAYMENT_DECLINED where the
+    Fails with INVALID_ARGUMENT for every bad field at once, and for a price that Stripe does not
+    know; with NOT_FOUND for an unknown customer or payment method; with PAYMENT_DECLINED where the
     first payment fails under `error_if_incomplete`: then nothing was created; with STRIPE_REFUSED
     where Stripe finds nothing to charge. With OUTCOME_UNKNOWN nothing is lost: repeat the call
     with the same request_id.
@@ -47,10 +47,10 @@ class SubscriptionServiceStub:
     """UpdateSubscription changes the fields that update_mask names, and the items that items names.
 
     All of it is one change at Stripe: it happens as a whole or not at all. Fails with NOT_FOUND
-    for an unknown subscription, with WRONG_STATE for one that has ended, with PAYMENT_DECLINED
-    where what falls due at once cannot be paid under `error_if_incomplete`: then nothing was
-    changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field, and as
-    CreateSubscription does.
+    for an unknown subscription or payment method, with WRONG_STATE for one that has ended, with
+    PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
+    nothing was changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field,
+    and as CreateSubscription does.
     """
     CancelSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.CancelSubscriptionRequest, _subscription_service_pb2.Subscription]
     """CancelSubscription ends a subscription, now or when its paid period is over.
@@ -118,8 +118,8 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_subscription_service_pb2.Subscription]:
         """CreateSubscription starts a subscription at Stripe.
 
-        Fails with INVALID_ARGUMENT for every bad field at once, and for a price or payment method that
-        Stripe does not know; with NOT_FOUND for an unknown customer; with PAYMENT_DECLINED where the
+        Fails with INVALID_ARGUMENT for every bad field at once, and for a price that Stripe does not
+        know; with NOT_FOUND for an unknown customer or payment method; with PAYMENT_DECLINED where the
         first payment fails under `error_if_incomplete`: then nothing was created; with STRIPE_REFUSED
         where Stripe finds nothing to charge. With OUTCOME_UNKNOWN nothing is lost: repeat the call
         with the same request_id.
@@ -134,10 +134,10 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         """UpdateSubscription changes the fields that update_mask names, and the items that items names.
 
         All of it is one change at Stripe: it happens as a whole or not at all. Fails with NOT_FOUND
-        for an unknown subscription, with WRONG_STATE for one that has ended, with PAYMENT_DECLINED
-        where what falls due at once cannot be paid under `error_if_incomplete`: then nothing was
-        changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field, and as
-        CreateSubscription does.
+        for an unknown subscription or payment method, with WRONG_STATE for one that has ended, with
+        PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
+        nothing was changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field,
+        and as CreateSubscription does.
         """
 
     @_abc_1.abstractmethod

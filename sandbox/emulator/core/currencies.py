@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sandbox.emulator.core.errors import ApiError, invalid
+from sandbox.emulator.core.errors import invalid
 
 PRESENTMENT: Final = frozenset(
     """
@@ -30,8 +30,9 @@ _LEAST: Final = {
     "nok": 300, "nzd": 50, "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000, "usd": 50,
 }  # fmt: skip
 
-MOST: Final = 99_999_999
-"""The largest amount of a payment: eight digits."""
+_MOST: Final = 99_999_999
+_MOST_OF: Final = {"idr": 999_999_999_999, "cop": 9_999_999_999, "inr": 999_999_999}
+"""The largest amounts of a payment: eight digits, but for these."""
 
 _RATE_SCALE: Final = 1_000_000
 _PER_USD: Final = {
@@ -62,13 +63,9 @@ def check_amount(amount: int, currency: str, param: str = "amount") -> None:
         raise invalid(
             f"Amount must be at least {least} {currency} in minor units", param, "amount_too_small"
         )
-    if amount > MOST:
-        raise too_large(param)
-
-
-def too_large(param: str = "amount") -> ApiError:
-    """400 `amount_too_large`."""
-    return invalid(f"Amount must be no more than {MOST} minor units", param, "amount_too_large")
+    most = _MOST_OF.get(currency, _MOST)
+    if amount > most:
+        raise invalid(f"Amount must be no more than {most} minor units", param, "amount_too_large")
 
 
 def converted(amount: int, currency: str, into: str) -> tuple[int, str | None]:

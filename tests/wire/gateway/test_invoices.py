@@ -197,6 +197,7 @@ async def test_nothing_to_pay_with_is_no_matter_of_state(
     with pytest.raises(FailedPrecondition) as caught:
         await invoices.pay(call(), InvoicePayment(opened.id))
     assert caught.value.reason is Reason.STRIPE_REFUSED
+    assert "such as a payment method to charge" in caught.value.message
 
 
 FORBIDDEN = {

@@ -172,6 +172,21 @@ async def test_a_refused_parameter_bears_the_callers_name_of_it(
         await gateway.create(call(), shop.order(trial_end=now() - MONTH))
     assert [violation.field for violation in refused.value.violations] == ["trial_end_time"]
     assert refused.value.metadata["stripe_request_id"]
+    made = await gateway.create(call("two"), shop.order())
+    (standing,) = shown(made).items
+    for change, field in (
+        (SubscriptionFields(metadata={"a" * 41: "x"}), "subscription.metadata"),
+        (SubscriptionFields(description="x" * 501), "subscription.description"),
+    ):
+        with pytest.raises(InvalidArgument) as refused:
+            await gateway.update(call(field), SubscriptionChange(made.id, change))
+        assert refused.value.violations[0].field.startswith(field)
+    last = SubscriptionChange(
+        made.id, SubscriptionFields(), (ItemChange(standing.id, remove=True),)
+    )
+    with pytest.raises((InvalidArgument, FailedPrecondition)) as kept:
+        await gateway.update(call("last"), last)
+    assert "deleted" not in kept.value.message
 
 
 async def test_find_created_finds_by_tag_one_that_was_canceled_too(

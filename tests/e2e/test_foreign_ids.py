@@ -1,0 +1,206 @@
+"""Ids of another tenant's in every field that takes one, beside ids of one's own."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.rpc.error_details_pb2 import BadRequest
+from grpc_status import rpc_status
+
+from tests.support.ground import Fields, Ground, fresh
+from tests.support.service import reason_of, world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What one tenant has at Stripe."""
+
+    ground: Ground
+    customer: str
+    method: str
+    source: str
+    price: str
+    once: str
+    product: str
+    subscription: str
+    item: str
+    draft: str
+    opened: str
+    charge: str
+
+
+async def shelf(ground: Ground) -> Shelf:
+    v1, options = ground.world.sdk.v1, ground.tenant.options
+    customer = await ground.payer()
+    methods = await ground.call("PaymentMethodService.ListPaymentMethods", {"customer": customer})
+    source = await v1.customers.payment_sources.create_async(
+        customer, {"source": "tok_visa"}, options
+    )
+    price = await ground.price()
+    once = await v1.prices.create_async(
+        {"currency": "usd", "unit_amount": 900, "product_data": {"name": "Once"}}, options
+    )
+    subscribed = await ground.mutate(
+        "SubscriptionService.CreateSubscription", customer=customer, items=[{"price": price}]
+    )
+    return Shelf(
+        ground, customer, methods.payment_methods[0].id, source.id, price, once.id,
+        str(once.product), subscribed.id, subscribed.items[0].id, await ground.draft(),
+        await ground.opened(), await ground.charge(),
+    )  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shelves(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Shelf, Shelf]]:
+    """Mine and theirs."""
+    async with world(tmp_path_factory.mktemp("service")) as here:
+        mine, theirs = [Ground(here, await here.tenant()) for _ in range(2)]
+        yield await shelf(mine), await shelf(theirs)
+
+
+def requests(mine: Shelf, theirs: Shelf) -> list[tuple[str, str, Fields]]:
+    """(method, what it is refused for, request): each with one id of theirs."""
+    item = {"description": "Work", "unit_amount": {"amount": 100, "currency": "usd"}}
+    bill = {"customer": mine.customer, "currency": "usd"}
+    create, update = "InvoiceService.CreateInvoice", "InvoiceService.UpdateInvoice"
+    subscribe, change = (f"SubscriptionService.{verb}Subscription" for verb in ("Create", "Update"))
+    preview, methods = "InvoiceService.PreviewInvoice", "PaymentMethodService."
+    plan = {"customer": mine.customer, "items": [{"price": mine.price}]}
+    named: list[tuple[str, str, Fields]] = [
+        (create, "customer", {"invoice": {**bill, "customer": theirs.customer}, "items": [item]}),
+        (create, "items[1].price", {"invoice": bill, "items": [item, {"price": theirs.once}]}),
+        (create, "items[1].product",
+         {"invoice": bill, "items": [item, {**item, "product": theirs.product}]}),
+        (subscribe, "customer", {**plan, "customer": theirs.customer}),
+        (subscribe, "items[1].price",
+         {**plan, "items": [{"price": mine.price}, {"price": theirs.price}]}),
+        (change, "subscription", {"subscription": {"id": theirs.subscription, "description": "x"}}),
+        (change, "items[0].id",
+         {"subscription": {"id": mine.subscription},
+          "items": [{"id": theirs.item, "quantity": 2}]}),
+        (change, "items[0].id",
+         {"subscription": {"id": mine.subscription},
+          "items": [{"id": theirs.item, "remove": True}]}),
+        (change, "items[0].price",
+         {"subscription": {"id": mine.subscription}, "items": [{"price": theirs.price}]}),
+        (preview, "customer", {"customer": theirs.customer}),
+        (preview, "subscription", {"subscription": theirs.subscription}),
+        (preview, "customer", {"customer": theirs.customer, "subscription": mine.subscription}),
+        (preview, "subscription",
+         {"customer": mine.customer, "subscription": theirs.subscription}),
+        (preview, "items[0].price",
+         {"subscription": mine.subscription, "items": [{"price": theirs.price}]}),
+        (preview, "items[0].price",
+         {"subscription": mine.subscription, "items": [{"id": mine.item, "price": theirs.price}]}),
+        (change, "items[0].price",
+         {"subscription": {"id": mine.subscription},
+          "items": [{"id": mine.item, "price": theirs.price}]}),
+        (preview, "items[0].id",
+         {"subscription": mine.subscription, "items": [{"id": theirs.item, "quantity": 2}]}),
+        (methods + "ListPaymentMethods", "customer", {"customer": theirs.customer}),
+        (methods + "CreateSetupIntent", "customer", {"customer": theirs.customer}),
+        ("ChargeService.RefundCharge", "charge", {"id": theirs.charge}),
+        ("ChargeService.RefundCharge", "charge",
+         {"id": theirs.charge, "amount": {"amount": 100, "currency": "usd"}}),
+        ("ChargeService.GetCharge", "charge", {"id": theirs.charge}),
+        ("InvoiceService.GetInvoice", "invoice", {"id": theirs.opened}),
+        ("SubscriptionService.GetSubscription", "subscription", {"id": theirs.subscription}),
+    ]  # fmt: skip
+    named += [
+        (f"InvoiceService.{verb}", "invoice", {"id": theirs.opened})
+        for verb in (
+            "FinalizeInvoice", "SendInvoice", "PayInvoice", "VoidInvoice",
+            "MarkInvoiceUncollectible", "DeleteInvoice",
+        )
+    ]  # fmt: skip
+    named += [
+        (f"SubscriptionService.{verb}", "subscription", {"id": theirs.subscription, **more})
+        for verb, more in (
+            ("CancelSubscription", {}),
+            ("CancelSubscription", {"at_period_end": True}),
+            ("ResumeSubscription", {}),
+            ("PauseCollection", {"behavior": "void"}),
+            ("ResumeCollection", {}),
+        )
+    ]
+    for method in (theirs.method, theirs.source):
+        by: Fields = {"default_payment_method": method}
+        named += [
+            (create, "payment_method", {"invoice": {**bill, **by}, "items": [item]}),
+            (update, "payment_method", {"invoice": {"id": mine.draft, **by}}),
+            (subscribe, "payment_method", {**plan, **by}),
+            (change, "payment_method", {"subscription": {"id": mine.subscription, **by}}),
+            ("InvoiceService.PayInvoice", "payment_method",
+             {"id": mine.opened, "payment_method": method}),
+        ]  # fmt: skip
+        for verb in ("SetDefault", "Detach"):
+            for customer, id_ in ((mine.customer, method), (theirs.customer, mine.method)):
+                fields = {"customer": customer, "id": id_}
+                named.append((f"{methods}{verb}PaymentMethod", "", fields))
+    for customer, id_, what in (
+        (mine.customer, theirs.method, "payment_method"),
+        (theirs.customer, mine.method, "customer"),
+        (theirs.customer, theirs.method, ""),
+    ):
+        named.append((f"{methods}AttachPaymentMethod", what, {"customer": customer, "id": id_}))
+    return named
+
+
+def resource_of(error: grpc.aio.AioRpcError) -> str:
+    """What is not found, or the one field that is refused."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read of a call
+    for detail in status.details:
+        bad = BadRequest()
+        if detail.Unpack(bad):
+            (violation,) = bad.field_violations
+            return str(violation.field)
+    return error.details() or ""
+
+
+async def refusal(ground: Ground, name: str, fields: Fields) -> tuple[str, str]:
+    """(reason, what it names) of a call that is refused; of another one "taken"."""
+    try:
+        await ground.call(name, fields)
+    except grpc.aio.AioRpcError as error:
+        return reason_of(error), resource_of(error)
+    return "taken", ""
+
+
+async def test_ids_of_another_tenant_are_nowhere_taken(shelves: tuple[Shelf, Shelf]) -> None:
+    mine, theirs = shelves
+    control = mine.ground.world.emulator.control
+    before = await control.snapshot()
+    wrong: dict[str, Any] = {}
+    for place, (name, what, fields) in enumerate(requests(mine, theirs)):
+        changing = not name.partition(".")[2].startswith(("Get", "List", "Preview"))
+        asked = {**fields, "request_id": fresh()} if changing else fields
+        listed = what.startswith("items")
+        met = await refusal(mine.ground, name, asked)
+        if listed and met != ("INVALID_FIELDS", what):
+            wrong[f"{place} {name} {what}"] = met
+        if not listed and (met[0] != "NOT_FOUND" or not met[1].startswith(what)):
+            wrong[f"{place} {name} {what}"] = met
+    assert wrong == {}
+    after = await control.snapshot()
+    theirs_after = [one for one in after if one.account == theirs.ground.tenant.stripe_account]
+    assert [one for one in theirs_after if one not in before] == []
+
+
+async def test_lists_narrowed_to_another_tenants_ids_are_empty(
+    shelves: tuple[Shelf, Shelf],
+) -> None:
+    mine, theirs = shelves
+    for name, fields, held in (
+        ("InvoiceService.ListInvoices", {"customer": theirs.customer}, "invoices"),
+        ("InvoiceService.ListInvoices", {"subscription": theirs.subscription}, "invoices"),
+        ("SubscriptionService.ListSubscriptions", {"customer": theirs.customer}, "subscriptions"),
+        ("ChargeService.ListCharges", {"customer": theirs.customer}, "charges"),
+        ("ChargeService.ListRefunds", {"charge": theirs.charge}, "refunds"),
+        ("InvoiceService.GetInvoiceTotals", {"customer": theirs.customer}, "currencies"),
+    ):
+        assert list(getattr(await mine.ground.call(name, fields), held)) == []
