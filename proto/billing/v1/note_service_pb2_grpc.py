@@ -132,7 +132,8 @@ class NoteServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteNote(self, request, context):
-        """DeleteNote deletes a note for good: its text is erased. It needs no connection.
+        """DeleteNote deletes a note for good: its text is erased. It needs no connection. What is kept of
+        requests, so that they can be repeated, holds the text for 30 days after it was written.
 
         Finding it deleted already is success; an id that CreateNote never gave to the account is
         NOT_FOUND. Otherwise fails as UpdateNote does.

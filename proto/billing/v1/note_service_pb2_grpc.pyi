@@ -53,7 +53,8 @@ class NoteServiceStub:
     note, and with ABORTED (ETAG_MISMATCH) where an etag is given and the note was changed since.
     """
     DeleteNote: _aio.UnaryUnaryMultiCallable[_note_service_pb2.DeleteNoteRequest, _empty_pb2.Empty]
-    """DeleteNote deletes a note for good: its text is erased. It needs no connection.
+    """DeleteNote deletes a note for good: its text is erased. It needs no connection. What is kept of
+    requests, so that they can be repeated, holds the text for 30 days after it was written.
 
     Finding it deleted already is success; an id that CreateNote never gave to the account is
     NOT_FOUND. Otherwise fails as UpdateNote does.
@@ -142,7 +143,8 @@ class NoteServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _note_service_pb2.DeleteNoteRequest,
         context: _aio.ServicerContext[_note_service_pb2.DeleteNoteRequest, _abc.Awaitable[_empty_pb2.Empty]],
     ) -> _abc.Awaitable[_empty_pb2.Empty]:
-        """DeleteNote deletes a note for good: its text is erased. It needs no connection.
+        """DeleteNote deletes a note for good: its text is erased. It needs no connection. What is kept of
+        requests, so that they can be repeated, holds the text for 30 days after it was written.
 
         Finding it deleted already is success; an id that CreateNote never gave to the account is
         NOT_FOUND. Otherwise fails as UpdateNote does.
