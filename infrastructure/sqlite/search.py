@@ -19,8 +19,8 @@ from infrastructure.sqlite.names import quoted
 WORDS: Final = "words"
 """The column of a row that holds its words, between spaces; null where it has none."""
 
-_COUNTED: Final = 1_000
-"""So many of a word's rows are counted to find the rarest: beyond, the longest counts as such."""
+_LOOKED_AT: Final = 1_000
+"""So many of a word's newest rows are looked at to find the rarest."""
 
 Terms = tuple[Scalar | None, Scalar | None]
 """What the terms of a row follow from: its words and when it was created; null for none."""
@@ -63,7 +63,10 @@ class TermIndex:
         self._delete = (
             f"DELETE FROM {table} WHERE stripe_account = ? AND term = ? AND created = ? AND id = ?"
         )
-        self._some = f"SELECT 1 FROM {table} WHERE stripe_account = ? AND term = ? LIMIT ?"
+        self._newest = (
+            f"SELECT created FROM {table} WHERE stripe_account = ? AND term = ?"
+            " ORDER BY created DESC, id DESC LIMIT ?"
+        )
 
     def of(self, connection: sqlite3.Connection, key: tuple[str, str]) -> Terms:
         """What the terms of a row follow from as it is stored."""
@@ -87,13 +90,17 @@ class TermIndex:
     def rarest_first(
         self, connection: sqlite3.Connection, stripe_account: str, words: Sequence[str]
     ) -> list[str]:
-        """The words, that which the fewest rows have first."""
+        """The words, that which the fewest rows have first.
+
+        Of words that many have the rarer one's many newest rows reach further back.
+        """
         if len(words) == 1:
             return list(words)
 
         def rarity(word: str) -> tuple[int, int]:
-            some = connection.execute(self._some, (stripe_account, word, _COUNTED))
-            return len(some.fetchall()), -len(word)
+            bound = (stripe_account, word, _LOOKED_AT)
+            newest = connection.execute(self._newest, bound).fetchall()
+            return len(newest), newest[-1][0] if newest else 0
 
         return sorted(words, key=rarity)
 
