@@ -12,12 +12,8 @@ from application.importing import Importing
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import ObjectLister, Page, Place
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    NOUNS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import NOUNS
 from application.ports.stripe import Priority
 from application.walking import Retries, walk
 from domain.mirror import Snapshot

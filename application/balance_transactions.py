@@ -4,13 +4,8 @@ from typing import Final
 
 from typing_extensions import override
 
-from application.ports.mirror import (
-    Filter,
-    Order,
-)
-from application.ports.nouns import (
-    BALANCE_TRANSACTIONS,
-)
+from application.ports.mirror import Filter, Order
+from application.ports.nouns import BALANCE_TRANSACTIONS
 from application.refreshing import Refreshing
 from domain.periods import to_milliseconds
 

@@ -10,22 +10,12 @@ from typing import Final
 from application.callers import Caller
 from application.connections import Connections
 from application.mirror_reader import MirrorReader, equal_to, within
-from application.mutation_steps import (
-    Steps,
-)
-from application.mutations import (
-    Mutations,
-    request_id_violations,
-)
+from application.mutation_steps import Steps
+from application.mutations import Mutations, request_id_violations
 from application.paging import Page, page_size_violations
 from application.ports.charges import ChargeGateway, RefundOrder
-from application.ports.mirror import (
-    Filter,
-)
-from application.ports.nouns import (
-    CHARGES,
-    REFUNDS,
-)
+from application.ports.mirror import Filter
+from application.ports.nouns import CHARGES, REFUNDS
 from application.ports.stripe import Call
 from application.violations import (
     id_violations,

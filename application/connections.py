@@ -6,12 +6,8 @@ from typing import Final
 from application.callers import Caller
 from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
-from application.ports.mirror import (
-    Mirror,
-)
-from application.ports.nouns import (
-    STRIPE_ACCOUNTS,
-)
+from application.ports.mirror import Mirror
+from application.ports.nouns import STRIPE_ACCOUNTS
 from application.ports.stripe import StripeAccounts
 from domain.connections import Connection, ConnectionState, Mode, usable
 from domain.errors import FailedPrecondition, RateLimited, Unavailable

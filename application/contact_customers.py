@@ -8,20 +8,14 @@ from typing import Final
 from application.contact_matching import ContactMatching
 from application.failures import is_definite
 from application.leases import Leases, pause
-from application.mutation_steps import (
-    Steps,
-)
+from application.mutation_steps import Steps
 from application.payers import Payer, payer_of
 from application.ports.clock import Clock
 from application.ports.contacts import ContactDirectory, ContactLink
 from application.ports.customer_lookup import CustomerLookup
 from application.ports.customers import CustomerFields, CustomerGateway
-from application.ports.mirror import (
-    Mirror,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.mirror import Mirror
+from application.ports.nouns import CUSTOMERS
 from application.ports.phones import PhoneNumbers
 from application.ports.stripe import REQUEST_TAG
 from domain.contacts import CONTACT_KEY, is_same_address

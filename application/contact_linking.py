@@ -12,17 +12,8 @@ from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
 from application.ports.contacts import ContactDirectory, ContactLink
-from application.ports.mirror import (
-    Filter,
-    Mirror,
-    Order,
-    Position,
-    RowPage,
-    Scalar,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.mirror import Filter, Mirror, Order, Position, RowPage, Scalar
+from application.ports.nouns import CUSTOMERS
 from domain.connections import Connection, Mode
 from domain.contacts import ContactSync, contact_id_for
 from domain.customers import Customer

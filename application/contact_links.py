@@ -9,24 +9,12 @@ from application.callers import Caller
 from application.connections import Connections
 from application.contact_violations import contact_id_violations, mapping_violations
 from application.mirror_reader import MirrorReader
-from application.mutation_steps import (
-    Steps,
-)
-from application.mutations import (
-    Mutations,
-    request_id_violations,
-)
+from application.mutation_steps import Steps
+from application.mutations import Mutations, request_id_violations
 from application.paging import DEFAULT_PAGE_SIZE, Page, PageTokens, digest, page_size_violations
 from application.ports.contacts import ContactDirectory, ContactLink
-from application.ports.mirror import (
-    NEWEST_FIRST,
-    Filter,
-    Mirror,
-    Position,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.mirror import NEWEST_FIRST, Filter, Mirror, Position
+from application.ports.nouns import CUSTOMERS
 from application.violations import id_violations, mask_violations, refuse
 from domain.contacts import STANDARD_FIELDS, ContactField, ContactSync
 from domain.customers import Customer

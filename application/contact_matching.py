@@ -6,12 +6,8 @@ from typing import Final
 
 from application.ports.clock import Clock
 from application.ports.contacts import MAX_MATCHES, ContactDirectory, ContactLink
-from application.ports.mirror import (
-    Mirror,
-)
-from application.ports.nouns import (
-    STRIPE_ACCOUNTS,
-)
+from application.ports.mirror import Mirror
+from application.ports.nouns import STRIPE_ACCOUNTS
 from application.ports.phones import PhoneNumbers
 from domain.connections import Connection
 from domain.contacts import CONTACT_KEY, Contact, is_same_address

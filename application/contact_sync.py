@@ -9,12 +9,8 @@ from typing import Final
 from application.contact_matching import ContactMatching
 from application.happenings import Due, Outcome, all_of
 from application.ports.contacts import ContactDirectory, ContactLink, SourceVersion
-from application.ports.mirror import (
-    Mirror,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.mirror import Mirror
+from application.ports.nouns import CUSTOMERS
 from domain.connections import Connection
 from domain.contacts import ContactSync, contact_id_for
 from domain.customers import Customer

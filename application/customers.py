@@ -9,13 +9,8 @@ from typing import Any, Final
 from application.callers import Caller
 from application.connections import Connections
 from application.mirror_reader import MirrorReader, equal_to, within
-from application.mutation_steps import (
-    Steps,
-)
-from application.mutations import (
-    Mutations,
-    request_id_violations,
-)
+from application.mutation_steps import Steps
+from application.mutations import Mutations, request_id_violations
 from application.paging import Page, page_size_violations
 from application.ports.contacts import ContactDirectory, ContactLink
 from application.ports.customers import (
@@ -24,12 +19,8 @@ from application.ports.customers import (
     CustomerFields,
     CustomerGateway,
 )
-from application.ports.mirror import (
-    Filter,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.mirror import Filter
+from application.ports.nouns import CUSTOMERS
 from application.violations import (
     EMAIL,
     id_violations,

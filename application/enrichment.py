@@ -8,12 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-from application.ports.mirror import (
-    NEWEST_FIRST,
-    Filter,
-    Mirror,
-    Noun,
-)
+from application.ports.mirror import NEWEST_FIRST, Filter, Mirror, Noun
 from application.ports.nouns import (
     BALANCE_TRANSACTIONS,
     CHARGES,

@@ -20,13 +20,8 @@ from application.platform import Platform
 from application.ports.clock import Clock
 from application.ports.event_log import MAX_EVENTS, EventFilter, EventLog, EventRecord
 from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.mirror import (
-    Mirror,
-    Position,
-)
-from application.ports.nouns import (
-    NOUN_BY_NAME,
-)
+from application.ports.mirror import Mirror, Position
+from application.ports.nouns import NOUN_BY_NAME
 from application.ports.stripe import EventReader
 from domain.connections import STRIPE_ACCOUNT_ID
 from domain.errors import FieldViolation, InvalidArgument, NotFound, PermissionDenied, Reason

@@ -10,13 +10,8 @@ from typing import Any, Final
 
 from application.ports.event_log import EventRecord
 from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    BALANCE_TRANSACTIONS,
-    INVOICES,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import BALANCE_TRANSACTIONS, INVOICES
 from application.ports.stripe import Deauthorized, EventReader, Hint, Irrelevant, Observed
 from domain.attribution import INVOICE, REVERSAL, SETTLEMENT
 from domain.mirror import Facet, MirroredObject, Row, Snapshot, Version

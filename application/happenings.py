@@ -7,12 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from application.ports.inbox import ReceivedEvent
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import CUSTOMERS
 from domain.connections import Connection
 from domain.effects import Fact
 from domain.errors import RateLimited, Unavailable

@@ -4,13 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from application.failures import is_definite
-from application.mutation_steps import (
-    Steps,
-)
-from application.mutations import (
-    Mutation,
-    Mutations,
-)
+from application.mutation_steps import Steps
+from application.mutations import Mutation, Mutations
 from application.ports.invoices import (
     InvoiceAction,
     InvoiceChange,
@@ -20,9 +15,7 @@ from application.ports.invoices import (
     NewInvoice,
     NewInvoiceLines,
 )
-from application.ports.nouns import (
-    INVOICES,
-)
+from application.ports.nouns import INVOICES
 from domain.errors import BillingError, InvalidArgument, NotFound
 from domain.invoices import Invoice
 from domain.mirror import Snapshot

@@ -17,15 +17,8 @@ from application.importing import Importing
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import ObjectLister
-from application.ports.mirror import (
-    NEWEST_FIRST,
-    Filter,
-    Mirror,
-)
-from application.ports.nouns import (
-    INVOICE_PAYMENTS,
-    INVOICES,
-)
+from application.ports.mirror import NEWEST_FIRST, Filter, Mirror
+from application.ports.nouns import INVOICE_PAYMENTS, INVOICES
 from application.ports.stripe import ObjectReader, Priority
 from application.refreshing import Refreshing
 from application.walking import Retries

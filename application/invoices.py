@@ -23,14 +23,8 @@ from application.invoice_violations import (
     value_of,
 )
 from application.mirror_reader import MirrorReader, equal_to, within
-from application.mutation_steps import (
-    Steps,
-)
-from application.mutations import (
-    Mutation,
-    Mutations,
-    request_id_violations,
-)
+from application.mutation_steps import Steps
+from application.mutations import Mutation, Mutations, request_id_violations
 from application.paging import Page, page_size_violations
 from application.ports.clock import Clock
 from application.ports.invoice_totals import InvoiceTotals, TotalsFilter
@@ -43,13 +37,8 @@ from application.ports.invoices import (
     InvoicePreview,
     InvoicePreviews,
 )
-from application.ports.mirror import (
-    Filter,
-)
-from application.ports.nouns import (
-    INVOICES,
-    SUBSCRIPTIONS,
-)
+from application.ports.mirror import Filter
+from application.ports.nouns import INVOICES, SUBSCRIPTIONS
 from application.ports.stripe import Find, ObjectReader, Priority, Send
 from application.violations import refuse, span_violations
 from domain.errors import FieldViolation, InvalidArgument, WrongState

@@ -13,12 +13,8 @@ from application.operation_log import OperationLog
 from application.platform import Platform
 from application.ports.event_log import EventLog
 from application.ports.inbox import EventState
-from application.ports.mirror import (
-    Mirror,
-)
-from application.ports.nouns import (
-    NOUNS,
-)
+from application.ports.mirror import Mirror
+from application.ports.nouns import NOUNS
 from application.ports.parked import ParkedEvents
 from domain.operations import MIRROR_KINDS, Operation
 

@@ -13,12 +13,7 @@ from application.failures import decode_failure, encode_failure, is_definite
 from application.mirroring import Mirroring
 from application.ports.clock import Clock
 from application.ports.mirror import Noun
-from application.ports.mutation_log import (
-    Lease,
-    MutationLog,
-    MutationRecord,
-    Step,
-)
+from application.ports.mutation_log import Lease, MutationLog, MutationRecord, Step
 from application.ports.stripe import Call, Find, ObjectReader, Priority, Send, Unanswered
 from domain.errors import (
     BillingError,

@@ -9,22 +9,13 @@ from typing import Final
 
 from application.callers import Caller
 from application.mirror_reader import MirrorReader
-from application.mutation_steps import (
-    Steps,
-)
-from application.mutations import (
-    Mutations,
-    request_id_violations,
-)
+from application.mutation_steps import Steps
+from application.mutations import Mutations, request_id_violations
 from application.paging import DEFAULT_PAGE_SIZE, Page, PageTokens, digest, page_size_violations
 from application.ports.clock import Clock
-from application.ports.mirror import (
-    Position,
-)
+from application.ports.mirror import Position
 from application.ports.notes import NoteFilter, NoteRepository
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.spreadsheets import BYTE_ORDER_MARK, csv_text
 from application.violations import (
     id_violations,
@@ -34,14 +25,7 @@ from application.violations import (
     span_violations,
     text_violations,
 )
-from domain.errors import (
-    Conflict,
-    FieldViolation,
-    NotFound,
-    PermissionDenied,
-    RateLimited,
-    Reason,
-)
+from domain.errors import Conflict, FieldViolation, NotFound, PermissionDenied, RateLimited, Reason
 from domain.notes import NOTE_ID, TEXT_RULE, Note, is_note_text, note_id_for
 from domain.periods import to_milliseconds
 

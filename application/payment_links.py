@@ -11,13 +11,8 @@ from application.contact_violations import contact_id_violations
 from application.failures import is_definite
 from application.invoice_creation import discard_draft
 from application.invoice_items import currency_violations, item_violations
-from application.mutation_steps import (
-    Steps,
-)
-from application.mutations import (
-    Mutations,
-    request_id_violations,
-)
+from application.mutation_steps import Steps
+from application.mutations import Mutations, request_id_violations
 from application.ports.invoices import (
     InvoiceAction,
     InvoiceFields,
@@ -26,16 +21,9 @@ from application.ports.invoices import (
     NewInvoice,
     NewInvoiceLines,
 )
-from application.ports.nouns import (
-    INVOICES,
-)
+from application.ports.nouns import INVOICES
 from application.ports.short_links import NoShortLink, ShortLinks
-from application.violations import (
-    MAX_METADATA_KEYS,
-    metadata_violations,
-    refuse,
-    text_violations,
-)
+from application.violations import MAX_METADATA_KEYS, metadata_violations, refuse, text_violations
 from domain.contacts import CONTACT_KEY
 from domain.errors import (
     BillingError,

@@ -9,26 +9,11 @@ from typing import Final
 from application.callers import Caller
 from application.connections import Connections
 from application.mirror_reader import MirrorReader
-from application.mutation_steps import (
-    Steps,
-)
-from application.mutations import (
-    Mutations,
-    request_id_violations,
-)
-from application.paging import (
-    DEFAULT_PAGE_SIZE,
-    Page,
-    PageTokens,
-    digest,
-    page_size_violations,
-)
-from application.ports.mirror import (
-    Position,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.mutation_steps import Steps
+from application.mutations import Mutations, request_id_violations
+from application.paging import DEFAULT_PAGE_SIZE, Page, PageTokens, digest, page_size_violations
+from application.ports.mirror import Position
+from application.ports.nouns import CUSTOMERS
 from application.ports.payment_methods import (
     CustomersMethod,
     MethodPlace,

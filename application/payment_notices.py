@@ -10,15 +10,8 @@ from typing import Final
 from application.happenings import Due, Outcome, all_of
 from application.ports.clock import Clock
 from application.ports.contacts import ContactDirectory, ContactLink
-from application.ports.mirror import (
-    NEWEST_FIRST,
-    Filter,
-    Mirror,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-    INVOICES,
-)
+from application.ports.mirror import NEWEST_FIRST, Filter, Mirror
+from application.ports.nouns import CUSTOMERS, INVOICES
 from application.ports.support import SupportInbox, SystemMessage
 from domain.connections import Connection
 from domain.effects import Fact, FactName, payment_notice

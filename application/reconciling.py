@@ -13,16 +13,8 @@ from application.comparing import Comparison, Tally
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import ObjectLister, Page, Place
-from application.ports.mirror import (
-    NEWEST_FIRST,
-    Filter,
-    Mirror,
-    Noun,
-    Position,
-)
-from application.ports.nouns import (
-    NOUNS,
-)
+from application.ports.mirror import NEWEST_FIRST, Filter, Mirror, Noun, Position
+from application.ports.nouns import NOUNS
 from application.ports.reports import Finding, Report, ReportKind, Reports
 from application.ports.stripe import Priority
 from application.walking import Retries, walk

@@ -8,12 +8,8 @@ from typing import Any, Final
 
 from application.enrichment import Enrichment
 from application.mirroring import Mirroring, ObjectKey
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    NOUN_BY_NAME,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import NOUN_BY_NAME
 from application.ports.stripe import Concern, ObjectReader, Priority
 from domain.errors import BillingError, Unavailable
 from domain.mirror import Decision, Snapshot, Verdict, Version

@@ -12,13 +12,8 @@ from application.mirroring import Mirroring
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import EventHistory, ObjectLister
-from application.ports.mirror import (
-    Mirror,
-    Noun,
-)
-from application.ports.nouns import (
-    NOUNS,
-)
+from application.ports.mirror import Mirror, Noun
+from application.ports.nouns import NOUNS
 from application.ports.reports import ReportKind, Reports
 from application.ports.shadow import Shadow, Shadows
 from application.ports.stripe import EventReader, ObjectReader

@@ -28,12 +28,8 @@ from rich.progress import track
 from rich.table import Table
 
 from application.ports.analytics import Analytics
-from application.ports.mirror import (
-    Mirror,
-)
-from application.ports.nouns import (
-    CHARGES,
-)
+from application.ports.mirror import Mirror
+from application.ports.nouns import CHARGES
 from domain.charges import Charge
 from domain.mirror import Snapshot, Version
 from domain.money import Money

@@ -30,16 +30,8 @@ import uvloop
 from rich.console import Console
 from typing_extensions import override
 
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-    INVOICES,
-    NOUNS,
-    PAYMENT_INTENTS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import CHARGES, CUSTOMERS, INVOICES, NOUNS, PAYMENT_INTENTS
 from application.ports.reports import Report
 from bench.histories import History, record
 from bench.opening import PLATFORM_KEY, STORES, machine, settings, spare_the_collector

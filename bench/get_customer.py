@@ -38,9 +38,7 @@ from application.mirror_reader import MirrorReader
 from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.paging import PageTokens
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.tasks import Tasks
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Address, Customer

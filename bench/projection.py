@@ -14,9 +14,7 @@ import time
 import uvloop
 from rich.console import Console
 
-from application.ports.nouns import (
-    CHARGES,
-)
+from application.ports.nouns import CHARGES
 from bench.events import SECRET, STRIPE_ACCOUNT, charge_event, signature
 from bench.opening import settings
 from bootstrap.process import opened

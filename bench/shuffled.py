@@ -28,15 +28,8 @@ from dependency_injector import providers
 from rich.console import Console
 from typing_extensions import override
 
-from application.ports.mirror import (
-    Filter,
-    Mirror,
-    Noun,
-)
-from application.ports.nouns import (
-    CHARGES,
-    NOUN_BY_NAME,
-)
+from application.ports.mirror import Filter, Mirror, Noun
+from application.ports.nouns import CHARGES, NOUN_BY_NAME
 from application.ports.stripe import ObjectReader, Priority
 from bench.events import signature
 from bench.histories import History, record

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from application.ports.analytics import StatusRow, VolumeRow
-from application.ports.nouns import (
-    CHARGES,
-)
+from application.ports.nouns import CHARGES
 from domain.periods import Span, spans, to_milliseconds
 from infrastructure.mongo.database import Database, Document
 from infrastructure.mongo.indexes import mirror_index

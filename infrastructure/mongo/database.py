@@ -22,12 +22,8 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 from typing_extensions import override
 
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    NOUNS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import NOUNS
 from domain.errors import Reason, Unavailable
 from infrastructure.mongo.columns import refill
 from infrastructure.mongo.indexes import DEPLOYMENT, declared_indexes

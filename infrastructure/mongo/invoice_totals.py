@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from application.ports.invoice_totals import TotalsFilter, TotalsRow
-from application.ports.nouns import (
-    INVOICES,
-)
+from application.ports.nouns import INVOICES
 from domain.periods import to_milliseconds
 from infrastructure.mongo.database import Database, Document
 from infrastructure.mongo.indexes import mirror_index

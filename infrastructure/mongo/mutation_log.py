@@ -7,13 +7,7 @@ from typing import Final
 import msgspec
 from pymongo import DeleteOne
 
-from application.ports.mutation_log import (
-    Lease,
-    MutationKey,
-    MutationRecord,
-    MutationState,
-    Step,
-)
+from application.ports.mutation_log import Lease, MutationKey, MutationRecord, MutationState, Step
 from domain.errors import Conflict, Reason
 from infrastructure.documents import to_builtins
 from infrastructure.mongo.database import ASCENDING, Collection, Database, Document, Duplicate

@@ -10,13 +10,7 @@ from application.ports.notes import MAX_NOTES, NoteFilter, NoteRepository
 from domain.notes import Note
 from domain.periods import from_milliseconds
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.database import (
-    DESCENDING,
-    Collection,
-    Database,
-    Document,
-    Duplicate,
-)
+from infrastructure.mongo.database import DESCENDING, Collection, Database, Document, Duplicate
 from infrastructure.mongo.indexes import NOTES, notes_index
 
 _NEWEST_FIRST: Final = [("created_at", DESCENDING), ("_id", DESCENDING)]

@@ -21,13 +21,7 @@ from application.ports.outbox import (
 from domain.errors import Unavailable
 from domain.jobs import Job
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.database import (
-    ASCENDING,
-    DESCENDING,
-    Collection,
-    Database,
-    Document,
-)
+from infrastructure.mongo.database import ASCENDING, DESCENDING, Collection, Database, Document
 from infrastructure.mongo.indexes import (
     BY_ID,
     OUTBOX,

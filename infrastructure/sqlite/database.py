@@ -16,12 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    NOUNS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import NOUNS
 from domain.errors import RateLimited, Reason, Unavailable
 from infrastructure.sqlite import schema
 

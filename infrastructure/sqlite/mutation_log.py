@@ -8,13 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from application.ports.mutation_log import (
-    Lease,
-    MutationKey,
-    MutationRecord,
-    MutationState,
-    Step,
-)
+from application.ports.mutation_log import Lease, MutationKey, MutationRecord, MutationState, Step
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database

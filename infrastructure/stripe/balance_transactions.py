@@ -5,9 +5,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import (
-    BALANCE_TRANSACTIONS,
-)
+from application.ports.nouns import BALANCE_TRANSACTIONS
 from domain.balance_transactions import BalanceTransaction
 from domain.money import Money
 from infrastructure.stripe.shapes import (

@@ -5,9 +5,7 @@ from typing import Final, final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import (
-    CHARGES,
-)
+from application.ports.nouns import CHARGES
 from domain.charges import Charge
 from domain.money import Money
 from infrastructure.stripe.shapes import (

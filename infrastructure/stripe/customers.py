@@ -6,11 +6,7 @@ from typing import Final, final
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from stripe.params import (
-    CustomerCreateParams,
-    CustomerCreateParamsAddress,
-    CustomerUpdateParams,
-)
+from stripe.params import CustomerCreateParams, CustomerCreateParamsAddress, CustomerUpdateParams
 from typing_extensions import override
 
 from application.ports.customers import (
@@ -19,9 +15,7 @@ from application.ports.customers import (
     CustomerFields,
     CustomerGateway,
 )
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.ports.stripe import REQUEST_TAG, Call
 from domain.customers import Address, Customer
 from domain.errors import NotFound
@@ -29,14 +23,7 @@ from domain.mirror import Snapshot
 from infrastructure.stripe.client import Request, StripeApi, object_path
 from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.mutations import after_sending, find_tagged, read, send
-from infrastructure.stripe.shapes import (
-    Expandable,
-    Shape,
-    Told,
-    Translation,
-    instant,
-    reference,
-)
+from infrastructure.stripe.shapes import Expandable, Shape, Told, Translation, instant, reference
 
 
 @final

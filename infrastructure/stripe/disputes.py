@@ -4,10 +4,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import (
-    CHARGES,
-    DISPUTES,
-)
+from application.ports.nouns import CHARGES, DISPUTES
 from domain.disputes import Dispute
 from domain.money import Money
 from infrastructure.stripe.shapes import (

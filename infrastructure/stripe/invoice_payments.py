@@ -5,9 +5,7 @@ from typing import Final, final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import (
-    INVOICE_PAYMENTS,
-)
+from application.ports.nouns import INVOICE_PAYMENTS
 from domain.invoice_payments import InvoicePayment
 from domain.money import Money
 from infrastructure.stripe.shapes import (

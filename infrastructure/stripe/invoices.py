@@ -5,9 +5,7 @@ from typing import Final, final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import (
-    INVOICES,
-)
+from application.ports.nouns import INVOICES
 from domain.invoices import Invoice, InvoiceLine
 from domain.money import Money
 from infrastructure.stripe.shapes import (

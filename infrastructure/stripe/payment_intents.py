@@ -5,9 +5,7 @@ from typing import Final, final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import (
-    PAYMENT_INTENTS,
-)
+from application.ports.nouns import PAYMENT_INTENTS
 from domain.money import Money
 from domain.payment_intents import PaymentIntent
 from infrastructure.stripe.shapes import (

@@ -41,13 +41,7 @@ from infrastructure.stripe.mutations import (
     read,
     send,
 )
-from infrastructure.stripe.payment_methods import (
-    SETUP,
-    SETUP_PAGE,
-    method_of,
-    methods_of,
-    setup_of,
-)
+from infrastructure.stripe.payment_methods import SETUP, SETUP_PAGE, method_of, methods_of, setup_of
 
 R = TypeVar("R")
 

@@ -4,9 +4,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import (
-    PAYOUTS,
-)
+from application.ports.nouns import PAYOUTS
 from domain.money import Money
 from domain.payouts import Payout
 from infrastructure.stripe.shapes import (

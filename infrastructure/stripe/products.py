@@ -4,9 +4,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import (
-    PRODUCTS,
-)
+from application.ports.nouns import PRODUCTS
 from domain.products import Product
 from infrastructure.stripe.shapes import (
     Expandable,

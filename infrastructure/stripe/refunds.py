@@ -4,9 +4,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import (
-    REFUNDS,
-)
+from application.ports.nouns import REFUNDS
 from domain.money import Money
 from domain.refunds import Refund
 from infrastructure.stripe.shapes import (

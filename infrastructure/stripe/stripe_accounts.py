@@ -4,9 +4,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import (
-    STRIPE_ACCOUNTS,
-)
+from application.ports.nouns import STRIPE_ACCOUNTS
 from domain.stripe_accounts import StripeAccount
 from infrastructure.stripe.shapes import Metadata, Seconds, Shape, Told, Translation, instant
 

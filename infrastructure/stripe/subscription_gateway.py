@@ -31,13 +31,7 @@ from domain.payment_methods import is_legacy
 from domain.subscriptions import Subscription, SubscriptionItem
 from infrastructure.stripe.client import Request, StripeApi, object_path
 from infrastructure.stripe.errors import Subject, names_nothing, unless_unknown
-from infrastructure.stripe.mutations import (
-    after_sending,
-    find_tagged,
-    read,
-    send,
-    send_in_state,
-)
+from infrastructure.stripe.mutations import after_sending, find_tagged, read, send, send_in_state
 from infrastructure.stripe.subscriptions import SUBSCRIPTION
 
 _FIELDS: Final = {

@@ -5,9 +5,7 @@ from typing import Final, final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import (
-    SUBSCRIPTIONS,
-)
+from application.ports.nouns import SUBSCRIPTIONS
 from domain.subscriptions import Subscription, SubscriptionItem
 from infrastructure.stripe.prices import RecurringShape, recurrence
 from infrastructure.stripe.shapes import (

@@ -14,12 +14,7 @@ from rich.console import Console
 
 from application.callers import OPERATOR
 from interfaces.cli.client import INTERRUPTED, Connect, Refused, run
-from interfaces.cli.mirror_tables import (
-    findings_table,
-    report_table,
-    reports_table,
-    status_tables,
-)
+from interfaces.cli.mirror_tables import findings_table, report_table, reports_table, status_tables
 from interfaces.cli.progress import Shown, shown_on, word
 
 PAUSE_SECONDS: Final = 2.0

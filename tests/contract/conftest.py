@@ -4,10 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.stores import (
-    Opener,
-    Stores,
-)
+from tests.support.stores import Opener, Stores
 
 
 @pytest.fixture

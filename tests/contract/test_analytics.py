@@ -11,9 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from application.ports.analytics import StatusRow, VolumeRow
-from application.ports.nouns import (
-    CHARGES,
-)
+from application.ports.nouns import CHARGES
 from domain.charges import Charge
 from domain.periods import Granularity, Period, edges
 from tests.contract.samples import (

@@ -11,9 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from application.ports.invoice_totals import TotalsFilter, TotalsRow
-from application.ports.nouns import (
-    INVOICES,
-)
+from application.ports.nouns import INVOICES
 from domain.invoices import STATUSES, Invoice
 from domain.money import Money
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS, snapshot, store_new, tombstone

@@ -6,14 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from application.ports.mirror import (
-    Filter,
-)
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-    REFUNDS,
-)
+from application.ports.mirror import Filter
+from application.ports.nouns import CHARGES, CUSTOMERS, REFUNDS
 from domain.charges import Charge
 from domain.customers import Address, Customer
 from domain.mirror import Facet, Row, Snapshot, Version

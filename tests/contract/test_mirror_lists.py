@@ -8,16 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.ports.mirror import (
-    NEWEST_FIRST,
-    Filter,
-    Order,
-    Position,
-)
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-)
+from application.ports.mirror import NEWEST_FIRST, Filter, Order, Position
+from application.ports.nouns import CHARGES, CUSTOMERS
 from domain.customers import Customer
 from domain.periods import to_milliseconds
 from tests.contract.samples import (

@@ -9,29 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.ports.mirror import (
-    Mirror,
-    Noun,
-    Position,
-)
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-)
+from application.ports.mirror import Mirror, Noun, Position
+from application.ports.nouns import CHARGES, CUSTOMERS
 from domain.customers import Customer
 from domain.mirror import MirroredObject
 from domain.periods import from_milliseconds
 from domain.search import MAX_QUERY_WORDS, object_words, query_words
-from tests.contract.samples import (
-    NOON,
-    OURS,
-    SECOND,
-    THEIRS,
-    facet,
-    snapshot,
-    store_new,
-    tombstone,
-)
+from tests.contract.samples import NOON, OURS, SECOND, THEIRS, facet, snapshot, store_new, tombstone
 from tests.support.fakes import FakeMirror
 from tests.support.stores import Stores
 

@@ -5,14 +5,8 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from application.ports.mirror import (
-    Column,
-    Filter,
-    Noun,
-)
-from application.ports.nouns import (
-    CHARGES,
-)
+from application.ports.mirror import Column, Filter, Noun
+from application.ports.nouns import CHARGES
 from domain.charges import Charge
 from infrastructure.mongo.columns import refill
 from infrastructure.mongo.database import Database

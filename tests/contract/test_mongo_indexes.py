@@ -11,14 +11,8 @@ from uuid import uuid4
 import pymongo
 import pytest
 
-from application.ports.mirror import (
-    Column,
-    Noun,
-)
-from application.ports.nouns import (
-    CHARGES,
-    NOUNS,
-)
+from application.ports.mirror import Column, Noun
+from application.ports.nouns import CHARGES, NOUNS
 from domain.charges import Charge
 from infrastructure.mongo.database import Database
 from infrastructure.mongo.indexes import declared_indexes

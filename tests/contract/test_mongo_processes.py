@@ -7,9 +7,7 @@ from typing import Final
 from uuid import uuid4
 
 from application.ports.inbox import EventState, Inbox, Settled
-from application.ports.nouns import (
-    CHARGES,
-)
+from application.ports.nouns import CHARGES
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import AlreadyExists
 from tests.contract.samples import NOON, OURS, SECOND, charge, event, snapshot

@@ -6,13 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from application.ports.mutation_log import (
-    Lease,
-    MutationKey,
-    MutationLog,
-    MutationState,
-    Step,
-)
+from application.ports.mutation_log import Lease, MutationKey, MutationLog, MutationState, Step
 from tests.contract.samples import KEY, NOON, SECOND, record
 from tests.support.stores import Opener, Stores
 

@@ -12,17 +12,9 @@ import pytest
 
 from application.ports.event_log import EventFilter
 from application.ports.inbox import EventState, Settled
-from application.ports.mirror import (
-    Filter,
-    Noun,
-    Order,
-    Position,
-    Scalar,
-)
+from application.ports.mirror import Filter, Noun, Order, Position, Scalar
 from application.ports.mutation_log import Lease
-from application.ports.nouns import (
-    CHARGES,
-)
+from application.ports.nouns import CHARGES
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.periods import Granularity, Period, edges

@@ -10,14 +10,8 @@ import pymongo
 import pytest
 
 from application.mirroring import Mirroring
-from application.ports.mirror import (
-    Noun,
-    Position,
-    Search,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.mirror import Noun, Position, Search
+from application.ports.nouns import CUSTOMERS
 from domain.customers import Customer
 from domain.errors import Unavailable
 from infrastructure.mongo.columns import refill

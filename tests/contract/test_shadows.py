@@ -8,9 +8,7 @@ import pytest
 
 from application.mirroring import Mirroring
 from application.ports.checkpoints import Checkpoint
-from application.ports.nouns import (
-    CHARGES,
-)
+from application.ports.nouns import CHARGES
 from application.ports.shadow import MAX_NAME_CHARACTERS, Shadows
 from tests.contract.samples import NOON, OURS, THEIRS, charge, snapshot
 from tests.support.stores import Stores

@@ -11,14 +11,8 @@ import pytest
 
 from application.ports.event_log import EventFilter
 from application.ports.inbox import EventState, Settled
-from application.ports.mirror import (
-    Column,
-    Filter,
-    Noun,
-)
-from application.ports.nouns import (
-    CHARGES,
-)
+from application.ports.mirror import Column, Filter, Noun
+from application.ports.nouns import CHARGES
 from domain.charges import Charge
 from domain.errors import FailedPrecondition, RateLimited, Reason, Unavailable
 from infrastructure.sqlite.database import Database

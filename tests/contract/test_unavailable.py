@@ -8,16 +8,10 @@ from application.ports.contacts import ContactLink, SourceVersion
 from application.ports.event_log import EventFilter
 from application.ports.inbox import EventState, Settled
 from application.ports.invoice_totals import TotalsFilter
-from application.ports.mirror import (
-    NEWEST_FIRST,
-    Filter,
-)
+from application.ports.mirror import NEWEST_FIRST, Filter
 from application.ports.mutation_log import Lease, Step
 from application.ports.notes import NoteFilter
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-)
+from application.ports.nouns import CHARGES, CUSTOMERS
 from application.ports.outbox import FailedJob
 from application.ports.parked import ParkedEvent
 from application.ports.support import SystemMessage

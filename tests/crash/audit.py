@@ -9,12 +9,8 @@ import msgspec
 from nats.aio.client import Client
 
 from application.ports.inbox import EventState
-from application.ports.mirror import (
-    Mirror,
-)
-from application.ports.nouns import (
-    NOUNS,
-)
+from application.ports.mirror import Mirror
+from application.ports.nouns import NOUNS
 from domain.attribution import INVOICE
 from domain.mirror import Version
 from infrastructure.queue.nats import STREAM, SUBJECTS

@@ -7,9 +7,7 @@ from typing import Any, Final
 
 import pymongo
 
-from application.ports.nouns import (
-    CHARGES,
-)
+from application.ports.nouns import CHARGES
 from domain.errors import Unavailable
 from infrastructure.mongo.database import Database
 from infrastructure.mongo.inbox import MongoInbox

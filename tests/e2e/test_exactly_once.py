@@ -9,15 +9,7 @@ import pytest_asyncio
 from billing.v1 import customer_service_pb2 as pb
 
 from sandbox.emulator.messages import FaultSpec
-from tests.support.service import (
-    PRIVATE,
-    Tenant,
-    World,
-    mirrored,
-    reason_of,
-    until,
-    world,
-)
+from tests.support.service import PRIVATE, Tenant, World, mirrored, reason_of, until, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,14 +11,8 @@ from typing import Any, Final, TypeAlias
 
 from application.ports.inbox import ReceivedEvent
 from application.ports.listing import Place
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    BALANCE_TRANSACTIONS,
-    CUSTOMERS,
-    INVOICES,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import BALANCE_TRANSACTIONS, CUSTOMERS, INVOICES
 from application.ports.stripe import Priority
 from domain.mirror import MirroredObject, Snapshot
 from tests.support.flows import CARD, Flows

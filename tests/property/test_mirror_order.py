@@ -14,9 +14,7 @@ import pytest
 from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
 
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.ports.stripe import Observed
 from domain.mirror import Snapshot
 from tests.property.seed import SEED

@@ -16,20 +16,9 @@ from application.enrichment import Enrichment
 from application.mirroring import Mirroring
 from application.platform import Platform
 from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
-from application.ports.stripe import (
-    EventReader,
-    Hint,
-    Irrelevant,
-    ObjectReader,
-    Observed,
-    Priority,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import CUSTOMERS
+from application.ports.stripe import EventReader, Hint, Irrelevant, ObjectReader, Observed, Priority
 from application.projector import LEASE, Projector
 from domain.connections import Mode
 from domain.customers import Customer

@@ -14,14 +14,8 @@ from application.payment_notices import PaymentNotices
 from application.platform import Platform
 from application.ports.contacts import ContactLink, SourceVersion
 from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-    INVOICES,
-    SUBSCRIPTIONS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import CUSTOMERS, INVOICES, SUBSCRIPTIONS
 from application.ports.stripe import EventReader, Hint, Irrelevant, ObjectReader, Observed, Priority
 from application.projector import Projector
 from domain.connections import Connection, ConnectionKind, Mode

@@ -24,10 +24,7 @@ from application.operations import Operations
 from application.platform import Platform
 from application.ports.inbox import ReceivedEvent
 from application.ports.listing import EventHistory
-from application.ports.nouns import (
-    CUSTOMERS,
-    PRODUCTS,
-)
+from application.ports.nouns import CUSTOMERS, PRODUCTS
 from application.ports.shadow import Shadow, Shadows, check_shadow
 from application.ports.stripe import EventReader, Irrelevant
 from application.reconciling import Reconciliation

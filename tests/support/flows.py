@@ -25,15 +25,8 @@ from application.payment_notices import PaymentNotices
 from application.platform import Platform
 from application.ports.clock import Clock
 from application.ports.listing import Place
-from application.ports.mirror import (
-    Filter,
-    Mirror,
-    Noun,
-)
-from application.ports.nouns import (
-    INVOICES,
-    NOUNS,
-)
+from application.ports.mirror import Filter, Mirror, Noun
+from application.ports.nouns import INVOICES, NOUNS
 from application.ports.reports import Report
 from application.ports.stripe import Priority
 from application.projector import Projector

@@ -9,18 +9,11 @@ from application.connections import Connections
 from application.invoices import Invoices
 from application.mirror_reader import MirrorReader
 from application.mirroring import Mirroring
-from application.mutation_steps import (
-    LEASE,
-)
-from application.mutations import (
-    RETRY_UNKNOWN,
-    Mutations,
-)
+from application.mutation_steps import LEASE
+from application.mutations import RETRY_UNKNOWN, Mutations
 from application.paging import PageTokens
 from application.ports.invoice_totals import TotalsRow
-from application.ports.nouns import (
-    INVOICES,
-)
+from application.ports.nouns import INVOICES
 from application.tasks import Tasks
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.invoices import Invoice

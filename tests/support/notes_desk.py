@@ -15,9 +15,7 @@ from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.notes import ADMIN_SCOPE, ListNotes, Notes
 from application.paging import PageTokens
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.tasks import Tasks
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer
@@ -26,13 +24,7 @@ from domain.mirror import Snapshot, Version
 from domain.notes import Note
 from tests.support.fake_logs import FakeMutationLog
 from tests.support.fake_notes import FakeNotes
-from tests.support.fakes import (
-    NOON,
-    FakeClock,
-    FakeConnections,
-    FakeMirror,
-    FakeStripeAccounts,
-)
+from tests.support.fakes import NOON, FakeClock, FakeConnections, FakeMirror, FakeStripeAccounts
 
 ADA = Caller("ada", "acme", frozenset({"notes.write"}))
 BOB = Caller("bob", "acme", frozenset({"notes.write"}))

@@ -9,12 +9,8 @@ from typing import Any, Final, TypeAlias
 
 from application.payment_notices import PAYMENT_NOTICE
 from application.ports.inbox import EventState
-from application.ports.mirror import (
-    Mirror,
-)
-from application.ports.nouns import (
-    NOUN_BY_NAME,
-)
+from application.ports.mirror import Mirror
+from application.ports.nouns import NOUN_BY_NAME
 from domain.jobs import Job
 from domain.mirror import Row
 from tests.support.happened import FacetKey, FactKey, Happened, Json, Notice

@@ -10,13 +10,8 @@ from application.connections import Connections
 from application.contact_customers import ContactCustomers
 from application.leases import Leases
 from application.mirroring import Mirroring
-from application.mutation_steps import (
-    LEASE,
-)
-from application.mutations import (
-    RETRY_UNKNOWN,
-    Mutations,
-)
+from application.mutation_steps import LEASE
+from application.mutations import RETRY_UNKNOWN, Mutations
 from application.payment_links import NewPaymentLink, PaymentLinks
 from application.ports.contacts import ContactLink
 from application.ports.customer_lookup import CustomerLookup
@@ -27,9 +22,7 @@ from application.ports.invoices import (
     NewInvoice,
     NewInvoiceLines,
 )
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.ports.short_links import NoShortLink, ShortLinks
 from application.ports.stripe import REQUEST_TAG, Call
 from application.tasks import Tasks

@@ -8,18 +8,11 @@ from application.connections import Connections
 from application.customers import Customers
 from application.mirror_reader import MirrorReader
 from application.mirroring import Mirroring
-from application.mutation_steps import (
-    LEASE,
-)
-from application.mutations import (
-    RETRY_UNKNOWN,
-    Mutations,
-)
+from application.mutation_steps import LEASE
+from application.mutations import RETRY_UNKNOWN, Mutations
 from application.paging import PageTokens
 from application.ports.customers import CustomerFields
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.tasks import Tasks
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer

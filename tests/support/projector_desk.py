@@ -11,12 +11,8 @@ from application.enrichment import Enrichment
 from application.mirroring import Mirroring
 from application.platform import Platform
 from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import CUSTOMERS
 from application.ports.stripe import (
     Deauthorized,
     EventReader,

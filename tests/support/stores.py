@@ -23,18 +23,10 @@ from application.ports.event_log import EventLog
 from application.ports.inbox import Inbox
 from application.ports.invoice_totals import InvoiceTotals
 from application.ports.listing import EventHistory
-from application.ports.mirror import (
-    NEWEST_FIRST,
-    Column,
-    Mirror,
-    Noun,
-    Order,
-)
+from application.ports.mirror import NEWEST_FIRST, Column, Mirror, Noun, Order
 from application.ports.mutation_log import MutationLog
 from application.ports.notes import NoteRepository
-from application.ports.nouns import (
-    NOUNS,
-)
+from application.ports.nouns import NOUNS
 from application.ports.outbox import Outbox
 from application.ports.parked import ParkedEvents
 from application.ports.reports import Reports

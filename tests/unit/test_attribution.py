@@ -9,9 +9,7 @@ import pytest
 
 from application.enrichment import Enrichment
 from application.mirroring import Mirroring
-from application.ports.mirror import (
-    Noun,
-)
+from application.ports.mirror import Noun
 from application.ports.nouns import (
     BALANCE_TRANSACTIONS,
     CHARGES,

@@ -14,10 +14,7 @@ from application.enrichment import Enrichment
 from application.importing import Importing
 from application.mirroring import Mirroring
 from application.ports.listing import Place
-from application.ports.nouns import (
-    CUSTOMERS,
-    PRODUCTS,
-)
+from application.ports.nouns import CUSTOMERS, PRODUCTS
 from application.ports.stripe import Priority
 from application.walking import Retries
 from domain.customers import Customer

@@ -12,9 +12,7 @@ from application.fleet import Fleet
 from application.importing import Importing
 from application.mirroring import Mirroring
 from application.platform import Platform
-from application.ports.nouns import (
-    BALANCE_TRANSACTIONS,
-)
+from application.ports.nouns import BALANCE_TRANSACTIONS
 from application.walking import Retries
 from domain.balance_transactions import BalanceTransaction
 from domain.connections import Connection, ConnectionKind, Mode

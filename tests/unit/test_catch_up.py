@@ -17,9 +17,7 @@ from application.importing import Importing
 from application.mirroring import Mirroring
 from application.platform import Platform
 from application.ports.inbox import ReceivedEvent
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.reconciling import Reconciliation
 from application.walking import Retries
 from domain.connections import Connection, ConnectionKind, Mode

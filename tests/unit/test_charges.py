@@ -16,22 +16,12 @@ from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.paging import Page, PageTokens
 from application.ports.charges import ChargeGateway, RefundOrder
-from application.ports.nouns import (
-    CHARGES,
-    REFUNDS,
-)
+from application.ports.nouns import CHARGES, REFUNDS
 from application.ports.stripe import Call
 from application.tasks import Tasks
 from domain.charges import Charge
 from domain.connections import Connection, ConnectionKind, Mode
-from domain.errors import (
-    InvalidArgument,
-    NotFound,
-    RateLimited,
-    Reason,
-    Unavailable,
-    WrongState,
-)
+from domain.errors import InvalidArgument, NotFound, RateLimited, Reason, Unavailable, WrongState
 from domain.mirror import Snapshot, Version
 from domain.money import Money
 from domain.periods import to_milliseconds

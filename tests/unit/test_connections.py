@@ -8,9 +8,7 @@ from application.callers import OPERATOR, Caller, Tenancy
 from application.connections import Connections
 from application.mirroring import Mirroring
 from application.platform import Platform
-from application.ports.nouns import (
-    STRIPE_ACCOUNTS,
-)
+from application.ports.nouns import STRIPE_ACCOUNTS
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.errors import (

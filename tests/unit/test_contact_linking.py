@@ -13,10 +13,7 @@ from application.callers import Caller
 from application.contact_link_jobs import ContactLinkJobs
 from application.mirroring import Mirroring
 from application.ports.contacts import ContactLink, SourceVersion
-from application.ports.nouns import (
-    CUSTOMERS,
-    STRIPE_ACCOUNTS,
-)
+from application.ports.nouns import CUSTOMERS, STRIPE_ACCOUNTS
 from domain.connections import ConnectionState, Mode
 from domain.contacts import Contact, ContactSync, contact_id_for
 from domain.customers import Customer

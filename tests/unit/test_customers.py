@@ -21,9 +21,7 @@ from application.mutations import Mutations
 from application.paging import PageTokens
 from application.ports.contacts import ContactLink
 from application.ports.customers import CustomerChange, CustomerFields
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.tasks import Tasks
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Address, Customer

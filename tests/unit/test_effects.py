@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from application.ports.inbox import EventState
-from application.ports.nouns import (
-    INVOICES,
-)
+from application.ports.nouns import INVOICES
 from application.ports.stripe import Hint
 from application.projector import LEASE
 from domain.invoices import Invoice

@@ -10,10 +10,7 @@ from application.callers import Caller
 from application.events import MAX_EXPLAINED, Explanation, ObjectQuery
 from application.explaining import Basis, RowState, Telling
 from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-)
+from application.ports.nouns import CHARGES, CUSTOMERS
 from domain.attribution import INVOICE, SETTLEMENT
 from domain.charges import Charge
 from domain.customers import Customer

@@ -13,10 +13,7 @@ from application.importing import Importing
 from application.invoice_payments import SETTLED_MS, InvoicePayments
 from application.mirroring import Mirroring
 from application.platform import Platform
-from application.ports.nouns import (
-    INVOICE_PAYMENTS,
-    INVOICES,
-)
+from application.ports.nouns import INVOICE_PAYMENTS, INVOICES
 from application.walking import Retries
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import Reason, Unavailable

@@ -5,9 +5,7 @@ import datetime as dt
 import pytest
 
 from application.ports.invoices import InvoicePreview
-from application.ports.nouns import (
-    SUBSCRIPTIONS,
-)
+from application.ports.nouns import SUBSCRIPTIONS
 from application.ports.subscriptions import ItemChange
 from domain.errors import InvalidArgument
 from domain.mirror import Snapshot, Version

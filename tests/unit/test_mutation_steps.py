@@ -9,18 +9,9 @@ import pytest
 from application.connections import Connections
 from application.failures import decode_failure, encode_failure
 from application.mirroring import Mirroring
-from application.mutation_steps import (
-    LEASE,
-    Steps,
-)
-from application.mutations import (
-    RETRY_UNKNOWN,
-    Mutation,
-    Mutations,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.mutation_steps import LEASE, Steps
+from application.mutations import RETRY_UNKNOWN, Mutation, Mutations
+from application.ports.nouns import CUSTOMERS
 from application.ports.stripe import Call, Unanswered
 from application.tasks import Tasks
 from domain.connections import Mode

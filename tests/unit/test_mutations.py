@@ -9,14 +9,10 @@ from application import mutations
 from application.callers import Caller
 from application.customers import UpdateCustomer
 from application.mirroring import Mirroring
-from application.mutation_steps import (
-    KEY_LIFETIME,
-)
+from application.mutation_steps import KEY_LIFETIME
 from application.ports.customers import CustomerFields
 from application.ports.mutation_log import MutationState
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.ports.stripe import ObjectReader, Unanswered
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.customers import Customer
@@ -35,11 +31,7 @@ from domain.errors import (
 )
 from domain.mirror import Snapshot, Version
 from domain.periods import to_milliseconds
-from tests.support.fakes import (
-    NOON,
-    Failing,
-    no_pause,
-)
+from tests.support.fakes import NOON, Failing, no_pause
 from tests.support.processes import CALLER, CONNECTION, Gate, Platform, settle
 
 

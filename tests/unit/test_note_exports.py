@@ -9,24 +9,10 @@ import pytest
 
 from application import notes as use_case
 from application.notes import ListNotes
-from domain.errors import (
-    RateLimited,
-    Reason,
-    Unavailable,
-)
+from domain.errors import RateLimited, Reason, Unavailable
 from domain.notes import Note
-from tests.support.fakes import (
-    NOON,
-    Failing,
-    store_down,
-)
-from tests.support.notes_desk import (
-    ADA,
-    RIVAL,
-    Desk,
-    export,
-    parts,
-)
+from tests.support.fakes import NOON, Failing, store_down
+from tests.support.notes_desk import ADA, RIVAL, Desk, export, parts
 
 
 @pytest.fixture

@@ -18,10 +18,7 @@ from domain.errors import (
     Unavailable,
 )
 from domain.notes import Note, is_note_text
-from tests.support.fakes import (
-    NOON,
-    store_down,
-)
+from tests.support.fakes import NOON, store_down
 from tests.support.notes_desk import ADA, ADMIN, BOB, CONNECTION, RIVAL, Desk, export, violations
 
 

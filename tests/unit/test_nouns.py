@@ -5,14 +5,8 @@ from typing import Any
 
 import pytest
 
-from application.ports.mirror import (
-    Noun,
-    Search,
-)
-from application.ports.nouns import (
-    DISPUTES,
-    INVOICE_PAYMENTS,
-)
+from application.ports.mirror import Noun, Search
+from application.ports.nouns import DISPUTES, INVOICE_PAYMENTS
 from domain.disputes import Dispute
 from domain.invoice_payments import InvoicePayment
 from domain.mirror import Decision, Snapshot, Version, decide

@@ -15,16 +15,8 @@ from application.paging import (
     page_size_violations,
     scope_of,
 )
-from application.ports.mirror import (
-    NEWEST_FIRST,
-    Filter,
-    Order,
-    Position,
-)
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-)
+from application.ports.mirror import NEWEST_FIRST, Filter, Order, Position
+from application.ports.nouns import CHARGES, CUSTOMERS
 from domain.errors import InvalidArgument, Reason
 from tests.support.fakes import FakeClock
 

@@ -7,20 +7,11 @@ import pytest
 
 from application.payment_links import NewPaymentLink
 from application.ports.invoices import InvoiceItemFields
-from application.ports.nouns import (
-    STRIPE_ACCOUNTS,
-)
+from application.ports.nouns import STRIPE_ACCOUNTS
 from application.ports.stripe import REQUEST_TAG
 from domain.contacts import CONTACT_KEY, ContactSync
 from domain.customers import Customer
-from domain.errors import (
-    FieldViolation,
-    InvalidArgument,
-    NotFound,
-    RateLimited,
-    Reason,
-    WrongState,
-)
+from domain.errors import FieldViolation, InvalidArgument, NotFound, RateLimited, Reason, WrongState
 from domain.mirror import Snapshot, Version
 from domain.money import Money
 from domain.stripe_accounts import StripeAccount

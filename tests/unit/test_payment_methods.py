@@ -13,9 +13,7 @@ from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.paging import PageTokens
 from application.payment_methods import ListPaymentMethods, OwnedMethod, PaymentMethods
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.ports.payment_methods import (
     CustomersMethod,
     MethodPage,

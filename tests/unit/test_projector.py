@@ -10,12 +10,8 @@ from typing_extensions import override
 
 from application.mirroring import MAX_ROUNDS, Mirroring
 from application.ports.inbox import EventState
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import CUSTOMERS
 from application.ports.stripe import Hint, Irrelevant, Observed, Priority
 from application.projector import LAST_RETRY_SECONDS, LEASE, MAX_ATTEMPTS
 from domain.customers import Customer

@@ -9,9 +9,7 @@ from typing_extensions import override
 from application.mirroring import Mirroring
 from application.ports.inbox import ReceivedEvent
 from application.ports.listing import Place
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.ports.stripe import (
     Deauthorized,
     EventReader,

@@ -13,10 +13,7 @@ from application.comparing import Comparison, Tally
 from application.enrichment import Enrichment
 from application.importing import Importing
 from application.mirroring import Mirroring
-from application.ports.nouns import (
-    CUSTOMERS,
-    INVOICES,
-)
+from application.ports.nouns import CUSTOMERS, INVOICES
 from application.ports.reports import MAX_FINDINGS, Drift, Finding, NounCounts, Report
 from application.reconciling import Reconciliation
 from application.walking import Retries

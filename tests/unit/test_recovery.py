@@ -6,19 +6,11 @@ from dataclasses import replace
 import pytest
 
 from application import mutations
-from application.mutation_steps import (
-    KEY_LIFETIME,
-    Steps,
-)
-from application.mutations import (
-    KEPT,
-    RETRY_UNKNOWN,
-)
+from application.mutation_steps import KEY_LIFETIME, Steps
+from application.mutations import KEPT, RETRY_UNKNOWN
 from application.ports.customers import CustomerFields
 from application.ports.mutation_log import MutationState
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.ports.stripe import Unanswered
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import (
@@ -30,12 +22,7 @@ from domain.errors import (
     Reason,
     Unavailable,
 )
-from tests.support.fakes import (
-    NOON,
-    Failing,
-    no_pause,
-    store_down,
-)
+from tests.support.fakes import NOON, Failing, no_pause, store_down
 from tests.support.processes import ADA, CALLER, Gate, Platform, settle
 
 

@@ -13,9 +13,7 @@ from application.mirror_reader import MirrorReader
 from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.paging import PageTokens
-from application.ports.nouns import (
-    SUBSCRIPTIONS,
-)
+from application.ports.nouns import SUBSCRIPTIONS
 from application.ports.stripe import Unanswered
 from application.ports.subscriptions import (
     Cancellation,

@@ -5,12 +5,7 @@ from typing import Final
 
 from billing.v1 import customer_service_pb2 as pb
 
-from application.customers import (
-    LinkedCustomer,
-    ListCustomers,
-    SearchCustomers,
-    UpdateCustomer,
-)
+from application.customers import LinkedCustomer, ListCustomers, SearchCustomers, UpdateCustomer
 from application.paging import Page
 from application.ports.contacts import ContactLink
 from application.ports.customers import CustomerFields

@@ -6,14 +6,7 @@ from typing import Final
 from billing.v1 import event_service_pb2 as pb
 
 from application.events import EventQuery, Explanation, ObjectQuery
-from application.explaining import (
-    Basis,
-    ExplainedEvent,
-    FacetFacts,
-    RowFacts,
-    RowState,
-    Telling,
-)
+from application.explaining import Basis, ExplainedEvent, FacetFacts, RowFacts, RowState, Telling
 from application.paging import Page
 from application.ports.event_log import EventRecord
 from application.ports.inbox import EventState

@@ -19,14 +19,7 @@ from domain.customers import Customer
 from domain.mirror import Facet, Row, Snapshot, Version
 from tests.support.events_desk import EventsDesk, connection, event
 from tests.support.fakes import NOON
-from tests.support.grpc_service import (
-    SCOPES,
-    Running,
-    details,
-    reason,
-    refusal,
-    running_server,
-)
+from tests.support.grpc_service import SCOPES, Running, details, reason, refusal, running_server
 from tests.unit.stripe import samples
 
 Code = grpc.StatusCode

@@ -14,9 +14,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 
 from application.callers import OPERATOR
 from application.ports.inbox import EventState
-from application.ports.nouns import (
-    NOUNS,
-)
+from application.ports.nouns import NOUNS
 from application.ports.parked import ParkedEvent
 from application.ports.reports import Drift, Finding, NounCounts, Report, ReportKind
 from domain.errors import FailedPrecondition, Reason

@@ -13,14 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from application.customers import LinkedCustomer
 from domain.customers import Customer
-from tests.support.grpc_service import (
-    PATIENCE,
-    Running,
-    details,
-    reason,
-    refusal,
-    running_server,
-)
+from tests.support.grpc_service import PATIENCE, Running, details, reason, refusal, running_server
 
 GET = pb.GetCustomerRequest(id="cus_1")
 JENNY = LinkedCustomer(

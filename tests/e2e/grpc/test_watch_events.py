@@ -23,13 +23,7 @@ from interfaces.grpc import server
 from interfaces.grpc.interceptors import deadlines
 from tests.support.breaking import Breaking
 from tests.support.fakes import NOON
-from tests.support.grpc_service import (
-    PATIENCE,
-    Running,
-    reason,
-    refusal,
-    running_server,
-)
+from tests.support.grpc_service import PATIENCE, Running, reason, refusal, running_server
 from tests.support.stores import sqlite_stores
 
 Code = grpc.StatusCode

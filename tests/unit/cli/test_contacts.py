@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from application.mirroring import Mirroring
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from bootstrap import cli
 from bootstrap.process import opened
 from bootstrap.settings import Settings, environment_name, load

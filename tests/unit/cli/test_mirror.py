@@ -18,9 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from application.callers import OPERATOR
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.ports.reports import Drift, Finding, NounCounts, Report, ReportKind
 from domain.customers import Customer
 from domain.errors import FailedPrecondition, Reason

@@ -9,9 +9,7 @@ import pytest
 
 from application.callers import OPERATOR
 from application.operations import SCAN_SECONDS
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.ports.reports import Report, ReportKind
 from domain.errors import FailedPrecondition, Reason
 from domain.mirror import Snapshot, Version

@@ -6,16 +6,7 @@ from hypothesis import strategies as st
 
 from sandbox.emulator.core.errors import ApiError
 from sandbox.emulator.core.forms import decode
-from sandbox.emulator.core.params import (
-    Boolean,
-    Hash,
-    Integer,
-    ListOf,
-    Metadata,
-    Span,
-    Text,
-    read,
-)
+from sandbox.emulator.core.params import Boolean, Hash, Integer, ListOf, Metadata, Span, Text, read
 
 PARAMETERS = {
     "a": Hash(fields={"b": Hash(fields={"c": Integer()})}),

@@ -6,12 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from application.backfill import Backfill, Progress
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-    INVOICES,
-    NOUNS,
-)
+from application.ports.nouns import CHARGES, CUSTOMERS, INVOICES, NOUNS
 from application.walking import Retries
 from domain.errors import Conflict, Reason, Unavailable
 from sandbox.emulator.messages import FaultSpec

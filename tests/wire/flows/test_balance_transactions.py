@@ -3,11 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from application.ports.nouns import (
-    BALANCE_TRANSACTIONS,
-    CHARGES,
-    REFUNDS,
-)
+from application.ports.nouns import BALANCE_TRANSACTIONS, CHARGES, REFUNDS
 from domain.balance_transactions import BalanceTransaction
 from tests.support.flows import Flows
 

@@ -6,9 +6,7 @@ import pytest
 
 from application.catch_up import RETENTION, TASK
 from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.windows import OVERLAP
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import Unavailable

@@ -13,10 +13,7 @@ from application.connections import Connections
 from application.deauthorizing import Deauthorizing
 from application.enrichment import Enrichment
 from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.nouns import (
-    CHARGES,
-    STRIPE_ACCOUNTS,
-)
+from application.ports.nouns import CHARGES, STRIPE_ACCOUNTS
 from application.projector import Projector
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.errors import FailedPrecondition

@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from application.ports.nouns import (
-    INVOICE_PAYMENTS,
-)
+from application.ports.nouns import INVOICE_PAYMENTS
 from tests.support.flows import CARD, Flows
 
 DAY = 86_400

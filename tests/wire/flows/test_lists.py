@@ -3,11 +3,7 @@
 import pytest
 
 from application.ports.listing import Place
-from application.ports.nouns import (
-    CUSTOMERS,
-    INVOICES,
-    SUBSCRIPTIONS,
-)
+from application.ports.nouns import CUSTOMERS, INVOICES, SUBSCRIPTIONS
 from domain.errors import Unavailable
 from domain.invoices import Invoice
 from domain.subscriptions import Subscription

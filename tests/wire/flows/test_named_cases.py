@@ -15,15 +15,8 @@ from application.deauthorizing import Deauthorizing
 from application.ports.contacts import ContactLink, SourceVersion
 from application.ports.inbox import ReceivedEvent
 from application.ports.listing import ObjectLister, Page, Place
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-    INVOICES,
-    SUBSCRIPTIONS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import CHARGES, CUSTOMERS, INVOICES, SUBSCRIPTIONS
 from application.ports.stripe import Priority
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.mirror import MirroredObject, Snapshot

@@ -19,15 +19,8 @@ from application.operation_log import OperationLog
 from application.operations import Operations
 from application.ports.clock import Clock
 from application.ports.listing import ObjectLister, Page, Place
-from application.ports.mirror import (
-    Noun,
-    T,
-)
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-    NOUNS,
-)
+from application.ports.mirror import Noun, T
+from application.ports.nouns import CHARGES, CUSTOMERS, NOUNS
 from application.ports.reports import Drift, ReportKind
 from application.ports.stripe import Priority
 from application.shadowing import ShadowRebuild

@@ -12,9 +12,7 @@ from application.backfill import Backfill
 from application.comparing import Comparison
 from application.ports.inbox import ReceivedEvent
 from application.ports.listing import EventHistory
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.ports.reports import Drift, ReportKind
 from application.rebuilding import MirrorLister, Rebuild
 from application.reconciling import Reconciliation

@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    CHARGES,
-    CUSTOMERS,
-    NOUNS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import CHARGES, CUSTOMERS, NOUNS
 from application.ports.reports import Drift, Finding
 from application.reconciling import Reconciliation
 from domain.customers import Customer

@@ -5,9 +5,7 @@ import asyncio
 import pytest
 
 from application.ports.customers import CustomerFields
-from application.ports.nouns import (
-    CUSTOMERS,
-)
+from application.ports.nouns import CUSTOMERS
 from application.ports.stripe import Call, Priority
 from domain.errors import FailedPrecondition, Reason
 from infrastructure.stripe.accounts import StripeConnectedAccounts

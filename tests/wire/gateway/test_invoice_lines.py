@@ -2,18 +2,10 @@
 
 import pytest
 
-from application.ports.invoices import (
-    InvoiceItemFields,
-    InvoicePreview,
-)
+from application.ports.invoices import InvoiceItemFields, InvoicePreview
 from application.ports.stripe import Unanswered
 from application.ports.subscriptions import ItemChange
-from domain.errors import (
-    FailedPrecondition,
-    InvalidArgument,
-    NotFound,
-    Unavailable,
-)
+from domain.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from domain.money import Money
 from infrastructure.stripe import invoice_gateway
 from infrastructure.stripe.invoice_gateway import StripeInvoices

@@ -12,15 +12,8 @@ import stripe
 
 from application.ports.inbox import ReceivedEvent
 from application.ports.listing import Place
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    INVOICES,
-    NOUNS,
-    STRIPE_ACCOUNTS,
-    SUBSCRIPTIONS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import INVOICES, NOUNS, STRIPE_ACCOUNTS, SUBSCRIPTIONS
 from application.ports.stripe import Irrelevant, ObjectReader, Observed, Priority
 from domain.connections import Mode
 from domain.mirror import MirroredObject, Snapshot

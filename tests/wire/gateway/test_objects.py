@@ -5,14 +5,8 @@ from typing import Any
 import pytest
 
 from application.ports.customers import CustomerDeletion, CustomerFields
-from application.ports.mirror import (
-    Noun,
-)
-from application.ports.nouns import (
-    CUSTOMERS,
-    NOUNS,
-    STRIPE_ACCOUNTS,
-)
+from application.ports.mirror import Noun
+from application.ports.nouns import CUSTOMERS, NOUNS, STRIPE_ACCOUNTS
 from application.ports.stripe import ObjectReader, Priority
 from domain.errors import FailedPrecondition, InvalidArgument, NotFound
 from infrastructure.stripe.accounts import StripeConnectedAccounts, account_request

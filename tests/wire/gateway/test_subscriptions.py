@@ -19,13 +19,7 @@ from application.ports.subscriptions import (
     SubscriptionChange,
     SubscriptionFields,
 )
-from domain.errors import (
-    FailedPrecondition,
-    InvalidArgument,
-    NotFound,
-    PaymentDeclined,
-    WrongState,
-)
+from domain.errors import FailedPrecondition, InvalidArgument, NotFound, PaymentDeclined, WrongState
 from domain.mirror import Snapshot
 from domain.subscriptions import Subscription
 from infrastructure.stripe.client import StripeApi
