@@ -8,7 +8,7 @@ from typing import Final
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from application.invoice_items import MAX_QUANTITY, item_violations
 from application.ports.invoices import (
@@ -91,16 +91,17 @@ def orders(draw: st.DrawFn) -> tuple[str, tuple[InvoiceItemFields, ...]]:
     """Items in a currency, most of them right, some at the edge of what is."""
     currency = draw(st.sampled_from(CLASSES))
     step, most = charge_step(currency), largest_charge(currency)
-    quantities = st.one_of(st.just(1), st.integers(0, 5), st.sampled_from([1_000, MAX_QUANTITY]))
-    amounts = st.one_of(
-        st.integers(-50, 500).map(lambda units: units * step),
-        st.sampled_from([most, most // step * step, -(most // step * step), most + 1, 1, step - 1]),
-    )
-    item = st.builds(
-        InvoiceItemFields,
-        description=st.text("ab ", max_size=5),
-        quantity=quantities,
-        unit_amount=amounts,
+    right = st.integers(-50, 500).map(lambda units: units * step)
+    edges = [most, most // step * step, -(most // step * step), most + 1, 1, step - 1]
+    usual = {"description": st.sampled_from(["Work", "b", " a "]), "quantity": st.integers(1, 5)}
+    odd = {
+        "description": st.text("ab ", max_size=5),
+        "quantity": st.sampled_from([0, 1, 1_000, MAX_QUANTITY]),
+    }
+    item = st.one_of(
+        st.builds(InvoiceItemFields, unit_amount=right, **usual),
+        st.builds(InvoiceItemFields, unit_amount=right, **usual),
+        st.builds(InvoiceItemFields, unit_amount=right | st.sampled_from(edges), **odd),
     )
     sizes = draw(st.sampled_from([1, 2, 5, 30, MAX_LINES]))
     some = draw(st.lists(item, min_size=1, max_size=min(sizes, 5)))
@@ -110,7 +111,8 @@ def orders(draw: st.DrawFn) -> tuple[str, tuple[InvoiceItemFields, ...]]:
 _numbers = iter(range(1_000_000))
 
 
-@settings(max_examples=_EXAMPLES)
+# Many orders are meant to be refused; where all of them were, Hypothesis would say so.
+@settings(max_examples=_EXAMPLES, suppress_health_check=[HealthCheck.filter_too_much])
 @given(orders())
 def test_what_our_rules_let_pass_is_taken_and_adds_up(
     shop: Shop, order: tuple[str, tuple[InvoiceItemFields, ...]]
