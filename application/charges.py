@@ -10,7 +10,7 @@ from typing import Final
 from application.callers import Caller
 from application.connections import Connections
 from application.mirror_reader import MirrorReader, equal_to, within
-from application.mutation_steps import Steps
+from application.mutation_steps import Steps, shown
 from application.mutations import Mutations, request_id_violations
 from application.paging import Page, page_size_violations
 from application.ports.charges import ChargeGateway, RefundOrder
@@ -18,6 +18,7 @@ from application.ports.mirror import Filter
 from application.ports.nouns import CHARGES, REFUNDS
 from application.ports.stripe import Call
 from application.violations import (
+    CUSTOMER_ID,
     id_violations,
     metadata_violations,
     optional_id_violations,
@@ -150,9 +151,7 @@ class Charges:
             await steps.call(
                 "charge", CHARGES, order.charge, self._gateway.read, self._gateway.find_read
             )
-        if refund.object is None:
-            raise NotFound("refund", refund.id)
-        return refund.object
+        return shown(REFUNDS, refund)
 
     async def _check_currency(self, steps: Steps, order: RefundOrder) -> None:
         """InvalidArgument for an amount in another currency: Stripe is told the number alone.
@@ -169,15 +168,12 @@ class Charges:
             raise InvalidArgument([FieldViolation("amount.currency", rule)])
 
     async def _read(self, call: Call, order: RefundOrder) -> Charge:
-        read = await self._gateway.read(call, order.charge)
-        if read.object is None:
-            raise NotFound("charge", order.charge)
-        return read.object
+        return shown(CHARGES, await self._gateway.read(call, order.charge))
 
 
 def _list_violations(query: ListCharges) -> Iterator[FieldViolation]:
     yield from page_size_violations(query.page_size)
-    yield from optional_id_violations(query.customer, "customer", "cus_NffrFeUfNV2Hib")
+    yield from optional_id_violations(query.customer, "customer", CUSTOMER_ID)
     yield from optional_id_violations(
         query.payment_intent, "payment_intent", "pi_3MtwBwLkdIwHu7ix28a3tqPa"
     )

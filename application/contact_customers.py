@@ -8,7 +8,7 @@ from typing import Final
 from application.contact_matching import ContactMatching
 from application.failures import is_definite
 from application.leases import Leases, pause
-from application.mutation_steps import Steps
+from application.mutation_steps import Steps, shown
 from application.payers import Payer, payer_of
 from application.ports.clock import Clock
 from application.ports.contacts import ContactDirectory, ContactLink
@@ -149,11 +149,10 @@ class ContactCustomers:
         made = await steps.call(
             CREATE, CUSTOMERS, fields, self._gateway.create, self._gateway.find_created
         )
-        if made.object is None:
-            raise NotFound(CUSTOMERS.name, made.id)
+        customer = shown(CUSTOMERS, made)
         standing = await self._link(steps, made.id, contact)
         if standing is not None and standing.contact == contact:
-            return made.object
+            return customer
         if standing is not None:
             raise AlreadyExists(
                 Reason.CUSTOMER_LINKED,

@@ -15,7 +15,7 @@ from application.paging import DEFAULT_PAGE_SIZE, Page, PageTokens, digest, page
 from application.ports.contacts import ContactDirectory, ContactLink
 from application.ports.mirror import NEWEST_FIRST, Filter, Mirror, Position
 from application.ports.nouns import CUSTOMERS
-from application.violations import id_violations, mask_violations, refuse
+from application.violations import CUSTOMER_ID, id_violations, mask_violations, refuse
 from domain.contacts import STANDARD_FIELDS, ContactField, ContactSync
 from domain.customers import Customer
 from domain.errors import AlreadyExists, Conflict, FieldViolation, InvalidArgument, NotFound, Reason
@@ -30,7 +30,6 @@ MAX_SCANNED: Final = 1_000
 
 _BLOCK: Final = 200
 _TRIES: Final = 10
-_EXAMPLE: Final = "cus_NffrFeUfNV2Hib"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class ContactLinks:
         refuse(
             chain(
                 request_id_violations(request_id),
-                id_violations(customer, "customer", _EXAMPLE),
+                id_violations(customer, "customer", CUSTOMER_ID),
                 contact_id_violations(contact, "contact"),
             )
         )
@@ -106,14 +105,14 @@ class ContactLinks:
 
     async def unlink(self, caller: Caller, request_id: str, customer: str) -> None:
         """Remove a customer's link; finding none is success. NotFound for an unknown customer."""
-        customer_violations = id_violations(customer, "customer", _EXAMPLE)
+        customer_violations = id_violations(customer, "customer", CUSTOMER_ID)
         refuse(chain(request_id_violations(request_id), customer_violations))
         await self._unlink.run(caller, request_id, Unlinking(customer))
 
     async def get(self, caller: Caller, *, customer: str = "", contact: str = "") -> ContactLink:
         """The link of a customer or of a contact, whichever is given. NotFound without one."""
         refuse(
-            id_violations(customer, "customer", _EXAMPLE)
+            id_violations(customer, "customer", CUSTOMER_ID)
             if customer or not contact
             else contact_id_violations(contact, "contact")
         )

@@ -9,7 +9,7 @@ from typing import Any, Final
 from application.callers import Caller
 from application.connections import Connections
 from application.mirror_reader import MirrorReader, equal_to, within
-from application.mutation_steps import Steps
+from application.mutation_steps import Steps, shown
 from application.mutations import Mutations, request_id_violations
 from application.paging import Page, page_size_violations
 from application.ports.contacts import ContactDirectory, ContactLink
@@ -22,6 +22,7 @@ from application.ports.customers import (
 from application.ports.mirror import Filter
 from application.ports.nouns import CUSTOMERS
 from application.violations import (
+    CUSTOMER_ID,
     EMAIL,
     id_violations,
     mask_violations,
@@ -32,7 +33,7 @@ from application.violations import (
 )
 from domain.connections import Connection
 from domain.customers import Address, Customer
-from domain.errors import FieldViolation, NotFound
+from domain.errors import FieldViolation
 from domain.search import MAX_QUERY_WORDS, query_words
 
 CHANGEABLE: Final = ("email", "name", "phone", "description", "address", "metadata")
@@ -187,25 +188,19 @@ class Customers:
         created = await steps.call(
             "create", CUSTOMERS, fields, self._gateway.create, self._gateway.find_created
         )
-        return _found(created.object, created.id)
+        return shown(CUSTOMERS, created)
 
     async def _update_steps(self, steps: Steps, change: CustomerChange) -> Customer:
         updated = await steps.call(
             "update", CUSTOMERS, change, self._gateway.update, self._gateway.find_updated
         )
-        return _found(updated.object, change.id)
+        return shown(CUSTOMERS, updated)
 
     async def _delete_steps(self, steps: Steps, deletion: CustomerDeletion) -> CustomerDeletion:
         await steps.call(
             "delete", CUSTOMERS, deletion, self._gateway.delete, self._gateway.find_deleted
         )
         return deletion
-
-
-def _found(customer: Customer | None, customer_id: str) -> Customer:
-    if customer is None:
-        raise NotFound("customer", customer_id)
-    return customer
 
 
 def _filter(query: ListCustomers) -> Filter:
@@ -250,7 +245,7 @@ def _update_violations(command: UpdateCustomer) -> Iterator[FieldViolation]:
 
 
 def _id_violations(customer_id: str, field: str) -> Iterator[FieldViolation]:
-    return id_violations(customer_id, field, "cus_NffrFeUfNV2Hib")
+    return id_violations(customer_id, field, CUSTOMER_ID)
 
 
 def _fields_violations(fields: CustomerFields) -> Iterator[FieldViolation]:

@@ -23,8 +23,9 @@ from application.ports.inbox import EventState, ReceivedEvent
 from application.ports.mirror import Mirror, Position
 from application.ports.nouns import NOUN_BY_NAME
 from application.ports.stripe import EventReader
+from application.violations import refuse
 from domain.connections import STRIPE_ACCOUNT_ID
-from domain.errors import FieldViolation, InvalidArgument, NotFound, PermissionDenied, Reason
+from domain.errors import FieldViolation, NotFound, PermissionDenied, Reason
 from domain.periods import to_milliseconds
 
 PAYLOAD_SCOPE: Final = "events.payload"
@@ -121,7 +122,7 @@ class Events:
     ) -> Page[EventRecord]:
         """A page of events, the last received first."""
         sizes = page_size_violations(page_size, default=DEFAULT_PAGE_SIZE, most=MAX_EVENTS)
-        _refuse(chain(found, sizes, _query_violations(caller, query)))
+        refuse(chain(found, sizes, _query_violations(caller, query)))
         where = await self._where(caller, query)
         scope = digest("events", where)
         limit = page_size or DEFAULT_PAGE_SIZE
@@ -144,7 +145,7 @@ class Events:
         Client secrets are masked: who has one can go on with somebody's payment. Raises
         PermissionDenied (SCOPE_MISSING), whether there is such an event or not.
         """
-        _refuse(chain(found, _text_violations("id", event_id, needed=True)))
+        refuse(chain(found, _text_violations("id", event_id, needed=True)))
         if full and PAYLOAD_SCOPE not in caller.scopes:
             raise PermissionDenied(
                 Reason.SCOPE_MISSING,
@@ -157,7 +158,7 @@ class Events:
 
     async def retry(self, caller: Caller, event_id: str) -> EventRecord:
         """Make a dead event, or one that waits, due now; how it then stands. Idempotent."""
-        _refuse(_text_violations("id", event_id, needed=True))
+        refuse(_text_violations("id", event_id, needed=True))
         record = await self._own(caller, event_id)
         if await self._log.retry([record.id], now=self._clock.now()):
             self._wake()
@@ -170,7 +171,7 @@ class Events:
 
         Where it fails midway, what was retried stays so. `query.state` is not looked at.
         """
-        _refuse(chain(found, _query_violations(caller, query)))
+        refuse(chain(found, _query_violations(caller, query)))
         where = await self._where(caller, query)
         count = 0
         for _ in range(RETRY_BATCHES):
@@ -184,7 +185,7 @@ class Events:
 
     async def explain_object(self, caller: Caller, query: ObjectQuery) -> Explanation:
         """The object's row, and the events about it in order of creation."""
-        _refuse(_object_violations(caller, query))
+        refuse(_object_violations(caller, query))
         noun = NOUN_BY_NAME[query.object_type]
         stripe_account = await self._stripe_account(caller, query.stripe_account)
         kept_under = await self._kept_under(stripe_account)
@@ -290,11 +291,6 @@ class Events:
 def _place(position: Position | None) -> tuple[int, str] | None:
     """A page token's position as the log takes it: milliseconds and id."""
     return (int(position.value), position.id) if position else None
-
-
-def _refuse(violations: Iterable[FieldViolation]) -> None:
-    if found := list(violations):
-        raise InvalidArgument(found)
 
 
 def _query_violations(caller: Caller, query: EventQuery) -> Iterator[FieldViolation]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from application.failures import is_definite
-from application.mutation_steps import Steps
+from application.mutation_steps import Steps, shown
 from application.mutations import Mutation, Mutations
 from application.ports.invoices import (
     InvoiceAction,
@@ -16,9 +16,8 @@ from application.ports.invoices import (
     NewInvoiceLines,
 )
 from application.ports.nouns import INVOICES
-from domain.errors import BillingError, InvalidArgument, NotFound
+from domain.errors import BillingError, InvalidArgument
 from domain.invoices import Invoice
-from domain.mirror import Snapshot
 
 _OURS: Final = {"due_date": "due_time"}
 """How callers know fields that Stripe knows by another name."""
@@ -72,7 +71,7 @@ class InvoiceCreation:
             filled = await steps.call(
                 "advance", INVOICES, change, self._gateway.update, self._gateway.find_updated
             )
-        return found(filled)
+        return shown(INVOICES, filled)
 
 
 async def discard_draft(steps: Steps, gateway: InvoiceGateway, invoice_id: str) -> None:
@@ -83,13 +82,6 @@ async def discard_draft(steps: Steps, gateway: InvoiceGateway, invoice_id: str) 
     except BillingError as error:
         if not is_definite(error):
             raise
-
-
-def found(snapshot: Snapshot[Invoice]) -> Invoice:
-    """The invoice of an observation; NotFound where it is gone."""
-    if snapshot.object is None:
-        raise NotFound(INVOICES.name, snapshot.id)
-    return snapshot.object
 
 
 def as_written(error: BillingError) -> BillingError:

@@ -13,6 +13,7 @@ from application.ports.invoices import (
 )
 from application.subscription_violations import items_violations
 from application.violations import (
+    CUSTOMER_ID,
     id_violations,
     mask_violations,
     metadata_violations,
@@ -37,7 +38,6 @@ _SEND: Final = "send_invoice"
 _COLLECTION: Final = ("charge_automatically", _SEND)
 _DUE: Final = ("days_until_due", "due_time")
 _LIMITS: Final = {"description": 1_500, "footer": 5_000}
-_CUSTOMER: Final = "cus_NffrFeUfNV2Hib"
 _SUBSCRIPTION: Final = "sub_1MowQVLkdIwHu7ixeRlqHVzs"
 
 
@@ -48,7 +48,7 @@ def invoice_id_violations(value: str, field: str) -> Iterator[FieldViolation]:
 
 def customer_filter_violations(customer: str) -> Iterator[FieldViolation]:
     """The customer that a list or totals are narrowed to."""
-    return optional_id_violations(customer, "customer", _CUSTOMER)
+    return optional_id_violations(customer, "customer", CUSTOMER_ID)
 
 
 def filter_violations(
@@ -67,7 +67,7 @@ def new_violations(
     customer: str, currency: str, fields: InvoiceFields, items: Sequence[InvoiceItemFields]
 ) -> Iterator[FieldViolation]:
     """An invoice to create."""
-    yield from id_violations(customer, "invoice.customer", _CUSTOMER)
+    yield from id_violations(customer, "invoice.customer", CUSTOMER_ID)
     yield from currency_violations(currency, "invoice.currency")
     yield from _fields_violations(fields)
     if fields.collection_method != _SEND:
@@ -103,7 +103,7 @@ def payment_violations(payment: InvoicePayment) -> Iterator[FieldViolation]:
 def preview_violations(preview: InvoicePreview) -> Iterator[FieldViolation]:
     """A preview."""
     yield from chain(
-        optional_id_violations(preview.customer, "customer", _CUSTOMER),
+        optional_id_violations(preview.customer, "customer", CUSTOMER_ID),
         optional_id_violations(preview.subscription, "subscription", _SUBSCRIPTION),
     )
     if not preview.customer and not preview.subscription:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from application.callers import Caller
 from application.connections import Connections
-from application.invoice_creation import CreateInvoice, InvoiceCreation, as_written, found
+from application.invoice_creation import CreateInvoice, InvoiceCreation, as_written
 from application.invoice_totals import CurrencyTotals, totals_of
 from application.invoice_violations import (
     CHANGEABLE,
@@ -23,7 +23,7 @@ from application.invoice_violations import (
     value_of,
 )
 from application.mirror_reader import MirrorReader, equal_to, within
-from application.mutation_steps import Steps
+from application.mutation_steps import Steps, shown
 from application.mutations import Mutation, Mutations, request_id_violations
 from application.paging import Page, page_size_violations
 from application.ports.clock import Clock
@@ -233,7 +233,7 @@ class Invoices:
             )
         except InvalidArgument as error:
             raise as_written(error) from None
-        return found(updated)
+        return shown(INVOICES, updated)
 
     async def _pay_steps(self, steps: Steps, payment: InvoicePayment) -> Invoice:
         # Stripe would finalize a draft unasked.
@@ -242,7 +242,7 @@ class Invoices:
         paid = await steps.call(
             "pay", INVOICES, payment, self._gateway.pay, self._gateway.find_paid
         )
-        return found(paid)
+        return shown(INVOICES, paid)
 
     async def _delete_steps(self, steps: Steps, action: InvoiceAction) -> InvoiceAction:
         if not steps.was_sent("delete"):
@@ -267,7 +267,7 @@ class Invoices:
             not_before_ms=None,
             priority=Priority.CALLER,
         )
-        return found(read).status
+        return shown(INVOICES, read).status
 
 
 def _action(
@@ -279,7 +279,7 @@ def _action(
     """A mutation of one step that takes no more than an id."""
 
     async def run(steps: Steps, action: InvoiceAction) -> Invoice:
-        return found(await steps.call("act", INVOICES, action, send, find))
+        return shown(INVOICES, await steps.call("act", INVOICES, action, send, find))
 
     return mutations.method(f"InvoiceService.{name}", InvoiceAction, Invoice, run)
 

@@ -19,6 +19,7 @@ from domain.errors import (
     BillingError,
     Conflict,
     FailedPrecondition,
+    NotFound,
     RateLimited,
     Reason,
     Unavailable,
@@ -213,6 +214,13 @@ class Steps:
     def _call(self, step: Step) -> Call:
         tag = self.tag(step.name)
         return Call(self._record.stripe_account, f"billing-{tag}-{step.attempt}", tag)
+
+
+def shown(noun: Noun[T], snapshot: Snapshot[T]) -> T:
+    """The object of an answer. NotFound where it is gone."""
+    if snapshot.object is None:
+        raise NotFound(noun.name, snapshot.id)
+    return snapshot.object
 
 
 def in_flight() -> Conflict:

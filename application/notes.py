@@ -18,6 +18,7 @@ from application.ports.notes import NoteFilter, NoteRepository
 from application.ports.nouns import CUSTOMERS
 from application.spreadsheets import BYTE_ORDER_MARK, csv_text
 from application.violations import (
+    CUSTOMER_ID,
     id_violations,
     mask_violations,
     optional_id_violations,
@@ -48,7 +49,6 @@ COLUMNS: Final = ("id", "customer", "author", "create_time", "update_time", "tex
 _TRIES: Final = 10
 """How often a change is tried that always somebody else forestalls."""
 
-_EXAMPLE: Final = "cus_NffrFeUfNV2Hib"
 _MAX_AUTHOR_CHARACTERS: Final = 256
 
 
@@ -128,7 +128,7 @@ class Notes:
         refuse(
             chain(
                 request_id_violations(request_id),
-                id_violations(customer, "customer", _EXAMPLE),
+                id_violations(customer, "customer", CUSTOMER_ID),
                 _note_text_violations(text, "text"),
             )
         )
@@ -302,7 +302,7 @@ def _row(note: Note) -> Sequence[str]:
 
 def _list_violations(query: ListNotes) -> Iterator[FieldViolation]:
     yield from page_size_violations(query.page_size)
-    yield from optional_id_violations(query.customer, "customer", _EXAMPLE)
+    yield from optional_id_violations(query.customer, "customer", CUSTOMER_ID)
     yield from text_violations(query.author, "author", _MAX_AUTHOR_CHARACTERS)
     yield from span_violations(query.created_after, query.created_before)
 

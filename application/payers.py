@@ -6,7 +6,7 @@ from typing import Final
 
 from application.ports.phones import PhoneNumbers
 from application.violations import EMAIL
-from domain.contacts import Contact, ContactSync, is_same_address
+from domain.contacts import Contact, ContactSync, email_forms, is_same_address
 from domain.customers import Customer
 
 _MAX_EMAIL_CHARACTERS: Final = 512
@@ -25,7 +25,7 @@ class Payer:
     @property
     def email_forms(self) -> Sequence[str]:
         """How Stripe is asked for the address, which tells upper and lower case apart."""
-        return list(dict.fromkeys((self.email, self.email.lower()))) if self.email else []
+        return email_forms(self.email)
 
     def has_email_of(self, customer: Customer) -> bool:
         """Whether the customer has this address, whatever the case of its letters."""

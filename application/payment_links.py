@@ -11,7 +11,7 @@ from application.contact_violations import contact_id_violations
 from application.failures import is_definite
 from application.invoice_creation import discard_draft
 from application.invoice_items import currency_violations, item_violations
-from application.mutation_steps import Steps
+from application.mutation_steps import Steps, shown
 from application.mutations import Mutations, request_id_violations
 from application.ports.invoices import (
     InvoiceAction,
@@ -25,14 +25,7 @@ from application.ports.nouns import INVOICES
 from application.ports.short_links import NoShortLink, ShortLinks
 from application.violations import MAX_METADATA_KEYS, metadata_violations, refuse, text_violations
 from domain.contacts import CONTACT_KEY
-from domain.errors import (
-    BillingError,
-    FailedPrecondition,
-    FieldViolation,
-    InvalidArgument,
-    NotFound,
-    Reason,
-)
+from domain.errors import BillingError, FailedPrecondition, FieldViolation, InvalidArgument, Reason
 from domain.invoices import Invoice
 from domain.payment_links import PaymentLink
 
@@ -132,9 +125,7 @@ class PaymentLinks:
             self._invoices.finalize,
             self._invoices.find_finalized,
         )
-        if finalized.object is None:
-            raise NotFound(INVOICES.name, draft)
-        return finalized.object
+        return shown(INVOICES, finalized)
 
     async def _link_to(self, invoice: Invoice, contact: str, *, created: bool) -> PaymentLink:
         url = invoice.hosted_invoice_url

@@ -20,7 +20,7 @@ from application.ports.payment_methods import (
     NewSetupIntent,
     PaymentMethodGateway,
 )
-from application.violations import id_violations, refuse
+from application.violations import CUSTOMER_ID, id_violations, refuse
 from domain.errors import FieldViolation
 from domain.payment_methods import PaymentMethod, SetupIntent, is_legacy
 
@@ -189,7 +189,7 @@ def _position(place: MethodPlace | None) -> Position | None:
 
 
 def _customer_violations(customer: str) -> Iterator[FieldViolation]:
-    return id_violations(customer, "customer", "cus_NffrFeUfNV2Hib")
+    return id_violations(customer, "customer", CUSTOMER_ID)
 
 
 def _method_violations(wanted: CustomersMethod) -> Iterator[FieldViolation]:

@@ -13,6 +13,7 @@ from application.ports.subscriptions import (
     SubscriptionFields,
 )
 from application.violations import (
+    CUSTOMER_ID,
     id_violations,
     mask_violations,
     metadata_violations,
@@ -55,7 +56,7 @@ def statuses_violations(statuses: Sequence[str]) -> Iterator[FieldViolation]:
 
 def new_violations(wanted: NewSubscription) -> Iterator[FieldViolation]:
     """A subscription to start."""
-    yield from id_violations(wanted.customer, "customer", "cus_NffrFeUfNV2Hib")
+    yield from id_violations(wanted.customer, "customer", CUSTOMER_ID)
     if not 1 <= len(wanted.items) <= MAX_ITEMS:
         yield FieldViolation("items", f"1 to {MAX_ITEMS}")
     for place, item in enumerate(wanted.items[:MAX_ITEMS]):

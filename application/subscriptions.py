@@ -9,7 +9,7 @@ from typing import Final
 from application.callers import Caller
 from application.connections import Connections
 from application.mirror_reader import MirrorReader, equal_to, within
-from application.mutation_steps import Steps
+from application.mutation_steps import Steps, shown
 from application.mutations import Mutations, request_id_violations
 from application.paging import Page, page_size_violations
 from application.ports.mirror import Filter
@@ -33,9 +33,8 @@ from application.subscription_violations import (
     statuses_violations,
     subscription_id_violations,
 )
-from application.violations import optional_id_violations, refuse, span_violations
-from domain.errors import FieldViolation, NotFound, WrongState
-from domain.mirror import Snapshot
+from application.violations import CUSTOMER_ID, optional_id_violations, refuse, span_violations
+from domain.errors import FieldViolation, WrongState
 from domain.subscriptions import Subscription
 
 CHANGEABLE: Final = ("default_payment_method", "description", "metadata")
@@ -195,8 +194,9 @@ class Subscriptions:
 
     async def _create_steps(self, steps: Steps, wanted: NewSubscription) -> Subscription:
         gateway = self._gateway
-        return _shown(
-            await steps.call("create", SUBSCRIPTIONS, wanted, gateway.create, gateway.find_created)
+        return shown(
+            SUBSCRIPTIONS,
+            await steps.call("create", SUBSCRIPTIONS, wanted, gateway.create, gateway.find_created),
         )
 
     async def _update_steps(self, steps: Steps, change: SubscriptionChange) -> Subscription:
@@ -207,18 +207,20 @@ class Subscriptions:
                 change = replace(change, payment_behavior=change.payment_behavior or _SAFE)
             else:
                 change = replace(change, payment_behavior="")
-        return _shown(
-            await steps.call("update", SUBSCRIPTIONS, change, gateway.update, gateway.find_updated)
+        return shown(
+            SUBSCRIPTIONS,
+            await steps.call("update", SUBSCRIPTIONS, change, gateway.update, gateway.find_updated),
         )
 
     async def _cancel_steps(self, steps: Steps, cancellation: Cancellation) -> Subscription:
         gateway = self._gateway
         if not steps.was_sent("cancel"):
             await self._standing(steps, cancellation.id)
-        return _shown(
+        return shown(
+            SUBSCRIPTIONS,
             await steps.call(
                 "cancel", SUBSCRIPTIONS, cancellation, gateway.cancel, gateway.find_canceled
-            )
+            ),
         )
 
     async def _resume_steps(self, steps: Steps, wanted: Continuation) -> Subscription:
@@ -226,22 +228,25 @@ class Subscriptions:
         if not steps.was_sent("resume"):
             standing = await self._standing(steps, wanted.id)
             wanted = replace(wanted, at_period_end=standing.cancel_at_period_end)
-        return _shown(
-            await steps.call("resume", SUBSCRIPTIONS, wanted, gateway.go_on, gateway.find_going_on)
+        return shown(
+            SUBSCRIPTIONS,
+            await steps.call("resume", SUBSCRIPTIONS, wanted, gateway.go_on, gateway.find_going_on),
         )
 
     async def _pause_steps(self, steps: Steps, pause: CollectionPause) -> Subscription:
         gateway = self._gateway
-        return _shown(
-            await steps.call("pause", SUBSCRIPTIONS, pause, gateway.pause, gateway.find_paused)
+        return shown(
+            SUBSCRIPTIONS,
+            await steps.call("pause", SUBSCRIPTIONS, pause, gateway.pause, gateway.find_paused),
         )
 
     async def _collect_steps(self, steps: Steps, start: CollectionStart) -> Subscription:
         gateway = self._gateway
-        return _shown(
+        return shown(
+            SUBSCRIPTIONS,
             await steps.call(
                 "collect", SUBSCRIPTIONS, start, gateway.collect, gateway.find_collecting
-            )
+            ),
         )
 
     async def _standing(self, steps: Steps, subscription_id: str) -> Subscription:
@@ -253,12 +258,6 @@ class Subscriptions:
         if standing.ended:
             raise WrongState("subscription", subscription_id, standing.status)
         return standing
-
-
-def _shown(snapshot: Snapshot[Subscription]) -> Subscription:
-    if snapshot.object is None:
-        raise NotFound("subscription", snapshot.id)
-    return snapshot.object
 
 
 def _filter(query: ListSubscriptions) -> Filter:
@@ -287,6 +286,6 @@ def _change(command: UpdateSubscription) -> SubscriptionChange:
 
 def _list_violations(query: ListSubscriptions) -> Iterator[FieldViolation]:
     yield from page_size_violations(query.page_size)
-    yield from optional_id_violations(query.customer, "customer", "cus_NffrFeUfNV2Hib")
+    yield from optional_id_violations(query.customer, "customer", CUSTOMER_ID)
     yield from statuses_violations(query.statuses)
     yield from span_violations(query.created_after, query.created_before)

@@ -19,6 +19,9 @@ MAX_METADATA_KEYS: Final = 49
 
 EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
+CUSTOMER_ID: Final = "cus_NffrFeUfNV2Hib"
+"""What the id of a customer looks like."""
+
 _ID: Final = re.compile(r"[A-Za-z0-9_]{1,255}")
 _MAX_KEY_CHARACTERS: Final = 40
 _MAX_VALUE_CHARACTERS: Final = 500

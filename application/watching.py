@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import datetime as dt
 import re
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from application.callers import Caller
 from application.ports.outbox import Outbox, WatchedJob
+from application.violations import refuse
 from domain.effects import FactName
 from domain.errors import FieldViolation, InvalidArgument, RateLimited, Reason, Unavailable
 from domain.money import Money
@@ -96,7 +98,7 @@ class Watching:
         kept, so that nobody misses events unknowingly. RateLimited (OVERLOADED) where there are too
         many watches. Unavailable.
         """
-        _refuse(found, facts)
+        refuse(chain(found, _fact_violations(facts)))
         if self._watches >= self._max_watches:
             words = "too many watches at once; try again later"
             raise RateLimited(Reason.OVERLOADED, words, retry_after_seconds=10)
@@ -151,12 +153,9 @@ class Watching:
         raise Unavailable(Reason.SHUTTING_DOWN, "the service is stopping; go on from the token")
 
 
-def _refuse(found: Sequence[FieldViolation], facts: Collection[str]) -> None:
-    violations = [*found]
+def _fact_violations(facts: Collection[str]) -> Iterator[FieldViolation]:
     if not {*facts} <= {*FactName}:
-        violations.append(FieldViolation("facts", f"of these only: {', '.join(FactName)}"))
-    if violations:
-        raise InvalidArgument(violations)
+        yield FieldViolation("facts", f"of these only: {', '.join(FactName)}")
 
 
 def _event(watched: WatchedJob) -> BillingEvent:

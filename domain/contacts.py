@@ -124,7 +124,7 @@ def is_same_address(one: str | None, other: str | None) -> bool:
 
 
 def email_forms(email: str | None) -> tuple[str, ...]:
-    """How an address may be spelled in the CRM: as it is, and in lower case."""
+    """How an address is asked for where cases are told apart: as it is, and in lower case."""
     return tuple(dict.fromkeys((email, email.lower()))) if email else ()
 
 

@@ -22,7 +22,7 @@ from domain.errors import NotFound
 from domain.mirror import Snapshot
 from infrastructure.stripe.client import Request, StripeApi, object_path
 from infrastructure.stripe.errors import Subject
-from infrastructure.stripe.mutations import after_sending, find_tagged, read, send
+from infrastructure.stripe.mutations import after_sending, find_tagged, look, send
 from infrastructure.stripe.shapes import Expandable, Shape, Told, Translation, instant, reference
 
 
@@ -160,10 +160,7 @@ class StripeCustomers(CustomerGateway):
 
     async def _read(self, call: Call, customer: str) -> Snapshot[Customer] | None:
         """The customer, a tombstone where Stripe shows it as deleted; None: there never was one."""
-        try:
-            return await read(self._api, CUSTOMER, call.stripe_account, customer)
-        except NotFound:
-            return None
+        return await look(self._api, CUSTOMER, call.stripe_account, customer)
 
 
 _TEXTS: Final = ("email", "name", "phone", "description")

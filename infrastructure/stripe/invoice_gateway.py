@@ -37,7 +37,7 @@ from infrastructure.stripe.mutations import (
     PAGE_SIZE,
     after_sending,
     find_tagged,
-    read,
+    look,
     send,
     send_in_state,
 )
@@ -263,10 +263,7 @@ class StripeInvoices(InvoiceGateway):
 
     async def _read(self, call: Call, invoice: str) -> Snapshot[Invoice] | None:
         """The invoice; None where there is none (any more)."""
-        try:
-            return await read(self._api, INVOICE, call.stripe_account, invoice)
-        except NotFound:
-            return None
+        return await look(self._api, INVOICE, call.stripe_account, invoice)
 
     async def _tombstone(self, call: Call, invoice: str) -> Snapshot[Invoice] | None:
         """A tombstone where there is no such invoice: Stripe forgets deleted drafts altogether."""

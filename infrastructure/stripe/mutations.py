@@ -121,6 +121,16 @@ async def read(
     return await observe(api, Request("get", path, subject, stripe_account), translation)
 
 
+async def look(
+    api: StripeApi, translation: Translation[T, ShapeT], stripe_account: str, object_id: str
+) -> Snapshot[T] | None:
+    """As `read`; None where there is no such object."""
+    try:
+        return await read(api, translation, stripe_account, object_id)
+    except NotFound:
+        return None
+
+
 async def find_tagged(
     api: StripeApi, translation: Translation[T, ShapeT], call: Call, sent_at: dt.datetime
 ) -> Snapshot[T] | None:

@@ -31,7 +31,14 @@ from domain.payment_methods import is_legacy
 from domain.subscriptions import Subscription, SubscriptionItem
 from infrastructure.stripe.client import Request, StripeApi, object_path
 from infrastructure.stripe.errors import Subject, names_nothing, unless_unknown
-from infrastructure.stripe.mutations import after_sending, find_tagged, read, send, send_in_state
+from infrastructure.stripe.mutations import (
+    after_sending,
+    find_tagged,
+    look,
+    read,
+    send,
+    send_in_state,
+)
 from infrastructure.stripe.subscriptions import SUBSCRIPTION
 
 _FIELDS: Final = {
@@ -211,11 +218,8 @@ class StripeSubscriptions(SubscriptionGateway):
         self, call: Call, subscription: str, shows: Callable[[Subscription], bool]
     ) -> Snapshot[Subscription] | None:
         """The subscription as it is now, where it shows what was asked for."""
-        try:
-            found = await read(self._api, SUBSCRIPTION, call.stripe_account, subscription)
-        except NotFound:
-            return None
-        return found if found.object is not None and shows(found.object) else None
+        found = await look(self._api, SUBSCRIPTION, call.stripe_account, subscription)
+        return found if found and found.object and shows(found.object) else None
 
 
 def _in_our_words(error: InvalidArgument, method: str | None, whose: str = "") -> BillingError:

@@ -1,6 +1,5 @@
 """Charges and refunds."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from billing.v1 import charge_service_pb2 as pb
@@ -8,10 +7,10 @@ from billing.v1 import charge_service_pb2 as pb
 from application.charges import REFUND_REASONS, ListCharges, ListRefunds
 from application.paging import Page
 from application.ports.charges import RefundOrder
-from application.violations import RESERVED
 from domain.charges import Charge
 from domain.errors import FieldViolation
 from domain.refunds import Refund
+from interfaces.grpc.mapping.metadata import callers_own
 from interfaces.grpc.mapping.money import money_message
 from interfaces.grpc.mapping.timestamps import read_instant, timestamp_message
 
@@ -39,7 +38,7 @@ def charge_message(charge: Charge) -> pb.Charge:
         payment_method_type=charge.payment_method_type or "",
         description=charge.description or "",
         failure_code=charge.failure_code or "",
-        metadata=_callers_own(charge.metadata),
+        metadata=callers_own(charge.metadata),
     )
 
 
@@ -54,7 +53,7 @@ def refund_message(refund: Refund) -> pb.Refund:
         payment_intent=refund.payment_intent or "",
         reason=refund.reason or "",
         failure_reason=refund.failure_reason or "",
-        metadata=_callers_own(refund.metadata),
+        metadata=callers_own(refund.metadata),
     )
 
 
@@ -108,7 +107,3 @@ def read_refund(request: pb.RefundChargeRequest, found: list[FieldViolation]) ->
         reason=_REASONS.get(request.reason),
         metadata=dict(request.metadata) or None,
     )
-
-
-def _callers_own(metadata: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in metadata.items() if not key.startswith(RESERVED)}

@@ -11,10 +11,8 @@ from application.ports.contacts import ContactLink
 from application.ports.customers import CustomerFields
 from domain.customers import Address, Customer
 from domain.errors import FieldViolation
+from interfaces.grpc.mapping.metadata import callers_own
 from interfaces.grpc.mapping.timestamps import read_instant, timestamp_message
-
-_RESERVED: Final = "billing_"
-"""Keys of metadata that begin so are Billing's own; callers never see them."""
 
 _NOT_FOR_CREATION: Final = (
     "id", "create_time", "currency", "delinquent", "default_payment_method", "default_source",
@@ -42,9 +40,7 @@ def customer_message(customer: Customer, link: ContactLink | None = None) -> pb.
         delinquent=bool(customer.delinquent),
         default_payment_method=customer.default_payment_method or "",
         default_source=customer.default_source or "",
-        metadata={
-            key: value for key, value in customer.metadata.items() if not key.startswith(_RESERVED)
-        },
+        metadata=callers_own(customer.metadata),
         contact=link.contact if link else "",
         contact_link_time=timestamp_message(link.linked_at) if link else None,
     )

@@ -24,11 +24,9 @@ from application.ports.subscriptions import ItemChange
 from domain.errors import FieldViolation
 from domain.invoices import Invoice, InvoiceLine
 from domain.money import Money
+from interfaces.grpc.mapping.metadata import callers_own
 from interfaces.grpc.mapping.money import money_message
 from interfaces.grpc.mapping.timestamps import read_instant, timestamp_message
-
-_RESERVED: Final = "billing_"
-"""Keys of metadata that begin so are Billing's own; callers never see them."""
 
 _FOR_CREATION: Final = frozenset(
     {
@@ -54,9 +52,7 @@ def invoice_message(invoice: Invoice) -> pb.Invoice:
         footer=invoice.footer or "",
         default_payment_method=invoice.default_payment_method or invoice.default_source or "",
         auto_advance=invoice.auto_advance,
-        metadata={
-            key: value for key, value in invoice.metadata.items() if not key.startswith(_RESERVED)
-        },
+        metadata=callers_own(invoice.metadata),
         subscription=invoice.subscription or "",
         billing_reason=invoice.billing_reason or "",
         subtotal=_money(invoice.subtotal),

@@ -1,7 +1,5 @@
 """Subscriptions."""
 
-from typing import Final
-
 from billing.v1 import subscription_service_pb2 as pb
 
 from application.paging import Page
@@ -16,11 +14,9 @@ from application.ports.subscriptions import (
 from application.subscriptions import ListSubscriptions, UpdateSubscription
 from domain.errors import FieldViolation
 from domain.subscriptions import Subscription, SubscriptionItem
+from interfaces.grpc.mapping.metadata import callers_own
 from interfaces.grpc.mapping.money import money_message
 from interfaces.grpc.mapping.timestamps import read_instant, timestamp_message
-
-_RESERVED: Final = "billing_"
-"""Keys of metadata that begin so are Billing's own; callers never see them."""
 
 
 def subscription_message(found: Subscription) -> pb.Subscription:
@@ -39,9 +35,7 @@ def subscription_message(found: Subscription) -> pb.Subscription:
         latest_invoice=found.latest_invoice or "",
         description=found.description or "",
         discounts=found.discounts,
-        metadata={
-            key: value for key, value in found.metadata.items() if not key.startswith(_RESERVED)
-        },
+        metadata=callers_own(found.metadata),
     )
     times = {
         "start_time": found.start_date,
