@@ -1,14 +1,17 @@
 """Receiving: a delivery from Stripe becomes a durable event, and nothing else happens."""
 
 import asyncio
+import logging
 
 from application.ports.clock import Clock
-from application.ports.inbox import Inbox
+from application.ports.inbox import EventState, Inbox
 from application.ports.stripe import WebhookReader
+
+_log = logging.getLogger(__name__)
 
 
 class Receiver:
-    """Stores genuine events and wakes the projector."""
+    """Stores genuine events, also those that nobody understands, and wakes the projector."""
 
     def __init__(
         self, webhooks: WebhookReader, inbox: Inbox, clock: Clock, arrived: asyncio.Event
@@ -21,11 +24,13 @@ class Receiver:
     async def receive(self, body: bytes, signature: str) -> bool:
         """Keep the event of a delivery; it is durable on return. False where it was there before.
 
-        Raises Unauthenticated (SIGNATURE_INVALID), InvalidArgument (not an event), and Unavailable
-        (STORE_UNAVAILABLE), after which Stripe delivers again.
+        Raises Unauthenticated (SIGNATURE_INVALID) and Unavailable (STORE_UNAVAILABLE), after which
+        Stripe delivers again.
         """
         event = self._webhooks.read(body, signature, self._clock.now())
         fresh = await self._inbox.append(event)
         if fresh:
             self._arrived.set()
+        if fresh and event.state is EventState.DEAD:
+            _log.error("event is dead", extra={"event": event.id, "error": event.decision})
         return fresh

@@ -11,8 +11,8 @@ class EventState(StrEnum):
     """Where an event stands.
 
     PENDING waits to be claimed (again, after a failure, from `next_attempt_at`); PROCESSED is done;
-    IGNORED was never to be projected (other mode, unknown type); DEAD failed too often and waits
-    for an operator.
+    IGNORED was never to be projected (other mode, unknown type, thin); DEAD is not understood, or
+    failed too often, and waits for an operator.
     """
 
     PENDING = "pending"
@@ -25,9 +25,10 @@ class EventState(StrEnum):
 class ReceivedEvent:
     """A verified event as it came in.
 
-    `stripe_account` is empty for an event of the platform's own Stripe account. `created` is
-    Stripe's time in milliseconds. `object_type` and `object_id` name the object that it is about
-    (empty where it has none). `payload` is the body, byte for byte.
+    `id` is Stripe's, or made of the body's digest where that bears none. `stripe_account` is empty
+    for an event of the platform's own Stripe account. `created` is Stripe's time in milliseconds,
+    or `received_at` where it is not told. `object_type` and `object_id` name the object that it is
+    about (empty where it has none). `payload` is the body, byte for byte.
     """
 
     id: str

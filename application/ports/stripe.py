@@ -146,7 +146,8 @@ class Observed(Generic[T]):
 class Hint(Generic[T]):
     """An event concerns an object whose state it does not tell reliably: read it.
 
-    For instance a payload of an API release that the translation is not tested on.
+    For instance a payload of an API release that the translation is not tested on. The object may
+    be another than the event's own, where that one cannot be read.
     """
 
     noun: Noun[T]
@@ -179,7 +180,8 @@ class EventReader(Protocol):
         """What an event says of which object. `stripe_account` is never empty here.
 
         Its version bears `received_at` as `known_at`: a read that is sent later shows no less.
-        Raises ValueError where the payload is structural nonsense (no id, no integer amount, …).
+        Raises ValueError where the payload is structural nonsense (no integer amount, …), or the
+        event was not understood when it was stored.
         """
         ...
 
@@ -188,9 +190,11 @@ class WebhookReader(Protocol):
     """Tells a genuine delivery from any other. No I/O."""
 
     def read(self, body: bytes, signature: str, now: dt.datetime) -> ReceivedEvent:
-        """The event of a delivery whose signature verifies, of the deployment's mode or ignored.
+        """The event of a delivery whose signature verifies, whatever its body is.
 
-        Raises Unauthenticated (SIGNATURE_INVALID) where no secret of the event's scope verifies it
-        or its time is off by more than the tolerance; InvalidArgument where it is no event.
+        It is IGNORED where it is of the other mode or tells no state (a thin event), and DEAD where
+        it is not understood; its decision says why. Raises Unauthenticated (SIGNATURE_INVALID)
+        where no secret of the event's scope verifies it or its time is off by more than the
+        tolerance.
         """
         ...

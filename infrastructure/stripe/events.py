@@ -17,6 +17,7 @@ from application.ports.stripe import (
 )
 from domain.mirror import MirroredObject, Snapshot, Version
 from domain.periods import to_milliseconds
+from infrastructure.stripe.envelopes import read_envelope
 from infrastructure.stripe.nouns import TRANSLATIONS
 from infrastructure.stripe.shapes import ShapeT, Translation
 
@@ -40,21 +41,43 @@ class StripeEventReader(EventReader):
 
     @override
     def read(self, event: ReceivedEvent, stripe_account: str) -> Reading:
+        if not event.object_type and (why := _not_understood(event)):
+            raise ValueError(f"not understood: {why}")
         if event.type == _DEAUTHORIZED and event.stripe_account:
             return Deauthorized(event.created)  # its object is our application, as always
         translation = TRANSLATIONS.get(event.object_type)
         if translation is None:
-            return Irrelevant(f"not mirrored: {event.object_type}")
+            return Irrelevant(f"not mirrored: {event.object_type or 'it names no object'}")
         if event.type in translation.previewed_by:
             return Irrelevant("a preview of what is not there yet")
-        if not event.object_id:
-            raise ValueError("data.object.id: must not be empty")
         if translation.is_account and event.object_id != stripe_account:
             return Irrelevant("about another Stripe account than the one that it is from")
         try:
+            if not event.object_id:
+                return _read_without_id(translation, event)
             return _read(translation, event, stripe_account)
         except RecursionError as error:
             raise ValueError("data.object: nested too deeply") from error
+
+
+def _not_understood(event: ReceivedEvent) -> str:
+    """Why an event's envelope could not be read when it was stored; empty where it could."""
+    # Without an account it may be the account that was not understood: that is looked at again.
+    return read_envelope(event.payload, event.stripe_account or None).not_understood
+
+
+def _read_without_id(
+    translation: Translation[Any, Any], event: ReceivedEvent
+) -> Hint[MirroredObject] | Irrelevant:
+    """An object that bears no id, as disputes did not in 2012, cannot be mirrored, nor read again.
+
+    What else it changed can be.
+    """
+    concerns = _concerns(translation, event)
+    if not concerns:
+        return Irrelevant(f"its {event.object_type} bears no id")
+    noun, named = concerns[0]
+    return Hint(noun, named, event.created)
 
 
 def _read(

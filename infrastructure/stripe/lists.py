@@ -17,10 +17,10 @@ from domain.errors import InvalidArgument, NotFound, Reason, Unavailable
 from domain.mirror import MirroredObject, Snapshot
 from domain.periods import from_milliseconds
 from infrastructure.stripe.client import PLATFORM, Answer, Request, StripeApi
+from infrastructure.stripe.envelopes import received
 from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.nouns import TRANSLATIONS
 from infrastructure.stripe.objects import read_object
-from infrastructure.stripe.webhooks import received
 
 T = TypeVar("T", bound=MirroredObject)
 

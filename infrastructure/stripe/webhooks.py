@@ -7,15 +7,13 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
-import msgspec
-from msgspec import UNSET, UnsetType
 from typing_extensions import override
 
-from application.ports.inbox import EventState, ReceivedEvent
+from application.ports.inbox import ReceivedEvent
 from application.ports.stripe import WebhookReader
-from domain.connections import STRIPE_ACCOUNT_ID, Mode
-from domain.errors import FieldViolation, InvalidArgument, Reason, Unauthenticated
-from infrastructure.stripe.shapes import Identifier, Seconds, wrong_field
+from domain.connections import Mode
+from domain.errors import Reason, Unauthenticated
+from infrastructure.stripe.envelopes import read_envelope
 
 TOLERANCE: Final = dt.timedelta(minutes=5)
 """How far a signature's time may be from ours, either way: a replayed delivery is older."""
@@ -35,32 +33,26 @@ class _Scope(Enum):
     CONNECT = "connect"
 
 
-class _Object(msgspec.Struct, frozen=True, gc=False):
-    id: Identifier | UnsetType | None = UNSET
-    object: Identifier | UnsetType = UNSET
-
-
-class _Data(msgspec.Struct, frozen=True, gc=False):
-    object: _Object
-
-
-class _Envelope(msgspec.Struct, frozen=True, gc=False):
-    """What is read of an event before it is stored (API reference, "The Event object")."""
-
-    id: Identifier
-    type: Identifier
-    created: Seconds
-    livemode: bool
-    data: _Data
-    api_version: str | None = None
-    account: str | None = None
-
-
-_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
+_OTHER_SCOPE: Final = {
+    _Scope.PLATFORM: (
+        "it is an event of a connected account, signed with a secret of"
+        " BILLING_WEBHOOK_SECRETS_PLATFORM; BILLING_WEBHOOK_SECRETS_CONNECT holds those for such"
+        " events: are the two settings swapped?"
+    ),
+    _Scope.CONNECT: (
+        "it is an event of the platform's own, signed with a secret of"
+        " BILLING_WEBHOOK_SECRETS_CONNECT; BILLING_WEBHOOK_SECRETS_PLATFORM holds those for such"
+        " events: are the two settings swapped?"
+    ),
+}
+"""What to say by the scope of the secret that signed an event of the other one."""
 
 
 class StripeWebhookReader(WebhookReader):
-    """Verifies first, with every secret of both scopes, and reads the body only then."""
+    """Verifies first, with every secret of both scopes, and reads the body only then.
+
+    A thin event may come by either scope: its endpoint is a third one, with a secret of its own.
+    """
 
     def __init__(
         self,
@@ -91,10 +83,10 @@ class StripeWebhookReader(WebhookReader):
     @override
     def read(self, body: bytes, signature: str, now: dt.datetime) -> ReceivedEvent:
         scope = self._scope_of(body, signature, now)
-        event = received(body, now=now, livemode=self._livemode)
-        if bool(event.stripe_account) != (scope is _Scope.CONNECT):
-            raise _refusal("the secret that signed the event is of the other scope")
-        return event
+        envelope = read_envelope(body)
+        if envelope.tells_scope and bool(envelope.account) != (scope is _Scope.CONNECT):
+            raise _refusal(_OTHER_SCOPE[scope])
+        return envelope.received(body, now=now, livemode=self._livemode)
 
     def _scope_of(self, body: bytes, header: str, now: dt.datetime) -> _Scope:
         timestamp, signatures = _parse(header)
@@ -106,35 +98,6 @@ class StripeWebhookReader(WebhookReader):
             if any(hmac.compare_digest(expected, candidate) for candidate in signatures):
                 return scope
         raise _refusal("no secret verifies it")
-
-
-def received(
-    body: bytes, *, now: dt.datetime, livemode: bool, stripe_account: str | None = None
-) -> ReceivedEvent:
-    """The event in a body that is known to be Stripe's: one of the other mode is IGNORED.
-
-    `stripe_account` is whose events were asked for, where that is known already. Raises
-    InvalidArgument where it is no event.
-    """
-    envelope = _decode(body)
-    account = (envelope.account or "") if stripe_account is None else stripe_account
-    if account and not STRIPE_ACCOUNT_ID.fullmatch(account):
-        raise _no_event("account", "must be the id of a Stripe account")
-    ours = envelope.livemode is livemode
-    about = envelope.data.object
-    return ReceivedEvent(
-        id=envelope.id,
-        stripe_account=account,
-        type=envelope.type,
-        api_version=envelope.api_version or "",
-        created=envelope.created * 1000,
-        object_type=about.object or "",
-        object_id=about.id or "",
-        payload=body,
-        received_at=now,
-        state=EventState.PENDING if ours else EventState.IGNORED,
-        decision="" if ours else "other mode",
-    )
 
 
 def _parse(header: str) -> tuple[str, list[str]]:
@@ -153,20 +116,5 @@ def _parse(header: str) -> tuple[str, list[str]]:
     return times[0], signatures
 
 
-def _decode(body: bytes) -> _Envelope:
-    try:
-        return _ENVELOPE.decode(body)
-    except msgspec.ValidationError as error:
-        raise _no_event(wrong_field(error) or "body", "is missing or not of its type") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _no_event("body", "must be JSON") from error
-    except RecursionError as error:
-        raise _no_event("body", "is nested too deeply") from error
-
-
 def _refusal(why: str) -> Unauthenticated:
     return Unauthenticated(Reason.SIGNATURE_INVALID, f"the event's signature is refused: {why}")
-
-
-def _no_event(field: str, rule: str) -> InvalidArgument:
-    return InvalidArgument([FieldViolation(field, rule)])

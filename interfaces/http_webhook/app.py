@@ -1,8 +1,9 @@
 """The small HTTP application that Stripe calls.
 
 It answers 200 once an event is durable, and never waits for what is done with it. To Stripe, a 2xx
-ends a delivery and everything else makes it deliver again for days. So only a delivery that could
-never be right is refused with a 4xx, and everything on our side is a 503.
+ends a delivery and everything else makes it deliver again for days. So only what Stripe has not
+signed, or not for the scope that the settings name, is refused with a 4xx, and everything on our
+side is a 503.
 """
 
 import asyncio
@@ -16,7 +17,6 @@ from typing_extensions import override
 from application.receiving import Receiver
 from domain.errors import (
     BillingError,
-    InvalidArgument,
     RateLimited,
     Reason,
     Unauthenticated,
@@ -74,7 +74,7 @@ class _Webhook:
             return _cut(400, "the body did not arrive as its headers say")
         try:
             fresh = await self._receiver.receive(body, request.headers.get("Stripe-Signature", ""))
-        except (Unauthenticated, InvalidArgument) as error:
+        except Unauthenticated as error:
             return _answer(400, error.reason, error.message)
         except (Unavailable, RateLimited) as error:
             return _unavailable(error)

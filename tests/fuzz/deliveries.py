@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from infrastructure.stripe.envelopes import read_envelope
 from interfaces.http_webhook.app import MAX_BODY_BYTES
 from tests.fuzz import mutate_bytes, mutate_events, signatures
 from tests.fuzz.mutate_events import ACCOUNTS, Templates
@@ -97,7 +98,7 @@ def _tampered(
 def _signed(
     chance: Chance, index: int, event: Event, templates: Templates, *, connect: bool
 ) -> Delivery:
-    """Changed in any way before it was signed, sometimes by the other scope."""
+    """Changed in any way before it was signed, and refused only where the other scope signed it."""
     how = mutate_events.mutated(chance, event, templates)
     body = written(msgspec.json.encode(event))
     if chance.random() < 0.3:
@@ -106,7 +107,10 @@ def _signed(
     if chance.random() < 0.1:
         connect, how = not connect, f"{how}; signed by the other scope"
     lines = signatures.signed(body, CONNECT_SECRET if connect else PLATFORM_SECRET)
-    return Delivery(index, Group.SIGNED, how, body, lines, _expected(body, _TAKEN | _REFUSED))
+    envelope = read_envelope(body)
+    other_scope = envelope.tells_scope and bool(envelope.account) != connect
+    expected = _REFUSED if other_scope else _TAKEN
+    return Delivery(index, Group.SIGNED, how, body, lines, _expected(body, expected))
 
 
 def _headers(chance: Chance, index: int, event: Event, *, connect: bool) -> Delivery:

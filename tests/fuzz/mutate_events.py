@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from application.ports.stripe import Observed
+from infrastructure.stripe.envelopes import received
 from infrastructure.stripe.events import StripeEventReader
-from infrastructure.stripe.webhooks import received
 from tests.fuzz.odd_values import Chance, odd_number, odd_text, odd_value
 from tests.fuzz.real_events import Event
 from tests.support.fakes import NOON

@@ -6,10 +6,10 @@ import datetime as dt
 import pytest
 from typing_extensions import override
 
-from application.ports.inbox import ReceivedEvent
+from application.ports.inbox import EventState, ReceivedEvent
 from application.ports.stripe import WebhookReader
 from application.receiving import Receiver
-from domain.errors import BillingError, FieldViolation, InvalidArgument, Reason, Unauthenticated
+from domain.errors import BillingError, Reason, Unauthenticated
 from tests.support.fake_logs import FakeInbox
 from tests.support.fakes import Failing, FakeClock, store_down
 
@@ -18,12 +18,16 @@ class Webhooks(WebhookReader):
     """Takes any body for an event of that id, or raises."""
 
     error: BillingError | None = None
+    not_understood = ""
 
     @override
     def read(self, body: bytes, signature: str, now: dt.datetime) -> ReceivedEvent:
         if self.error is not None:
             raise self.error
-        return ReceivedEvent(body.decode(), "", "t", signature, 0, "", "", body, now)
+        state = EventState.DEAD if self.not_understood else EventState.PENDING
+        return ReceivedEvent(
+            body.decode(), "", "t", signature, 0, "", "", body, now, state, self.not_understood
+        )
 
 
 class Desk:
@@ -57,16 +61,22 @@ async def test_a_repeated_delivery_is_kept_once_and_wakes_nobody(desk: Desk) -> 
     assert len(desk.inbox.events) == 1
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        Unauthenticated(Reason.SIGNATURE_INVALID, "no secret verifies it"),
-        InvalidArgument([FieldViolation("body", "must be an event")]),
-    ],
-)
-async def test_any_other_delivery_leaves_no_trace(desk: Desk, error: BillingError) -> None:
-    desk.webhooks.error = error
-    with pytest.raises(type(error)):
+async def test_what_is_not_understood_is_kept_and_logged_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.webhooks.not_understood = "not understood: livemode: is missing or not of its type"
+    assert await desk.receiver.receive(b"evt_1", "signed")
+    assert not await desk.receiver.receive(b"evt_1", "signed")
+    kept = desk.inbox.events["evt_1"].event
+    assert (kept.state, kept.payload) == (EventState.DEAD, b"evt_1")
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == ("ERROR", "event is dead")
+    assert vars(record)["error"] == kept.decision == desk.webhooks.not_understood
+
+
+async def test_any_other_delivery_leaves_no_trace(desk: Desk) -> None:
+    desk.webhooks.error = Unauthenticated(Reason.SIGNATURE_INVALID, "no secret verifies it")
+    with pytest.raises(Unauthenticated):
         await desk.receiver.receive(b"evt_1", "")
     assert desk.inbox.events == {}
     assert not desk.arrived.is_set()

@@ -16,8 +16,6 @@ from typing_extensions import override
 from application.receiving import Receiver
 from domain.errors import (
     BillingError,
-    FieldViolation,
-    InvalidArgument,
     RateLimited,
     Reason,
     Unauthenticated,
@@ -86,7 +84,6 @@ async def test_a_duplicate_is_taken_too(client: Client, receiver: FakeReceiver) 
     ("error", "status"),
     [
         (Unauthenticated(Reason.SIGNATURE_INVALID, "the signature does not verify"), 400),
-        (InvalidArgument([FieldViolation("body", "must be a JSON object")]), 400),
         (Unavailable(Reason.STORE_UNAVAILABLE, "the store does not answer"), 503),
         (RateLimited(Reason.OVERLOADED, "too much waits", retry_after_seconds=1), 503),
     ],

@@ -64,9 +64,9 @@ class Event(_message.Message):
         STATE_PROCESSED: Event._State.ValueType  # 2
         """It is in the mirror, and what follows from it is durable."""
         STATE_IGNORED: Event._State.ValueType  # 3
-        """It was never to be worked on: of the other mode, or of a type that is not mirrored."""
+        """It was never to be worked on: of the other mode, of a type that is not mirrored, or thin."""
         STATE_DEAD: Event._State.ValueType  # 4
-        """It failed too often and waits for an operator."""
+        """It is not understood, or failed too often, and waits for an operator."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """State tells where it stands."""
@@ -78,9 +78,9 @@ class Event(_message.Message):
     STATE_PROCESSED: Event.State.ValueType  # 2
     """It is in the mirror, and what follows from it is durable."""
     STATE_IGNORED: Event.State.ValueType  # 3
-    """It was never to be worked on: of the other mode, or of a type that is not mirrored."""
+    """It was never to be worked on: of the other mode, of a type that is not mirrored, or thin."""
     STATE_DEAD: Event.State.ValueType  # 4
-    """It failed too often and waits for an operator."""
+    """It is not understood, or failed too often, and waits for an operator."""
 
     ID_FIELD_NUMBER: _builtins.int
     STRIPE_ACCOUNT_FIELD_NUMBER: _builtins.int
@@ -99,7 +99,9 @@ class Event(_message.Message):
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is Stripe's, such as `evt_1MqqbKLt4dXK03v5qaIbiNCC`."""
+    """id is Stripe's, such as `evt_1MqqbKLt4dXK03v5qaIbiNCC`; of a body that bears none, `body_` and its
+    SHA-256.
+    """
     stripe_account: _builtins.str
     """stripe_account that it is of; empty: the platform's own."""
     type: _builtins.str
@@ -115,7 +117,9 @@ class Event(_message.Message):
     state: Global___Event.State.ValueType
     """state where it stands."""
     decision: _builtins.str
-    """decision is what was decided about the mirror's row and why, in words; empty: nothing yet."""
+    """decision is what was decided about the mirror's row and why, in words; empty: nothing yet. Of an
+    event that was not understood, the field and the rule.
+    """
     attempts: _builtins.int
     """attempts that failed."""
     error: _builtins.str
@@ -126,7 +130,9 @@ class Event(_message.Message):
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """create_time is when it happened, by Stripe's clock, in whole seconds."""
+        """create_time is when it happened, by Stripe's clock, in whole seconds (milliseconds, of a thin
+        event); where an event does not tell it, receive_time.
+        """
 
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:

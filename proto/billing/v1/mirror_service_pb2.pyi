@@ -752,7 +752,7 @@ class EventBacklog(_message.Message):
     pending_count: _builtins.int
     """pending_count is how many wait to be projected, those that wait after a failure included."""
     dead_count: _builtins.int
-    """dead_count is how many have failed too often and wait for an operator."""
+    """dead_count is how many are not understood, or failed too often, and wait for an operator."""
     parked_count: _builtins.int
     """parked_count is how many are in the mirror and have no effects yet, since no account is
     connected to their Stripe account. Of one account it is counted up to 10,000.

@@ -241,6 +241,20 @@ def event(
     }
 
 
+def thin_event(**changes: Any) -> JsonObject:
+    """A thin event of a connected account, about a customer; a change replaces a field."""
+    return {
+        "id": "evt_thin",
+        "object": "v2.core.event",
+        "type": "v1.customer.updated",
+        "livemode": False,
+        "created": "2026-11-28T19:00:00.123Z",
+        "context": "acct_1",
+        "related_object": {"id": "cus_1", "type": "customer", "url": "/v1/customers/cus_1"},
+        **changes,
+    }
+
+
 def encoded(payload: JsonObject) -> bytes:
     """The bytes that Stripe sends: indented by two."""
     return json.dumps(payload, indent=2).encode()
