@@ -181,7 +181,7 @@ class EventReader(Protocol):
 
         Its version bears `received_at` as `known_at`: a read that is sent later shows no less.
         Raises ValueError where the payload is structural nonsense (no integer amount, …), or the
-        event was not understood when it was stored.
+        event is not understood.
         """
         ...
 

@@ -17,7 +17,7 @@ from application.ports.stripe import (
 )
 from domain.mirror import MirroredObject, Snapshot, Version
 from domain.periods import to_milliseconds
-from infrastructure.stripe.envelopes import read_envelope
+from infrastructure.stripe.envelopes import read_again
 from infrastructure.stripe.nouns import TRANSLATIONS
 from infrastructure.stripe.shapes import ShapeT, Translation
 
@@ -41,8 +41,8 @@ class StripeEventReader(EventReader):
 
     @override
     def read(self, event: ReceivedEvent, stripe_account: str) -> Reading:
-        if not event.object_type and (why := _not_understood(event)):
-            raise ValueError(f"not understood: {why}")
+        if not event.object_type:  # an earlier release may not have understood it
+            event = read_again(event)
         if event.type == _DEAUTHORIZED and event.stripe_account:
             return Deauthorized(event.created)  # its object is our application, as always
         translation = TRANSLATIONS.get(event.object_type)
@@ -58,12 +58,6 @@ class StripeEventReader(EventReader):
             return _read(translation, event, stripe_account)
         except RecursionError as error:
             raise ValueError("data.object: nested too deeply") from error
-
-
-def _not_understood(event: ReceivedEvent) -> str:
-    """Why an event's envelope could not be read when it was stored; empty where it could."""
-    # Without an account it may be the account that was not understood: that is looked at again.
-    return read_envelope(event.payload, event.stripe_account or None).not_understood
 
 
 def _read_without_id(

@@ -274,6 +274,15 @@ def test_what_was_not_understood_when_it_came_is_not_read() -> None:
         READER.read(event, "acct_1")
 
 
+def test_what_an_earlier_release_did_not_understand_is_read_again() -> None:
+    payload = samples.event(samples.charge(), "charge.updated")
+    blank = {"type": "", "api_version": "", "object_type": "", "object_id": ""}
+    said = READER.read(received(payload, **blank), "acct_1")
+    assert said == READER.read(received(payload), "acct_1")
+    with pytest.raises(ValueError, match="account"):  # it was stored for nobody's, and stays so
+        READER.read(received(payload, stripe_account="", **blank), "acct_platform")
+
+
 def test_an_account_that_was_not_understood_takes_no_access_away() -> None:
     payload = samples.event(
         {"id": "ca_1", "object": "application"}, "account.application.deauthorized", account="me"
