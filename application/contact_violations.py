@@ -1,18 +1,14 @@
 """What callers may say of contacts and of how they are filled."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final
 
-from domain.contacts import MAX_FIELDS, SOURCE_RULE, is_source
+from domain.contacts import CONTACT_ID, MAX_FIELDS, SOURCE_RULE, is_source
 from domain.errors import FieldViolation
-
-_CONTACT_ID: Final = re.compile(r"[!-~]{1,255}")
 
 
 def contact_id_violations(value: str, field: str) -> Iterator[FieldViolation]:
     """An id of a contact, which the CRM gives."""
-    if not _CONTACT_ID.fullmatch(value):
+    if not CONTACT_ID.fullmatch(value):
         yield FieldViolation(field, "1 to 255 printable ASCII characters without spaces")
 
 

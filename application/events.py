@@ -23,7 +23,13 @@ from application.ports.inbox import EventState, ReceivedEvent
 from application.ports.mirror import Mirror, Position
 from application.ports.nouns import NOUN_BY_NAME
 from application.ports.stripe import EventReader
-from application.violations import refuse
+from application.violations import (
+    CUSTOMER_ID,
+    id_violations,
+    optional_id_violations,
+    refuse,
+    text_violations,
+)
 from domain.connections import STRIPE_ACCOUNT_ID
 from domain.errors import FieldViolation, NotFound, PermissionDenied, Reason
 from domain.periods import to_milliseconds
@@ -43,6 +49,7 @@ RETRY_BATCHES: Final = 20
 """How many batches of MAX_EVENTS one call retries: what it takes fits into a deadline."""
 
 _MAX_TEXT: Final = 255
+_EVENT_ID: Final = "evt_1MqqbKLt4dXK03v5qaIbiNCC"
 
 _CLIENT_SECRET: Final = re.compile(rb'("client_secret"\s*:\s*)"(?:[^"\\]|\\.)*"')
 
@@ -145,7 +152,7 @@ class Events:
         Client secrets are masked: who has one can go on with somebody's payment. Raises
         PermissionDenied (SCOPE_MISSING), whether there is such an event or not.
         """
-        refuse(chain(found, _text_violations("id", event_id, needed=True)))
+        refuse(chain(found, id_violations(event_id, "id", _EVENT_ID)))
         if full and PAYLOAD_SCOPE not in caller.scopes:
             raise PermissionDenied(
                 Reason.SCOPE_MISSING,
@@ -158,7 +165,7 @@ class Events:
 
     async def retry(self, caller: Caller, event_id: str) -> EventRecord:
         """Make a dead event, or one that waits, due now; how it then stands. Idempotent."""
-        refuse(_text_violations("id", event_id, needed=True))
+        refuse(id_violations(event_id, "id", _EVENT_ID))
         record = await self._own(caller, event_id)
         if await self._log.retry([record.id], now=self._clock.now()):
             self._wake()
@@ -295,8 +302,8 @@ def _place(position: Position | None) -> tuple[int, str] | None:
 
 def _query_violations(caller: Caller, query: EventQuery) -> Iterator[FieldViolation]:
     yield from _stripe_account_violations(caller, query.stripe_account)
-    yield from _text_violations("type", query.type)
-    yield from _text_violations("object_id", query.object_id)
+    yield from text_violations(query.type, "type", _MAX_TEXT)
+    yield from optional_id_violations(query.object_id, "object_id", CUSTOMER_ID)
     if caller.is_operator and query.object_id and not query.stripe_account:
         yield FieldViolation("stripe_account", f"is needed with object_id; or {PLATFORM}")
     start, end = query.received_from, query.received_until
@@ -311,7 +318,7 @@ def _object_violations(caller: Caller, query: ObjectQuery) -> Iterator[FieldViol
         yield FieldViolation("stripe_account", f"is needed where no account is; or {PLATFORM}")
     if query.object_type not in NOUN_BY_NAME:
         yield FieldViolation("object_type", f"one of {', '.join(sorted(NOUN_BY_NAME))}")
-    yield from _text_violations("object_id", query.object_id, needed=True)
+    yield from id_violations(query.object_id, "object_id", CUSTOMER_ID)
 
 
 def _stripe_account_violations(caller: Caller, named: str) -> Iterator[FieldViolation]:
@@ -321,10 +328,3 @@ def _stripe_account_violations(caller: Caller, named: str) -> Iterator[FieldViol
         yield FieldViolation(
             "stripe_account", f"an id such as acct_1032D82eZvKYlo2C, or {PLATFORM}"
         )
-
-
-def _text_violations(field: str, text: str, *, needed: bool = False) -> Iterator[FieldViolation]:
-    if needed and not text:
-        yield FieldViolation(field, "is required")
-    if len(text) > _MAX_TEXT:
-        yield FieldViolation(field, f"at most {_MAX_TEXT} characters")

@@ -1,11 +1,15 @@
 """What the items of a new invoice may be: all violations at once."""
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from application.ports.invoices import InvoiceItemFields
-from application.violations import text_violations
+from application.violations import (
+    PRICE_ID,
+    PRODUCT_ID,
+    optional_id_violations,
+    text_violations,
+)
 from domain.errors import FieldViolation
 from domain.invoices import MAX_LINES, sum_rule, unit_amount_rule
 from domain.money import CURRENCIES
@@ -13,9 +17,6 @@ from domain.money import CURRENCIES
 MAX_QUANTITY: Final = 999_999_999
 MAX_DESCRIPTION: Final = 5_000
 """Stripe's longest text of a line, and of a product's name (API reference, "Invoice Items")."""
-
-_CHOSEN_ID: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
-"""Merchants may choose the ids of products, with more in them than letters and digits."""
 
 
 def currency_violations(currency: str, field: str) -> Iterator[FieldViolation]:
@@ -43,9 +44,8 @@ def _one_violations(item: InvoiceItemFields, currency: str, field: str) -> Itera
     yield from text_violations(item.description, f"{field}.description", MAX_DESCRIPTION)
     if not 1 <= item.quantity <= MAX_QUANTITY:
         yield FieldViolation(f"{field}.quantity", f"1 to {MAX_QUANTITY:,}")
-    for name in ("price", "product"):
-        if getattr(item, name) and not _CHOSEN_ID.fullmatch(getattr(item, name)):
-            yield FieldViolation(f"{field}.{name}", f"must be the id of a {name} at Stripe")
+    yield from optional_id_violations(item.price, f"{field}.price", PRICE_ID)
+    yield from optional_id_violations(item.product, f"{field}.product", PRODUCT_ID)
     if item.price:
         yield from _priced_violations(item, field)
     else:

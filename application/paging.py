@@ -25,7 +25,8 @@ MAX_PAGE_SIZE: Final = 100
 TOKEN_LIFETIME: Final = dt.timedelta(days=1)
 
 _MAC_BYTES: Final = 16
-_MAX_TOKEN_CHARACTERS: Final = 1_024
+_MAX_TOKEN_CHARACTERS: Final = 2_048
+"""More than a token that holds the longest id, 255 characters of four bytes each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from application.ports.subscriptions import (
 )
 from application.violations import (
     CUSTOMER_ID,
+    PRICE_ID,
     id_violations,
     mask_violations,
     metadata_violations,
@@ -37,8 +38,6 @@ _PAYMENT: Final = ("error_if_incomplete", "allow_incomplete", "default_incomplet
 _PRORATION: Final = ("create_prorations", "always_invoice", "none")
 _PAUSE: Final = ("keep_as_draft", "mark_uncollectible", "void")
 _STATUS: Final = re.compile(r"[a-z_]{1,40}")
-_PRICE: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
-"""Merchants chose the ids of prices that were plans once: not only letters and digits."""
 
 
 def subscription_id_violations(value: str, field: str) -> Iterator[FieldViolation]:
@@ -148,8 +147,7 @@ def _collection_violations(wanted: NewSubscription) -> Iterator[FieldViolation]:
 
 
 def _price_violations(price: str, field: str) -> Iterator[FieldViolation]:
-    if not _PRICE.fullmatch(price):
-        yield FieldViolation(field, "the id of a price, such as price_1MoBy5LkdIwHu7ixZhnattbh")
+    return id_violations(price, field, PRICE_ID)
 
 
 def _method_violations(method: str, field: str) -> Iterator[FieldViolation]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from domain.errors import FieldViolation, InvalidArgument
+from domain.ids import ID_RULE, is_object_id
 
 RESERVED: Final = "billing_"
 """Keys of metadata that begin so are Billing's own."""
@@ -20,9 +21,11 @@ MAX_METADATA_KEYS: Final = 49
 EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 CUSTOMER_ID: Final = "cus_NffrFeUfNV2Hib"
-"""What the id of a customer looks like."""
+"""What the id of a customer looks like, where Stripe made it."""
 
-_ID: Final = re.compile(r"[A-Za-z0-9_]{1,255}")
+PRICE_ID: Final = "price_1MoBy5LkdIwHu7ixZhnattbh"
+PRODUCT_ID: Final = "prod_NWjs8kKbJWmuuc"
+
 _MAX_KEY_CHARACTERS: Final = 40
 _MAX_VALUE_CHARACTERS: Final = 500
 
@@ -35,8 +38,8 @@ def refuse(violations: Iterable[FieldViolation]) -> None:
 
 def id_violations(value: str, field: str, example: str) -> Iterator[FieldViolation]:
     """An id of an object at Stripe, such as `example`."""
-    if not _ID.fullmatch(value):
-        yield FieldViolation(field, f"an id of Stripe's is needed, such as {example}")
+    if not is_object_id(value):
+        yield FieldViolation(field, f"an id at Stripe is needed, such as {example}: {ID_RULE}")
 
 
 def optional_id_violations(value: str, field: str, example: str) -> Iterator[FieldViolation]:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from domain.customers import Customer
+from domain.ids import spellings
 
 CONTACT_KEY: Final = "billing_contact"
 """The key of metadata at Stripe that names the contact for whom a customer or invoice was made."""
+
+CONTACT_ID: Final = re.compile(r"[!-~]{1,255}")
+"""What the CRM's ids are, and those that we give."""
 
 FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 MAX_FIELDS: Final = 50
@@ -131,9 +135,15 @@ def email_forms(email: str | None) -> tuple[str, ...]:
 def contact_id_for(account: str, stripe_account: str, customer: str) -> str:
     """The id of the contact that a customer becomes: the same for whoever makes it.
 
-    It is the account's own, for the Stripe account may become another's, and its contacts not.
+    It is the account's own, for the Stripe account may become another's, and its contacts not. And
+    it is one customer's: where the last `acct_` stands, the Stripe account begins.
     """
-    return f"stripe-{account}-{stripe_account}-{customer}"
+    named = [
+        f"stripe{mark}-{account}-{stripe_account}-{text}"
+        for mark, text in spellings(customer)
+        if "acct_" not in text
+    ]
+    return next(filter(CONTACT_ID.fullmatch, named), named[-1])
 
 
 def is_writable(name: str) -> bool:

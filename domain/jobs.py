@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from domain.ids import spellings
+
 KIND: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,3}")
 """Two to four words: the system or subject that it is for, and what it says."""
 
@@ -51,5 +53,10 @@ def is_watched(kind: str) -> bool:
 
 
 def job_id(kind: str, account: str, fact: str, subject: str) -> str:
-    """The id of the one job of a kind about a business fact of an account."""
-    return f"{kind}/{account}/{fact}/{subject}"
+    """The id of the one job of a kind about a business fact of an account.
+
+    It ends in the subject as it is, where an id of a job may hold that; else in another spelling of
+    it, of which `fact` tells: `payment_failed:sha256`.
+    """
+    named = [f"{kind}/{account}/{fact}{mark}/{text}" for mark, text in spellings(subject)]
+    return next(filter(_ID.fullmatch, named), named[-1])

@@ -101,6 +101,7 @@ class ObjectReader(Protocol):
         """The object as it is now, or its tombstone where Stripe says that there is none.
 
         A 404 makes a tombstone only in the right mode, on an account that Stripe lets us use.
+        NotFound for an id of dots alone: it can be listed, but not read, so nobody can say.
         `not_before_ms`: see `Version.of_read`.
         """
         ...

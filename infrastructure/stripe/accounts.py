@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from application.ports.stripe import Priority, StripeAccounts
 from domain.stripe_accounts import StripeAccount
-from infrastructure.stripe.client import PLATFORM, Request, StripeApi, quoted
+from infrastructure.stripe.client import PLATFORM, Request, StripeApi, segment
 from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.stripe_accounts import AccountShape, to_domain
 
@@ -22,7 +22,7 @@ def account_request(
     There is no 404 for one that the platform has no access to, but a 403 ("Retrieve account").
     """
     ours = api.is_platform(stripe_account)
-    path = "/v1/account" if ours else f"/v1/accounts/{quoted(stripe_account)}"
+    path = "/v1/account" if ours else f"/v1/accounts/{segment('account', stripe_account)}"
     return Request("get", path, Subject("account", stripe_account), PLATFORM, priority=priority)
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,10 +19,12 @@ from domain.errors import (
     FailedPrecondition,
     FieldViolation,
     InvalidArgument,
+    NotFound,
     RateLimited,
     Reason,
     Unavailable,
 )
+from domain.ids import ID_RULE, is_object_id
 from domain.mirror import MirroredObject, Version
 from domain.periods import to_milliseconds
 from infrastructure.stripe import errors
@@ -37,8 +38,6 @@ R = TypeVar("R")
 
 PLATFORM: Final = ""
 """Instead of a Stripe account: the platform's own, whose key is used as it is."""
-
-_ID: Final = re.compile(r"[\x20-\x2e\x30-\x7e]{1,255}", re.ASCII)
 
 # The SDK logs addresses, parameters and messages at lower levels: personal data, all of them.
 logging.getLogger("stripe").setLevel(logging.WARNING)
@@ -266,17 +265,20 @@ class StripeApi:
 
 
 def object_path(translation: Translation[T, ShapeT], object_id: str) -> str:
-    """Where an object is. InvalidArgument for what can be no id."""
-    return f"{translation.path}/{quoted(object_id)}"
+    """Where an object is. Raises as `segment` does."""
+    return f"{translation.path}/{segment(translation.noun.name, object_id)}"
 
 
-def quoted(object_id: str) -> str:
-    """An id as one segment of a path. InvalidArgument for what can be no id.
+def segment(noun: str, object_id: str) -> str:
+    """An id as one segment of a path, percent-encoded: `tier/2` as `tier%2F2`.
 
-    A slash is refused even though it would be quoted: servers differ in when they undo that.
+    NotFound for an id of dots alone, which no path can hold: HTTP clients and servers take `.` and
+    `..` for steps in it, encoded or not. InvalidArgument for what can be no id.
     """
-    if not _ID.fullmatch(object_id) or not object_id.strip("."):
-        raise InvalidArgument([FieldViolation("id", "must be the id of an object at Stripe")])
+    if not is_object_id(object_id):
+        raise InvalidArgument([FieldViolation("id", f"an id at Stripe is needed: {ID_RULE}")])
+    if not object_id.strip("."):
+        raise NotFound(noun, object_id)
     return quote(object_id, safe="")
 
 

@@ -30,7 +30,7 @@ from domain.errors import (
 )
 from domain.mirror import Snapshot
 from domain.payment_methods import PaymentMethod, SetupIntent, is_legacy
-from infrastructure.stripe.client import Request, StripeApi, object_path, quoted
+from infrastructure.stripe.client import Request, StripeApi, object_path, segment
 from infrastructure.stripe.customers import CUSTOMER
 from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.mutations import (
@@ -89,7 +89,7 @@ class StripePaymentMethods(PaymentMethodGateway):
     @override
     async def read(self, stripe_account: str, method: CustomersMethod) -> PaymentMethod:
         legacy = is_legacy(method.id)
-        path = _source_path(method) if legacy else f"{_METHODS}/{quoted(method.id)}"
+        path = _source_path(method) if legacy else f"{_METHODS}/{segment(_NOUN, method.id)}"
         request = Request("get", path, _subject(method), stripe_account)
         try:
             found = await self._ask(request, method_of)
@@ -101,7 +101,7 @@ class StripePaymentMethods(PaymentMethodGateway):
 
     @override
     async def attach(self, call: Call, params: CustomersMethod) -> PaymentMethod:
-        path = f"{_METHODS}/{quoted(params.id)}/attach"
+        path = f"{_METHODS}/{segment(_NOUN, params.id)}/attach"
         request = _post(call, path, _subject(params), {"customer": params.customer})
         try:
             return await self._ask(request, method_of)
@@ -123,7 +123,7 @@ class StripePaymentMethods(PaymentMethodGateway):
             # Stripe takes no idempotency key here: a repeated deletion is a 404.
             await self._delete(call, params)
             return params
-        path = f"{_METHODS}/{quoted(params.id)}/detach"
+        path = f"{_METHODS}/{segment(_NOUN, params.id)}/detach"
         try:
             await self._api.request(_post(call, path, _subject(params), {}))
         except FailedPrecondition as error:
@@ -220,7 +220,9 @@ class StripePaymentMethods(PaymentMethodGateway):
     @override
     async def read_setup(self, stripe_account: str, setup_intent: str) -> tuple[SetupIntent, str]:
         subject = Subject("setup_intent", setup_intent)
-        request = Request("get", f"{_SETUPS}/{quoted(setup_intent)}", subject, stripe_account)
+        request = Request(
+            "get", f"{_SETUPS}/{segment(subject.noun, setup_intent)}", subject, stripe_account
+        )
         shape = await self._ask(request, SETUP.decode)
         return setup_of(shape), shape.client_secret or ""
 
@@ -277,7 +279,7 @@ class StripePaymentMethods(PaymentMethodGateway):
             raise NotFound("customer", wanted.customer) from None
         if error.reason not in (Reason.INVALID_FIELDS, Reason.STRIPE_REFUSED):
             raise error from None
-        path = f"{_METHODS}/{quoted(wanted.id)}"
+        path = f"{_METHODS}/{segment(_NOUN, wanted.id)}"
         request = Request("get", path, _subject(wanted), call.stripe_account)
         try:
             found = await self._ask(request, method_of)
@@ -295,7 +297,7 @@ def _subject(method: CustomersMethod) -> Subject:
 
 
 def _source_path(method: CustomersMethod) -> str:
-    return f"{object_path(CUSTOMER, method.customer)}/sources/{quoted(method.id)}"
+    return f"{object_path(CUSTOMER, method.customer)}/sources/{segment(_NOUN, method.id)}"
 
 
 def _post(call: Call, path: str, subject: Subject, params: dict[str, object]) -> Request:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from application.ports.mirror import Noun
+from domain.ids import ID_PATTERN
 from domain.mirror import MirroredObject, Snapshot, Version
 from domain.money import Money
 
@@ -26,18 +27,15 @@ ShapeT = TypeVar("ShapeT", bound="Shape")
 _LAST_SECOND: Final = 253_402_300_799  # the end of the year 9999, as far as a datetime goes
 _INT64: Final = 2**63
 
-Identifier: TypeAlias = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")
-]
-"""An id or a name of Stripe's. Merchants choose some ids, but none with control characters: what
-holds a NUL is cut short there by databases and queues."""
+Identifier: TypeAlias = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
+"""An id or a name of Stripe's."""
 
 Seconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_LAST_SECOND)]
 """Stripe's instants: whole seconds since 1970 in UTC."""
 Amount: TypeAlias = Annotated[int, msgspec.Meta(ge=-_INT64, le=_INT64 - 1)]
 """Minor units that a database's integer holds."""
 DecimalText: TypeAlias = Annotated[
-    str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=64)
+    str, msgspec.Meta(pattern=r"\A-?[0-9]+(\.[0-9]+)?\Z", max_length=64)
 ]
 """Stripe's exact decimals, which are text in its JSON; they stay text."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
@@ -161,7 +161,7 @@ class ControlClient:
     ) -> dict[str, object]:
         """Let something befall an object without an API call: `authenticate` a payment intent."""
         query = urlencode({"account": account, "livemode": "true" if livemode else "false"})
-        path = f"happenings/{collection}/{identifier}/{name}?{query}"
+        path = f"happenings/{collection}/{quote(identifier, safe='')}/{name}?{query}"
         body = urlencode(dict(params or {})).encode()
         return await self._send("POST", path, dict[str, object], body)
 

@@ -58,8 +58,6 @@ def _create(call: Call) -> JsonObject:
     if "amount_off" in params and "currency" not in params:
         raise invalid("`amount_off` needs a currency.", "currency")
     identifier = params.get("id") or call.world.ids.text(8).upper()
-    if call.shelf(NOUN).get(identifier) is not None:
-        raise invalid("Coupon already exists.", "id", "resource_already_exists")
     fields = {name: value for name, value in params.items() if name in NOUN.fields}
     fields["metadata"] = merged_metadata({}, params.get("metadata"))
     if "percent_off" in params:

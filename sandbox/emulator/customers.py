@@ -54,13 +54,15 @@ _COMMON: Final = {
     "tax_exempt": OneOf(values=("none", "exempt", "reverse"), clearable=True, cleared="none"),
 }
 
-_CREATE: Final = {**_COMMON, "payment_method": Text()}
+_CREATE: Final = {**_COMMON, "id": Text(most=255), "payment_method": Text()}
+"""Merchants could choose the id of a customer, as they still can that of a plan: a price today."""
+
 _UPDATE: Final = {**_COMMON, "default_source": Text()}
 
 
 def _new(call: Call) -> JsonObject:
     fields = given(call)
-    fields["id"] = call.world.ids.mint("cus", 14)
+    fields["id"] = call.params.get("id") or call.world.ids.mint("cus", 14)
     fields.setdefault("invoice_prefix", call.world.ids.text(8).upper())
     if "source" in call.params:
         fields["default_source"] = payment_methods.stored_card(

@@ -76,6 +76,7 @@ _CREATE: Final = {
     **AMOUNTS,
     "billing_scheme": OneOf(values=("per_unit", "tiered")),
     "currency": Currency(required=True),
+    "id": Text(most=255),
     "custom_unit_amount": Hash(
         fields={
             "enabled": Boolean(required=True),
@@ -119,7 +120,7 @@ def new(call: Call) -> JsonObject:
         raise missing_parameter("unit_amount")
     fields["product"] = _product(call)
     _take_lookup_key(call)
-    price = call.add(NOUN, fields)
+    price = call.add(NOUN, fields, params.get("id", ""))
     call.emit("price.created", price)
     return price
 

@@ -63,10 +63,8 @@ _UPDATE: Final = {**_COMMON, "default_price": Reference(noun="price"), "name": T
 
 
 def _create(call: Call) -> JsonObject:
-    identifier = call.params.get("id", "")
-    if identifier and call.shelf(NOUN).get(identifier) is not None:
-        raise invalid("Product already exists.", "id", "resource_already_exists")
-    product = call.add(NOUN, {**given(call), "updated": call.now}, identifier)
+    fields = {**given(call), "updated": call.now}
+    product = call.add(NOUN, fields, call.params.get("id", ""))
     data = call.params.get("default_price_data")
     call.emit("product.created", product)
     if data is not None:

@@ -7,6 +7,7 @@ shape.
 
 from itertools import islice
 from typing import Final
+from urllib.parse import quote
 
 from sandbox.emulator import payment_methods
 from sandbox.emulator.core.call import Call
@@ -101,7 +102,7 @@ def default_of(call: Call, customer: JsonObject) -> JsonObject | None:
 def listed_for(call: Call, customer: JsonObject) -> JsonObject:
     """What a customer's `sources` expands to."""
     inner = call.on("payment_method", {}, customer["id"])
-    inner.path = f"/v1/customers/{customer['id']}/sources"
+    inner.path = f"/v1/customers/{quote(customer['id'], safe='')}/sources"
     return _page(inner)
 
 

@@ -176,7 +176,7 @@ async def test_a_charge_is_the_tenants_own(desk: Desk) -> None:
     for caller, id_ in ((OTHER, "ch_1"), (CALLER, "ch_2")):
         with pytest.raises(NotFound):
             await desk.charges.get(caller, id_)
-    assert await violations(desk.charges.get(CALLER, "ch/1")) == ["id"]
+    assert await violations(desk.charges.get(CALLER, "ch\n1")) == ["id"]
 
 
 async def test_refunds_are_listed_of_a_charge_or_all(desk: Desk) -> None:
@@ -198,11 +198,11 @@ async def test_refunds_are_listed_of_a_charge_or_all(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("query", "fields"),
     [
-        (ListCharges(page_size=101, customer="?", status="paid"),
+        (ListCharges(page_size=101, customer="?\n", status="paid"),
          ["page_size", "customer", "status"]),
         (ListCharges(payment_intent="pi_1", customer="cus_1"), ["payment_intent"]),
         (ListCharges(payment_intent="pi_1", status="failed"), ["payment_intent"]),
-        (ListCharges(payment_intent="?"), ["payment_intent"]),
+        (ListCharges(payment_intent="?\n"), ["payment_intent"]),
         (ListCharges(created_after=NOON, created_before=NOON), ["created_before"]),
     ],
 )  # fmt: skip
@@ -211,7 +211,7 @@ async def test_lists_that_are_none(desk: Desk, query: ListCharges, fields: list[
 
 
 async def test_a_list_of_refunds_that_is_none(desk: Desk) -> None:
-    query = ListRefunds(page_size=-1, charge="?", created_after=NOON, created_before=NOON)
+    query = ListRefunds(page_size=-1, charge="?\n", created_after=NOON, created_before=NOON)
     assert await violations(desk.charges.refunds(CALLER, query)) == [
         "page_size", "charge", "created_before",
     ]  # fmt: skip

@@ -317,7 +317,7 @@ async def test_too_many_fields(desk: Desk) -> None:
 
 async def test_every_violation_at_once(desk: Desk) -> None:
     links = desk.links
-    assert await violations(links.link(ACME, "", "x y", "")) == [
+    assert await violations(links.link(ACME, "", "x\ny", "")) == [
         "request_id", "customer", "contact",
     ]  # fmt: skip
     assert await violations(links.unlink(ACME, "", "")) == ["request_id", "customer"]

@@ -186,7 +186,7 @@ async def test_get(desk: Desk) -> None:
         assert missing.value.metadata == {"resource": "customer", "id": id_}
 
 
-@pytest.mark.parametrize("id_", ["", "a b", "../x", "cus_1\n", "x" * 256, "é"])
+@pytest.mark.parametrize("id_", ["", "cus_1\n", "\x00", "a\x7fb", "\x85", "x" * 256])
 async def test_ids_that_are_none(desk: Desk, id_: str) -> None:
     for call in (
         desk.customers.get(CALLER, id_),

@@ -43,7 +43,7 @@ async def test_the_preview_of_a_customer_is_of_his_next_invoice(desk: Desk) -> N
 async def test_previews_that_are_none(desk: Desk) -> None:
     for preview, fields in (
         (InvoicePreview(), ["customer"]),
-        (InvoicePreview("a b", "c d"), ["customer", "subscription"]),
+        (InvoicePreview("a\n", "b\n"), ["customer", "subscription"]),
         (InvoicePreview("cus_1", "", (ItemChange("si_1", quantity=1),)), ["items"]),
         (InvoicePreview("", "sub_1", (ItemChange(),)), ["items[0].price"]),
     ):

@@ -76,7 +76,7 @@ def fields_of(*items: InvoiceItemFields, currency: str = "usd") -> list[str]:
         (item(unit_amount=None), "items[1]"),
         (item(price="price_1"), "items[1].unit_amount"),
         (item(price="price_1", unit_amount=None, product="prod_1"), "items[1].product"),
-        (item(price="price 1", unit_amount=None), "items[1].price"),
+        (item(price="price\n", unit_amount=None), "items[1].price"),
         (item(product="x" * 256), "items[1].product"),
         (item(product="prod_1", unit_amount=-1), "items[1].product"),
         (item(description=" "), "items[1].description"),
@@ -95,7 +95,8 @@ def test_an_item_that_is_none_is_told_by_its_place(wrong: InvoiceItemFields, fie
     [
         item(unit_amount=0),
         item(unit_amount=-100, quantity=3),
-        item(product="prod-of-a/merchant", description=""),
+        item(product="größe/m of a merchant", description=""),
+        item(price="Gold plan 12 monthly", unit_amount=None),
         item(price="price_1", unit_amount=None, description="", quantity=999_999_999),
         item(description="d" * 5_000),
     ],

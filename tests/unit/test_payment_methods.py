@@ -125,8 +125,8 @@ async def test_an_unknown_customer_has_no_list(desk: Desk) -> None:
 
 
 async def test_what_is_wrong_is_told_all_at_once(desk: Desk) -> None:
-    use, nothing = desk.methods, CustomersMethod("", "../x")
-    query = ListPaymentMethods("a b", 101)
+    use, nothing = desk.methods, CustomersMethod("", "x\n")
+    query = ListPaymentMethods("a\n", 101)
     assert await violations(use.list(CALLER, query)) == ["customer", "page_size"]
     for call in (
         use.attach(CALLER, "", nothing),

@@ -111,13 +111,13 @@ async def test_get(desk: Desk) -> None:
     for caller, id_ in ((CALLER, "sub_2"), (replace(CALLER, account="other"), "sub_1")):
         with pytest.raises(NotFound):
             await desk.subscriptions.get(caller, id_)
-    assert await violations(desk.subscriptions.get(CALLER, "../x")) == ["id"]
+    assert await violations(desk.subscriptions.get(CALLER, "x\n")) == ["id"]
 
 
 @pytest.mark.parametrize(
     ("query", "fields"),
     [
-        (ListSubscriptions(page_size=101, customer="a b"), ["page_size", "customer"]),
+        (ListSubscriptions(page_size=101, customer="a\n"), ["page_size", "customer"]),
         (ListSubscriptions(statuses=("Active",)), ["statuses"]),
         (ListSubscriptions(statuses=("active",) * 11), ["statuses"]),
         (ListSubscriptions(created_after=NOON, created_before=NOON), ["created_before"]),
@@ -165,12 +165,12 @@ async def test_the_limits_themselves_are_allowed(desk: Desk, order: NewSubscript
         (NewSubscription("", ()), ["customer", "items"]),
         (replace(ORDER, items=ORDER.items * 21), ["items"]),
         (
-            replace(ORDER, items=(NewItem("", -1), NewItem("a b", 2**31))),
+            replace(ORDER, items=(NewItem("", -1), NewItem("a\n", 2**31))),
             ["items[0].price", "items[0].quantity", "items[1].price", "items[1].quantity"],
         ),
         (replace(ORDER, trial_days=0), ["trial_days"]),
         (replace(ORDER, trial_days=731), ["trial_days"]),
-        (replace(ORDER, default_payment_method="pm 1"), ["default_payment_method"]),
+        (replace(ORDER, default_payment_method="pm\n"), ["default_payment_method"]),
         (
             replace(ORDER, collection_method="barter", payment_behavior="hope"),
             ["collection_method", "payment_behavior"],
@@ -245,7 +245,7 @@ async def test_items_are_changed_only_if_what_falls_due_is_paid(
         (
             UpdateSubscription(
                 "sub_1",
-                SubscriptionFields("pm 1", "d" * 501, {"billing_x": "1"}),
+                SubscriptionFields("pm\n", "d" * 501, {"billing_x": "1"}),
                 proration_behavior="none",
                 payment_behavior="hope",
             ),
@@ -261,7 +261,7 @@ async def test_items_are_changed_only_if_what_falls_due_is_paid(
                 SubscriptionFields(),
                 items=(
                     ItemChange(), ItemChange("si_1"), ItemChange("si_1", remove=True, quantity=1),
-                    ItemChange(price="p", remove=True), ItemChange("si 2", "a b", -1),
+                    ItemChange(price="p", remove=True), ItemChange("si\n", "a\n", -1),
                 ),
             ),
             [

@@ -79,7 +79,7 @@ class Api:
     def _recognized(self, exchange: Exchange) -> Work:
         """Find the route, the scope and the fault of a request; ApiError 401, 403 or 404."""
         request = exchange.request
-        match = self._router.match(request.method, request.path)
+        match = self._router.match(request.method, request.rel_url.raw_path)
         if match is None:
             raise ApiError(404, f"Unrecognized request URL ({request.method}: {request.path}).")
         route, identifiers = match
@@ -103,7 +103,7 @@ class Api:
         if work.fault is not None and _refused_unkept(work.fault):
             raise _ordered(work.fault)
         keys, key, now = self._world.keys, exchange.key, self._world.clock.now()
-        route = f"{exchange.request.method} {exchange.request.path}"
+        route = f"{exchange.request.method} {exchange.request.rel_url.raw_path}"
         replay = keys.begin(work.scope, key, route, form, now)
         if replay is not None:
             exchange.replayed = replay.request_id
@@ -134,7 +134,7 @@ class Api:
             id=work.identifiers[0],
             child=work.identifiers[1],
             origin=Origin(exchange.id, exchange.key),
-            path=exchange.request.path,
+            path=exchange.request.rel_url.raw_path,
         )
         if work.route.method != "GET":
             check(call, expansions)

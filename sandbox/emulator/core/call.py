@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from sandbox.emulator.core import errors
 from sandbox.emulator.core.nouns import Nested, Noun
@@ -96,6 +97,9 @@ class Call:
             item["livemode"] = self.scope.livemode
         item.update(fields)
         shelf = self.shelf(kind)
+        if shelf.get(item["id"]) is not None:
+            message = f"{(kind.title or kind.object).capitalize()} already exists."
+            raise errors.invalid(message, "id", "resource_already_exists")
         shelf.add(item, self.world.store.next_sequence())
         if kind.most is not None and len(shelf) > kind.most:
             shelf.drop_oldest()
@@ -143,7 +147,7 @@ class Call:
             "object": "list",
             "data": [self.seen(member) for member in found[:NESTED]],
             "has_more": len(found) > NESTED,
-            "url": nested.url.replace("{id}", item["id"]),
+            "url": nested.url.replace("{id}", quote(item["id"], safe="")),
         }
 
     def on(self, noun: str, params: JsonObject, identifier: str = "") -> "Call":

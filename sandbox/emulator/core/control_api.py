@@ -13,6 +13,7 @@ from sandbox.emulator.core.errors import ApiError
 from sandbox.emulator.core.forms import decode
 from sandbox.emulator.core.grants import CODE_SECONDS, Grant
 from sandbox.emulator.core.params import read
+from sandbox.emulator.core.routing import decoded
 from sandbox.emulator.core.values import Scope
 from sandbox.emulator.core.world import World
 from sandbox.emulator.messages import (
@@ -195,10 +196,10 @@ class Control:
 
     async def _happen(self, request: web.BaseRequest) -> object:
         """`happenings/<collection>/<id>/<name>?account=…&livemode=…`, the parameters as a form."""
-        rest = request.path.removeprefix(PREFIX).split("/")[1:]
+        rest = request.rel_url.raw_path.removeprefix(PREFIX).split("/")[1:]
         if len(rest) != 3:
             raise ValueError("a happening is at happenings/<collection>/<id>/<name>")
-        collection, identifier, name = rest
+        collection, identifier, name = map(decoded, rest)
         world, query = self._world, request.rel_url.query
         noun = world.nouns.collected(collection)
         if noun is None or name not in noun.happenings:
@@ -207,7 +208,9 @@ class Control:
         account = query.get("account") or world.accounts.platform
         scope = Scope(account, query.get("livemode") == "true")
         params = read(happening.parameters, decode((await request.read()).decode()))
-        return happening.run(Call(world, scope, noun, params, identifier, path=request.path))
+        return happening.run(
+            Call(world, scope, noun, params, identifier, path=request.rel_url.raw_path)
+        )
 
     async def _choose_secret(self, request: web.BaseRequest) -> object:
         """For a receiver that has to know its secret before its endpoint is made."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import unquote_plus
 
 from sandbox.emulator.core.nouns import Action, Noun, Nouns
 
@@ -30,6 +31,11 @@ class _Node:
     routes: dict[str, Route] = field(default_factory=dict)
 
 
+def decoded(segment: str) -> str:
+    """An id from a path. A plus sign is a space: so Stripe's SDKs send one."""
+    return unquote_plus(segment)
+
+
 class Router:
     """A tree of path segments; a literal segment wins over `{id}`."""
 
@@ -50,9 +56,12 @@ class Router:
             raise ValueError(f"two actions at {route.name}")
         node.routes[route.method] = route
 
-    def match(self, method: str, path: str) -> tuple[Route, tuple[str, str]] | None:
-        """The route with the id and the child's id of its path (empty without), or None."""
-        segments = path.strip("/").split("/")
+    def match(self, method: str, raw_path: str) -> tuple[Route, tuple[str, str]] | None:
+        """The route with the id and the child's id of its path (empty without), or None.
+
+        `raw_path` is as it came: ids may hold slashes, which are encoded in it.
+        """
+        segments = [decoded(segment) for segment in raw_path.strip("/").split("/")]
         if len(segments) > MAX_SEGMENTS:
             return None
         node = self._root

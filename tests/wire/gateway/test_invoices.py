@@ -290,13 +290,24 @@ async def test_what_never_was_is_not_found(invoices: StripeInvoices, call: MakeC
     assert await invoices.find_updated(call(), InvoiceChange("in_never", SENT), now()) is None
 
 
-@pytest.mark.parametrize("hostile", ["..", "", "in_1/pay", "../account", "ä", "a\n"])
+@pytest.mark.parametrize("hostile", ["..", "", "a\n"])
 async def test_what_can_be_no_id_is_never_sent(
-    invoices: StripeInvoices, call: MakeCall, hostile: str
+    invoices: StripeInvoices, call: MakeCall, emulator: RunningEmulator, hostile: str
 ) -> None:
+    before = await emulator.control.stats()
     for send in (invoices.delete, invoices.finalize):
-        with pytest.raises(InvalidArgument, match="id"):
+        with pytest.raises(NotFound if hostile == ".." else InvalidArgument):
             await send(call(), InvoiceAction(hostile))
+    assert await emulator.control.stats() == before
+
+
+@pytest.mark.parametrize("hostile", ["in_1/pay", "../account", "/", "ä", "in_1?expand[]=x"])
+async def test_an_id_stays_one_segment_of_the_path(
+    invoices: StripeInvoices, call: MakeCall, emulator: RunningEmulator, hostile: str
+) -> None:
+    with pytest.raises(NotFound):
+        await invoices.finalize(call(), InvoiceAction(hostile))
+    assert (await emulator.control.stats()).routes == {"POST /v1/invoices/{id}/finalize": 1}
 
 
 async def test_other_accounts_invoices_are_not_found(

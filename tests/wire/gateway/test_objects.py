@@ -6,9 +6,9 @@ import pytest
 
 from application.ports.customers import CustomerDeletion, CustomerFields
 from application.ports.mirror import Noun
-from application.ports.nouns import CUSTOMERS, NOUNS, STRIPE_ACCOUNTS
+from application.ports.nouns import CUSTOMERS, NOUNS, PRODUCTS, STRIPE_ACCOUNTS
 from application.ports.stripe import ObjectReader, Priority
-from domain.errors import FailedPrecondition, InvalidArgument, NotFound
+from domain.errors import FailedPrecondition, NotFound
 from infrastructure.stripe.accounts import StripeConnectedAccounts, account_request
 from infrastructure.stripe.client import PLATFORM, StripeApi
 from infrastructure.stripe.customers import StripeCustomers
@@ -89,6 +89,21 @@ async def test_an_account_that_is_closed_to_us_is_no_deleted_one(
         await read(reader, STRIPE_ACCOUNTS, account, account)
 
 
-async def test_what_can_be_no_id_makes_no_tombstone(reader: ObjectReader, account: str) -> None:
-    with pytest.raises(InvalidArgument):
+async def test_what_no_path_can_hold_makes_no_tombstone(reader: ObjectReader, account: str) -> None:
+    with pytest.raises(NotFound):
         await read(reader, CUSTOMERS, account, "..")
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    ["user-7", "desk@example.com", "tier/2", "größe-m", "Gold plan 12 monthly", "a+b %2F", "-",
+     "../account", "\U0001f600" * 255, "'\"<>#?&=:;$"],
+)  # fmt: skip
+async def test_an_object_is_read_whatever_id_a_merchant_chose(
+    reader: ObjectReader, emulator: RunningEmulator, account: str, chosen: str
+) -> None:
+    params: Any = {"id": chosen, "name": "Chosen"}
+    async with emulator.sdk() as sdk:
+        await sdk.v1.products.create_async(params, {"stripe_account": account})
+    found = await read(reader, PRODUCTS, account, chosen)
+    assert (found.id, found.object and found.object.name) == (chosen, "Chosen")
