@@ -232,11 +232,7 @@ class Effects:
         jobs = dict(notices)
         for one in due:
             for fact in one.happening.facts:
-                try:
-                    job = _event_job(one, fact, now)
-                except ValueError as error:  # an id that no job can bear; it holds up no other
-                    outcomes[one.happening.event_id].note(error)
-                    continue
+                job = _event_job(one, fact, now)
                 jobs.setdefault(job.id, job)
                 outcomes[one.happening.event_id].note(fact.name.value)
         waiting = list(jobs.values())

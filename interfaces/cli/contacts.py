@@ -55,7 +55,9 @@ def contacts_app(run: Run) -> typer.Typer:
     def link(
         account: _Account,
         contact: _Contact,
-        customer: Annotated[str, typer.Argument(help="Id of the customer (cus_...).")],
+        customer: Annotated[
+            str, typer.Argument(help="Id of the customer (cus_...); after -- if it is -...")
+        ],
     ) -> None:
         """Link a contact to a customer of the account's Stripe connection."""
         _print(run(lambda contacts: contacts.link(account, contact, customer)))
@@ -84,4 +86,4 @@ def _print(rows: Sequence[KnownContact | ContactField]) -> None:
         else:
             values = (row.contact.fields.get(name, "") for name in _SHOWN)
             table.add_row(row.contact.id, *values, row.customer or "not linked")
-    Console(markup=False).print(table)
+    Console(markup=False, emoji=False).print(table)

@@ -132,7 +132,9 @@ def events_app(connect: Connect) -> typer.Typer:
     @app.command()
     def explain(
         object_type: Annotated[str, typer.Argument(help="As Stripe names it: invoice, charge.")],
-        object_id: Annotated[str, typer.Argument(help="Id of the object, such as in_...")],
+        object_id: Annotated[
+            str, typer.Argument(help="Id of the object, such as in_...; after -- if it is -...")
+        ],
         account: AccountOption = "",
         stripe_account: StripeAccountOption = "",
         limit: Annotated[
@@ -259,7 +261,8 @@ def _timestamp(instant: dt.datetime | None) -> Timestamp | None:
 
 
 def _print(what: Table | str) -> None:
-    Console(highlight=False).print(what, markup=False, soft_wrap=isinstance(what, str))
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(what, soft_wrap=isinstance(what, str))
 
 
 def _say(words: str) -> None:

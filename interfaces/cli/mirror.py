@@ -220,8 +220,8 @@ def _print_report(console: Console, report: pb.MirrorReport, findings: int) -> N
 
 
 def _console() -> Console:
-    """Where a command prints; ids and messages are no markup."""
-    return Console(highlight=False, markup=False)
+    """Where a command prints; in ids and messages nothing is markup, or stands for an emoji."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def _say(console: Console, words: str) -> None:

@@ -88,7 +88,7 @@ async def test_totals_say_what_each_status_comes_to(desk: Desk) -> None:
     before.created_after.FromDatetime(PAST)
     before.created_before.FromDatetime(PAST + dt.timedelta(days=1))
     assert not (await desk.ask("GetInvoiceTotals", before)).currencies
-    wrong = pb.GetInvoiceTotalsRequest(customer="no id")
+    wrong = pb.GetInvoiceTotalsRequest(customer="no\nid")
     assert (await refused(desk.ask("GetInvoiceTotals", wrong))).fields == ["customer"]
 
 

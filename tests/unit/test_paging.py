@@ -19,6 +19,7 @@ from application.ports.mirror import NEWEST_FIRST, Filter, Order, Position
 from application.ports.nouns import CHARGES, CUSTOMERS
 from domain.errors import InvalidArgument, Reason
 from tests.support.fakes import FakeClock
+from tests.support.odd_ids import ODD_IDS
 
 SCOPE = scope_of(CUSTOMERS, "acct_1", Filter(), NEWEST_FIRST)
 POSITION = Position(1_700_000_000_000, "cus_1")
@@ -54,6 +55,12 @@ def test_a_token_comes_back_as_it_went(value: str | int | bool, id_: str) -> Non
     assert type(found.value) is type(value)
 
 
+@pytest.mark.parametrize("id_", [*ODD_IDS, '"' * 255])
+def test_a_token_holds_any_id(tokens: PageTokens, id_: str) -> None:
+    place = Position(253_402_300_799_999, id_)
+    assert tokens.read(tokens.write(SCOPE, place), SCOPE) == place
+
+
 def test_the_first_and_the_last_page_need_no_token(tokens: PageTokens) -> None:
     assert tokens.read("", SCOPE) is None
     assert tokens.write(SCOPE, None) == ""
@@ -70,7 +77,7 @@ def test_every_changed_bit_is_refused(tokens: PageTokens) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["x", "é", "=", "AAAA", "\n", "a" * 1_025, "a" * 100_000, "!!!!", "AAAA AAAA", "\0"]
+    "token", ["x", "é", "=", "AAAA", "\n", "a" * 2_049, "a" * 100_000, "!!!!", "AAAA AAAA", "\0"]
 )
 def test_nonsense_is_refused(tokens: PageTokens, token: str) -> None:
     assert_refused(tokens, token)

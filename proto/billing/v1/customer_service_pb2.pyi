@@ -61,7 +61,11 @@ class Customer(_message.Message):
     CONTACT_FIELD_NUMBER: _builtins.int
     CONTACT_LINK_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is Stripe's, such as `cus_NffrFeUfNV2Hib`."""
+    """id is Stripe's, such as `cus_NffrFeUfNV2Hib`, or what the merchant chose, such as `user-7`.
+
+    Ids of objects at Stripe are opaque: 1 to 255 characters, none of them a control character. What
+    one call gives, every call takes.
+    """
     email: _builtins.str
     """email, 512 characters at most, with one `@` between a name and a domain."""
     name: _builtins.str

@@ -814,7 +814,9 @@ class BillingEvent(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id of the fact, the same however often it is told: drop what was seen before."""
+    """id of the fact, the same however often it is told: drop what was seen before. Printable ASCII,
+    512 characters at most, and opaque: read the other fields.
+    """
     fact: _builtins.str
     """fact that happened: invoice_paid, invoice_payment_failed, payment_succeeded, payment_failed,
     refund_succeeded, refund_failed, dispute_opened, dispute_closed, customer_created,

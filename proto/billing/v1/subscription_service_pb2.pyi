@@ -384,7 +384,7 @@ class NewSubscriptionItem(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     price: _builtins.str
-    """price is the id of a recurring price."""
+    """price is the id of a recurring price, or of a plan of old, such as `Gold plan 12 monthly`."""
     quantity: _builtins.int
     """quantity from 0 to 2,147,483,647; absent: 1, or none where usage is billed."""
     def __init__(

@@ -138,7 +138,7 @@ def test_a_field_of_an_accounts_own(billing: Billing) -> None:
         (("show", "acme", "nobody"), "contact not found"),
         (("link", "acme", "nobody", "cus_1"), "customer not found"),
         (("link", "acme", "ada", "!"), "customer not found"),
-        (("link", "acme", "ada", "-7\n"), "customer: "),
+        (("link", "acme", "ada", "--", "-7\n"), "customer: "),
         (("add", "acme", "a b"), "contact: "),
         (("add", "acme", "ada", "--email", "nobody"), "email: "),
         (("add", "acme", "ada", "--name", "x" * 513), "name: "),

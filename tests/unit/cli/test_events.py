@@ -128,8 +128,8 @@ async def test_an_event_is_shown_and_its_payload_only_when_asked_for(terminal: T
 
 
 async def test_a_payload_that_is_no_json_is_shown_as_it_is(terminal: Terminal) -> None:
-    terminal.desk.log.add(event("evt_x", payload=b"\xffno json [b]"))
-    assert "no json [b]" in await terminal.printed("show", "evt_x", "--payload")
+    terminal.desk.log.add(event("evt_x", payload=b"\xffno json [b] :smile:"))
+    assert "no json [b] :smile:" in await terminal.printed("show", "evt_x", "--payload")
 
 
 async def test_events_are_tried_again(terminal: Terminal) -> None:
@@ -206,6 +206,17 @@ async def test_an_object_is_explained_over_all_pages(
 async def test_an_object_that_nothing_is_known_of(terminal: Terminal) -> None:
     printed = await terminal.printed("explain", "charge", "ch_1", "--account", "acme")
     assert "the mirror has no row of it" in printed
+
+
+@pytest.mark.parametrize(
+    "chosen", ["tier/2", "größe", "Gold plan", "[b]x", ":smile:", "-x", "--help"]
+)
+async def test_an_object_is_named_by_whatever_id(terminal: Terminal, chosen: str) -> None:
+    terminal.desk.log.add(event("evt_odd", object_id=chosen, stripe_account="acct_acme"))
+    printed = await terminal.printed("list", "--account", "acme", "--object", chosen)
+    assert chosen in printed
+    printed = await terminal.printed("explain", "--account", "acme", "customer", "--", chosen)
+    assert "evt_odd" in printed
 
 
 @pytest.mark.parametrize(
