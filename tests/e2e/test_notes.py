@@ -155,7 +155,7 @@ async def test_what_is_refused(here: World) -> None:
         notes.ListNotes(pb.ListNotesRequest(page_size=101), metadata=ada),
         notes.UpdateNote(pb.UpdateNoteRequest(request_id="r-3"), metadata=ada),
         notes.DeleteNote(pb.DeleteNoteRequest(id=UNKNOWN), metadata=ada),
-        anext(aiter(notes.ExportNotes(pb.ExportNotesRequest(customer="!"), metadata=ada))),
+        anext(aiter(notes.ExportNotes(pb.ExportNotesRequest(customer="!\n"), metadata=ada))),
     ):
         assert await refused(call) == INVALID
     forged = pb.ListNotesRequest(page_token="forged")
