@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from application.importing import Importing
+from application.importing import Brought, Importing
+from application.oddity_log import log_oddities
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import ObjectLister, Page, Place
@@ -16,7 +17,9 @@ from application.ports.mirror import Noun
 from application.ports.nouns import NOUNS
 from application.ports.stripe import Priority
 from application.walking import Retries, walk
+from domain.errors import NotUnderstood
 from domain.mirror import Snapshot
+from domain.oddities import Oddities, Oddity
 from domain.periods import from_milliseconds, to_milliseconds
 
 TASK: Final = "backfill"
@@ -26,26 +29,35 @@ TASK: Final = "backfill"
 class NounProgress:
     """How far a noun has come: objects read, rows stored by them, and where it goes on.
 
-    `finished` is only what Stripe said: there is no more.
+    `finished` is only what Stripe said: there is no more. `ended`: it cannot be read further, since
+    a page is not understood; the next backfill tries again.
     """
 
     place: Place = field(default_factory=Place)
     read: int = 0
     stored: int = 0
     finished: bool = False
+    ended: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more of it is read in this backfill."""
+        return self.finished or self.ended
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillState:
     """A backfill as its checkpoint keeps it. Times are milliseconds by our clock.
 
-    `busy_ms` is how long its runs worked, the pauses between them left out.
+    `busy_ms` is how long its runs worked, the pauses between them left out. `oddities` were read
+    and are not understood.
     """
 
     started_ms: int
     finished_ms: int | None = None
     busy_ms: int = 0
     nouns: Mapping[str, NounProgress] = field(default_factory=dict)
+    oddities: Oddities = field(default_factory=Oddities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,8 @@ class Progress:
 
     `noun` is the one that is worked on (empty at the end), `nouns_done` of `nouns_total` are read
     to their end. `read` and `stored` are counts of objects and of rows in all, `rate` is objects a
-    second. `reached` is the creation time of the oldest object read of the noun.
+    second. `reached` is the creation time of the oldest object read of the noun. `oddities` count
+    as read.
     """
 
     stripe_account: str
@@ -66,6 +79,7 @@ class Progress:
     rate: float
     reached: dt.datetime | None
     finished: bool
+    oddities: Oddities = field(default_factory=Oddities)
 
 
 class Backfill:
@@ -73,7 +87,8 @@ class Backfill:
 
     Safe beside live webhooks and callers, since all of it goes through the mirror's one rule, and
     without effects. A page is durable in the mirror before the checkpoint says so: whatever ends a
-    run, the next one goes on at the last page. Of two runs at once the later one takes over.
+    run, the next one goes on at the last page. Of two runs at once the later one takes over. What
+    is not understood is told and holds up nothing: no other object, and no other noun.
     """
 
     def __init__(
@@ -104,28 +119,29 @@ class Backfill:
         if checkpoint.revision == 0:
             return None
         state = _state(checkpoint)
-        noun = next((noun for noun in self._nouns if not _of(state, noun).finished), None)
+        noun = next((noun for noun in self._nouns if not _of(state, noun).over), None)
         return self._progress(stripe_account, state, noun)
 
     async def run(self, stripe_account: str) -> AsyncGenerator[Progress, None]:
         """Start, or go on at the checkpoint, to the end; tells of each page. Close it (`aclosing`).
 
-        The last Progress, and no other, is `finished`. A run after a finished one only says so:
-        `reset` first to read all again. Raises Conflict (REQUEST_IN_FLIGHT) where another run has
-        taken over, RateLimited, Unavailable and FailedPrecondition (STRIPE_CONNECTION_REVOKED)
-        where Stripe, in the end, did not let it go on: it is then unfinished.
+        The last Progress, and no other, is `finished`. A run after a finished one reads on only
+        where a noun has `ended`: `reset` first to read all again. Raises Conflict
+        (REQUEST_IN_FLIGHT) where another run has taken over, RateLimited, Unavailable and
+        FailedPrecondition (STRIPE_CONNECTION_REVOKED) where Stripe, in the end, did not let it go
+        on: it is then unfinished.
         """
         checkpoint, state = await self._retries(lambda: self._take_over(stripe_account))
-        last_ms = self._now_ms()
+        last_ms, busy_ms = self._now_ms(), state.busy_ms
         for noun in self._nouns:
-            if _of(state, noun).finished:
+            if _of(state, noun).over:
                 continue
-            async with aclosing(self._walk(stripe_account, noun, _of(state, noun).place)) as pages:
-                async for page in pages:
-                    stored = await self._bring(noun, page)
+            async with aclosing(self._steps(stripe_account, noun, state)) as steps:
+                async for state in steps:
                     now_ms = self._now_ms()
-                    state = _after(state, noun, page, stored, busy_ms=now_ms - last_ms)
+                    busy_ms += max(0, now_ms - last_ms)
                     last_ms = now_ms
+                    state = replace(state, busy_ms=busy_ms)
                     checkpoint = await self._save(checkpoint, state)
                     yield self._progress(stripe_account, state, noun)
         if state.finished_ms is None:
@@ -137,7 +153,26 @@ class Backfill:
         """The unfinished run's state, or a new one; whoever is at it learns that it is ours now."""
         checkpoint = await self._checkpoints.load(stripe_account, TASK)
         state = _state(checkpoint) if checkpoint.revision else BackfillState(self._now_ms())
+        if state.finished_ms is not None:
+            state = _tried_again(state)
         return await self._save(checkpoint, state), state
+
+    async def _steps(
+        self, stripe_account: str, noun: Noun[Any], state: BackfillState
+    ) -> AsyncGenerator[BackfillState, None]:
+        """Read a noun from where it stands; gives the state after each page that is mirrored."""
+        try:
+            async with aclosing(self._walk(stripe_account, noun, _of(state, noun).place)) as pages:
+                async for page in pages:
+                    brought = await self._bring(noun, page)
+                    oddities = (*page.oddities, *brought.oddities)
+                    log_oddities(stripe_account, oddities)
+                    state = _after(state, noun, page, brought.changed, oddities)
+                    yield state
+        except NotUnderstood as error:  # of a page: how the list goes on is not known
+            end = Oddity(noun.name, error.metadata["id"], error.why, ends_noun=True)
+            log_oddities(stripe_account, [end])
+            yield _ended(state, noun, end)
 
     def _walk(
         self, stripe_account: str, noun: Noun[Any], place: Place
@@ -149,7 +184,7 @@ class Backfill:
 
         return walk(read, place, self._retries)
 
-    async def _bring(self, noun: Noun[Any], page: Page[Snapshot[Any]]) -> int:
+    async def _bring(self, noun: Noun[Any], page: Page[Snapshot[Any]]) -> Brought:
         return await self._retries(
             lambda: self._importing.bring(noun, page.items, Priority.BACKFILL)
         )
@@ -167,13 +202,14 @@ class Backfill:
         return Progress(
             stripe_account,
             noun.name if noun else "",
-            sum(one.finished for one in known),
+            sum(one.over for one in known),
             len(known),
             read,
             sum(one.stored for one in known),
             read * 1000 / state.busy_ms if state.busy_ms else 0.0,
             None if place.before_ms is None else from_milliseconds(place.before_ms - 1000),
             finished=noun is None and state.finished_ms is not None,
+            oddities=state.oddities,
         )
 
     def _now_ms(self) -> int:
@@ -193,16 +229,32 @@ def _after(
     noun: Noun[Any],
     page: Page[Snapshot[Any]],
     stored: int,
-    *,
-    busy_ms: int,
+    oddities: Sequence[Oddity],
 ) -> BackfillState:
     """The state once a page is in the mirror."""
     before = _of(state, noun)
     now = NounProgress(
         place=page.next or before.place,
-        read=before.read + len(page.items),
+        read=before.read + len(page.items) + len(page.oddities),
         stored=before.stored + stored,
         finished=page.next is None,
     )
-    nouns = {**state.nouns, noun.name: now}
-    return replace(state, finished_ms=None, nouns=nouns, busy_ms=state.busy_ms + max(0, busy_ms))
+    return _with(replace(state, oddities=state.oddities.plus(oddities)), noun, now)
+
+
+def _ended(state: BackfillState, noun: Noun[Any], end: Oddity) -> BackfillState:
+    """The state once it is known that a noun cannot be read further."""
+    told = replace(state, oddities=state.oddities.plus([end]))
+    return _with(told, noun, replace(_of(state, noun), ended=True))
+
+
+def _with(state: BackfillState, noun: Noun[Any], progress: NounProgress) -> BackfillState:
+    return replace(state, finished_ms=None, nouns={**state.nouns, noun.name: progress})
+
+
+def _tried_again(state: BackfillState) -> BackfillState:
+    """The state of a finished backfill, whose nouns that ended early are to be read on."""
+    if not any(one.ended for one in state.nouns.values()):
+        return state
+    nouns = {name: replace(one, ended=False) for name, one in state.nouns.items()}
+    return replace(state, finished_ms=None, nouns=nouns, oddities=state.oddities.without_ends())

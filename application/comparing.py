@@ -1,7 +1,7 @@
 """Comparing: what Stripe shows against what the mirror shows, row by row, and what is wrong."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
@@ -10,7 +10,9 @@ from application.ports.mirror import Mirror, Noun
 from application.ports.reports import MAX_FINDINGS, Drift, Finding, NounCounts
 from application.ports.stripe import ObjectReader, Priority
 from application.walking import Retries
+from domain.errors import BillingError
 from domain.mirror import Decision, Row, Snapshot, decide
+from domain.oddities import Oddities, Oddity, oddity_of
 
 PASSING_FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "invoice": frozenset({"hosted_invoice_url"})  # signed anew at Stripe's pleasure
@@ -25,11 +27,24 @@ _Judged = tuple[Finding | None, Snapshot[Any]]
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What looking at some rows has shown: what is wrong, and what is not understood."""
+
+    findings: Sequence[Finding] = ()
+    oddities: Sequence[Oddity] = ()
+
+    def plus(self, other: "Judgement") -> "Judgement":
+        """This one and another."""
+        return Judgement((*self.findings, *other.findings), (*self.oddities, *other.oddities))
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """What comparing has found so far; plain data, so that a checkpoint can keep it."""
 
     counts: Mapping[str, NounCounts] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    oddities: Oddities = field(default_factory=Oddities)
 
     def compared(self, noun: str, count: int) -> "Tally":
         """The tally with so many more objects of a noun."""
@@ -49,7 +64,17 @@ class Tally:
                 **{drift: getattr(before, drift) + 1},
             )
         kept = (*self.findings, *findings)[:MAX_FINDINGS]
-        return Tally(counts, kept)
+        return replace(self, counts=counts, findings=kept)
+
+    def not_understood(self, noun: str, oddities: Sequence[Oddity]) -> "Tally":
+        """The tally with more objects of a noun that are not understood, each counted once."""
+        if not oddities:
+            return self
+        now = self.oddities.plus(oddities)
+        counts = self.counts.get(noun) or NounCounts(noun)
+        more = counts.not_understood + now.count - self.oddities.count
+        told = replace(counts, not_understood=more)
+        return replace(self, counts={**self.counts, noun: told}, oddities=now)
 
 
 class Comparison:
@@ -80,7 +105,7 @@ class Comparison:
         rows: Mapping[str, Row[Any]],
         *,
         repair: bool,
-    ) -> list[Finding]:
+    ) -> Judgement:
         """What is wrong with the rows of one account that were observed (at most 1,000).
 
         `rows` are those known to the caller; the others are fetched here, later than the
@@ -90,28 +115,49 @@ class Comparison:
         if absent:
             ids = [snapshot.id for snapshot in absent]
             rows = {**rows, **await self._mirror.fetch(noun, absent[0].stripe_account, ids)}
-        judged = [await self._judge_one(noun, one, rows.get(one.id)) for one in seen]
+        judged = [
+            await self._unless_odd(noun, one.id, self._judge_one(noun, one, rows.get(one.id)))
+            for one in seen
+        ]
         return await self._mend(noun, judged, repair=repair)
 
-    async def absent(
-        self, noun: Noun[Any], rows: Sequence[Row[Any]], *, repair: bool
-    ) -> list[Finding]:
+    async def absent(self, noun: Noun[Any], rows: Sequence[Row[Any]], *, repair: bool) -> Judgement:
         """What is wrong with live rows that Stripe's list did not show: EXTRA is what is gone."""
-        findings: list[Finding] = []
+        judgement = Judgement()
         for start in range(0, len(rows), _READS_AT_ONCE):
             some = rows[start : start + _READS_AT_ONCE]
-            judged = await asyncio.gather(*(self._judge_absent(noun, row) for row in some))
-            findings += await self._mend(noun, judged, repair=repair)
-        return findings
+            judged = await asyncio.gather(
+                *(self._unless_odd(noun, row.id, self._judge_absent(noun, row)) for row in some)
+            )
+            judgement = judgement.plus(await self._mend(noun, judged, repair=repair))
+        return judgement
 
     async def _mend(
-        self, noun: Noun[Any], judged: Sequence[_Judged], *, repair: bool
-    ) -> list[Finding]:
-        """The findings; with `repair` what proves them is brought into the mirror first."""
-        proofs = [proof for finding, proof in judged if finding is not None]
-        if repair and proofs:
-            await self._retries(lambda: self._importing.bring(noun, proofs, Priority.BACKFILL))
-        return [replace(finding, repaired=repair) for finding, _ in judged if finding is not None]
+        self, noun: Noun[Any], judged: Sequence[_Judged | Oddity], *, repair: bool
+    ) -> Judgement:
+        """The judgement; with `repair` what proves it is brought into the mirror first."""
+        oddities = [one for one in judged if isinstance(one, Oddity)]
+        wrong = [
+            (one[0], one[1]) for one in judged if not isinstance(one, Oddity) and one[0] is not None
+        ]
+        if repair and wrong:
+            proofs = [proof for _, proof in wrong]
+            brought = await self._retries(
+                lambda: self._importing.bring(noun, proofs, Priority.BACKFILL)
+            )
+            oddities += brought.oddities
+        left = {one.id for one in oddities}
+        findings = [replace(one, repaired=repair and one.id not in left) for one, _ in wrong]
+        return Judgement(findings, oddities)
+
+    async def _unless_odd(
+        self, noun: Noun[Any], object_id: str, judging: Awaitable[_Judged]
+    ) -> _Judged | Oddity:
+        """What was judged; of an object that cannot be read nothing is: its row stays as it is."""
+        try:
+            return await judging
+        except BillingError as error:
+            return oddity_of(noun.name, object_id, error)
 
     async def _judge_absent(self, noun: Noun[Any], row: Row[Any]) -> _Judged:
         """What is wrong with one row that was not listed: Stripe is asked for the object itself."""

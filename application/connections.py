@@ -10,7 +10,7 @@ from application.ports.mirror import Mirror
 from application.ports.nouns import STRIPE_ACCOUNTS
 from application.ports.stripe import StripeAccounts
 from domain.connections import Connection, ConnectionState, Mode, usable
-from domain.errors import FailedPrecondition, RateLimited, Unavailable
+from domain.errors import FailedPrecondition, NotUnderstood, RateLimited, Unavailable
 from domain.stripe_accounts import StripeAccount
 
 _CACHE_SECONDS: Final = 2
@@ -74,10 +74,10 @@ class Connections:
         if connection is not None and connection.state is ConnectionState.ACTIVE:
             try:
                 stripe = await self._stripe.get(connection.stripe_account)
+            except (Unavailable, RateLimited, NotUnderstood):
+                stripe = await self._mirrored(connection.stripe_account)
             except FailedPrecondition:
                 connection = replace(connection, state=ConnectionState.REVOKED)
-            except (Unavailable, RateLimited):
-                stripe = await self._mirrored(connection.stripe_account)
         return ConnectionStatus(caller.account, self._mode, connection, stripe)
 
     def forget(self, account: str) -> None:

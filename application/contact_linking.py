@@ -1,13 +1,14 @@
 """Link all: every customer of a connection gets the contact that it is."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
 
 from application.contact_matching import ContactMatching
 from application.contact_sync import ContactSyncing, Wishes
+from application.oddity_log import log_oddities
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
@@ -17,7 +18,8 @@ from application.ports.nouns import CUSTOMERS
 from domain.connections import Connection, Mode
 from domain.contacts import ContactSync, contact_id_for
 from domain.customers import Customer
-from domain.errors import FailedPrecondition, Reason
+from domain.errors import BillingError, FailedPrecondition, Reason
+from domain.oddities import Oddities, Oddity
 from domain.operations import Operation, OperationKind, OperationProgress
 
 BLOCK: Final = 100
@@ -38,6 +40,7 @@ class LinkingState:
     unmatched: int = 0
     already_linked: int = 0
     finished: bool = False
+    oddities: Oddities = field(default_factory=Oddities)
 
 
 class ContactLinking:
@@ -117,7 +120,15 @@ class ContactLinking:
             if link is not None and link.linked_at < operation.requested_at:
                 state = replace(state, already_linked=state.already_linked + 1)
                 continue
-            synced = await self._syncing.sync_row(wishes, row, link)
+            try:
+                synced = await self._syncing.sync_row(wishes, row, link)
+            except BillingError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, other customers go on
+                odd = Oddity(CUSTOMERS.name, row.id, f"cannot be linked: {type(error).__name__}")
+                log_oddities(connection.stripe_account, [odd])
+                state = replace(state, oddities=state.oddities.plus([odd]))
+                continue
             counted = _counted(synced.link, connection)
             state = replace(state, **{counted: getattr(state, counted) + 1})
         return replace(state, read=state.read + len(page.rows))
@@ -156,4 +167,5 @@ def _progress(state: LinkingState, total: int) -> OperationProgress:
         created=state.created,
         unmatched=state.unmatched,
         already_linked=state.already_linked,
+        oddities=state.oddities,
     )

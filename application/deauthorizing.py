@@ -7,7 +7,7 @@ from application.connections import Connections
 from application.ports.connections import ConnectionRepository
 from application.ports.stripe import StripeAccounts
 from domain.connections import Mode
-from domain.errors import Conflict, FailedPrecondition, Reason
+from domain.errors import Conflict, FailedPrecondition, NotUnderstood, Reason
 from domain.periods import from_milliseconds
 
 CLOCKS_DIFFER: Final = dt.timedelta(minutes=5)
@@ -55,6 +55,8 @@ class Deauthorizing:
     async def _has_access(self, stripe_account: str) -> bool:
         try:
             await self._stripe.get(stripe_account)
+        except NotUnderstood:
+            return True  # Stripe shows it, however oddly
         except FailedPrecondition as error:
             if error.reason is not Reason.STRIPE_CONNECTION_REVOKED:
                 raise

@@ -263,14 +263,27 @@ class Effects:
             one = None if found is None else self._read(found[0], stripe_account)
             if one is not None:
                 told.append(one)
-        outcomes = {one.event.id: Outcome() for one in told}
-        happenings = await self._happenings(told, outcomes)
-        effective = [one for one in happenings if one.effective]
-        await self._act(effective, {stripe_account: connection}, outcomes)
+        outcomes = await self._resumed(connection, told)
         failed = {event_id for event_id, outcome in outcomes.items() if outcome.error is not None}
         if failed:
             _log.error("parked effects failed", extra={"count": len(failed)})
         return [event_id for event_id in event_ids if event_id not in failed]
+
+    async def _resumed(self, connection: Connection, told: Sequence[Told]) -> Mapping[str, Outcome]:
+        """What followed from parked events; where all together fail, from each apart."""
+        outcomes = {one.event.id: Outcome() for one in told}
+        try:
+            happenings = await self._happenings(told, outcomes)
+            effective = [one for one in happenings if one.effective]
+            await self._act(effective, {connection.stripe_account: connection}, outcomes)
+        except BillingError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, other events go on
+            if len(told) == 1:
+                return {told[0].event.id: Outcome(error=error)}
+            apart = [await self._resumed(connection, [one]) for one in told]
+            return {id_: outcome for each in apart for id_, outcome in each.items()}
+        return outcomes
 
     def _read(self, event: ReceivedEvent, stripe_account: str) -> Told | None:
         try:

@@ -18,7 +18,11 @@ from domain.errors import (
     WrongState,
 )
 
-_OPEN_REASONS: Final = (Reason.STRIPE_NOT_CONNECTED, Reason.STRIPE_CONNECTION_REVOKED)
+_OPEN_REASONS: Final = (
+    Reason.STRIPE_NOT_CONNECTED,
+    Reason.STRIPE_CONNECTION_REVOKED,
+    Reason.STRIPE_NOT_UNDERSTOOD,
+)
 _DEFINITE_REASONS: Final = (Reason.ETAG_MISMATCH, Reason.NOT_AUTHOR)
 """No etag comes back, and no author changes."""
 
@@ -35,7 +39,8 @@ class _Failure(msgspec.Struct, omit_defaults=True):
 def is_definite(error: BillingError) -> bool:
     """Whether an error is an outcome: asking the same again could not end otherwise.
 
-    A missing or revoked connection, a rate limit or an unreachable Stripe is none.
+    A missing or revoked connection, a rate limit, an unreachable Stripe or one that a later release
+    may understand is none.
     """
     kinds = InvalidArgument | NotFound | AlreadyExists | FailedPrecondition | PaymentDeclined
     if isinstance(error, kinds):

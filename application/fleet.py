@@ -52,13 +52,16 @@ class Fleet:
 async def for_each(items: AsyncIterable[S], work: Callable[[S], Awaitable[None]]) -> None:
     """Do the work for each item, AT_ONCE at a time: a slow account does not hold up the others.
 
-    What the work raises it has to handle itself; the first that it does not ends the round.
+    Nor does one that fails: an ExceptionGroup of all that was raised comes at the end of the round.
     """
     free = asyncio.Semaphore(AT_ONCE)
+    failures: list[Exception] = []
 
     async def one(item: S) -> None:
         try:
             await work(item)
+        except Exception as error:  # noqa: BLE001 - raised below, when the others are done
+            failures.append(error)
         finally:
             free.release()
 
@@ -66,3 +69,5 @@ async def for_each(items: AsyncIterable[S], work: Callable[[S], Awaitable[None]]
         async for item in items:
             await free.acquire()
             group.create_task(one(item))
+    if failures:
+        raise ExceptionGroup("not done for all", failures)

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from application.fleet import Fleet
 from application.importing import Importing
+from application.oddity_log import log_oddities
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import ObjectLister
@@ -22,9 +23,11 @@ from application.ports.nouns import INVOICE_PAYMENTS, INVOICES
 from application.ports.stripe import ObjectReader, Priority
 from application.refreshing import Refreshing
 from application.walking import Retries
+from domain.errors import BillingError
 from domain.invoice_payments import InvoicePayment
 from domain.invoices import Invoice
 from domain.mirror import Row, Snapshot
+from domain.oddities import Oddity, oddity_of
 
 TASK: Final = "invoice payments"
 DEBOUNCE_SECONDS: Final = 60.0
@@ -119,19 +122,24 @@ class InvoicePayments(Refreshing):
         for start in range(0, len(ids), _READS_AT_ONCE):
             some = ids[start : start + _READS_AT_ONCE]
             reads = await asyncio.gather(*(self._read(stripe_account, one) for one in some))
-            changed += await self._bring(reads)
+            log_oddities(stripe_account, [one for one in reads if isinstance(one, Oddity)])
+            seen = [one for one in reads if not isinstance(one, Oddity)]
+            changed += await self._bring(stripe_account, seen)
         return changed
 
-    async def _read(self, stripe_account: str, object_id: str) -> Snapshot[Any]:
-        return await self._retries(
-            lambda: self._objects.read(
-                INVOICE_PAYMENTS,
-                stripe_account,
-                object_id,
-                not_before_ms=None,
-                priority=Priority.CATCH_UP,
+    async def _read(self, stripe_account: str, object_id: str) -> Snapshot[Any] | Oddity:
+        try:
+            return await self._retries(
+                lambda: self._objects.read(
+                    INVOICE_PAYMENTS,
+                    stripe_account,
+                    object_id,
+                    not_before_ms=None,
+                    priority=Priority.CATCH_UP,
+                )
             )
-        )
+        except BillingError as error:
+            return oddity_of(INVOICE_PAYMENTS.name, object_id, error)
 
 
 def _contradicted(payment: Snapshot[InvoicePayment], invoices: Mapping[str, Row[Invoice]]) -> bool:

@@ -159,6 +159,7 @@ def _read(progress: Progress) -> OperationProgress:
         changed=progress.stored,
         rate=progress.rate,
         reached=progress.reached,
+        oddities=progress.oddities,
     )
 
 
@@ -170,6 +171,7 @@ def _compared(compared: Compared, phase: str) -> OperationProgress:
         nouns_total=compared.nouns_total,
         read=compared.compared,
         drifted=compared.drifted,
+        oddities=compared.oddities,
     )
 
 
@@ -180,4 +182,4 @@ def _rebuilding(one: Rebuilding) -> OperationProgress:
         case Compared():
             return _compared(one.within, one.phase)
         case None:
-            return OperationProgress(phase=one.phase, read=one.done)
+            return OperationProgress(phase=one.phase, read=one.done, oddities=one.oddities)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from application.mirror_work import MirrorWork
 from application.operation_log import Kept, OperationLog
 from application.ports.clock import Clock
-from application.walking import Sleep
+from application.walking import Sleep, hear_waits
 from domain.errors import BillingError, Conflict, RateLimited, Reason, Unavailable
 from domain.operations import Operation, OperationState
 
@@ -90,6 +90,7 @@ class OperationRun:
 
     async def _finish(self) -> Operation:
         """Try until the end is known; the operation as it then is."""
+        hear_waits(self._hear)
         pause, elsewhere = FIRST_PAUSE_SECONDS, False
         while True:
             before = self.operation.progress
@@ -131,10 +132,15 @@ class OperationRun:
     async def _wait(self, error: BillingError, seconds: float) -> None:
         if isinstance(error, RateLimited):
             seconds = max(seconds, error.retry_after_seconds)
+        self._hear(error, seconds)
+        facts = {**self._who(), "reason": error.reason, "error": error.message}
+        _log.warning("an operation waits", extra=facts)
+        await self._sleep(seconds)
+
+    def _hear(self, error: BillingError, seconds: float) -> None:
+        """Let the operation say for what it waits, from the first try that was refused on."""
         until = self._clock.now() + dt.timedelta(seconds=seconds)
         self.operation = self.operation.waiting(error.reason, error.message, until)
-        _log.warning("an operation waits", extra={**self._who(), "reason": error.reason})
-        await self._sleep(seconds)
 
     async def _is_over(self, working: "asyncio.Future[Operation]") -> bool:
         """Wait until the next sign of life is due, or the work is over; whether it is."""

@@ -6,13 +6,14 @@ See docs/decisions/0004-a-rebuild-is-a-second-store.md.
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from typing_extensions import override
 
 from application.backfill import Backfill, Progress
 from application.importing import Importing
+from application.oddity_log import log_oddities
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
 from application.ports.inbox import ReceivedEvent
@@ -24,6 +25,7 @@ from application.reconciling import Compared, Reconciliation
 from application.walking import Retries
 from domain.errors import FailedPrecondition, Reason
 from domain.mirror import Snapshot, Version
+from domain.oddities import Oddities
 from domain.periods import to_milliseconds
 
 TASK: Final = "rebuild"
@@ -36,7 +38,7 @@ _SECOND_MS: Final = 1_000
 class Rebuilding:
     """Where a rebuild stands. `phase` is `read`, `replay` or `swap`; `done` counts its objects,
     events or rows; `report` is there at the end, and only then. `within` is where its backfill, or
-    its comparison, stands.
+    its comparison, stands; `oddities` are not understood, in whatever phase.
     """
 
     stripe_account: str
@@ -44,6 +46,7 @@ class Rebuilding:
     done: int
     report: Report | None = None
     within: Progress | Compared | None = None
+    oddities: Oddities = field(default_factory=Oddities)
 
 
 class MirrorLister(ObjectLister):
@@ -126,18 +129,25 @@ class Rebuild:
                 "the second store holds a finished rebuild; discard it first",
                 subject="store",
             )
+        odd = Oddities()
         async with aclosing(self._backfill.run(stripe_account)) as pages:
             async for progress in pages:
-                yield Rebuilding(stripe_account, "read", progress.read, within=progress)
+                odd = progress.oddities
+                yield Rebuilding(
+                    stripe_account, "read", progress.read, within=progress, oddities=odd
+                )
         replay = self._replay(stripe_account, checkpoint, source="" if ours else stripe_account)
         async with aclosing(replay) as batches:
             async for checkpoint in batches:
-                yield Rebuilding(stripe_account, "replay", checkpoint.state["replayed"])
-        async with aclosing(self._swap.run(stripe_account, repair=True)) as steps:
+                replayed = checkpoint.state["replayed"]
+                yield Rebuilding(stripe_account, "replay", replayed, oddities=odd)
+        async with aclosing(self._swap.run(stripe_account, repair=True, oddities=odd)) as steps:
             async for step in steps:
                 if step.report is not None:
                     await self._save(checkpoint, swapped=True)
-                yield Rebuilding(stripe_account, "swap", step.compared, step.report, step)
+                yield Rebuilding(
+                    stripe_account, "swap", step.compared, step.report, step, step.oddities
+                )
 
     async def _replay(
         self, stripe_account: str, checkpoint: Checkpoint, *, source: str
@@ -167,11 +177,12 @@ class Rebuild:
                 by_noun[reading.noun.name].append(reading.snapshot)
             # All others only say to read the object, which the backfill has done.
         for name, snapshots in by_noun.items():
-            await self._retries(
+            brought = await self._retries(
                 lambda noun=nouns[name], snapshots=snapshots: self._importing.bring(  # type: ignore[misc]  # mypy knows no lambda's defaults
                     noun, snapshots, Priority.BACKFILL
                 )
             )
+            log_oddities(stripe_account, brought.oddities)  # Stripe's own list has told of them
 
     async def _save(self, checkpoint: Checkpoint, **told: Any) -> Checkpoint:
         state = {**checkpoint.state, **told}

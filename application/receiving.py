@@ -32,5 +32,5 @@ class Receiver:
         if fresh:
             self._arrived.set()
         if fresh and event.state is EventState.DEAD:
-            _log.error("event is dead", extra={"event": event.id, "error": event.decision})
+            _log.error("event is dead", extra={"event": event.id, "error": event.error})
         return fresh

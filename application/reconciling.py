@@ -1,7 +1,7 @@
 """Reconciliation: the mirror is compared with Stripe, reported on, and mended where asked."""
 
 import datetime as dt
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -9,16 +9,19 @@ from uuid import uuid4
 
 import msgspec
 
-from application.comparing import Comparison, Tally
+from application.comparing import Comparison, Judgement, Tally
+from application.oddity_log import log_oddities
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import ObjectLister, Page, Place
 from application.ports.mirror import NEWEST_FIRST, Filter, Mirror, Noun, Position
 from application.ports.nouns import NOUNS
-from application.ports.reports import Finding, Report, ReportKind, Reports
+from application.ports.reports import Report, ReportKind, Reports
 from application.ports.stripe import Priority
 from application.walking import Retries, walk
+from domain.errors import NotUnderstood
 from domain.mirror import Snapshot
+from domain.oddities import Oddities, Oddity
 from domain.periods import from_milliseconds, to_milliseconds
 
 _ROWS: Final = 500
@@ -51,6 +54,7 @@ class Compared:
     compared: int
     drifted: int
     report: Report | None = None
+    oddities: Oddities = field(default_factory=Oddities)
 
 
 class Reconciliation:
@@ -59,7 +63,7 @@ class Reconciliation:
     Stripe's pages and the mirror's rows are laid side by side by creation time. Resumable: what was
     compared and found is in the checkpoint; the report is kept when all is compared. Safe beside
     live webhooks: a row is wrong only where an observation proves it, and is mended through the
-    mirror's one rule, without effects.
+    mirror's one rule, without effects. What is not understood is told, and nothing else of it.
     """
 
     def __init__(
@@ -86,18 +90,21 @@ class Reconciliation:
         self._kind = kind
 
     async def run(
-        self, stripe_account: str, *, repair: bool = False
+        self, stripe_account: str, *, repair: bool = False, oddities: Oddities | None = None
     ) -> AsyncGenerator[Compared, None]:
         """Start, or go on with an unfinished comparison of the same kind, to the end.
 
-        Close it (`aclosing`). Raises as `Backfill.run` does, and is then unfinished.
+        `oddities` are known not to be understood: the report tells of them too. Close it
+        (`aclosing`). Raises as `Backfill.run` does, and is then unfinished.
         """
-        checkpoint, state = await self._retries(lambda: self._take_over(stripe_account, repair))
+        checkpoint, state = await self._retries(
+            lambda: self._take_over(stripe_account, repair, oddities or Oddities())
+        )
         for noun in self._nouns:
             if noun.name in state.done:
                 continue
             state = replace(state, tally=state.tally.compared(noun.name, 0))
-            async with aclosing(self._compare(stripe_account, noun, state)) as steps:
+            async with aclosing(self._steps(stripe_account, noun, state)) as steps:
                 async for state in steps:
                     checkpoint = await self._save(checkpoint, state)
                     yield self._compared(stripe_account, noun.name, state)
@@ -107,19 +114,37 @@ class Reconciliation:
         yield replace(self._compared(stripe_account, "", state), report=report)
 
     async def _take_over(
-        self, stripe_account: str, repair: bool
+        self, stripe_account: str, repair: bool, oddities: Oddities
     ) -> tuple[Checkpoint, ReconcileState]:
         """The unfinished comparison, or a new one; whoever is at it learns that it is ours now."""
         checkpoint = await self._checkpoints.load(stripe_account, self._kind)
         state = _state(checkpoint)
         if state is None or state.repair is not repair:
-            state = ReconcileState(uuid4().hex, repair, to_milliseconds(self._clock.now()))
+            started_ms, known = to_milliseconds(self._clock.now()), Tally()
+            for one in oddities.named:
+                known = known.not_understood(one.noun, [one])
+            known = replace(known, oddities=oddities)  # more are counted than are named
+            state = ReconcileState(uuid4().hex, repair, started_ms, tally=known)
         return await self._save(checkpoint, state), state
+
+    async def _steps(
+        self, stripe_account: str, noun: Noun[Any], state: ReconcileState
+    ) -> AsyncGenerator[ReconcileState, None]:
+        """Compare a noun from where it stands; gives the state as it gets on, `done` at last."""
+        try:
+            async with aclosing(self._compare(stripe_account, noun, state)) as steps:
+                async for state in steps:
+                    yield state
+        except NotUnderstood as error:  # of a page: how the list goes on is not known
+            end = Oddity(noun.name, error.metadata["id"], error.why, ends_noun=True)
+            log_oddities(stripe_account, [end])
+            tally = state.tally.not_understood(noun.name, [end])
+            yield replace(state, tally=tally, before_ms=None, done=(*state.done, noun.name))
 
     async def _compare(
         self, stripe_account: str, noun: Noun[Any], state: ReconcileState
     ) -> AsyncGenerator[ReconcileState, None]:
-        """Compare a noun from where it stands; gives the state as it gets on, `done` at last."""
+        """As `_steps`. Raises NotUnderstood for a page that does not tell how the list goes on."""
 
         async def read(at: Place) -> Page[Snapshot[Any]]:
             return await self._lister.page(
@@ -128,28 +153,35 @@ class Reconciliation:
 
         before_ms = state.before_ms
         waiting: dict[str, Snapshot[Any]] = {}
+        odd: Sequence[Oddity] = ()
         async with aclosing(walk(read, Place(before_ms), self._retries)) as pages:
             async for page in pages:
                 # What was made since cannot be listed, and is not looked for.
                 before_ms = page.version.high if before_ms is None else before_ms
                 waiting |= {snapshot.id: snapshot for snapshot in page.items}
+                # Its row is right where it is; should one be missed here, it is read by itself.
+                listed = {one.id for one in (*odd, *page.oddities)}
+                odd = page.oddities
+                log_oddities(stripe_account, odd)
+                state = replace(state, tally=state.tally.not_understood(noun.name, odd))
                 # The second in which a page ends may go on in the next one: it waits for that.
                 low_ms = page.next.before_ms if page.next else None
+                if page.next is not None and low_ms is None:
+                    continue
                 whole = [one for one in waiting.values() if low_ms is None or _made(one) >= low_ms]
                 if low_ms is not None and not whole:
                     continue
-                findings = await self._judge(
-                    stripe_account, noun, whole, (low_ms, before_ms), repair=state.repair
+                judgement = await self._judge(
+                    stripe_account, noun, whole, listed, (low_ms, before_ms), repair=state.repair
                 )
                 for one in whole:
                     del waiting[one.id]
-                tally = state.tally.compared(noun.name, len(whole)).found(findings)
+                state = replace(state, tally=_judged(state.tally, noun, len(whole), judgement))
                 if low_ms is None:
-                    done = (*state.done, noun.name)
-                    yield replace(state, tally=tally, before_ms=None, done=done)
+                    yield replace(state, before_ms=None, done=(*state.done, noun.name))
                     return
                 before_ms = min(low_ms, before_ms)
-                state = replace(state, tally=tally, before_ms=before_ms)
+                state = replace(state, before_ms=before_ms)
                 yield state
 
     async def _judge(
@@ -157,14 +189,18 @@ class Reconciliation:
         stripe_account: str,
         noun: Noun[Any],
         seen: Sequence[Snapshot[Any]],
+        odd: Collection[str],
         created: tuple[int | None, int],
         *,
         repair: bool,
-    ) -> list[Finding]:
-        """Compare all that Stripe shows of a stretch of time with all rows of it."""
+    ) -> Judgement:
+        """Compare all that Stripe shows of a stretch of time with all rows of it.
+
+        Those of `odd` ids are there, and are not compared.
+        """
         left = {snapshot.id: snapshot for snapshot in seen}
-        listed = frozenset(left)
-        findings: list[Finding] = []
+        listed = frozenset(left).union(odd)
+        judgement = Judgement()
         where = Filter(ranges={"created": created})
         after: Position | None = None
         while True:
@@ -174,16 +210,18 @@ class Reconciliation:
             rows = {row.id: row for row in page.rows}
             both = [left.pop(row_id) for row_id in rows if row_id in left]
             extra = [row for row_id, row in rows.items() if row_id not in listed]
-            findings += await self._comparison.judge(noun, both, rows, repair=repair)
-            findings += await self._comparison.absent(noun, extra, repair=repair)
+            judgement = judgement.plus(
+                await self._comparison.judge(noun, both, rows, repair=repair)
+            ).plus(await self._comparison.absent(noun, extra, repair=repair))
             after = page.next
             if after is None:
                 break
         missing = list(left.values())
         for start in range(0, len(missing), _ROWS):
             some = missing[start : start + _ROWS]
-            findings += await self._comparison.judge(noun, some, {}, repair=repair)
-        return findings
+            judgement = judgement.plus(await self._comparison.judge(noun, some, {}, repair=repair))
+        log_oddities(stripe_account, judgement.oddities)
+        return judgement
 
     def _compared(self, stripe_account: str, noun: str, state: ReconcileState) -> Compared:
         counts = state.tally.counts.values()
@@ -194,6 +232,7 @@ class Reconciliation:
             len(self._nouns),
             sum(one.compared for one in counts),
             sum(one.drifted for one in counts),
+            oddities=state.tally.oddities,
         )
 
     def _report(self, stripe_account: str, state: ReconcileState) -> Report:
@@ -206,6 +245,7 @@ class Reconciliation:
             self._clock.now(),
             tuple(state.tally.counts.values()),
             state.tally.findings,
+            state.tally.oddities,
         )
 
     async def _save(self, checkpoint: Checkpoint, state: ReconcileState | None) -> Checkpoint:
@@ -216,6 +256,12 @@ class Reconciliation:
 
 def _state(checkpoint: Checkpoint) -> ReconcileState | None:
     return msgspec.convert(checkpoint.state, ReconcileState) if checkpoint.state else None
+
+
+def _judged(tally: Tally, noun: Noun[Any], compared: int, judgement: Judgement) -> Tally:
+    """The tally once a stretch of a noun was compared."""
+    told = tally.compared(noun.name, compared).found(judgement.findings)
+    return told.not_understood(noun.name, judgement.oddities)
 
 
 def _made(snapshot: Snapshot[Any]) -> int:

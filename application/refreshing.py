@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from application.fleet import Fleet, Source, for_each
 from application.importing import Importing
+from application.oddity_log import log_oddities
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import ObjectLister, Page, Place
@@ -159,8 +160,9 @@ class Refreshing(ABC):
         listed = changed = 0
         async with aclosing(watermark.windows(read, since_ms)) as pages:
             async for page in pages:
-                listed += len(page.items)
-                changed += await self._bring(page.items)
+                listed += len(page.items) + len(page.oddities)
+                log_oddities(stripe_account, page.oddities)
+                changed += await self._bring(stripe_account, page.items)
         changed += await self._read_outdated(stripe_account, pending=pending)
         return Refreshed(stripe_account, listed, changed)
 
@@ -172,10 +174,12 @@ class Refreshing(ABC):
         """Read by itself what is known to be outdated; how many rows changed."""
         return 0
 
-    async def _bring(self, snapshots: Sequence[Snapshot[Any]]) -> int:
-        return await self._retries(
+    async def _bring(self, stripe_account: str, snapshots: Sequence[Snapshot[Any]]) -> int:
+        brought = await self._retries(
             lambda: self._importing.bring(self.noun, snapshots, Priority.CATCH_UP)
         )
+        log_oddities(stripe_account, brought.oddities)
+        return brought.changed
 
     async def _refresh(self, stripe_account: str, *, pending: bool = False) -> None:
         try:
@@ -184,7 +188,7 @@ class Refreshing(ABC):
             pass  # another process is at it
         except BillingError as error:
             told = {"task": self.task, "stripe_account": stripe_account, "reason": error.reason}
-            _log.warning("an account cannot be listed", extra=told)
+            _log.warning("an account cannot be listed", extra={**told, "error": error.message})
 
     async def _refresh_noted(self) -> None:
         now = asyncio.get_running_loop().time()

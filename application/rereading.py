@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from application.enrichment import Enrichment
 from application.mirroring import Mirroring, ObjectKey
+from application.oddity_log import log_oddities
 from application.ports.mirror import Noun
 from application.ports.nouns import NOUN_BY_NAME
 from application.ports.stripe import Concern, ObjectReader, Priority
 from domain.errors import BillingError, Unavailable
 from domain.mirror import Decision, Snapshot, Verdict, Version
+from domain.oddities import Oddity, is_hopeless
 
 REREADS_AT_ONCE: Final = 8
 
@@ -73,8 +75,8 @@ class Rereading:
         """Read each object that events changed beyond their own, but for those seen since.
 
         What came of it in words, or the exception for which an event has to come again, by event
-        id. What cannot be read or stored holds up no other. Raises Unavailable where the store is
-        away.
+        id: one for which no read can help is only told. What cannot be read or stored holds up no
+        other. Raises Unavailable where the store is away.
         """
         wanted: dict[str, dict[ObjectKey, Version]] = defaultdict(dict)
         for event in events:
@@ -90,10 +92,15 @@ class Rereading:
             told = []
             for noun, object_id in event.concerns:
                 result = results[noun.name][event.stripe_account, object_id]
-                if isinstance(result, Exception):
+                if isinstance(result, BillingError) and is_hopeless(result):
+                    odd = Oddity(noun.name, object_id, result.message)
+                    log_oddities(event.stripe_account, [odd])
+                    told.append(f"{noun.name} {object_id} cannot be read: {result.message}")
+                elif isinstance(result, Exception):
                     outcomes[event.event_id] = result
                     break
-                told.append(f"{noun.name} {object_id} {result}")
+                else:
+                    told.append(f"{noun.name} {object_id} {result}")
             else:
                 outcomes[event.event_id] = "; ".join(told)
         return outcomes

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextvars import ContextVar
 from typing import Final, TypeVar
 
 from application.ports.listing import Page, Place
-from domain.errors import Conflict, RateLimited, Reason, Unavailable
+from domain.errors import BillingError, Conflict, RateLimited, Reason, Unavailable
 
 E = TypeVar("E")
 R = TypeVar("R")
@@ -16,6 +17,16 @@ FIRST_WAIT_SECONDS: Final = 1.0
 LAST_WAIT_SECONDS: Final = 60.0
 
 Sleep = Callable[[float], Awaitable[object]]
+
+Hearing = Callable[[BillingError, float], None]
+"""Hears for what is waited, and for how many seconds."""
+
+_hearing: ContextVar[Hearing | None] = ContextVar("hearing", default=None)
+
+
+def hear_waits(hearing: Hearing) -> None:
+    """Let `hearing` be told of every pause between tries, in this task and those that it begins."""
+    _hearing.set(hearing)
 
 
 class Retries:
@@ -35,11 +46,12 @@ class Retries:
         for _ in range(self._tries - 1):
             try:
                 return await action()
-            except RateLimited as error:
-                pause = max(wait, float(error.retry_after_seconds))
-            except (Unavailable, Conflict):
-                pause = wait
-            await self._sleep(min(pause, LAST_WAIT_SECONDS))
+            except (RateLimited, Unavailable, Conflict) as error:
+                told = error.retry_after_seconds if isinstance(error, RateLimited) else 0
+                pause = min(max(wait, float(told)), LAST_WAIT_SECONDS)
+                if hearing := _hearing.get():
+                    hearing(error, pause)
+            await self._sleep(pause)
             wait *= 2
         return await action()
 

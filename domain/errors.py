@@ -28,6 +28,7 @@ class Reason(StrEnum):
     WRONG_STATE = "WRONG_STATE"
     STRIPE_RATE_LIMITED = "STRIPE_RATE_LIMITED"
     STRIPE_UNAVAILABLE = "STRIPE_UNAVAILABLE"
+    STRIPE_NOT_UNDERSTOOD = "STRIPE_NOT_UNDERSTOOD"
     PAYMENT_DECLINED = "PAYMENT_DECLINED"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     REQUEST_IN_FLIGHT = "REQUEST_IN_FLIGHT"
@@ -126,6 +127,22 @@ class WrongState(FailedPrecondition):
             metadata={"resource": resource, "id": name, "state": state},
         )
         self.state = state
+
+
+class NotUnderstood(FailedPrecondition):
+    """Stripe shows something that we cannot read. Waiting does not mend it; a later release may.
+
+    `why` names the field and its rule, never its value. `name` is empty where it is a whole list.
+    """
+
+    def __init__(self, resource: str, name: str, why: str) -> None:
+        super().__init__(
+            Reason.STRIPE_NOT_UNDERSTOOD,
+            f"Stripe's {resource} is not understood: {why}",
+            subject=resource,
+            metadata={"resource": resource, "id": name},
+        )
+        self.why = why
 
 
 class PermissionDenied(BillingError):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from domain.oddities import Oddities
+
 EXPIRY: Final = dt.timedelta(seconds=60)
 """After how long without a sign of life a running operation may be taken over."""
 
@@ -73,6 +75,8 @@ class OperationProgress:
 
     Of `total` customers, those that were read are `linked` to a contact that was there, `created`
     as one, `unmatched`, or were `already_linked` before.
+
+    `oddities` were met in any phase: objects that are not understood, or cannot be linked.
     """
 
     phase: str = ""
@@ -89,6 +93,7 @@ class OperationProgress:
     created: int = 0
     unmatched: int = 0
     already_linked: int = 0
+    oddities: Oddities = field(default_factory=Oddities)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,9 @@ class ReceivedEvent:
     `id` is Stripe's, or made of the body's digest where that bears none. `stripe_account` is empty
     for an event of the platform's own Stripe account. `created` is Stripe's time in milliseconds,
     or `received_at` where it is not told. `object_type` and `object_id` name the object that it is
-    about (empty where it has none). `payload` is the body, byte for byte.
+    about (empty where it has none). `payload` is the body, byte for byte. `error` says why one is
+    DEAD as it comes: the inbox keeps it as its last error, which goes with no event that is handed
+    out.
     """
 
     id: str
@@ -42,6 +44,7 @@ class ReceivedEvent:
     received_at: dt.datetime
     state: EventState = EventState.PENDING
     decision: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

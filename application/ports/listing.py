@@ -1,7 +1,8 @@
 """Lists of Stripe's, page by page, for the flows that read an account's whole history.
 
 The boundary is cut at a page because that is what Stripe gives, what a checkpoint remembers and
-what memory has to hold. All methods raise what `application.ports.stripe` promises.
+what memory has to hold. All methods raise what `application.ports.stripe` promises, and
+NotUnderstood where a page does not tell how the list goes on; an odd object on it spoils no other.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from application.ports.inbox import ReceivedEvent
 from application.ports.mirror import Noun
 from application.ports.stripe import Priority
 from domain.mirror import MirroredObject, Snapshot, Version
+from domain.oddities import Oddity
 
 T = TypeVar("T", bound=MirroredObject)
 E_co = TypeVar("E_co", covariant=True)
@@ -32,11 +34,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[E_co]):
-    """One page, newest first, as it was during `version`; `next` is None only at the list's end."""
+    """One page, newest first, as it was during `version`; `next` is None only at the list's end.
+
+    `oddities` are the objects on it that are not understood: they count as listed.
+    """
 
     items: Sequence[E_co]
     version: Version
     next: Place | None
+    oddities: Sequence[Oddity] = ()
 
 
 class ObjectLister(Protocol):
@@ -55,7 +61,7 @@ class ObjectLister(Protocol):
 
         Every object that there is, in whatever state: the ended subscriptions and the archived
         prices too. Nested lists are complete. An object that goes while it is completed shows as
-        its tombstone.
+        its tombstone; one that cannot be completed is an oddity.
         """
         ...
 
@@ -75,7 +81,7 @@ class EventLister(Protocol):
         """The next (at most 100) events, as webhooks would have told them.
 
         `stripe_account` is empty for the platform's own. At most 20 `types`; none means all. An
-        event of the other mode is IGNORED.
+        event of the other mode is IGNORED, one that is not understood DEAD, with its bytes.
         """
         ...
 

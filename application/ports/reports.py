@@ -2,9 +2,11 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
+
+from domain.oddities import Oddities
 
 MAX_FINDINGS: Final = 500
 """How many findings a report names; all are counted."""
@@ -41,7 +43,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class NounCounts:
-    """What was compared of a noun (objects at Stripe), and how many rows were wrong."""
+    """What was compared of a noun (objects at Stripe), and how many rows were wrong.
+
+    Those that are `not_understood` are not compared.
+    """
 
     noun: str
     compared: int = 0
@@ -49,6 +54,7 @@ class NounCounts:
     extra: int = 0
     different: int = 0
     repaired: int = 0
+    not_understood: int = 0
 
     @property
     def drifted(self) -> int:
@@ -58,7 +64,10 @@ class NounCounts:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finished comparison. `findings` are its first MAX_FINDINGS."""
+    """A finished comparison. `findings` are its first MAX_FINDINGS.
+
+    `oddities` are not understood: nothing is found about them, and their rows stay as they are.
+    """
 
     id: str
     stripe_account: str
@@ -68,6 +77,7 @@ class Report:
     finished_at: dt.datetime
     counts: tuple[NounCounts, ...]
     findings: tuple[Finding, ...] = ()
+    oddities: Oddities = field(default_factory=Oddities)
 
     @property
     def drifted(self) -> int:

@@ -6,6 +6,7 @@ accounts' calls in flight at once never mix. All methods raise
 - RateLimited (STRIPE_RATE_LIMITED) where the account's budget is used up within the caller's wait;
 - FailedPrecondition (STRIPE_CONNECTION_REVOKED) where Stripe refuses the platform this account;
 - Unavailable (STRIPE_UNAVAILABLE) where the request was not sent or refused unexecuted;
+- NotUnderstood (STRIPE_NOT_UNDERSTOOD) where what Stripe shows cannot be read: no retry mends that;
 - Unanswered where it was sent and no definite answer came.
 """
 

@@ -176,7 +176,6 @@ def _document(event: ReceivedEvent) -> Document:
     document: Document = to_builtins(event)
     document["_id"] = document.pop("id")
     return document | {
-        "error": "",
         "effects": (),
         "attempts": 0,
         "due_at": _AT_ONCE,
@@ -214,7 +213,7 @@ def _outcome(
 
 def event_of(document: Document) -> ReceivedEvent:
     """An event of the port from its document."""
-    return msgspec.convert({**document, "id": document["_id"]}, ReceivedEvent)
+    return msgspec.convert({**document, "id": document["_id"], "error": ""}, ReceivedEvent)
 
 
 def _within(due: Sequence[Document], max_bytes: int) -> list[str]:

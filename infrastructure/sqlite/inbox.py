@@ -19,8 +19,8 @@ _RECEIVED_AT: Final = 7
 """Where `received_at` stands among EVENT_COLUMNS."""
 
 _APPEND: Final = (
-    f'INSERT INTO "billing.events" ({EVENT_COLUMNS}, size)'
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    f'INSERT INTO "billing.events" ({EVENT_COLUMNS}, error, size)'
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
 _APPEND_PAYLOAD: Final = 'INSERT INTO "billing.event_payloads" (seq, payload) VALUES (?, ?)'
 _WITH_PAYLOAD: Final = 'FROM "billing.events" JOIN "billing.event_payloads" USING (seq)'
@@ -64,6 +64,7 @@ class SqliteInbox:
             to_milliseconds(event.received_at),
             event.state.value,
             event.decision,
+            event.error,
             len(event.payload),
         )
 

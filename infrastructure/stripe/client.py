@@ -20,6 +20,7 @@ from domain.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    NotUnderstood,
     RateLimited,
     Reason,
     Unavailable,
@@ -30,7 +31,7 @@ from domain.periods import to_milliseconds
 from infrastructure.stripe import errors
 from infrastructure.stripe.budget import RateBudget
 from infrastructure.stripe.errors import Subject
-from infrastructure.stripe.shapes import ShapeT, Translation
+from infrastructure.stripe.shapes import ShapeT, Translation, why_not
 from infrastructure.stripe.transport import Transport
 
 T = TypeVar("T", bound=MirroredObject)
@@ -205,14 +206,17 @@ class StripeApi:
             await asyncio.sleep(wait)
 
     def understand(self, answer: Answer, request: Request, decode: Callable[[str], R]) -> R:
-        """What `decode` makes of the body; nonsense (its ValueError) counts as no answer."""
+        """What `decode` makes of the body. Nonsense (its ValueError) is NotUnderstood.
+
+        To a request that changes something it counts as no answer: what it did is not known.
+        """
         try:
             return decode(answer.body)
-        except (ValueError, RecursionError):
-            message = "Stripe's answer is not understood"
+        except (ValueError, RecursionError) as error:
             if request.mutating:
+                message = "Stripe's answer is not understood"
                 raise Unanswered(message, replayed=answer.replayed) from None
-            raise Unavailable(Reason.STRIPE_UNAVAILABLE, message) from None
+            raise NotUnderstood(request.subject.noun, request.subject.id, why_not(error)) from None
 
     async def _send(self, request: Request) -> Answer:
         sent_at_ms = to_milliseconds(self._clock.now())

@@ -1,6 +1,7 @@
 """Customers looked up at Stripe by id and by address (API reference, "List all customers")."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from typing_extensions import override
@@ -10,6 +11,7 @@ from domain.customers import Customer
 from domain.errors import NotFound
 from infrastructure.stripe.client import Request, StripeApi
 from infrastructure.stripe.customers import CUSTOMER
+from infrastructure.stripe.elements import read_elements, understood
 from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.mutations import read
 
@@ -40,6 +42,9 @@ class StripeCustomerLookup(CustomerLookup):
             params={"email": email, "limit": _MOST},
         )
         answer = await self._api.request(request)
-        shapes, _ = self._api.understand(answer, request, CUSTOMER.decode_page)
-        found = (CUSTOMER.snapshot(one, stripe_account, answer.version()).object for one in shapes)
-        return [one for one in found if one is not None]
+        elements, _ = self._api.understand(answer, request, partial(read_elements, read=_read))
+        return understood(elements, request)
+
+
+def _read(element: bytes) -> Customer:
+    return CUSTOMER.to_domain(CUSTOMER.decode_listed(element))[0]

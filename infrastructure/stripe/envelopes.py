@@ -57,7 +57,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
         IGNORED where it is of the other mode or thin, DEAD where it is not understood. One that
         does not tell when it was made counts as made `now`.
         """
-        state, decision = self._fate(livemode)
+        state, decision, error = self._fate(livemode)
         return ReceivedEvent(
             id=self.id,
             stripe_account=self.account,
@@ -70,16 +70,18 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
             received_at=now,
             state=state,
             decision=decision,
+            error=error,
         )
 
-    def _fate(self, livemode: bool) -> tuple[EventState, str]:
+    def _fate(self, livemode: bool) -> tuple[EventState, str, str]:
+        """Its state, decision and error."""
         if self.livemode not in (None, livemode):
-            return EventState.IGNORED, "other mode"
+            return EventState.IGNORED, "other mode", ""
         if self.thin:
-            return EventState.IGNORED, _IGNORED_THIN
+            return EventState.IGNORED, _IGNORED_THIN, ""
         if self.not_understood:
-            return EventState.DEAD, f"not understood: {self.not_understood}"
-        return EventState.PENDING, ""
+            return EventState.DEAD, "not understood", self.not_understood
+        return EventState.PENDING, "", ""
 
 
 def received(
@@ -100,7 +102,7 @@ def read_again(event: ReceivedEvent) -> ReceivedEvent:
     # Without an account it may be the account that was not understood: that is read, too.
     envelope = read_envelope(event.payload, event.stripe_account or None)
     if envelope.not_understood:
-        raise ValueError(f"not understood: {envelope.not_understood}")
+        raise ValueError(envelope.not_understood)
     if envelope.account != event.stripe_account:
         raise ValueError("account: is not the one that the event was stored under")
     return replace(

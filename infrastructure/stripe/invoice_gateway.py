@@ -4,8 +4,10 @@ import datetime as dt
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
+import msgspec
 from stripe.params import (
     InvoiceAddLinesParamsLine,
     InvoiceCreateParams,
@@ -30,8 +32,9 @@ from domain.invoices import Invoice
 from domain.mirror import Snapshot
 from domain.payment_methods import is_legacy
 from infrastructure.stripe.client import Request, StripeApi, object_path
+from infrastructure.stripe.elements import holds_tag, read_elements
 from infrastructure.stripe.errors import Subject, names_nothing, unless_unknown
-from infrastructure.stripe.invoices import INVOICE
+from infrastructure.stripe.invoices import INVOICE, LineShape
 from infrastructure.stripe.mutations import (
     MAX_PAGES,
     PAGE_SIZE,
@@ -45,6 +48,7 @@ from infrastructure.stripe.observing import observe
 
 _NOUN: Final = INVOICE.noun.name
 _METHOD: Final = "payment_method"
+_LINE_SHAPE: Final = msgspec.json.Decoder(LineShape)
 _OURS: Final = {"default_source": "default_payment_method", "source": "payment_method"}
 """Stripe's parameters of legacy sources: callers name payment methods and sources alike."""
 
@@ -240,14 +244,16 @@ class StripeInvoices(InvoiceGateway):
         )
         for _ in range(MAX_PAGES):
             answer = await self._api.request(page)
-            told = self._api.understand(
-                answer, page, lambda body: INVOICE.decode_nested("lines", body)
+            elements, following = self._api.understand(
+                answer, page, partial(read_elements, read=_LINE_SHAPE.decode)
             )
-            if any((line.metadata or {}).get(REQUEST_TAG) == call.tag for line in told.data):
+            lines = [one.value for one in elements if one.value is not None]
+            tagged = any((line.metadata or {}).get(REQUEST_TAG) == call.tag for line in lines)
+            if tagged or any(holds_tag(one, call.tag) for one in elements):
                 return True
-            if not told.has_more or not told.data:
+            if following is None:
                 break
-            page = replace(page, params={**page.params, "starting_after": told.data[-1].id})
+            page = replace(page, params={**page.params, "starting_after": following.after})
         return False
 
     async def _read_in(self, call: Call, invoice: str, status: str) -> Snapshot[Invoice] | None:

@@ -1,11 +1,10 @@
 """Lists of mirrored objects and of events: one page of Stripe's at a time ("Pagination")."""
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
-import msgspec
 from typing_extensions import override
 
 from application.ports.inbox import ReceivedEvent
@@ -13,14 +12,17 @@ from application.ports.listing import EventLister, ObjectLister, Page, Place
 from application.ports.mirror import Noun
 from application.ports.stripe import Priority
 from domain.connections import Mode
-from domain.errors import InvalidArgument, NotFound, Reason, Unavailable
+from domain.errors import BillingError, InvalidArgument, NotFound
 from domain.mirror import MirroredObject, Snapshot
+from domain.oddities import Oddity, oddity_of
 from domain.periods import from_milliseconds
 from infrastructure.stripe.client import PLATFORM, Answer, Request, StripeApi
+from infrastructure.stripe.elements import read_elements
 from infrastructure.stripe.envelopes import received
 from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.nouns import TRANSLATIONS
 from infrastructure.stripe.objects import read_object
+from infrastructure.stripe.shapes import ShapeT, Translation
 
 T = TypeVar("T", bound=MirroredObject)
 
@@ -29,16 +31,6 @@ MAX_TYPES: Final = 20
 """How many types one list of events may name (API reference, "List all events")."""
 
 _SECOND_MS: Final = 1_000
-
-
-class _Events(msgspec.Struct, frozen=True, gc=False):
-    """A page of events, each as the bytes that it came in."""
-
-    data: list[msgspec.Raw]
-    has_more: bool = False
-
-
-_EVENTS: Final = msgspec.json.Decoder(_Events)
 
 
 class StripeLister(ObjectLister, EventLister):
@@ -59,7 +51,7 @@ class StripeLister(ObjectLister, EventLister):
         since_ms: int | None,
         priority: Priority,
     ) -> Page[Snapshot[T]]:
-        translation = TRANSLATIONS[noun.name]
+        translation: Translation[T, Any] = TRANSLATIONS[noun.name]
         if translation.is_account:  # there is the one, and nothing to list
             found = await read_object(
                 self._api, translation, stripe_account, stripe_account, priority=priority
@@ -76,26 +68,41 @@ class StripeLister(ObjectLister, EventLister):
         answer = await self._ask(request, place, since_ms)
         version = answer.version()
 
-        def decode(body: str) -> tuple[Sequence[Snapshot[T] | str], Place | None]:
-            shapes, more = translation.decode_page(body)
-            shown = [
-                # Only its id, where the page shows but the beginning of a nested list.
-                shape.id
-                if translation.cut_short(shape)
-                else translation.snapshot(shape, stripe_account, version)
-                for shape in shapes
-            ]
-            last = (shapes[-1].created, shapes[-1].id) if shapes else None
-            return shown, _next(last, more=more)
+        def read(element: bytes) -> Snapshot[T] | str:
+            shape = translation.decode_listed(element)
+            if translation.cut_short(shape):  # only its id: the page shows the list's beginning
+                return str(shape.id)
+            return translation.snapshot(shape, stripe_account, version)
 
-        listed, following = self._api.understand(answer, request, decode)
-        snapshots = [
-            await read_object(self._api, translation, stripe_account, one, priority=priority)
-            if isinstance(one, str)
-            else one
-            for one in listed
-        ]
-        return Page(snapshots, version, following)
+        elements, following = self._api.understand(
+            answer, request, partial(read_elements, read=read, place=place)
+        )
+        snapshots: list[Snapshot[T]] = []
+        oddities: list[Oddity] = []
+        for one in elements:
+            told = one.value or Oddity(noun.name, one.head.shown, one.why)
+            if isinstance(told, str):
+                told = await self._completed(translation, stripe_account, told, priority)
+            if isinstance(told, Oddity):
+                oddities.append(told)
+            else:
+                snapshots.append(told)
+        return Page(snapshots, version, following, oddities)
+
+    async def _completed(
+        self,
+        translation: Translation[T, ShapeT],
+        stripe_account: str,
+        object_id: str,
+        priority: Priority,
+    ) -> Snapshot[T] | Oddity:
+        """An object that a page shows cut short, read by itself."""
+        try:
+            return await read_object(
+                self._api, translation, stripe_account, object_id, priority=priority
+            )
+        except BillingError as error:
+            return oddity_of(translation.noun.name, object_id, error)
 
     @override
     async def events(
@@ -121,22 +128,12 @@ class StripeLister(ObjectLister, EventLister):
         # When it was in our hands: not before the answer was.
         now = from_milliseconds(answer.sent_at_ms + answer.duration_ms)
 
-        def decode(body: str) -> tuple[Sequence[ReceivedEvent], Place | None]:
-            page = _EVENTS.decode(body)
-            events = [self._received(raw, now, stripe_account) for raw in page.data]
-            last = (events[-1].created // _SECOND_MS, events[-1].id) if events else None
-            return events, _next(last, more=page.has_more)
-
-        events, following = self._api.understand(answer, request, decode)
+        read = partial(received, now=now, livemode=self._livemode, stripe_account=stripe_account)
+        elements, following = self._api.understand(
+            answer, request, partial(read_elements, read=read, place=place)
+        )
+        events = [element.value for element in elements if element.value is not None]
         return Page(events, answer.version(), following)
-
-    def _received(self, raw: msgspec.Raw, now: dt.datetime, stripe_account: str) -> ReceivedEvent:
-        try:
-            return received(
-                bytes(raw), now=now, livemode=self._livemode, stripe_account=stripe_account
-            )
-        except InvalidArgument as error:
-            raise ValueError(error.message) from None
 
     async def _ask(self, request: Request, place: Place, since_ms: int | None) -> Answer:
         """The answer to the request for a page.
@@ -169,13 +166,3 @@ def _refuses_cursor(error: InvalidArgument | NotFound) -> bool:
     if isinstance(error, NotFound):
         return True
     return any(violation.field == "starting_after" for violation in error.violations)
-
-
-def _next(last: tuple[int, str] | None, *, more: bool) -> Place | None:
-    """The place after an object (created in seconds, id); None where Stripe says: no more."""
-    if not more:
-        return None
-    if last is None:
-        raise Unavailable(Reason.STRIPE_UNAVAILABLE, "an empty page says that there is more")
-    created, object_id = last
-    return Place((created + 1) * _SECOND_MS, object_id)

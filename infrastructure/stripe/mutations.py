@@ -4,7 +4,8 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from application.ports.stripe import REQUEST_TAG, Call, Unanswered
 from domain.errors import (
@@ -18,7 +19,8 @@ from domain.errors import (
     WrongState,
 )
 from domain.mirror import MirroredObject, Snapshot
-from infrastructure.stripe.client import Request, StripeApi, object_path
+from infrastructure.stripe.client import Answer, Request, StripeApi, object_path
+from infrastructure.stripe.elements import Element, holds_tag, read_elements
 from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.observing import observe
 from infrastructure.stripe.shapes import ShapeT, Translation
@@ -30,6 +32,9 @@ CLOCK_SLACK: Final = dt.timedelta(minutes=5)
 
 PAGE_SIZE: Final = 100
 MAX_PAGES: Final = 100
+
+_UNTOLD: Final = (Reason.STRIPE_CONNECTION_REVOKED, Reason.STRIPE_NOT_UNDERSTOOD)
+"""Refusals that say nothing of what came of an earlier request."""
 
 
 async def send(
@@ -64,7 +69,7 @@ def after_sending() -> Iterator[None]:
     except (RateLimited, Unavailable) as error:
         raise _untold(error) from None
     except FailedPrecondition as error:
-        if error.reason is not Reason.STRIPE_CONNECTION_REVOKED:
+        if error.reason not in _UNTOLD:
             raise
         raise _untold(error) from None
 
@@ -138,6 +143,7 @@ async def find_tagged(
 
     There is no upper bound in time: a later try may be the one that made it. Raises Unavailable
     where more was created since than a look-up reads: then nobody can say that it is not there.
+    Raises Unanswered where an object bears the tag and is not understood: it was made.
     """
     since = int((sent_at - CLOCK_SLACK).timestamp())
     page = Request(
@@ -149,14 +155,41 @@ async def find_tagged(
     )
     for _ in range(MAX_PAGES):
         answer = await api.request(page)
-        shapes, more = api.understand(answer, page, translation.decode_page)
-        for shape in shapes:
-            if shape.metadata and shape.metadata.get(REQUEST_TAG) == call.tag:
-                found = translation.snapshot(shape, call.stripe_account, answer.version())
-                if translation.incomplete(found):
-                    return await read(api, translation, call.stripe_account, shape.id)
-                return found
-        if not more or not shapes:
+        elements, following = api.understand(
+            answer, page, partial(read_elements, read=translation.decode_listed)
+        )
+        for element in elements:
+            refuse_tagged(element, call.tag)
+            shape = element.value
+            if shape and shape.metadata and shape.metadata.get(REQUEST_TAG) == call.tag:
+                return await _whole(api, translation, call, shape, answer)
+        if following is None:
             return None
-        page = replace(page, params={**page.params, "starting_after": shapes[-1].id})
+        page = replace(page, params={**page.params, "starting_after": following.after})
     raise Unavailable(Reason.STRIPE_UNAVAILABLE, "too much was created since to look it all up")
+
+
+def refuse_tagged(element: Element[Any], tag: str) -> None:
+    """Raise Unanswered for an object that bears a mutation's tag and is not understood.
+
+    It was made, so it must not be made again; how it looks, a later release may tell.
+    """
+    if holds_tag(element, tag):
+        raise Unanswered(f"done, but how it looks is not understood: {element.why}")
+
+
+async def _whole(
+    api: StripeApi,
+    translation: Translation[T, ShapeT],
+    call: Call,
+    shape: ShapeT,
+    answer: Answer,
+) -> Snapshot[T]:
+    """The observation of an object on a page; read by itself where the page cuts it short."""
+    try:
+        found = translation.snapshot(shape, call.stripe_account, answer.version())
+    except ValueError as error:
+        raise Unanswered(f"done, but how it looks is not understood: {error}") from None
+    if translation.incomplete(found):
+        return await read(api, translation, call.stripe_account, shape.id)
+    return found

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from domain.errors import InvalidArgument, NotFound, Reason, Unavailable
+from domain.errors import InvalidArgument, NotFound, NotUnderstood, Reason, Unavailable
 from domain.mirror import MirroredObject, Snapshot, Version
 from infrastructure.stripe.client import Answer, Request, StripeApi
 from infrastructure.stripe.shapes import Gone, NestedList, ShapeT, Translation
@@ -58,11 +58,11 @@ async def _read_to_end(
     """All elements of a nested list, and the last answer.
 
     From the start: the beginning in hand need not be in the order of the list's own pages. Raises
-    Unavailable where the list cannot be read to its end; it may when it is tried again.
+    Unavailable where it changed meanwhile, NotUnderstood where it has no end that can be reached.
     """
     path, _, query = nested.url.partition("?")
     if not path.startswith("/v1/"):
-        raise _unavailable("a nested list has no address")
+        raise _not_understood(request, f"{name}: has no address")
     params: dict[str, object] = {**dict(parse_qsl(query)), "limit": PAGE_SIZE}
     elements: list[Any] = []
     for _ in range(MAX_PAGES):
@@ -77,7 +77,8 @@ async def _read_to_end(
         try:
             answer = await api.request(page)
         except (NotFound, InvalidArgument):  # the object, or the element where a page ended
-            raise _unavailable("a nested list changed while it was read") from None
+            words = "a nested list changed while it was read"
+            raise Unavailable(Reason.STRIPE_UNAVAILABLE, words) from None
         told = api.understand(answer, page, lambda body: translation.decode_nested(name, body))
         elements += told.data
         if not told.has_more:
@@ -85,7 +86,7 @@ async def _read_to_end(
         if not told.data:
             break
         params = {**params, "starting_after": told.data[-1].id}
-    raise _unavailable("a nested list has no end")
+    raise _not_understood(request, f"{name}: has no end")
 
 
 def _spanning(first: Version, last: Version) -> Version:
@@ -98,5 +99,5 @@ def _spanning(first: Version, last: Version) -> Version:
     )
 
 
-def _unavailable(message: str) -> Unavailable:
-    return Unavailable(Reason.STRIPE_UNAVAILABLE, message)
+def _not_understood(request: Request, why: str) -> NotUnderstood:
+    return NotUnderstood(request.subject.noun, request.subject.id, why)

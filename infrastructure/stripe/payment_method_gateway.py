@@ -1,8 +1,9 @@
 """Payment methods, legacy sources and setup intents: listed and changed at Stripe."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, Literal, TypeVar
 
 from stripe.params import CustomerUpdateParams, SetupIntentCreateParams
@@ -23,6 +24,7 @@ from domain.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    NotUnderstood,
     RateLimited,
     Reason,
     Unavailable,
@@ -32,6 +34,7 @@ from domain.mirror import Snapshot
 from domain.payment_methods import PaymentMethod, SetupIntent, is_legacy
 from infrastructure.stripe.client import Request, StripeApi, object_path, segment
 from infrastructure.stripe.customers import CUSTOMER
+from infrastructure.stripe.elements import read_elements, understood
 from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.mutations import (
     CLOCK_SLACK,
@@ -39,9 +42,10 @@ from infrastructure.stripe.mutations import (
     PAGE_SIZE,
     after_sending,
     read,
+    refuse_tagged,
     send,
 )
-from infrastructure.stripe.payment_methods import SETUP, SETUP_PAGE, method_of, methods_of, setup_of
+from infrastructure.stripe.payment_methods import SETUP, method_of, setup_of
 
 R = TypeVar("R")
 
@@ -64,19 +68,19 @@ class StripePaymentMethods(PaymentMethodGateway):
     ) -> MethodPage:
         found: list[PaymentMethod] = []
         if not place.sources:
-            methods, more = await self._list(
+            methods, after = await self._list(
                 stripe_account, customer, "payment_methods", place.after, limit
             )
             # Stripe shows legacy cards in both lists, under one id: here they count as sources.
             found = [method for method in methods if not method.legacy]
-            if more and methods:
-                return MethodPage(found, MethodPlace(after=methods[-1].id))
+            if after:
+                return MethodPage(found, MethodPlace(after=after))
             place = MethodPlace(sources=True)
         room = limit - len(found)
         if not room:
             return MethodPage(found, place)
-        sources, more = await self._list(stripe_account, customer, "sources", place.after, room)
-        following = MethodPlace(sources=True, after=sources[-1].id) if more and sources else None
+        sources, after = await self._list(stripe_account, customer, "sources", place.after, room)
+        following = MethodPlace(sources=True, after=after) if after else None
         return MethodPage([*found, *sources], following)
 
     @override
@@ -206,15 +210,19 @@ class StripePaymentMethods(PaymentMethodGateway):
         )
         for _ in range(MAX_PAGES):
             try:
-                found = await self._ask(page, SETUP_PAGE.decode)
+                elements, following = await self._ask(
+                    page, partial(read_elements, read=SETUP.decode)
+                )
             except InvalidArgument:  # the customer is gone, and his setup intents are of no use
                 return None
-            for shape in found.data:
-                if shape.metadata and shape.metadata.get(REQUEST_TAG) == call.tag:
+            for element in elements:
+                refuse_tagged(element, call.tag)
+                shape = element.value
+                if shape and shape.metadata and shape.metadata.get(REQUEST_TAG) == call.tag:
                     return setup_of(shape)
-            if not found.has_more or not found.data:
+            if following is None:
                 return None
-            page = replace(page, params={**page.params, "starting_after": found.data[-1].id})
+            page = replace(page, params={**page.params, "starting_after": following.after})
         raise Unavailable(Reason.STRIPE_UNAVAILABLE, "too much was created since to look it all up")
 
     @override
@@ -236,7 +244,8 @@ class StripePaymentMethods(PaymentMethodGateway):
         which: Literal["payment_methods", "sources"],
         after: str,
         limit: int,
-    ) -> tuple[list[PaymentMethod], bool]:
+    ) -> tuple[Sequence[PaymentMethod], str]:
+        """Those that are understood, and the id of the last one where there are more."""
         path = f"{object_path(CUSTOMER, customer)}/{which}"
         params: dict[str, object] = {"limit": limit}
         if after:
@@ -244,7 +253,7 @@ class StripePaymentMethods(PaymentMethodGateway):
         subject = Subject("customer", customer)
         request = Request("get", path, subject, stripe_account, params=params)
         try:
-            return await self._ask(request, methods_of)
+            elements, following = await self._ask(request, partial(read_elements, read=method_of))
         except InvalidArgument as error:
             if _names_customer(error):
                 raise NotFound("customer", customer) from None
@@ -252,6 +261,7 @@ class StripePaymentMethods(PaymentMethodGateway):
             raise InvalidArgument(
                 [FieldViolation("page_token", rule)], reason=Reason.INVALID_PAGE_TOKEN
             ) from None
+        return understood(elements, request), following.after if following else ""
 
     async def _delete(self, call: Call, source: CustomersMethod) -> None:
         request = Request("delete", _source_path(source), _subject(source), call.stripe_account)
@@ -283,7 +293,7 @@ class StripePaymentMethods(PaymentMethodGateway):
         request = Request("get", path, _subject(wanted), call.stripe_account)
         try:
             found = await self._ask(request, method_of)
-        except (RateLimited, Unavailable):
+        except (RateLimited, Unavailable, NotUnderstood):
             raise error from None
         if found.customer == wanted.customer:
             return found

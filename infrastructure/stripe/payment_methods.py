@@ -34,12 +34,6 @@ class _Details(msgspec.Struct, frozen=True, gc=False):
 
 
 @final
-class _Page(msgspec.Struct, frozen=True, gc=False):
-    data: list[msgspec.Raw]
-    has_more: bool = False
-
-
-@final
 class SetupShape(msgspec.Struct, frozen=True, gc=False):
     """A setup intent, as in the API reference, "The SetupIntent object"."""
 
@@ -49,21 +43,11 @@ class SetupShape(msgspec.Struct, frozen=True, gc=False):
     metadata: Metadata = None
 
 
-@final
-class SetupPage(msgspec.Struct, frozen=True, gc=False):
-    """A page of setup intents."""
-
-    data: list[SetupShape]
-    has_more: bool = False
-
-
 _HEAD: Final = msgspec.json.Decoder(_Head)
 _DETAILS: Final = msgspec.json.Decoder(_Details)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_PAGE: Final = msgspec.json.Decoder(_Page)
 
 SETUP: Final = msgspec.json.Decoder(SetupShape)
-SETUP_PAGE: Final = msgspec.json.Decoder(SetupPage)
 
 _PLAIN: Final = ("card", "bank_account")
 """Legacy objects that hold their details themselves, and whose object is their type."""
@@ -72,7 +56,7 @@ _BRANDS: Final = {"american express": "amex", "diners club": "diners"}
 """Brands that legacy cards call otherwise than payment methods do, but for capitals."""
 
 
-def method_of(body: str | bytes | msgspec.Raw) -> PaymentMethod:
+def method_of(body: str | bytes) -> PaymentMethod:
     """A payment method or a source of any kind. ValueError for structural nonsense."""
     head = _HEAD.decode(body)
     details = _DETAILS.decode(body) if head.object in _PLAIN else _details(head.type, body)
@@ -90,18 +74,12 @@ def method_of(body: str | bytes | msgspec.Raw) -> PaymentMethod:
     )
 
 
-def methods_of(body: str) -> tuple[list[PaymentMethod], bool]:
-    """A page of either list, and whether there are more. ValueError for structural nonsense."""
-    page = _PAGE.decode(body)
-    return [method_of(one) for one in page.data], page.has_more
-
-
 def setup_of(shape: SetupShape) -> SetupIntent:
     """The setup intent, without its secret."""
     return SetupIntent(shape.id, shape.status)
 
 
-def _details(type_: str, body: str | bytes | msgspec.Raw) -> _Details:
+def _details(type_: str, body: str | bytes) -> _Details:
     told = _FIELDS.decode(body).get(type_)
     return _Details() if told is None else _DETAILS.decode(told)
 

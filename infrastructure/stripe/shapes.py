@@ -134,11 +134,6 @@ class _EventOf(msgspec.Struct, Generic[ShapeT], frozen=True, gc=False):
     data: _EventData[ShapeT]
 
 
-class _PageOf(msgspec.Struct, Generic[ShapeT], frozen=True, gc=False):
-    data: list[ShapeT]
-    has_more: bool = False
-
-
 class Gone(msgspec.Struct, frozen=True, gc=False):
     """What Stripe shows of an object that is `deleted`."""
 
@@ -257,10 +252,9 @@ class Translation(Generic[T, ShapeT]):
             before[name] = _laid_over(name, now, previous)
         return self.to_domain(self._object.decode(msgspec.json.encode(before)))
 
-    def decode_page(self, body: str | bytes) -> tuple[list[ShapeT], bool]:
-        """The objects of a list's page, and whether there are more."""
-        page = self._page.decode(body)
-        return page.data, page.has_more
+    def decode_listed(self, element: bytes) -> ShapeT:
+        """The object that is an element of a list. ValueError for structural nonsense."""
+        return self._object.decode(element)
 
     def decode_nested(self, name: str, body: str | bytes) -> NestedList[Any]:
         """A page of one of the `lists`. ValueError for structural nonsense."""
@@ -273,10 +267,6 @@ class Translation(Generic[T, ShapeT]):
     @cached_property
     def _event(self) -> msgspec.json.Decoder[_EventOf[ShapeT]]:
         return msgspec.json.Decoder(_EventOf[self.shape])  # type: ignore[name-defined]  # built at run time from the noun's declaration
-
-    @cached_property
-    def _page(self) -> msgspec.json.Decoder[_PageOf[ShapeT]]:
-        return msgspec.json.Decoder(_PageOf[self.shape])  # type: ignore[name-defined]  # as above
 
     @cached_property
     def _nested(self) -> Mapping[str, msgspec.json.Decoder[NestedList[Any]]]:
@@ -305,3 +295,17 @@ def wrong_field(error: msgspec.ValidationError) -> str:
     text = str(error)
     at, missing = _AT.search(text), _MISSING.search(text)
     return ".".join(part for part in (at and at[1], missing and missing[1]) if part)
+
+
+_MAX_WHY: Final = 200
+
+
+def why_not(error: ValueError | RecursionError) -> str:
+    """What is wrong with something that was refused: a field and its rule, without its value."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, msgspec.ValidationError):
+        return f"{wrong_field(error) or 'all of it'}: is missing or not of its type"
+    if isinstance(error, msgspec.DecodeError | UnicodeError):
+        return "holds text that is none"
+    return str(error)[:_MAX_WHY]

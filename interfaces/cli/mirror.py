@@ -14,7 +14,13 @@ from rich.console import Console
 
 from application.callers import OPERATOR
 from interfaces.cli.client import INTERRUPTED, Connect, Refused, run
-from interfaces.cli.mirror_tables import findings_table, report_table, reports_table, status_tables
+from interfaces.cli.mirror_tables import (
+    findings_table,
+    not_understood_table,
+    report_table,
+    reports_table,
+    status_tables,
+)
 from interfaces.cli.progress import Shown, shown_on, word
 
 PAUSE_SECONDS: Final = 2.0
@@ -194,20 +200,40 @@ def _conclude(
         progress = operation.progress
         counts = f"{progress.read_count:,} objects read, {progress.changed_count:,} rows changed"
         _say(console, f"{asked.name}: done; {counts}")
+        _print_not_understood(console, progress.not_understood, progress.not_understood_count)
+        if _is_cut_off(progress.not_understood):
+            raise typer.Exit(1)
         return
     report = run(service.report(asked.account, operation.report_id))
     _print_report(console, report, FIRST_FINDINGS)
     if report.drifted_count > len(report.findings[:FIRST_FINDINGS]):
         account = f" --account {asked.account}" if asked.account else ""
         _say(console, f"all of it:  billing reports {report.id}{account}")
-    if report.drifted_count > report.repaired_count:
+    if report.drifted_count > report.repaired_count or _is_cut_off(report.not_understood):
         raise typer.Exit(1)
+
+
+def _is_cut_off(objects: Sequence[pb.NotUnderstood]) -> bool:
+    """Whether some noun was not read to its end."""
+    return any(one.ends_noun for one in objects)
+
+
+def _print_not_understood(
+    console: Console, objects: Sequence[pb.NotUnderstood], count: int
+) -> None:
+    """Name what was not understood, if there was anything."""
+    if count:
+        console.print(not_understood_table(objects))
+        _say(
+            console, f"{count:,} objects at Stripe are not understood; their rows stay as they are"
+        )
 
 
 def _print_report(console: Console, report: pb.MirrorReport, findings: int) -> None:
     console.print(report_table(report))
     if report.findings:
         console.print(findings_table(report.findings[:findings]))
+    _print_not_understood(console, report.not_understood, report.not_understood_count)
     if report.drifted_count > report.repaired_count:
         left = report.drifted_count - report.repaired_count
         _say(
@@ -216,7 +242,8 @@ def _print_report(console: Console, report: pb.MirrorReport, findings: int) -> N
         )
     else:
         mended = f"; {report.repaired_count:,} rows were mended" if report.repaired_count else ""
-        _say(console, f"the mirror is right{mended}")
+        but = ", but for what is not understood" if report.not_understood_count else ""
+        _say(console, f"the mirror is right{but}{mended}")
 
 
 def _console() -> Console:

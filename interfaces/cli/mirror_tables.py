@@ -5,15 +5,17 @@ from collections.abc import Iterator, Sequence
 from billing.v1 import mirror_service_pb2 as pb
 from rich.table import Table
 
-from interfaces.cli.progress import instant, word
+from interfaces.cli.progress import hindrance, instant, word
 
 _COUNTS = ("compared", "missing", "extra", "different", "repaired")
+_ODD = ("not_understood",)
 
 
 def report_table(report: pb.MirrorReport) -> Table:
     """What a comparison found, a line for each noun and one for all."""
-    table = _table("noun", numbers=_COUNTS, footer=True)
-    rows = [[getattr(one, f"{name}_count") for name in _COUNTS] for one in report.counts]
+    counts = (*_COUNTS, *(_ODD if report.not_understood_count else ()))
+    table = _table("noun", numbers=[name.replace("_", " ") for name in counts], footer=True)
+    rows = [[getattr(one, f"{name}_count") for name in counts] for one in report.counts]
     for one, row in zip(report.counts, rows, strict=True):
         table.add_row(one.noun, *map(_number, row))
     table.columns[0].footer = "all"
@@ -32,6 +34,15 @@ def findings_table(findings: Sequence[pb.Finding]) -> Table:
     return table
 
 
+def not_understood_table(objects: Sequence[pb.NotUnderstood]) -> Table:
+    """Objects at Stripe that are not understood, and nouns that ended at a whole page of them."""
+    table = _table("noun", "id", "not understood")
+    for one in objects:
+        rest = "; what is older was not listed" if one.ends_noun else ""
+        table.add_row(one.noun, one.id, f"{one.why}{rest}")
+    return table
+
+
 def reports_table(reports: Sequence[pb.MirrorReport]) -> Table:
     """A list of reports."""
     table = _table("report", "kind", "started\nfinished", numbers=("wrong", "repaired"))
@@ -47,6 +58,13 @@ def status_tables(status: pb.MirrorStatus) -> Iterator[Table]:
     yield _facts_table(status)
     if status.operations:
         yield _operations_table(status.operations)
+        odd = {
+            (one.noun, one.id): one
+            for operation in status.operations
+            for one in operation.progress.not_understood
+        }
+        if odd:
+            yield not_understood_table(list(odd.values()))
     rows = _table("noun", numbers=("rows",))
     for one in status.rows:
         rows.add_row(one.noun, _number(one.count))
@@ -72,7 +90,7 @@ def _operations_table(operations: Sequence[pb.Operation]) -> Table:
             word(pb.Operation.State.Name(one.state)),
             instant(one.request_time),
             instant(one.finish_time) if one.HasField("finish_time") else "",
-            one.error_message,
+            hindrance(one),
         )
     return table
 

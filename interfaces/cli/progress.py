@@ -79,7 +79,7 @@ class Bars(Shown):
             total=progress.nouns_total or None,
             facts=", ".join(_facts(operation)),
         )
-        self.say(_hindrance(operation))
+        self.say(hindrance(operation))
 
     @override
     def say(self, words: str) -> None:
@@ -103,7 +103,7 @@ class Lines(Shown):
             return
         self._told = now
         done = f"{progress.nouns_done}/{progress.nouns_total} nouns" if progress.nouns_total else ""
-        words = (_what(operation), done, *_facts(operation), _hindrance(operation))
+        words = (_what(operation), done, *_facts(operation), hindrance(operation))
         self._console.print(", ".join(filter(None, words)), soft_wrap=True)
 
     @override
@@ -149,12 +149,14 @@ def _facts(operation: pb.Operation) -> list[str]:
         facts.append(f"{progress.changed_count:,} changed")
     if progress.drifted_count:
         facts.append(f"{progress.drifted_count:,} wrong")
+    if progress.not_understood_count:
+        facts.append(f"{progress.not_understood_count:,} not understood")
     if progress.HasField("reached_time"):
         facts.append(f"back to {progress.reached_time.ToDatetime(dt.UTC):%Y-%m-%d}")
     return facts
 
 
-def _hindrance(operation: pb.Operation) -> str:
+def hindrance(operation: pb.Operation) -> str:
     """What it waits for, and until when, or why it failed; empty where all is well."""
     if not operation.HasField("next_try_time"):
         return operation.error_message

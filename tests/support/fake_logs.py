@@ -43,7 +43,7 @@ class FakeInbox(Fake, Inbox):
         async with self._step("inbox.append"):
             fresh = event.id not in self.events
             if fresh:
-                self.events[event.id] = _Kept(event)
+                self.events[event.id] = _Kept(replace(event, error=""), error=event.error)
         return fresh
 
     @override

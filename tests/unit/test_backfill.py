@@ -29,7 +29,7 @@ ACCOUNT: Final = "acct_1"
 NOUNS: Final = (CUSTOMERS, PRODUCTS)
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """The process died here."""
 
 

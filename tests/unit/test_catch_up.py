@@ -43,7 +43,7 @@ SOURCE: Final = Source(ACCOUNT, ours=False, since=NOON - dt.timedelta(days=1))
 LINK: Final = Connection("a", ACCOUNT, Mode.TEST, ConnectionKind.MANUAL, NOON)
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """The process died here."""
 
 

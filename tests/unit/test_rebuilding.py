@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 from typing_extensions import override
 
+from application.importing import Brought
 from application.mirroring import Mirroring
 from application.ports.inbox import ReceivedEvent
 from application.ports.listing import Place
@@ -64,15 +65,15 @@ class Reader(EventReader):
         return self._says[event.id]
 
 
-class Brought:
+class Bringing:
     """Only remembers what was to be brought in."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
 
-    async def bring(self, _: object, snapshots: Sequence[Snapshot[Any]], __: Priority) -> int:
+    async def bring(self, _: object, snapshots: Sequence[Snapshot[Any]], __: Priority) -> Brought:
         self.ids += [one.id for one in snapshots]
-        return len(snapshots)
+        return Brought(len(snapshots))
 
 
 async def test_what_an_event_does_not_tell_whole_is_not_replayed() -> None:
@@ -91,7 +92,7 @@ async def test_what_an_event_does_not_tell_whole_is_not_replayed() -> None:
     events = [
         ReceivedEvent(id_, ACCOUNT, "whatever", "", 1, "customer", "cus", b"", NOON) for id_ in says
     ]
-    brought, unused = Brought(), cast("Any", None)
+    brought, unused = Bringing(), cast("Any", None)
     rebuild = Rebuild(
         unused, cast("Any", brought), unused, unused, unused, Reader(says), FakeClock()
     )

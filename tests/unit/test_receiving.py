@@ -64,14 +64,14 @@ async def test_a_repeated_delivery_is_kept_once_and_wakes_nobody(desk: Desk) -> 
 async def test_what_is_not_understood_is_kept_and_logged_once(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.webhooks.not_understood = "not understood: livemode: is missing or not of its type"
+    desk.webhooks.not_understood = "livemode: is missing or not of its type"
     assert await desk.receiver.receive(b"evt_1", "signed")
     assert not await desk.receiver.receive(b"evt_1", "signed")
     kept = desk.inbox.events["evt_1"].event
     assert (kept.state, kept.payload) == (EventState.DEAD, b"evt_1")
     (record,) = caplog.records
     assert (record.levelname, record.getMessage()) == ("ERROR", "event is dead")
-    assert vars(record)["error"] == kept.decision == desk.webhooks.not_understood
+    assert vars(record)["error"] == kept.error == desk.webhooks.not_understood
 
 
 async def test_any_other_delivery_leaves_no_trace(desk: Desk) -> None:

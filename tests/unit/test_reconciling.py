@@ -30,7 +30,7 @@ NOUNS: Final = (CUSTOMERS, INVOICES)
 USD: Final = Money(1, "usd")
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """The process died here."""
 
 

@@ -12,6 +12,7 @@ from application.mirror_status import Backlog, MirrorStatus
 from application.paging import Page
 from application.ports.reports import Drift, Finding, NounCounts, Report, ReportKind
 from domain.errors import FieldViolation, InvalidArgument
+from domain.oddities import Oddity
 from domain.operations import Operation, OperationKind, OperationProgress, OperationState
 from interfaces.grpc.mapping.timestamps import timestamp_message
 
@@ -81,6 +82,8 @@ def report_message(report: Report, *, findings: bool) -> pb.MirrorReport:
         drifted_count=report.drifted,
         repaired_count=sum(counts.repaired for counts in report.counts),
         findings=map(_finding_message, report.findings if findings else ()),
+        not_understood_count=report.oddities.count,
+        not_understood=map(_oddity_message, report.oddities.named if findings else ()),
     )
 
 
@@ -115,6 +118,14 @@ def _progress_message(progress: OperationProgress) -> pb.OperationProgress:
         drifted_count=progress.drifted,
         rate=progress.rate,
         reached_time=_timestamp(progress.reached),
+        not_understood_count=progress.oddities.count,
+        not_understood=map(_oddity_message, progress.oddities.named),
+    )
+
+
+def _oddity_message(oddity: Oddity) -> pb.NotUnderstood:
+    return pb.NotUnderstood(
+        noun=oddity.noun, id=oddity.id, why=oddity.why, ends_noun=oddity.ends_noun
     )
 
 
@@ -126,6 +137,7 @@ def _counts_message(counts: NounCounts) -> pb.NounCounts:
         extra_count=counts.extra,
         different_count=counts.different,
         repaired_count=counts.repaired,
+        not_understood_count=counts.not_understood,
     )
 
 

@@ -84,6 +84,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ALREADY_EXISTS: the customer is linked to another contact; metadata names it."""
     ERROR_REASON_NOT_AUTHOR: _ErrorReason.ValueType  # 28
     """PERMISSION_DENIED: only the note's author may do this, and who has the scope `notes.admin`."""
+    ERROR_REASON_STRIPE_NOT_UNDERSTOOD: _ErrorReason.ValueType  # 29
+    """FAILED_PRECONDITION: Stripe shows an object that this release does not understand; metadata holds
+    resource and id. Nothing was changed, and waiting does not help.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the stable reason of a refused call.
@@ -155,4 +159,8 @@ ERROR_REASON_CUSTOMER_LINKED: ErrorReason.ValueType  # 27
 """ALREADY_EXISTS: the customer is linked to another contact; metadata names it."""
 ERROR_REASON_NOT_AUTHOR: ErrorReason.ValueType  # 28
 """PERMISSION_DENIED: only the note's author may do this, and who has the scope `notes.admin`."""
+ERROR_REASON_STRIPE_NOT_UNDERSTOOD: ErrorReason.ValueType  # 29
+"""FAILED_PRECONDITION: Stripe shows an object that this release does not understand; metadata holds
+resource and id. Nothing was changed, and waiting does not help.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -182,6 +182,8 @@ class OperationProgress(_message.Message):
     DRIFTED_COUNT_FIELD_NUMBER: _builtins.int
     RATE_FIELD_NUMBER: _builtins.int
     REACHED_TIME_FIELD_NUMBER: _builtins.int
+    NOT_UNDERSTOOD_COUNT_FIELD_NUMBER: _builtins.int
+    NOT_UNDERSTOOD_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
     """phase is what is done now: `read` objects of Stripe's, `compare` them with the mirror, `replay`
     the events that were kept, `swap` a rebuilt mirror in. Empty before the first step; more may
@@ -201,11 +203,19 @@ class OperationProgress(_message.Message):
     """drifted_count is how many rows a comparison has found wrong."""
     rate: _builtins.float
     """rate is objects, or events, a second."""
+    not_understood_count: _builtins.int
+    """not_understood_count is how many objects of Stripe's could not be read so far, in all phases.
+    They count as listed: their rows stay as they are.
+    """
     @_builtins.property
     def reached_time(self) -> _timestamp_pb2.Timestamp:
         """reached_time is when the oldest object that was read of the noun was created, in Stripe's time:
         how far back a backfill has come. Absent where there is none.
         """
+
+    @_builtins.property
+    def not_understood(self) -> _containers.RepeatedCompositeFieldContainer[Global___NotUnderstood]:
+        """not_understood are the first 100 of them."""
 
     def __init__(
         self,
@@ -219,14 +229,52 @@ class OperationProgress(_message.Message):
         drifted_count: _builtins.int = ...,
         rate: _builtins.float = ...,
         reached_time: _timestamp_pb2.Timestamp | None = ...,
+        not_understood_count: _builtins.int = ...,
+        not_understood: _abc.Iterable[Global___NotUnderstood] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reached_time", b"reached_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_count", b"changed_count", "drifted_count", b"drifted_count", "noun", b"noun", "nouns_done", b"nouns_done", "nouns_total", b"nouns_total", "phase", b"phase", "rate", b"rate", "reached_time", b"reached_time", "read_count", b"read_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_count", b"changed_count", "drifted_count", b"drifted_count", "not_understood", b"not_understood", "not_understood_count", b"not_understood_count", "noun", b"noun", "nouns_done", b"nouns_done", "nouns_total", b"nouns_total", "phase", b"phase", "rate", b"rate", "reached_time", b"reached_time", "read_count", b"read_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OperationProgress: _TypeAlias = OperationProgress  # noqa: Y015
+
+@_typing.final
+class NotUnderstood(_message.Message):
+    """NotUnderstood is an object at Stripe that this release does not understand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOUN_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    ENDS_NOUN_FIELD_NUMBER: _builtins.int
+    noun: _builtins.str
+    """noun, such as `charge`."""
+    id: _builtins.str
+    """id of the object, control characters escaped; empty where none can be read."""
+    why: _builtins.str
+    """why: the field, and its rule. Its value is told nowhere."""
+    ends_noun: _builtins.bool
+    """ends_noun tells that no id could be read from a whole page of the noun: what is older was not
+    listed, and the other nouns went on.
+    """
+    def __init__(
+        self,
+        *,
+        noun: _builtins.str = ...,
+        id: _builtins.str = ...,
+        why: _builtins.str = ...,
+        ends_noun: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_noun", b"ends_noun", "id", b"id", "noun", b"noun", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NotUnderstood: _TypeAlias = NotUnderstood  # noqa: Y015
 
 @_typing.final
 class StartBackfillRequest(_message.Message):
@@ -503,6 +551,8 @@ class MirrorReport(_message.Message):
     DRIFTED_COUNT_FIELD_NUMBER: _builtins.int
     REPAIRED_COUNT_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
+    NOT_UNDERSTOOD_COUNT_FIELD_NUMBER: _builtins.int
+    NOT_UNDERSTOOD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id of the report."""
     kind: Global___MirrorReport.Kind.ValueType
@@ -515,6 +565,10 @@ class MirrorReport(_message.Message):
     """drifted_count is how many rows were wrong in all."""
     repaired_count: _builtins.int
     """repaired_count is how many of them were mended."""
+    not_understood_count: _builtins.int
+    """not_understood_count is how many objects of Stripe's could not be compared, because they are not
+    understood. They are not among the wrong ones, and their rows stay as they are.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """start_time is when it began."""
@@ -531,6 +585,10 @@ class MirrorReport(_message.Message):
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
         """findings are the first 500 of them; empty in a list of reports."""
 
+    @_builtins.property
+    def not_understood(self) -> _containers.RepeatedCompositeFieldContainer[Global___NotUnderstood]:
+        """not_understood are the first 100 of them; empty in a list of reports."""
+
     def __init__(
         self,
         *,
@@ -544,10 +602,12 @@ class MirrorReport(_message.Message):
         drifted_count: _builtins.int = ...,
         repaired_count: _builtins.int = ...,
         findings: _abc.Iterable[Global___Finding] | None = ...,
+        not_understood_count: _builtins.int = ...,
+        not_understood: _abc.Iterable[Global___NotUnderstood] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["finish_time", b"finish_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "drifted_count", b"drifted_count", "findings", b"findings", "finish_time", b"finish_time", "id", b"id", "kind", b"kind", "repair", b"repair", "repaired_count", b"repaired_count", "start_time", b"start_time", "stripe_account", b"stripe_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "drifted_count", b"drifted_count", "findings", b"findings", "finish_time", b"finish_time", "id", b"id", "kind", b"kind", "not_understood", b"not_understood", "not_understood_count", b"not_understood_count", "repair", b"repair", "repaired_count", b"repaired_count", "start_time", b"start_time", "stripe_account", b"stripe_account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -565,6 +625,7 @@ class NounCounts(_message.Message):
     EXTRA_COUNT_FIELD_NUMBER: _builtins.int
     DIFFERENT_COUNT_FIELD_NUMBER: _builtins.int
     REPAIRED_COUNT_FIELD_NUMBER: _builtins.int
+    NOT_UNDERSTOOD_COUNT_FIELD_NUMBER: _builtins.int
     noun: _builtins.str
     """noun, such as `charge`."""
     compared_count: _builtins.int
@@ -577,6 +638,8 @@ class NounCounts(_message.Message):
     """different_count is how many rows said something else."""
     repaired_count: _builtins.int
     """repaired_count is how many of all these were mended."""
+    not_understood_count: _builtins.int
+    """not_understood_count is how many objects are not understood; they are not compared."""
     def __init__(
         self,
         *,
@@ -586,10 +649,11 @@ class NounCounts(_message.Message):
         extra_count: _builtins.int = ...,
         different_count: _builtins.int = ...,
         repaired_count: _builtins.int = ...,
+        not_understood_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared_count", b"compared_count", "different_count", b"different_count", "extra_count", b"extra_count", "missing_count", b"missing_count", "noun", b"noun", "repaired_count", b"repaired_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared_count", b"compared_count", "different_count", b"different_count", "extra_count", b"extra_count", "missing_count", b"missing_count", "not_understood_count", b"not_understood_count", "noun", b"noun", "repaired_count", b"repaired_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -20,7 +20,9 @@ class MirrorServiceStub:
     account has at most one of each kind. An operation belongs to the deployment, not to the call or
     the process that started it: it goes on when either ends, and a process that dies is replaced
     within about a minute. Where Stripe or the store refuses for now, an operation waits and tries
-    again for as long as it takes; it fails only where no waiting can help.
+    again for as long as it takes, and says for what; it fails only where no waiting can help. An object
+    of Stripe's that is not understood is named in the progress and in the report, and holds up no
+    other.
 
     A token of an account works on the mirror of its connection's Stripe account; an operator's token
     (of account `-`) that names no account on the platform's own. Without a usable connection every
@@ -91,7 +93,9 @@ class MirrorServiceServicer(metaclass=_abc_1.ABCMeta):
     account has at most one of each kind. An operation belongs to the deployment, not to the call or
     the process that started it: it goes on when either ends, and a process that dies is replaced
     within about a minute. Where Stripe or the store refuses for now, an operation waits and tries
-    again for as long as it takes; it fails only where no waiting can help.
+    again for as long as it takes, and says for what; it fails only where no waiting can help. An object
+    of Stripe's that is not understood is named in the progress and in the report, and holds up no
+    other.
 
     A token of an account works on the mirror of its connection's Stripe account; an operator's token
     (of account `-`) that names no account on the platform's own. Without a usable connection every

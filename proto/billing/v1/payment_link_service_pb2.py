@@ -29,7 +29,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%billing/v1/payment_link_service.proto\x12\nbilling.v1\x1a billing/v1/invoice_service.proto\x1a\x16\x62illing/v1/money.proto\x1a\x18\x62illing/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x02\n\x18\x43reatePaymentLinkRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x15\n\x07\x63ontact\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x63urrency\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x05items\x18\x04 \x03(\x0b\x32\x17.billing.v1.InvoiceItemB\x04\xe2\x41\x01\x02\x12\x1b\n\x0e\x64\x61ys_until_due\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x0c\n\x04memo\x18\x06 \x01(\t\x12\x44\n\x08metadata\x18\x07 \x03(\x0b\x32\x32.billing.v1.CreatePaymentLinkRequest.MetadataEntry\x12\x18\n\nrequest_id\x18\x08 \x01(\tB\x04\xe2\x41\x01\x02\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x11\n\x0f_days_until_due\"\xe3\x01\n\x0bPaymentLink\x12\x0f\n\x07invoice\x18\x01 \x01(\t\x12\x10\n\x08\x63ustomer\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontact\x18\x03 \x01(\t\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x11\n\tshort_url\x18\x05 \x01(\t\x12\x11\n\tshortened\x18\x06 \x01(\x08\x12%\n\namount_due\x18\x07 \x01(\x0b\x32\x11.billing.v1.Money\x12,\n\x08\x64ue_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63ustomer_created\x18\t \x01(\x08\x32\x93\x01\n\x12PaymentLinkService\x12}\n\x11\x43reatePaymentLink\x12$.billing.v1.CreatePaymentLinkRequest\x1a\x17.billing.v1.PaymentLink\")\xea\xe0\x18\x17\n\x13payment_links.write\x10\x01\xf2\xe0\x18\n\x03\x1b\x18\x08\t\x0b\x0c\r\x0f\x10\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%billing/v1/payment_link_service.proto\x12\nbilling.v1\x1a billing/v1/invoice_service.proto\x1a\x16\x62illing/v1/money.proto\x1a\x18\x62illing/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x02\n\x18\x43reatePaymentLinkRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x15\n\x07\x63ontact\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x63urrency\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x05items\x18\x04 \x03(\x0b\x32\x17.billing.v1.InvoiceItemB\x04\xe2\x41\x01\x02\x12\x1b\n\x0e\x64\x61ys_until_due\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x0c\n\x04memo\x18\x06 \x01(\t\x12\x44\n\x08metadata\x18\x07 \x03(\x0b\x32\x32.billing.v1.CreatePaymentLinkRequest.MetadataEntry\x12\x18\n\nrequest_id\x18\x08 \x01(\tB\x04\xe2\x41\x01\x02\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x11\n\x0f_days_until_due\"\xe3\x01\n\x0bPaymentLink\x12\x0f\n\x07invoice\x18\x01 \x01(\t\x12\x10\n\x08\x63ustomer\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontact\x18\x03 \x01(\t\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x11\n\tshort_url\x18\x05 \x01(\t\x12\x11\n\tshortened\x18\x06 \x01(\x08\x12%\n\namount_due\x18\x07 \x01(\x0b\x32\x11.billing.v1.Money\x12,\n\x08\x64ue_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63ustomer_created\x18\t \x01(\x08\x32\x94\x01\n\x12PaymentLinkService\x12~\n\x11\x43reatePaymentLink\x12$.billing.v1.CreatePaymentLinkRequest\x1a\x17.billing.v1.PaymentLink\"*\xea\xe0\x18\x17\n\x13payment_links.write\x10\x01\xf2\xe0\x18\x0b\x03\x1b\x18\x08\t\x0b\x0c\r\x1d\x0f\x10\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,7 +47,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEPAYMENTLINKREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATEPAYMENTLINKREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_PAYMENTLINKSERVICE'].methods_by_name['CreatePaymentLink']._loaded_options = None
-  _globals['_PAYMENTLINKSERVICE'].methods_by_name['CreatePaymentLink']._serialized_options = b'\352\340\030\027\n\023payment_links.write\020\001\362\340\030\n\003\033\030\010\t\013\014\r\017\020'
+  _globals['_PAYMENTLINKSERVICE'].methods_by_name['CreatePaymentLink']._serialized_options = b'\352\340\030\027\n\023payment_links.write\020\001\362\340\030\013\003\033\030\010\t\013\014\r\035\017\020'
   _globals['_CREATEPAYMENTLINKREQUEST']._serialized_start=204
   _globals['_CREATEPAYMENTLINKREQUEST']._serialized_end=547
   _globals['_CREATEPAYMENTLINKREQUEST_METADATAENTRY']._serialized_start=481
@@ -55,5 +55,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAYMENTLINK']._serialized_start=550
   _globals['_PAYMENTLINK']._serialized_end=777
   _globals['_PAYMENTLINKSERVICE']._serialized_start=780
-  _globals['_PAYMENTLINKSERVICE']._serialized_end=927
+  _globals['_PAYMENTLINKSERVICE']._serialized_end=928
 # @@protoc_insertion_point(module_scope)

@@ -13,6 +13,7 @@ from domain.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    NotUnderstood,
     RateLimited,
     Reason,
     Unavailable,
@@ -130,9 +131,6 @@ async def test_a_missing_or_deleted_object_has_no_lists() -> None:
     [
         NotFound("invoice", "in_1"),  # deleted meanwhile
         InvalidArgument([FieldViolation("starting_after", "is not there")]),
-        lines(more=True),  # nothing to go on from
-        {"data": [{"object": "line_item"}], "has_more": False},
-        {"object": "invoice"},
     ],
 )
 async def test_a_list_that_cannot_be_read_is_tried_again_later(said: Any) -> None:
@@ -143,9 +141,25 @@ async def test_a_list_that_cannot_be_read_is_tried_again_later(said: Any) -> Non
     assert len(stripe.asked) == 3
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        lines(more=True),  # nothing to go on from
+        {"data": [{"object": "line_item"}], "has_more": False},
+        {"object": "invoice"},
+    ],
+)
+async def test_a_list_that_no_retry_can_read_is_not_understood(said: Any) -> None:
+    stripe = Answers(invoice(more=True), lines(1, more=True), said)
+    with pytest.raises(NotUnderstood) as caught:
+        await observe(stripe, GET, INVOICE)
+    assert caught.value.metadata == {"resource": "invoice", "id": "in_1"}
+    assert len(stripe.asked) == 3
+
+
 async def test_a_list_without_end_is_given_up() -> None:
     stripe = Answers(invoice(more=True), lines(1, more=True))
-    with pytest.raises(Unavailable):
+    with pytest.raises(NotUnderstood, match="lines: has no end"):
         await observe(stripe, GET, INVOICE)
     assert len(stripe.asked) == 1 + MAX_PAGES
 
@@ -153,7 +167,7 @@ async def test_a_list_without_end_is_given_up() -> None:
 @pytest.mark.parametrize("url", ["", "https://elsewhere.example.com/v1/x", "//x/v1/", "/v2/lines"])
 async def test_a_list_elsewhere_is_not_asked_for(url: str) -> None:
     stripe = Answers(invoice(lines=nested(url=url, more=True)))
-    with pytest.raises(Unavailable):
+    with pytest.raises(NotUnderstood, match="lines: has no address"):
         await observe(stripe, GET, INVOICE)
     assert len(stripe.asked) == 1
 

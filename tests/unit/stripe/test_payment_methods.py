@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from domain.payment_methods import PaymentMethod, SetupIntent, is_legacy
-from infrastructure.stripe.payment_methods import SETUP, method_of, methods_of, setup_of
+from infrastructure.stripe.elements import read_elements
+from infrastructure.stripe.payment_methods import SETUP, method_of, setup_of
 
 CARD: dict[str, Any] = {
     "id": "pm_1", "object": "payment_method", "type": "card", "customer": "cus_1",
@@ -103,8 +104,10 @@ def test_legacy_brands_are_named_as_payment_methods_name_them(
 
 def test_a_page_holds_any_kind() -> None:
     body = json.dumps({"object": "list", "data": [LEGACY_CARD, LEGACY_BANK], "has_more": True})
-    methods, more = methods_of(body)
-    assert ([one.id for one in methods], more) == (["card_1", "ba_1"], True)
+    elements, following = read_elements(body, method_of)
+    assert [one.value and one.value.id for one in elements] == ["card_1", "ba_1"]
+    assert following is not None
+    assert following.after == "ba_1"
 
 
 @pytest.mark.parametrize(

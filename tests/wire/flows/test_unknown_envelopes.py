@@ -107,9 +107,9 @@ async def test_what_is_not_understood_is_a_dead_letter_at_once(flows: Flows) -> 
     dead = await flows.stores.event_log.list(
         EventFilter(state=EventState.DEAD), after=None, limit=10
     )
-    assert {one.decision for one in dead} == {
-        "not understood: livemode: is missing or not of its type",
-        "not understood: body: must be JSON",
+    assert {one.error for one in dead} == {
+        "livemode: is missing or not of its type",
+        "body: must be JSON",
     }
     assert (await became(flows))[2] == odd
 
