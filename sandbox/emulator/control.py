@@ -17,6 +17,7 @@ from sandbox.emulator.messages import (
     ClockState,
     DeliveryChange,
     DeliveryState,
+    Disguise,
     EventMade,
     EventSpec,
     Fault,
@@ -168,6 +169,14 @@ class ControlClient:
     async def choose_webhook_secret(self, endpoint: str, secret: str) -> None:
         """Let an endpoint that the API made sign with this secret (`whsec_…`) from now on."""
         await self._call("POST", "webhook_secrets", dict[str, str], WebhookSecret(endpoint, secret))
+
+    async def disguise(self, account: str, identifier: str, body: str) -> None:
+        """Show an object (an event too) as this raw JSON, in lists and by itself; empty: as it is.
+
+        Cursors go on naming it by its own id.
+        """
+        told = Disguise(account, identifier, body)
+        await self._call("POST", "disguises", dict[str, str], told)
 
     async def reset(self) -> None:
         """Forget everything but the platform's account."""

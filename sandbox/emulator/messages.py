@@ -252,6 +252,14 @@ class WebhookSecret(Message):
     secret: str
 
 
+class Disguise(Message):
+    """An object of an account that is shown as `body`, raw JSON, in its place; empty: as it is."""
+
+    account: str
+    id: str
+    body: str = ""
+
+
 class Refusal(Message):
     """Why the control API refused."""
 

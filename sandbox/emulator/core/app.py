@@ -152,7 +152,7 @@ class Api:
             result = action.run(call)
             if expansions:
                 result = expand(call, result, expansions)
-            body = _ENCODER.encode(result)
+            body = _ENCODER.encode(self._world.disguises.worn(work.scope.account, result))
             schedule.run_due()
         except ApiError as error:
             return self._refusal(exchange, error)

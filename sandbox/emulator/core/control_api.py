@@ -24,6 +24,7 @@ from sandbox.emulator.messages import (
     ClockMove,
     ClockState,
     DeliveryChange,
+    Disguise,
     EventMade,
     EventSpec,
     FaultSpec,
@@ -81,6 +82,7 @@ class Control:
             ("POST", "events"): self._emit,
             ("POST", "happenings"): self._happen,
             ("POST", "webhook_secrets"): self._choose_secret,
+            ("POST", "disguises"): self._disguise,
             ("POST", "reset"): self._start_anew,
         }
 
@@ -219,6 +221,12 @@ class Control:
             raise ValueError("a signing secret begins with whsec_")
         delivery = self._world.delivery
         delivery.register(replace(delivery.endpoint(chosen.endpoint), secret=chosen.secret))
+        return {}
+
+    async def _disguise(self, request: web.BaseRequest) -> object:
+        """For what Stripe may show and no request can make, such as an amount that is a word."""
+        asked = await _body(request, Disguise)
+        self._world.disguises.set(asked.account, asked.id, asked.body)
         return {}
 
     async def _start_anew(self, _: web.BaseRequest) -> object:

@@ -9,6 +9,7 @@ from sandbox.emulator.core.accounts import Accounts
 from sandbox.emulator.core.call import Call, Origin
 from sandbox.emulator.core.clock import Clock
 from sandbox.emulator.core.delivery import Deliveries
+from sandbox.emulator.core.disguises import Disguises
 from sandbox.emulator.core.events import Events
 from sandbox.emulator.core.faults import Faults
 from sandbox.emulator.core.grants import CLIENT_ID, Grants
@@ -54,6 +55,7 @@ class World:
         self.events = Events(self)
         self.schedule = Schedule(self)
         self.served = Served()
+        self.disguises = Disguises()
         self.settles_after_seconds = 0
 
     def deauthorize(self, account: str) -> None:

@@ -1,5 +1,6 @@
 """Rebuild: a second store is filled, replayed over, compared, and swapped in."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -129,3 +130,22 @@ async def test_stopped_at_every_step_and_beside_webhooks(flows: Flows, second: S
             await flows.caught_up()
     assert report is not None
     await flows.assert_right()
+
+
+async def test_what_is_not_understood_keeps_its_row_and_is_named(
+    flows: Flows, second: Stores
+) -> None:
+    made = [await flows.post("/v1/customers", name=f"{number}") for number in range(4)]
+    await flows.backfilled()
+    before = await flows.mirrored()
+    unseen = await flows.post("/v1/customers", name="unseen")
+    for item in (made[0], unseen):
+        odd = json.dumps({**item, "created": "soon"})
+        await flows.emulator.control.disguise(flows.account, item["id"], odd)
+    done = await last(rebuild(flows, second).run(flows.account))
+    assert done.report is not None
+    assert done.report.drifted == 0
+    named = {one.id for one in done.report.oddities.named}
+    assert named == {made[0]["id"], unseen["id"]}, "the one without a row is named too"
+    assert done.oddities == done.report.oddities
+    assert await flows.mirrored() == before
