@@ -90,8 +90,8 @@ class Publishing:
     async def publish_batch(self) -> int:
         """Claim, publish and mark one batch; returns how many jobs it held.
 
-        Raises QueueUnavailable where none of them could be handed over; they are due again after a
-        pause. Raises Unavailable where the store does not answer; they are due after the lease.
+        Raises QueueUnavailable where none of several could be handed over; they are due again after
+        a pause. Raises Unavailable where the store does not answer; they are due after the lease.
         """
         claimed = await self._outbox.claim(
             self._owner, now=self._clock.now(), lease=LEASE, limit=BATCH
@@ -106,7 +106,7 @@ class Publishing:
         published = [one.job.id for one in claimed if one.job.id not in failures]
         await self._outbox.mark_published(self._owner, published, now=self._clock.now())
         await self._release([one for one in claimed if one.job.id in failures], failures)
-        if not published:
+        if not published and len(claimed) > 1:  # of one alone it may be the job's own fault
             raise QueueUnavailable("no job was accepted")
         return len(claimed)
 

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,20 @@ async def test_an_event_is_kept_byte_for_byte(stores: Stores) -> None:
     assert await stores.inbox.append(received) is True
     assert await stores.inbox.get("evt_1") == (received, "")
     assert [one.event for one in await claim(stores.inbox)] == [received]
+
+
+async def test_an_event_that_is_dead_as_it_comes_waits_for_an_operator(stores: Stores) -> None:
+    bad = replace(
+        event(), type="", object_type="", object_id="", state=EventState.DEAD,
+        decision="not understood", error="created: is missing",
+    )  # fmt: skip
+    assert await stores.inbox.append(bad) is True
+    assert await stores.inbox.get("evt_1") == (replace(bad, error=""), "created: is missing")
+    assert await claim(stores.inbox) == []
+    assert await stores.event_log.counts(None) == {EventState.PENDING: 0, EventState.DEAD: 1}
+    assert await stores.event_log.retry(["evt_1"], now=NOON) == 1
+    again = replace(bad, state=EventState.PENDING, error="")
+    assert [one.event.id for one in await claim(stores.inbox)] == [again.id]
 
 
 async def test_an_unknown_event_is_none(stores: Stores) -> None:

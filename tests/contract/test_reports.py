@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from application.ports.reports import Drift, Finding, NounCounts, Report, ReportKind
+from domain.oddities import Oddities, Oddity
 from domain.periods import to_milliseconds
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS
 from tests.contract.test_plans import assert_ordered, plans_or_nothing
@@ -16,11 +17,12 @@ REPORT: Final = Report(
     repair=True,
     started_at=NOON,
     finished_at=NOON + SECOND,
-    counts=(NounCounts("charge", 10, 1, 2, 3, 6), NounCounts("customer", 5)),
+    counts=(NounCounts("charge", 10, 1, 2, 3, 6), NounCounts("customer", 5, not_understood=7)),
     findings=(
         Finding("charge", "ch_1", Drift.DIFFERENT, ("status", "amount"), repaired=True),
         Finding("charge", "ch_2", Drift.EXTRA),
     ),
+    oddities=Oddities(7, (Oddity("customer", "größe", "created: is missing"),)),
 )
 
 

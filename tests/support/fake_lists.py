@@ -13,13 +13,18 @@ from application.ports.listing import EventLister, ObjectLister, Page, Place
 from application.ports.mirror import Noun, T
 from application.ports.reports import Report, Reports
 from application.ports.stripe import ObjectReader, Priority
-from domain.errors import Conflict, Reason
+from domain.errors import Conflict, NotUnderstood, Reason
 from domain.mirror import MirroredObject, Snapshot, Version
+from domain.oddities import Oddity
 from domain.periods import to_milliseconds
 from tests.support.fakes import Fake, FakeClock, Pause, no_pause
 
 PAGE: Final = 3
 """Few objects a page, so that a short history has many pages."""
+
+
+ODD: Final = "currency: three lower-case letters are needed"
+"""What is wrong with objects that are not understood."""
 
 
 class FakeCheckpoints(Fake, Checkpoints):
@@ -96,7 +101,8 @@ class FakeHistory(Fake, ObjectLister, EventLister, ObjectReader):
     """What Stripe holds: objects and events of one account, and requests that take a moment.
 
     `objects` maps a noun's name to its objects by id. A request shows the state in between its two
-    pauses. Whoever asks is remembered in `asked` as `(noun, before_ms, after)`.
+    pauses. Whoever asks is remembered in `asked` as `(noun, before_ms, after)`. Objects of
+    `odd` ids are not understood.
     """
 
     def __init__(self, clock: FakeClock, pause: Pause = no_pause) -> None:
@@ -105,6 +111,7 @@ class FakeHistory(Fake, ObjectLister, EventLister, ObjectReader):
         self.told: list[ReceivedEvent] = []
         self.asked: list[tuple[str, int | None, str]] = []
         self.reads: list[str] = []
+        self.odd: set[str] = set()
         self._clock = clock
 
     def add(self, noun: Noun[Any], *objects: MirroredObject) -> None:
@@ -136,8 +143,14 @@ class FakeHistory(Fake, ObjectLister, EventLister, ObjectReader):
         keys = [(to_milliseconds(one.created), one.id) for one in found]
         chosen = _page(keys, place, since_ms)
         objects = {one.id: one for one in found}
-        snapshots = [Snapshot(stripe_account, id_, version, objects[id_]) for _, id_ in chosen[0]]
-        return Page(snapshots, version, chosen[1])
+        ids = [id_ for _, id_ in chosen[0]]
+        snapshots = [
+            Snapshot(stripe_account, id_, version, objects[id_])
+            for id_ in ids
+            if id_ not in self.odd
+        ]
+        oddities = [Oddity(noun.name, id_, ODD) for id_ in ids if id_ in self.odd]
+        return Page(snapshots, version, chosen[1], oddities)
 
     @override
     async def events(
@@ -173,6 +186,8 @@ class FakeHistory(Fake, ObjectLister, EventLister, ObjectReader):
         async with self._step("stripe.read"):
             version = self._version()
             found = self.of(noun).get(object_id)
+        if found is not None and object_id in self.odd:
+            raise NotUnderstood(noun.name, object_id, ODD)
         return Snapshot(stripe_account, object_id, version, found)
 
     def _version(self) -> Version:

@@ -116,6 +116,7 @@ class World:
         self.sleep = sleep or self.time.sleep
         self.where: Pause = no_pause
         self.calls = 0
+        self.tries = 1  # within the work itself, before the operation waits as a whole
         self.stripe = FakeHistory(self.time.clock, self.pause)
         self.mirror = FakeMirror(self.pause)
         self.checkpoints = FakeCheckpoints(self.pause)
@@ -177,7 +178,7 @@ class Process:
 
     def __init__(self, world: World, **options: Any) -> None:
         clock, sleep = world.time.clock, world.sleep
-        retries = Retries(tries=1, sleep=sleep)
+        retries = Retries(tries=world.tries, sleep=sleep)
         platform = Platform(world.deployment, FakeStripeAccounts(), Mode.TEST)
         importing = Importing(Mirroring(world.mirror), world.stripe, Enrichment(world.mirror))
         comparison = Comparison(world.mirror, world.stripe, importing, retries=retries)

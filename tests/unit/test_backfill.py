@@ -8,18 +8,21 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
-from application.backfill import TASK, Backfill
+from application.backfill import TASK, Backfill, Progress
 from application.enrichment import Enrichment
 from application.importing import Importing
 from application.mirroring import Mirroring
 from application.ports.listing import Place
+from application.ports.mirror import Noun
 from application.ports.nouns import CUSTOMERS, PRODUCTS
 from application.ports.stripe import Priority
 from application.walking import Retries
 from domain.customers import Customer
 from domain.errors import Conflict, FailedPrecondition, RateLimited, Reason
 from domain.mirror import MirroredObject, Snapshot, Version
+from domain.oddities import MAX_NAMED, Oddities, Oddity
 from domain.periods import to_milliseconds
 from domain.products import Product
 from tests.support.fake_lists import PAGE, FakeCheckpoints, FakeHistory
@@ -306,3 +309,73 @@ def test_the_fake_lists_as_stripe_does() -> None:
         return found
 
     assert [len(page) for page in asyncio.run(pages())] == [3, 3, 3, 2]
+
+
+class Refusing(FakeMirror):
+    """Breaks on some ids."""
+
+    def __init__(self, *ids: str) -> None:
+        super().__init__()
+        self._ids = ids
+
+    @override
+    async def replace(self, noun: Noun[Any], snapshots: Any) -> Any:
+        if any(snapshot.id in self._ids for snapshot, _ in snapshots):
+            raise OverflowError("too large")
+        return await super().replace(noun, snapshots)
+
+
+def over(world: World, mirror: FakeMirror) -> World:
+    """The world with another mirror."""
+    world.mirror, world.mirroring = mirror, Mirroring(mirror)
+    return world
+
+
+async def finished(world: World) -> Progress:
+    async with aclosing(world.backfill().run(ACCOUNT)) as pages:
+        return [progress async for progress in pages][-1]
+
+
+async def test_what_is_not_understood_is_told_once_however_often_it_is_killed() -> None:
+    whole = World()
+    whole.stripe.odd = {"cus_004", "prod_3"}
+    done = await finished(whole)
+    assert {(one.noun, one.id) for one in done.oddities.named} == {
+        ("customer", "cus_004"), ("product", "prod_3"),
+    }  # fmt: skip
+    assert (done.read, done.stored) == (15, 13), "they count as read"
+    for step in range(whole.calls):
+        world = World()
+        world.stripe.odd = whole.stripe.odd
+
+        async def die(_: str, world: World = world, step: int = step) -> None:
+            if world.calls == step + 1:
+                raise Killed
+
+        world.where = die
+        with suppress(Killed):
+            await finished(world)
+        world.where = no_pause
+        assert (await finished(world)).oddities.count == 2
+
+
+async def test_what_cannot_be_stored_holds_up_no_other() -> None:
+    world = over(World(), Refusing("cus_004"))
+    done = await finished(world)
+    why = "cannot be stored: OverflowError"
+    assert done.finished
+    assert done.oddities.named == (Oddity("customer", "cus_004", why),)
+    assert set(world.stripe.of(CUSTOMERS)) - set(world.shown("customer")) == {"cus_004"}
+
+
+async def test_a_store_that_takes_nothing_is_no_matter_of_one_object() -> None:
+    world = over(World(), Refusing(*(f"cus_{number:03}" for number in range(11))))
+    with pytest.raises(OverflowError):
+        await finished(world)
+
+
+def test_many_oddities_are_counted_and_the_first_are_named() -> None:
+    many = [Oddity("customer", f"cus_{number}", "why") for number in range(MAX_NAMED + 5)]
+    odd = Oddities().plus(many).plus(many[:3])
+    assert odd.count == MAX_NAMED + 5
+    assert odd.named == tuple(many[:MAX_NAMED])

@@ -15,6 +15,7 @@ from domain.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
+    NotUnderstood,
     RateLimited,
     Reason,
     Unavailable,
@@ -117,6 +118,7 @@ async def test_the_status_of_a_connection_holds_what_stripe_says() -> None:
             ConnectionState.REVOKED,
         ),
         (Unavailable(Reason.STRIPE_UNAVAILABLE, "down"), ConnectionState.ACTIVE),
+        (NotUnderstood("account", "acct_1", "created: is missing"), ConnectionState.ACTIVE),
         (
             RateLimited(Reason.STRIPE_RATE_LIMITED, "slow", retry_after_seconds=1),
             ConnectionState.ACTIVE,

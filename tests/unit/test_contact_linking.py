@@ -19,6 +19,7 @@ from domain.contacts import Contact, ContactSync, contact_id_for
 from domain.customers import Customer
 from domain.errors import FailedPrecondition, NotFound, Reason
 from domain.mirror import Snapshot, Version
+from domain.oddities import Oddity
 from domain.operations import Operation, OperationKind, OperationState
 from domain.stripe_accounts import StripeAccount
 from tests.support.contacts import matching
@@ -196,6 +197,29 @@ async def test_all_customers_are_linked_filled_and_counted(world: World) -> None
     made = await world.contacts.get("acme", contact_id_for("acme", ACCOUNT, "cus_7"))
     assert made is not None
     assert made.fields == {"email": "C3@x.test", "name": "N7"}
+
+
+async def test_a_customer_that_cannot_be_linked_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await people(world)
+    mapping = {"name": "name", "email": "email"}
+    await world.contacts.put_sync_settings(ContactSync("acme", mapping, create=True))
+    genuine = world.contacts.link
+
+    async def link(wanted: ContactLink) -> Any:
+        if wanted.customer == "cus_3":
+            raise OverflowError("too large")
+        return await genuine(wanted)
+
+    monkeypatch.setattr(world.contacts, "link", link)
+    by = jobs(world)
+    await by.start(CALLER)
+    ended = await done(world, by)
+    assert ended.state is OperationState.SUCCEEDED
+    why = "cannot be linked: OverflowError"
+    assert ended.progress.oddities.named == (Oddity("customer", "cus_3", why),)
+    assert linked(world).keys() == {f"cus_{number}" for number in range(9)} - {"cus_3"}
 
 
 async def test_without_a_mapping_it_links_and_writes_nothing(world: World) -> None:

@@ -13,6 +13,7 @@ from domain.errors import (
     BillingError,
     Conflict,
     FailedPrecondition,
+    NotUnderstood,
     RateLimited,
     Reason,
     Unavailable,
@@ -88,6 +89,12 @@ async def test_a_late_one_never_cuts_a_newer_link(early: dt.timedelta, cuts: boo
 
 async def test_a_link_that_stripe_still_honours_is_kept() -> None:
     desk = Desk(LINK, says=None)
+    assert await desk.handle() == "kept the connection: Stripe gives access still, or again"
+    assert desk.state() is ConnectionState.ACTIVE
+
+
+async def test_an_account_that_is_shown_oddly_is_shown_all_the_same() -> None:
+    desk = Desk(LINK, says=NotUnderstood("account", "acct_1", "created: is missing"))
     assert await desk.handle() == "kept the connection: Stripe gives access still, or again"
     assert desk.state() is ConnectionState.ACTIVE
 

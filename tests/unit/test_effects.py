@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -198,6 +199,23 @@ async def test_a_failing_effect_stays_parked_and_holds_up_no_other(desk: Desk) -
     assert await broken.drain(STRIPE) == 0
     assert await desk.stores.parked.count() == 2
     assert await desk.effects().drain(STRIPE) == 2
+    assert await desk.messages() == [NOTICE] * 2
+
+
+async def test_a_parked_effect_that_fails_holds_up_no_other(desk: Desk) -> None:
+    await desk.link()
+    for number in range(3):
+        await desk.receive(f"evt_{number}", "invoice.paid", invoice(f"in_{number}"))
+    await desk.project()
+    await desk.connect()
+
+    async def refuse(_: str, message: Any) -> None:
+        if message.id.endswith("in_1"):
+            raise RuntimeError("personal data")
+
+    broken = desk.effects(support=Breaking(desk.stores.support, before_with=refuse))
+    assert await broken.drain(STRIPE) == 2
+    assert await desk.stores.parked.count() == 1
     assert await desk.messages() == [NOTICE] * 2
 
 

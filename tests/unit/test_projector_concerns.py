@@ -11,7 +11,7 @@ from application.effects import Effects
 from application.happenings import Outcome, Told
 from application.ports.inbox import EventState
 from application.ports.stripe import Concern, Deauthorized, Hint, Observed, Priority
-from domain.errors import FailedPrecondition, Reason, Unavailable
+from domain.errors import FailedPrecondition, NotUnderstood, Reason, Unavailable
 from domain.mirror import Snapshot, Version
 from domain.periods import to_milliseconds
 from tests.support.fakes import FakeMirror, store_down
@@ -229,3 +229,23 @@ async def test_a_mirror_that_nothing_follows_from_ends_no_connection(desk: Desk)
     await desk.receive("evt_1", 2_000, says=Deauthorized(2_000_000))
     await desk.projector.project_batch()
     assert desk.became("evt_1")[0] is EventState.IGNORED
+
+
+async def test_what_no_read_can_tell_is_told_and_the_event_goes_on(desk: Desk) -> None:
+    await receive(desk, "evt_1", 2_000, "cus_8", "cus_9")
+    odd = NotUnderstood("customer", "cus_9", "created: is missing")
+    desk.objects.shows = {"cus_8": "read", "cus_9": odd}
+    await desk.projector.project_batch()
+    told = "customer cus_9 cannot be read: Stripe's customer is not understood: created: is missing"
+    assert desk.became("evt_1") == (
+        EventState.PROCESSED,
+        f"applied: first seen; customer cus_8 re-read: applied: first seen; {told}",
+    )
+
+
+async def test_an_event_is_not_dead_because_the_platform_is_not_understood(desk: Desk) -> None:
+    """Who the platform is concerns every event of its own: they wait."""
+    desk.stripe.error = NotUnderstood("account", "", "created: is missing")
+    await desk.receive("evt_1", 2_000, "told", account="")
+    await desk.projector.project_batch()
+    assert desk.became("evt_1")[0] is EventState.PENDING

@@ -141,10 +141,21 @@ async def test_a_queue_that_is_away_is_told_and_nothing_is_lost(desk: Desk) -> N
 
 
 async def test_when_no_job_is_accepted_the_queue_counts_as_away(desk: Desk) -> None:
-    await desk.outbox.append([job(0)])
+    await desk.outbox.append([job(0), job(1)])
     desk.queue.refuses = lambda _: "TimeoutError"
     with pytest.raises(QueueUnavailable):
         await desk.publishing().publish_batch()
+
+
+async def test_one_job_that_is_refused_says_nothing_of_the_queue(desk: Desk) -> None:
+    """Others that are appended meanwhile do not wait for it."""
+    await desk.outbox.append([job(0)])
+    desk.queue.refuses = lambda one: "MaxPayloadError" if one.id == job(0).id else ""
+    publishing = desk.publishing()
+    assert await publishing.publish_batch() == 1
+    await desk.outbox.append([job(1)])
+    assert await publishing.publish_batch() == 1
+    assert desk.queue.got == [job(1).id]
 
 
 @pytest.mark.parametrize("how", ["dies before", "dies after", "store fails"])

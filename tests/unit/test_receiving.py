@@ -26,7 +26,7 @@ class Webhooks(WebhookReader):
             raise self.error
         state = EventState.DEAD if self.not_understood else EventState.PENDING
         return ReceivedEvent(
-            body.decode(), "", "t", signature, 0, "", "", body, now, state, self.not_understood
+            body.decode(), "", "t", signature, 0, "", "", body, now, state, "", self.not_understood
         )
 
 

@@ -105,7 +105,9 @@ class World:
         }
 
 
-KINDS: Final = ("same", Drift.MISSING, Drift.EXTRA, Drift.DIFFERENT)
+KINDS: Final = ("same", "odd", Drift.MISSING, Drift.EXTRA, Drift.DIFFERENT)
+RIGHT: Final = ("same", "odd")
+"""What is no drift: the object is not understood, and its row stays as it is."""
 
 
 @settings(max_examples=200, deadline=None)
@@ -118,6 +120,8 @@ def test_exactly_what_is_wrong_is_found_and_mended(
     async def live() -> None:
         world = World()
         for number, kind in enumerate(kinds):
+            if kind == "odd":
+                world.stripe.odd.add(customer(number).id)
             if kind != Drift.EXTRA:
                 world.stripe.add(CUSTOMERS, customer(number, "right"))
             if kind != Drift.MISSING:
@@ -133,12 +137,15 @@ def test_exactly_what_is_wrong_is_found_and_mended(
         assert {(one.id, one.drift, one.repaired) for one in report.findings} == {
             (customer(number).id, kind, repair)
             for number, kind in enumerate(kinds)
-            if kind != "same"
+            if kind not in RIGHT
         }
+        odd = {customer(number).id for number, kind in enumerate(kinds) if kind == "odd"}
+        assert {one.id for one in report.oddities.named} == odd
         assert len(report.findings) == report.drifted
-        compared = sum(kind != Drift.EXTRA for kind in kinds)
+        compared = sum(kind not in ("odd", Drift.EXTRA) for kind in kinds)
         assert [one.compared for one in report.counts] == [compared, 0]
-        assert {*world.stripe.reads} == {
+        assert [one.not_understood for one in report.counts] == [len(odd), 0]
+        assert {*world.stripe.reads} - odd == {
             customer(number).id for number, kind in enumerate(kinds) if kind == Drift.EXTRA
         }, "only what is not listed is read by itself"
         assert world.shown() == (world.stripe.of(CUSTOMERS) if repair else before)
@@ -244,3 +251,22 @@ def test_all_findings_are_counted_and_the_first_are_named() -> None:
     tally = tally.found(many).found([Finding("charge", "ch_x", Drift.EXTRA, repaired=True)])
     assert len(tally.findings) == MAX_FINDINGS
     assert tally.counts == {"charge": NounCounts("charge", 7, MAX_FINDINGS, 1, 0, 1)}
+
+
+async def test_a_row_whose_object_is_odd_when_read_is_not_judged() -> None:
+    """It is odd in no list, since it was made after the list was read."""
+    world = World()
+    world.stripe.add(CUSTOMERS, customer(1, "right"))
+    world.mirrored(CUSTOMERS, customer(1, "right"), customer(0, "right"))
+
+    async def late(where: str) -> None:
+        if where == "mirror.list":
+            world.stripe.add(CUSTOMERS, customer(0, "right"))
+            world.stripe.odd.add(customer(0).id)
+
+    world.where = late
+    report = await world.steps(repair=True, at_most=1_000)
+    assert report is not None
+    assert report.drifted == 0
+    assert [one.id for one in report.oddities.named] == [customer(0).id]
+    assert world.shown().keys() == {customer(0).id, customer(1).id}

@@ -21,7 +21,7 @@ from application.callers import OPERATOR
 from application.ports.nouns import CUSTOMERS
 from application.ports.reports import Drift, Finding, NounCounts, Report, ReportKind
 from domain.customers import Customer
-from domain.errors import FailedPrecondition, Reason
+from domain.errors import FailedPrecondition, NotUnderstood, Reason
 from domain.operations import OperationKind
 from interfaces.cli import mirror as module
 from interfaces.cli.client import INTERRUPTED, Refused, authorised
@@ -277,6 +277,31 @@ async def test_reports_are_listed(terminal: Terminal) -> None:
     assert "│ ch_1 │ extra" in shown
     assert (await terminal.refused("reports", "nothing", *ACME)).endswith("(NOT_FOUND)")
     assert terminal.asked[0] == ("acme", ("mirror.read",))
+
+
+async def test_what_is_not_understood_is_named_everywhere(terminal: Terminal) -> None:
+    terminal.desk.world.stripe.odd = {"cus_003"}
+    why = "currency: three lower-case letters are needed"
+    done = await terminal.printed("backfill", *ACME)
+    assert row(done, "customer") == ["customer", "cus_003", why]
+    assert "1 objects at Stripe are not understood; their rows stay as they are" in done
+    terminal.desk.world.time.clock.advance(hours=1)
+    compared = await terminal.printed("reconcile", *ACME)
+    assert row(compared, "all") == ["all", "33", "0", "0", "0", "0", "1"]
+    assert compared.splitlines()[-1] == "the mirror is right, but for what is not understood"
+    assert f"cus_003 │ {why}" in compared
+    assert f"cus_003 │ {why}" in await terminal.printed("status", *ACME)
+
+
+async def test_a_noun_that_was_not_read_to_its_end_is_no_success(terminal: Terminal) -> None:
+    async def where(name: str) -> None:
+        asked = terminal.desk.world.stripe.asked
+        if name == "stripe.page" and asked[-1][0] == CUSTOMERS.name and len(asked) > 2:
+            raise NotUnderstood("customer", "", "no id can be read")
+
+    terminal.desk.world.where = where
+    done = await terminal.printed("backfill", *ACME, code=1)
+    assert "no id can be read; what is older was not listed" in " ".join(done.split())
 
 
 async def test_the_status_is_a_table(terminal: Terminal) -> None:

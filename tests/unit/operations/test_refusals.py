@@ -65,6 +65,25 @@ async def test_a_refused_one_is_neither_finished_nor_failed(
     world.assert_right()
 
 
+async def test_it_says_for_what_it_waits_from_the_first_refusal_on(new_world: NewWorld) -> None:
+    """The work tries by itself for half a minute before the operation waits as a whole."""
+    world = new_world()
+    world.tries = 6
+    refusing(world, Unavailable(Reason.STRIPE_UNAVAILABLE, "Stripe does not answer"))
+    process = world.process()
+    await start(process)
+    for pause in (1, 2, 4):
+        await world.time.elapse(pause - 0.5)
+        found = await process.operations.get(CALLER, BACKFILL)
+        assert (found.state, found.error) == (OperationState.RUNNING, "Stripe does not answer")
+        assert found.next_try_at is not None
+        assert found.next_try_at > world.time.clock.now()
+        await world.time.elapse(0.5)
+    slow(world)
+    await world.time.until(lambda: ended(world))
+    assert world.stored().error == ""
+
+
 async def test_after_a_refusal_that_passed_the_pauses_are_short_again(new_world: NewWorld) -> None:
     world = new_world(customers=30)
     refused = 0

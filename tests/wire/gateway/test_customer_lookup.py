@@ -58,3 +58,16 @@ async def test_no_answer_is_not_nobody(
         await lookup.by_email(account, "ada@example.com")
     with pytest.raises(Unavailable):
         await lookup.get(account, "cus_1")
+
+
+async def test_whoever_is_not_understood_hides_nobody_of_the_same_address(
+    lookup: StripeCustomerLookup,
+    customers: StripeCustomers,
+    call: MakeCall,
+    account: str,
+    emulator: RunningEmulator,
+) -> None:
+    ids = [(await customers.create(call(str(number)), ADA)).id for number in range(3)]
+    await emulator.control.disguise(account, ids[1], f'{{"id": "{ids[1]}", "created": "soon"}}')
+    found = await lookup.by_email(account, "ada@example.com")
+    assert [one.id for one in found] == [ids[2], ids[0]]

@@ -202,3 +202,22 @@ async def test_patience_ends_the_tries(
     with pytest.raises(Unavailable):
         await api.request(Request("get", "/v1/customers", Subject("customer"), account))
     assert await served("GET /v1/customers") == 1
+
+
+async def test_what_was_made_and_is_not_understood_is_not_made_again(
+    make_api: MakeApi, call: MakeCall, emulator: RunningEmulator, account: str
+) -> None:
+    """A look-up does not stumble over others, and never says of one's own that it is not there."""
+    customers = StripeCustomers(make_api(tries=1))
+    sent_at = now()
+    other = await customers.create(call("other"), ADA)
+    own = await customers.create(call(), ADA)
+    odd = '{"id": "%s", "created": "soon", "metadata": {"billing_request": "%s"}}'
+    await emulator.control.disguise(account, other.id, odd % (other.id, "another"))
+    found = await customers.find_created(call(), ADA, sent_at)
+    assert found is not None
+    assert found.id == own.id
+    await emulator.control.disguise(account, own.id, odd % (own.id, "tag-one"))
+    with pytest.raises(Unanswered, match="is not understood: created"):
+        await customers.find_created(call(), ADA, sent_at)
+    assert await customers.find_created(call("never"), ADA, sent_at) is None

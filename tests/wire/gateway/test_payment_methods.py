@@ -89,6 +89,18 @@ async def test_each_is_listed_once_whatever_the_pages(
     assert [id_ for page in pages for id_ in page] == [*methods[::-1], *cards[::-1]]
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_one_that_is_not_understood_hides_no_other(
+    gateway: StripePaymentMethods, shop: Shop, emulator: RunningEmulator, limit: int
+) -> None:
+    customer = await shop.customer()
+    ids = [await shop.method(customer) for _ in range(3)]
+    odd = f'{{"id": "{ids[1]}", "object": "payment_method", "type": 5}}'
+    await emulator.control.disguise(shop.account, ids[1], odd)
+    pages = await listed(gateway, shop, customer, limit)
+    assert [id_ for page in pages for id_ in page] == [ids[2], ids[0]]
+
+
 async def test_a_page_takes_at_most_two_requests(
     gateway: StripePaymentMethods, shop: Shop, served: Served
 ) -> None:
