@@ -11,7 +11,7 @@ from application.backfill import Backfill
 from application.fleet import Fleet, Source, for_each
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
-from application.ports.inbox import Inbox, ReceivedEvent
+from application.ports.inbox import EventState, Inbox, ReceivedEvent
 from application.ports.listing import EventLister, Page, Place
 from application.ports.stripe import Priority
 from application.reconciling import Reconciliation
@@ -177,11 +177,33 @@ class CatchUp:
 
     async def _append(self, page: Page[ReceivedEvent]) -> int:
         fresh = await self._retries(
-            lambda: asyncio.gather(*(self._inbox.append(event) for event in page.items))
+            lambda: asyncio.gather(*(self._keep(event) for event in page.items))
         )
         if any(fresh):
             self._arrived.set()
+        for event, is_new in zip(page.items, fresh, strict=True):
+            if is_new and event.state is EventState.DEAD:
+                facts = {"stripe_account": event.stripe_account, "event": event.id}
+                _log.error("event is dead", extra={**facts, "error": event.error})
         return sum(fresh)
+
+    async def _keep(self, event: ReceivedEvent) -> bool:
+        """Append an event; one that the store does not take as it is, with hardly more than bytes.
+
+        Its bytes are then read when an operator has it tried again.
+        """
+        try:
+            return await self._inbox.append(event)
+        except BillingError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other events are kept
+            why = f"cannot be stored: {type(error).__name__}"
+            _log.error("event is dead", extra={"event": event.id, "error": why})
+            bare = ReceivedEvent(
+                event.id, event.stripe_account, "", "", event.created, "", "", event.payload,
+                event.received_at, EventState.DEAD, "not understood", why,
+            )  # fmt: skip
+            return await self._inbox.append(bare)
 
     async def _mark_mending(self, stripe_account: str) -> None:
         watermark = await self._watermark(stripe_account)

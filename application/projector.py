@@ -30,7 +30,7 @@ from application.ports.stripe import (
     Reading,
 )
 from application.rereading import Concerning, Rereading, in_words
-from domain.errors import BillingError, RateLimited, Unavailable
+from domain.errors import BillingError, RateLimited, Unavailable, words_of
 from domain.mirror import Decision, Snapshot, Version
 from domain.oddities import is_hopeless
 from domain.periods import to_milliseconds
@@ -83,8 +83,8 @@ class Projector:
     """Projects batches of events, an object's events together, a noun's rows written in bulk.
 
     Any number of projectors may run, in any number of processes. An event that cannot be projected
-    is tried again later and in the end set aside as dead, at once where it is not understood; it
-    never holds up other objects.
+    is tried again later, unless it is not understood, and in the end set aside as dead; it never
+    holds up other objects.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class Projector:
                 case Deauthorized(created_ms):
                     outcomes.append(await self._deauthorize(item, created_ms))
                 case Exception() as error:  # the same bytes are read no better later
-                    outcomes.append(_dead(item.claimed, "not understood", _words(error)))
+                    outcomes.append(_dead(item.claimed, "not understood", error))
                 case Observed(noun) | Hint(noun):
                     by_noun[noun.name].append(item)
         for items in by_noun.values():
@@ -326,7 +326,7 @@ class Projector:
         for item, why in unsettled:
             result = results[item.key]
             if isinstance(result, BillingError) and is_hopeless(result):
-                outcomes.append(_dead(item.claimed, f"not understood ({why})", result.message))
+                outcomes.append(_dead(item.claimed, f"not understood ({why})", result))
             elif isinstance(result, Exception):
                 outcomes.append(self._failed(item.claimed, result))
             else:
@@ -336,25 +336,20 @@ class Projector:
 
     def _failed(self, claimed: ClaimedEvent, error: Exception) -> Settled:
         """Try again later, with growing pauses; give up, loudly, after MAX_ATTEMPTS."""
-        words = _words(error)
         # Who does not answer says nothing about the event: it waits for as long as it takes.
         waits = isinstance(error, Unavailable | RateLimited)
         if claimed.attempts + 1 >= MAX_ATTEMPTS and not waits:
-            return _dead(claimed, "failed too often", words)
+            return _dead(claimed, "failed too often", error)
         doublings = min(claimed.attempts, MAX_ATTEMPTS)
         pause = min(FIRST_RETRY_SECONDS * 2**doublings, LAST_RETRY_SECONDS)
         retry_at = self._clock.now() + dt.timedelta(seconds=pause * _random.uniform(0.5, 1))
-        return Settled(claimed.event.id, EventState.PENDING, "waits", words, retry_at)
+        return Settled(claimed.event.id, EventState.PENDING, "waits", words_of(error), retry_at)
 
 
-def _words(error: Exception) -> str:
-    return str(error) if isinstance(error, BillingError | ValueError) else type(error).__name__
-
-
-def _dead(claimed: ClaimedEvent, decision: str, words: str) -> Settled:
+def _dead(claimed: ClaimedEvent, decision: str, error: Exception) -> Settled:
     """Set an event aside, loudly: only an operator, or another release, can mend it."""
-    _log.error("event is dead", extra={"event": claimed.event.id, "error": words})
-    return Settled(claimed.event.id, EventState.DEAD, decision, words)
+    _log.error("event is dead", extra={"event": claimed.event.id, "error": words_of(error)})
+    return Settled(claimed.event.id, EventState.DEAD, decision, words_of(error))
 
 
 def _by_object(items: Iterable[_Item]) -> dict[ObjectKey, list[_Item]]:

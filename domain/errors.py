@@ -189,3 +189,8 @@ class OutcomeUnknown(BillingError):
 
 class Unavailable(BillingError):
     """Something that Billing needs does not answer; nothing was done; try again later."""
+
+
+def words_of(error: Exception) -> str:
+    """What may be told of an error: its own words, or only its kind where they may quote a value."""
+    return str(error) if isinstance(error, BillingError | ValueError) else type(error).__name__

@@ -32,7 +32,10 @@ class Oddity:
 
 @dataclass(frozen=True, slots=True)
 class Oddities:
-    """All that was not understood: counted, and the first MAX_NAMED of them named, each once."""
+    """All that was not understood: counted, and the first MAX_NAMED of them named, each once.
+
+    The end of a noun is always named.
+    """
 
     count: int = 0
     named: tuple[Oddity, ...] = ()
@@ -45,7 +48,7 @@ class Oddities:
             if (one.noun, one.id) in named:
                 continue
             count += 1
-            if len(kept) < MAX_NAMED:
+            if len(kept) < MAX_NAMED or one.ends_noun:
                 kept.append(one)
                 if one.id:
                     named[one.noun, one.id] = one

@@ -11,7 +11,7 @@ import msgspec
 from pymongo import UpdateMany
 
 from application.ports.inbox import ClaimedEvent, EventState, ReceivedEvent, Settled
-from domain.errors import RateLimited, Reason, Unavailable
+from domain.errors import BillingError, RateLimited, Reason, Unavailable
 from infrastructure.documents import to_builtins
 from infrastructure.mongo.database import ASCENDING, Collection, Database, Document
 from infrastructure.mongo.indexes import BY_ID, INBOX, INBOX_PENDING
@@ -58,14 +58,22 @@ class MongoInbox:
         """Insert all that waits, a batch after another; what comes meanwhile shares the next."""
         while self._waiting:
             batch, self._waiting = self._waiting[:_MAX_BATCH], self._waiting[_MAX_BATCH:]
-            try:
-                present = await self._events.insert_many([append.document for append in batch])
-            except Exception as error:  # noqa: BLE001 - whoever waits is told, and no other
+            await self._insert(batch)
+
+    async def _insert(self, batch: Sequence["_Append"]) -> None:
+        """Insert together; where that fails for another cause than the store's, each apart."""
+        try:
+            present = await self._events.insert_many([append.document for append in batch])
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, and no other
+            if len(batch) > 1 and not isinstance(error, BillingError):
                 for append in batch:
-                    append.fail(error)
-            else:
-                for position, append in enumerate(batch):
-                    append.finish(position not in present)
+                    await self._insert([append])
+                return
+            for append in batch:
+                append.fail(error)
+        else:
+            for position, append in enumerate(batch):
+                append.finish(position not in present)
 
     async def claim(
         self, owner: str, *, now: dt.datetime, lease: dt.timedelta, limit: int, max_bytes: int

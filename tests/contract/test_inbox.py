@@ -59,6 +59,15 @@ async def test_an_event_that_is_dead_as_it_comes_waits_for_an_operator(stores: S
     assert [one.event.id for one in await claim(stores.inbox)] == [again.id]
 
 
+async def test_an_event_that_cannot_be_kept_holds_up_no_other(stores: Stores) -> None:
+    bad = replace(event("evt_2"), type="half a character: \ud800")
+    events = [event("evt_1"), bad, event("evt_3")]
+    kept = await asyncio.gather(*map(stores.inbox.append, events), return_exceptions=True)
+    assert (kept[0], kept[2]) == (True, True)
+    assert isinstance(kept[1], UnicodeEncodeError)
+    assert ids(await claim(stores.inbox)) == ["evt_1", "evt_3"]
+
+
 async def test_an_unknown_event_is_none(stores: Stores) -> None:
     assert await stores.inbox.get("evt_1") is None
 

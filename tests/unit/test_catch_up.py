@@ -16,7 +16,7 @@ from application.fleet import Fleet, Source
 from application.importing import Importing
 from application.mirroring import Mirroring
 from application.platform import Platform
-from application.ports.inbox import ReceivedEvent
+from application.ports.inbox import EventState, ReceivedEvent
 from application.ports.nouns import CUSTOMERS
 from application.reconciling import Reconciliation
 from application.walking import Retries
@@ -276,3 +276,22 @@ async def test_mending_without_a_gap_does_nothing() -> None:
     asked = len(world.stripe.asked)
     await world.catch_up().mend(ACCOUNT)
     assert len(world.stripe.asked) == asked
+
+
+async def test_an_event_that_the_store_does_not_take_is_kept_by_its_bytes() -> None:
+    world = World(events=7)
+    genuine = world.inbox.append
+
+    async def append(event: ReceivedEvent) -> bool:
+        if event.id == "evt_003" and event.type:
+            raise OverflowError("too large")
+        return await genuine(event)
+
+    world.inbox.append = append  # type: ignore[method-assign]  # a store that refuses one
+    polled = await world.catch_up().poll(SOURCE)
+    assert (polled.listed, polled.new) == (7, 7)
+    assert polled.data_through is not None
+    kept = world.inbox.events["evt_003"]
+    assert (kept.event.state, kept.event.payload) == (EventState.DEAD, b"{}")
+    assert kept.error == "cannot be stored: OverflowError"
+    assert len(world.inbox.pending()) == 6
