@@ -30,7 +30,7 @@ from application.ports.stripe import (
     Reading,
 )
 from application.rereading import Concerning, Rereading, in_words
-from domain.errors import BillingError, RateLimited, Unavailable, words_of
+from domain.errors import BillingError, NotUnderstood, RateLimited, Unavailable, words_of
 from domain.mirror import Decision, Snapshot, Version
 from domain.oddities import is_hopeless
 from domain.periods import to_milliseconds
@@ -336,8 +336,8 @@ class Projector:
 
     def _failed(self, claimed: ClaimedEvent, error: Exception) -> Settled:
         """Try again later, with growing pauses; give up, loudly, after MAX_ATTEMPTS."""
-        # Who does not answer says nothing about the event: it waits for as long as it takes.
-        waits = isinstance(error, Unavailable | RateLimited)
+        # Who does not answer, or is not understood, says nothing about the event: it waits.
+        waits = isinstance(error, Unavailable | RateLimited | NotUnderstood)
         if claimed.attempts + 1 >= MAX_ATTEMPTS and not waits:
             return _dead(claimed, "failed too often", error)
         doublings = min(claimed.attempts, MAX_ATTEMPTS)

@@ -192,5 +192,5 @@ class Unavailable(BillingError):
 
 
 def words_of(error: Exception) -> str:
-    """What may be told of an error: its own words, or only its kind where they may quote a value."""
+    """What may be told of an error: its own words, or its kind where they might quote a value."""
     return str(error) if isinstance(error, BillingError | ValueError) else type(error).__name__
