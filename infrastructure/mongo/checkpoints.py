@@ -12,6 +12,7 @@ from domain.errors import Conflict, Reason
 from infrastructure.documents import to_builtins
 from infrastructure.mongo.database import ASCENDING, Collection, Database, Document, Duplicate
 from infrastructure.mongo.indexes import CHECKPOINTS, CHECKPOINTS_BY_ACCOUNT, CHECKPOINTS_BY_TIME
+from infrastructure.mongo.keys import restored, storable
 
 _MOST_TASKS = 1_000
 
@@ -36,6 +37,7 @@ class MongoCheckpoints(Checkpoints):
         saved = replace(checkpoint, revision=checkpoint.revision + 1, saved_at=now)
         id_ = _id(saved.stripe_account, saved.task)
         document: Document = to_builtins(saved)
+        document["state"] = storable(document["state"])
         if checkpoint.revision == 0:
             try:
                 await self._checkpoints.insert_one({"_id": id_, **document})
@@ -90,6 +92,6 @@ def _checkpoint(document: Document) -> Checkpoint:
         document["stripe_account"],
         document["task"],
         document["revision"],
-        document["state"],
+        restored(document["state"]),
         document["saved_at"],
     )

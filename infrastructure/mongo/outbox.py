@@ -31,6 +31,7 @@ from infrastructure.mongo.indexes import (
     OUTBOX_PUBLISHED,
     OUTBOX_UNNUMBERED,
 )
+from infrastructure.mongo.keys import restored, storable
 
 _TRIES: Final = 5
 _NUMBER_TRIES: Final = 20
@@ -263,6 +264,7 @@ def _document(job: Job, place: int) -> Document:
     """A job as stored; `place` is its place among those that were appended together."""
     document: Document = to_builtins(job)
     document["_id"] = document.pop("id")
+    document["payload"] = storable(document["payload"])
     return document | {
         "state": "unnumbered" if job.watched else "pending",
         "place": place,
@@ -275,5 +277,6 @@ def _document(job: Job, place: int) -> Document:
 
 
 def _job(document: Document) -> Job:
-    fields: dict[str, Any] = {**document, "id": document["_id"]}
+    payload = restored(document["payload"])
+    fields: dict[str, Any] = {**document, "id": document["_id"], "payload": payload}
     return msgspec.convert(fields, Job)

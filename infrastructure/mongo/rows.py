@@ -14,6 +14,7 @@ from application.ports.mirror import Noun, T
 from domain.mirror import Facet, Row, Snapshot, Version
 from domain.search import terms_of
 from infrastructure.documents import column_values, search_words, to_builtins
+from infrastructure.mongo.keys import restored, storable
 
 Document = dict[str, Any]
 
@@ -34,9 +35,9 @@ def replacement(noun: Noun[T], snapshot: Snapshot[T], seen: int, writer: str) ->
         "stripe_account": snapshot.stripe_account,
         "id": snapshot.id,
         "revision": seen + 1,
-        "snapshot": to_builtins(snapshot.object),
+        "snapshot": _told(snapshot.object),
         "unknown": sorted(snapshot.unknown),
-        "befores": to_builtins(snapshot.befores),
+        "befores": [_told(before) for before in snapshot.befores],
         "version": to_builtins(snapshot.version),
         "deleted": snapshot.deleted,
         "writer": writer,
@@ -81,7 +82,7 @@ def derivation(noun: Noun[T], facet: Facet) -> UpdateOne:
             {"$and": [{"$eq": [high, facet.version.high]}, {"$gt": [low, facet.version.low]}]},
         ]
     }
-    told = {"values": to_builtins(facet.values), "version": to_builtins(facet.version)}
+    told = {"values": _told(facet.values), "version": to_builtins(facet.version)}
     return UpdateOne(
         {"_id": key(facet.stripe_account, facet.id)},
         [
@@ -96,7 +97,7 @@ def derivation(noun: Noun[T], facet: Facet) -> UpdateOne:
 def refilling(noun: Noun[Any], document: Document) -> UpdateOne:
     """Fill the columns anew from the row's own halves, if no snapshot has come meanwhile."""
     told = document["snapshot"]
-    found = None if told is None else msgspec.convert(told, noun.type)
+    found = None if told is None else _object(noun, told)
     columns = {**column_values(noun, found, {}), **_terms(noun, found)}
     return UpdateOne(
         {"_id": document["_id"], "revision": document["revision"]},
@@ -105,6 +106,15 @@ def refilling(noun: Noun[Any], document: Document) -> UpdateOne:
             *_derived_columns(noun),
         ],
     )
+
+
+def _told(value: Any) -> Document | None:
+    """An object, or a facet's values, as a part of a row."""
+    return None if value is None else storable(to_builtins(value))
+
+
+def _object(noun: Noun[T], told: Document) -> T:
+    return msgspec.convert(restored(told), noun.type)
 
 
 def _terms(noun: Noun[T], found: T | None) -> Document:
@@ -140,16 +150,16 @@ def to_row(noun: Noun[T], document: Document) -> Row[T]:
             stripe_account,
             id_,
             msgspec.convert(document["version"], Version),
-            None if found is None else msgspec.convert(found, noun.type),
+            None if found is None else _object(noun, found),
             frozenset(document["unknown"]),
-            tuple(msgspec.convert(before, noun.type) for before in document["befores"]),
+            tuple(_object(noun, before) for before in document["befores"]),
         )
     derived = {
         name: Facet(
             stripe_account,
             id_,
             name,
-            facet["values"],
+            restored(facet["values"]),
             msgspec.convert(facet["version"], Version),
         )
         for name, facet in document["derived"].items()

@@ -11,6 +11,7 @@ from domain.subscription_history import SubscriptionChange
 from infrastructure.documents import check_bounds, to_builtins
 from infrastructure.mongo.database import ASCENDING, Collection, Database, Document
 from infrastructure.mongo.indexes import HISTORY_BY_SUBSCRIPTION, SUBSCRIPTION_HISTORY
+from infrastructure.mongo.keys import restored, storable
 
 
 class MongoSubscriptionHistory(SubscriptionHistory):
@@ -26,7 +27,10 @@ class MongoSubscriptionHistory(SubscriptionHistory):
         if changes:
             await self._changes.insert_many(
                 [
-                    {"_id": f"{change.stripe_account}/{change.event_id}", **to_builtins(change)}
+                    {
+                        "_id": f"{change.stripe_account}/{change.event_id}",
+                        **storable(to_builtins(change)),
+                    }
                     for change in changes
                 ]
             )
@@ -53,7 +57,7 @@ class MongoSubscriptionHistory(SubscriptionHistory):
             limit=limit,
             hint=HISTORY_BY_SUBSCRIPTION,
         )
-        return [msgspec.convert(document, SubscriptionChange) for document in found]
+        return [msgspec.convert(restored(document), SubscriptionChange) for document in found]
 
     @property
     def _changes(self) -> Collection:

@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -84,6 +84,7 @@ class Probe:
     rank: int
     live: bool
     owner: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 PROBES: Final = Noun(
