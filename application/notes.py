@@ -27,7 +27,7 @@ from application.violations import (
     text_violations,
 )
 from domain.errors import Conflict, FieldViolation, NotFound, PermissionDenied, RateLimited, Reason
-from domain.notes import NOTE_ID, TEXT_RULE, Note, is_note_text, note_id_for
+from domain.notes import NOTE_ID, TEXT_RULE, Note, as_note_text, is_note_text, note_id_for
 from domain.periods import to_milliseconds
 
 ADMIN_SCOPE: Final = "notes.admin"
@@ -125,6 +125,7 @@ class Notes:
 
     async def create(self, caller: Caller, request_id: str, customer: str, text: str) -> Note:
         """Write a note about a customer of the account's connection. NotFound without one."""
+        text = as_note_text(text)
         refuse(
             chain(
                 request_id_violations(request_id),
@@ -163,6 +164,7 @@ class Notes:
 
         Raises NotFound, PermissionDenied (NOT_AUTHOR), Conflict (ETAG_MISMATCH).
         """
+        text = as_note_text(text)
         has_value = bool(text)
         masked = mask_violations(mask, CHANGEABLE, has_value=has_value, noun="note")
         refuse(

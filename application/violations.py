@@ -26,6 +26,10 @@ CUSTOMER_ID: Final = "cus_NffrFeUfNV2Hib"
 PRICE_ID: Final = "price_1MoBy5LkdIwHu7ixZhnattbh"
 PRODUCT_ID: Final = "prod_NWjs8kKbJWmuuc"
 
+NUL: Final = "\0"
+"""No text of a caller's holds it: MongoDB has no such keys, and HTTP, queues and C cut there."""
+
+_NOT_IN_KEYS: Final = frozenset("[]\0")
 _MAX_KEY_CHARACTERS: Final = 40
 _MAX_VALUE_CHARACTERS: Final = 500
 
@@ -49,9 +53,11 @@ def optional_id_violations(value: str, field: str, example: str) -> Iterator[Fie
 
 
 def text_violations(value: str | None, field: str, most: int) -> Iterator[FieldViolation]:
-    """A text of at most so many characters."""
-    if len(value or "") > most:
+    """A text of at most so many characters, none of them NUL."""
+    if value and len(value) > most:
         yield FieldViolation(field, f"at most {most:,} characters")
+    if value and NUL in value:
+        yield FieldViolation(field, "no NUL character")
 
 
 def span_violations(
@@ -77,10 +83,11 @@ def metadata_violations(metadata: Mapping[str, str], field: str) -> Iterator[Fie
     if len(metadata) > MAX_METADATA_KEYS:
         yield FieldViolation(field, f"at most {MAX_METADATA_KEYS} keys")
     for key, value in list(metadata.items())[: MAX_METADATA_KEYS + 1]:
-        if not 1 <= len(key) <= _MAX_KEY_CHARACTERS or "[" in key or "]" in key:
-            rule = f"keys of 1 to {_MAX_KEY_CHARACTERS} characters without [ or ]"
+        if not 1 <= len(key) <= _MAX_KEY_CHARACTERS or not _NOT_IN_KEYS.isdisjoint(key):
+            rule = f"keys of 1 to {_MAX_KEY_CHARACTERS} characters without [, ] or NUL"
             yield FieldViolation(field, rule)
         elif key.startswith(RESERVED):
             yield FieldViolation(field, f"keys must not begin with {RESERVED}")
-        if len(value) > _MAX_VALUE_CHARACTERS:
-            yield FieldViolation(field, f"values of at most {_MAX_VALUE_CHARACTERS} characters")
+        if len(value) > _MAX_VALUE_CHARACTERS or NUL in value:
+            rule = f"values of at most {_MAX_VALUE_CHARACTERS} characters without NUL"
+            yield FieldViolation(field, rule)

@@ -153,8 +153,8 @@ def is_writable(name: str) -> bool:
 
 def is_source(source: str) -> bool:
     """Whether a contact's field may be filled from it: see SOURCES."""
-    is_metadata = source.startswith(_METADATA) and 0 < len(source) - len(_METADATA) <= 40
-    return is_metadata or source in SOURCES
+    key = source.removeprefix(_METADATA)
+    return source in SOURCES or (key != source and 0 < len(key) <= 40 and "\0" not in key)
 
 
 def _value(customer: Customer, source: str) -> str | None:

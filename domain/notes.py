@@ -8,7 +8,8 @@ from typing import Final
 
 MAX_TEXT_CHARACTERS: Final = 10_000
 TEXT_RULE: Final = (
-    f"1 to {MAX_TEXT_CHARACTERS:,} characters, no control characters but newline and tab"
+    f"1 to {MAX_TEXT_CHARACTERS:,} characters, not all of them blank, "
+    "no control characters but newline and tab"
 )
 NOTE_ID: Final = re.compile(r"note_[0-9a-f]{32}")
 
@@ -65,6 +66,12 @@ def note_id_for(tag: str) -> str:
     return f"note_{tag[:32]}"
 
 
+def as_note_text(text: str) -> str:
+    """A text as a note keeps it: the CR LF of a browser's text area is a newline."""
+    return text.replace("\r\n", "\n")
+
+
 def is_note_text(text: str) -> bool:
     """Whether it obeys TEXT_RULE."""
-    return 1 <= len(text) <= MAX_TEXT_CHARACTERS and not _CONTROL.search(text)
+    fits = len(text) <= MAX_TEXT_CHARACTERS and not _CONTROL.search(text)
+    return fits and bool(text.strip())

@@ -1,7 +1,7 @@
 """Every mutating RPC: once at Stripe however often it is asked, and never for another tenant."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any, Final
 
 import grpc
@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from sandbox.emulator.messages import FaultSpec
 from tests.support.every_mutation import MUTATING, TABLE, Done, Mutation
-from tests.support.ground import Fields, Ground, fresh
+from tests.support.ground import Fields, Ground, fresh, request_of
+from tests.support.requests import with_nul
 from tests.support.service import Tenant, World, reason_of, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,6 +31,12 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]
 async def stranger(here: World) -> Tenant:
     return await here.tenant()
 
+
+COMPARED: Final = {"account": "NOT_FOUND", "etag": "ABORTED"}
+"""Texts that are only compared with ours, and what one that differs ends with."""
+
+UNCHANGEABLE: Final = {"invoice.customer", "invoice.currency", "note.customer"}
+"""Texts that callers give at creation; updates read them no more."""
 
 every_mutation = pytest.mark.parametrize("name", MUTATING)
 
@@ -105,6 +112,32 @@ async def test_a_lost_answer_ends_in_one_effect(here: World) -> None:
     }  # fmt: skip
     assert failed == {}
     assert await here.emulator.control.faults() == []
+
+
+async def code_of(call: Awaitable[Any]) -> str:
+    """The name of the status code that a call ends with."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error.code().name
+    return "OK"
+
+
+@every_mutation
+async def test_a_nul_in_any_text_is_refused_before_anything_is_sent(here: World, name: str) -> None:
+    one, ground = TABLE[name], Ground(here, await here.tenant())
+    valid = request_of(name, await one.make(ground))
+    passed_over = set()
+    for path, request in with_nul(valid):
+        request.request_id = request.request_id or fresh()
+        before = await changes(here)
+        outcome = await code_of(ground.send(name, request))
+        if outcome == "OK":
+            passed_over.add(path)
+            continue
+        assert outcome == COMPARED.get(path.rpartition(".")[2], "INVALID_ARGUMENT"), path
+        assert await changes(here) == before, path
+    assert passed_over <= (UNCHANGEABLE if ".Update" in name else set())
 
 
 @pytest.mark.parametrize("name", [name for name in MUTATING if TABLE[name].foreign])

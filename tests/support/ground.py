@@ -44,6 +44,12 @@ def fresh() -> str:
     return f"fresh-{next(_ids)}"
 
 
+def request_of(name: str, fields: Fields) -> Message:
+    """The request of a method."""
+    request: Message = GetMessageClass(METHODS[name][0].input_type)(**fields)
+    return request
+
+
 class Ground:
     """A tenant to whom mutations happen."""
 
@@ -53,8 +59,11 @@ class Ground:
 
     async def call(self, name: str, fields: Fields, tenant: Tenant | None = None) -> Any:
         """The reply of a method."""
+        return await self.send(name, request_of(name, fields), tenant)
+
+    async def send(self, name: str, request: Message, tenant: Tenant | None = None) -> Any:
+        """The reply of a method to a request as it is."""
         method, stub = METHODS[name]
-        request: Message = GetMessageClass(method.input_type)(**fields)
         send = getattr(stub(self.world.service.channel), method.name)
         return await send(request, metadata=(tenant or self.tenant).metadata, timeout=25)
 

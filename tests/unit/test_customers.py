@@ -222,12 +222,15 @@ WRONG = CustomerFields(
     phone="1" * 21,
     description="d" * 5_001,
     address=Address(line1="l" * 501, postal_code="p" * 501, country="USA"),
-    metadata={"billing_request": "x", "a[b]": "y", "": "z", "k" * 41: "", "long": "v" * 501},
-)
+    metadata={
+        "billing_request": "x", "a[b]": "y", "": "z", "k" * 41: "", "long": "v" * 501,
+        "a\0": "v", "a": "v\0",
+    },
+)  # fmt: skip
 WRONG_FIELDS = [
     "customer.name", "customer.phone", "customer.description", "customer.email",
     "customer.address.line1", "customer.address.postal_code", "customer.address.country",
-    *["customer.metadata"] * 5,
+    *["customer.metadata"] * 7,
 ]  # fmt: skip
 
 

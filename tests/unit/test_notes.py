@@ -252,11 +252,22 @@ async def test_a_full_last_page_has_no_token(desk: Desk) -> None:
     [
         ("x", True), ("x" * 10_000, True), ("🙂" * 10_000, True), ("a\n\tb", True), ("=1", True),
         ("", False), ("x" * 10_001, False), ("a\rb", False), ("a\x00", False), ("\x1b[31m", False),
-        ("\x7f", False), ("\x85", False),
+        ("\x7f", False), ("\x85", False), (" \n\t\u3000", False), (" a ", True),
     ],
 )  # fmt: skip
 def test_texts(text: str, right: bool) -> None:
     assert is_note_text(text) is right
+
+
+async def test_a_text_from_a_browser_has_its_lines(desk: Desk) -> None:
+    note = await desk.notes.create(ADA, "r-1", "cus_1", "first line\r\nsecond line\r\n")
+    assert note.text == "first line\nsecond line\n"
+    assert await desk.notes.create(ADA, "r-1", "cus_1", "first line\nsecond line\n") == note
+    full = "\r\n" + "x" * 9_999
+    assert (await desk.notes.update(ADA, "r-2", note.id, full)).text == f"\n{'x' * 9_999}"
+    for blank in (" ", "\r\n \r\n"):
+        assert await violations(desk.notes.create(ADA, "r-3", "cus_1", blank)) == ["text"]
+        assert await violations(desk.notes.update(ADA, "r-4", note.id, blank)) == ["note.text"]
 
 
 async def test_every_violation_at_once(desk: Desk) -> None:

@@ -43,7 +43,9 @@ class Note(_message.Message):
     author: _builtins.str
     """author is the subject of the token that wrote it."""
     text: _builtins.str
-    """text is plain text of 1 to 10,000 characters, without control characters but newline and tab."""
+    """text is plain text of 1 to 10,000 characters, not all of them blank, without control characters
+    but newline and tab. A CR LF, as browsers send it, is one newline.
+    """
     etag: _builtins.str
     """etag changes with each change of the note. Given back in a change, it lets that fail where
     somebody else was faster.
