@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from importlib import resources
 from itertools import pairwise
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 MAX_BUCKETS: Final = 10_000
 """A series longer than this is refused: 13 months of hours fit."""
@@ -21,6 +22,15 @@ MAX_PERIOD: Final = dt.timedelta(days=20 * 366)
 
 YEARS: Final = range(1970, 2201)
 """The years that a caller's period may begin and end in."""
+
+ZONE_NAMES: Final = frozenset(
+    resources.files("tzdata").joinpath("zones").read_text(encoding="ascii").split()
+) - {"Factory"}
+"""The names of the IANA's database, aliases among them, but for that of no zone.
+
+They are read as this module is, like code: no call waits for a file. What the zone folder of the
+machine holds besides, such as `localtime`, is the machine's own.
+"""
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND: Final = dt.timedelta(milliseconds=1)
@@ -51,15 +61,10 @@ def from_milliseconds(milliseconds: int) -> dt.datetime:
 
 @cache
 def zone_of(name: str) -> ZoneInfo:
-    """The zone of an IANA name. ValueError for anything else, paths and the like included."""
-    if name not in _zone_names():
+    """The zone of an IANA name. ValueError for anything else, other files of zones included."""
+    if name not in ZONE_NAMES:
         raise ValueError("an IANA time zone name is needed, such as America/New_York")
     return ZoneInfo(name)
-
-
-@cache
-def _zone_names() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,7 @@ def test_a_bucket_is_partial_until_it_has_ended() -> None:
             replace(QUESTION, time_zone="Mars/Olympus", currency="USD"),
             ["period.time_zone", "currency"],
         ),
+        (replace(QUESTION, time_zone="localtime"), ["period.time_zone"]),
         (
             Question(MIDNIGHT - 500 * DAY, MIDNIGHT, "UTC", Granularity.HOUR),
             ["granularity"],

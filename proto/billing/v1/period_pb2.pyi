@@ -60,7 +60,9 @@ class Period(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     time_zone: _builtins.str
-    """time_zone is an IANA name such as `America/New_York`; buckets follow its clock."""
+    """time_zone is an IANA name such as `America/New_York`, or an alias there such as `US/Eastern`;
+    buckets follow its clock.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """start_time is the first instant, in 1970 or later."""
