@@ -29,7 +29,7 @@ from domain.errors import (
     NotFound,
     Reason,
 )
-from domain.search import MAX_QUERY_WORDS, query_words
+from domain.search import digits_of, readings_of
 
 CREATE: Final = "create_customer"
 """The step that makes the customer."""
@@ -208,24 +208,24 @@ class ContactCustomers:
         return found if same_address else []
 
     async def _mirrored_by_email(self, steps: Steps, payer: Payer) -> Sequence[Customer]:
-        words = query_words(payer.email or "")
-        return [one for one in await self._search(steps, words) if payer.has_email_of(one)]
+        readings = readings_of(payer.email or "")
+        return [one for one in await self._search(steps, readings) if payer.has_email_of(one)]
 
     async def _mirrored_by_phone(
         self, steps: Steps, payer: Payer, region: str
     ) -> Sequence[Customer]:
         forms = self._phones.spellings(payer.phone, region)
-        queries = dict.fromkeys(tuple(query_words(form)) for form in forms)
-        found = [one for words in queries for one in await self._search(steps, words)]
+        numbers = dict.fromkeys(digits_of(form) for form in forms)
+        found = [one for number in numbers for one in await self._search(steps, [[number]])]
         same = [one for one in found if payer.has_phone_of(one, self._phones, region)]
         return list({one.id: one for one in same}.values())
 
-    async def _search(self, steps: Steps, words: Sequence[str]) -> Sequence[Customer]:
+    async def _search(self, steps: Steps, readings: Sequence[Sequence[str]]) -> Sequence[Customer]:
         """Customers of the mirror by the beginnings of words, newest first."""
-        if not words:
+        if not readings:
             return []
         page = await self._mirror.search(
-            CUSTOMERS, steps.stripe_account, words[:MAX_QUERY_WORDS], after=None, limit=_MOST_FOUND
+            CUSTOMERS, steps.stripe_account, readings, after=None, limit=_MOST_FOUND
         )
         found = [row.snapshot.object for row in page.rows if row.snapshot]
         return [one for one in found if one is not None]

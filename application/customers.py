@@ -34,7 +34,7 @@ from application.violations import (
 from domain.connections import Connection
 from domain.customers import Address, Customer
 from domain.errors import FieldViolation
-from domain.search import MAX_QUERY_WORDS, query_words
+from domain.search import readings_of
 
 CHANGEABLE: Final = ("email", "name", "phone", "description", "address", "metadata")
 """The fields that an update mask may name."""
@@ -134,7 +134,7 @@ class Customers:
         page = await self._reader.search(
             CUSTOMERS,
             connection.stripe_account,
-            query_words(query.query),
+            readings_of(query.query),
             page_size=query.page_size,
             page_token=query.page_token,
         )
@@ -229,11 +229,8 @@ def _list_violations(query: ListCustomers) -> Iterator[FieldViolation]:
 
 def _search_violations(query: SearchCustomers) -> Iterator[FieldViolation]:
     yield from page_size_violations(query.page_size)
-    words = query_words(query.query[:_QUERY_LIMIT])
-    if not words:
+    if not readings_of(query.query[:_QUERY_LIMIT]):
         yield FieldViolation("query", "at least one letter or digit")
-    if len(words) > MAX_QUERY_WORDS:
-        yield FieldViolation("query", f"at most {MAX_QUERY_WORDS} words")
     yield from text_violations(query.query, "query", _QUERY_LIMIT)
 
 

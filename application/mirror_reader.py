@@ -61,17 +61,17 @@ class MirrorReader:
         self,
         noun: Noun[T],
         stripe_account: str,
-        words: Sequence[str],
+        readings: Sequence[Sequence[str]],
         *,
         page_size: int,
         page_token: str,
     ) -> Page[T]:
-        """A page of the live objects that have these words, in any order, as `list` gives it."""
-        scope = digest("search", noun.name, stripe_account, sorted(words))
+        """A page of the live objects that have all words of a reading, as `list` gives it."""
+        scope = digest("search", noun.name, stripe_account, sorted(map(sorted, readings)))
         page = await self._mirror.search(
             noun,
             stripe_account,
-            words,
+            readings,
             after=self._page_tokens.read(page_token, scope),
             limit=page_size or DEFAULT_PAGE_SIZE,
         )

@@ -12,7 +12,7 @@ import datetime as dt
 import random
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 import uvloop
@@ -27,7 +27,7 @@ from bootstrap.container import Container
 from bootstrap.process import opened
 from domain.customers import Customer
 from domain.mirror import Snapshot, Version
-from domain.search import query_words
+from domain.search import readings_of
 
 ACCOUNT: Final = "acct_bench"
 START: Final = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -88,9 +88,9 @@ async def newest(mirror: Mirror) -> int:
     return len(page.rows)
 
 
-async def found(mirror: Mirror, words: Sequence[str]) -> int:
+async def found(mirror: Mirror, query: str) -> int:
     """A page of a search."""
-    page = await mirror.search(CUSTOMERS, ACCOUNT, words, after=None, limit=_PAGE)
+    page = await mirror.search(CUSTOMERS, ACCOUNT, readings_of(query), after=None, limit=_PAGE)
     return len(page.rows)
 
 
@@ -104,7 +104,7 @@ async def measure(container: Container, count: int, rounds: int) -> Table:
     for _ in track(range(rounds), "questions"):
         for name in spent:
             started = time.perf_counter()
-            ask = newest(mirror) if name == "floor" else found(mirror, query_words(QUESTIONS[name]))
+            ask = newest(mirror) if name == "floor" else found(mirror, QUESTIONS[name])
             hits[name] = await ask
             spent[name].append((time.perf_counter() - started) * 1e3)
     floor = statistics.median(spent["floor"])

@@ -18,7 +18,7 @@ import msgspec
 from application.ports.mirror import Filter, Noun, Order, Scalar
 from domain.mirror import MirroredObject
 from domain.periods import to_milliseconds
-from domain.search import MAX_QUERY_WORDS, RULES, object_words
+from domain.search import MAX_QUERY_WORDS, MAX_READINGS, RULES, object_words
 
 T = TypeVar("T", bound=MirroredObject)
 
@@ -72,12 +72,14 @@ def search_stamp(noun: Noun[Any]) -> str:
     return f"{RULES}: {', '.join(noun.search.texts)}; {', '.join(noun.search.phones)}"
 
 
-def check_search(noun: Noun[Any], words: Sequence[str], limit: int) -> None:
+def check_search(noun: Noun[Any], readings: Sequence[Sequence[str]], limit: int) -> None:
     """ValueError for a search that the port does not allow."""
     if noun.search is None:
         raise ValueError(f"{noun.name}: is not searched")
-    if not 1 <= len(words) <= MAX_QUERY_WORDS:
-        raise ValueError(f"words: from 1 to {MAX_QUERY_WORDS}")
+    if not 1 <= len(readings) <= MAX_READINGS:
+        raise ValueError(f"readings: from 1 to {MAX_READINGS}")
+    if not all(1 <= len(words) <= MAX_QUERY_WORDS for words in readings):
+        raise ValueError(f"words: from 1 to {MAX_QUERY_WORDS} a reading")
     if not 1 <= limit <= MAX_ROWS:
         raise ValueError(f"limit: from 1 to {MAX_ROWS}")
 

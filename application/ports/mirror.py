@@ -172,15 +172,16 @@ class Mirror(Protocol):
         self,
         noun: Noun[T],
         stripe_account: str,
-        words: Sequence[str],
+        readings: Sequence[Sequence[str]],
         *,
         after: Position | None,
         limit: int,
     ) -> RowPage[T]:
-        """Live rows each of whose objects has a word beginning with each of `words`, newest first.
+        """Live rows whose objects have a word beginning with each word of a reading, newest first.
 
-        `words` are those of `domain.search.query_words`, 1 to MAX_QUERY_WORDS of them. Paging as
-        `list` promises. Served by an index; ValueError where the noun declares no search.
+        `readings` are those of `domain.search.readings_of`, 1 to MAX_READINGS, each of 1 to
+        MAX_QUERY_WORDS words; whichever fits counts. Paging as `list` promises. Served by an index;
+        ValueError where the noun declares no search.
         """
         ...
 

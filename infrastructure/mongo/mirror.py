@@ -108,14 +108,14 @@ class MongoMirror:
         self,
         noun: Noun[T],
         stripe_account: str,
-        words: Sequence[str],
+        readings: Sequence[Sequence[str]],
         *,
         after: Position | None,
         limit: int,
     ) -> RowPage[T]:
-        check_search(noun, words, limit)
+        check_search(noun, readings, limit)
         rows = self._database.collection(noun.collection)
-        documents = await search(rows, stripe_account, words, after, limit + 1)
+        documents = await search(rows, stripe_account, readings, after, limit + 1)
         return _page(noun, documents, NEWEST_FIRST.column, limit)
 
     async def count(self, noun: Noun[T], stripe_account: str) -> int:

@@ -1,7 +1,8 @@
 """Searching mirrored rows: each has all beginnings of its words in an array that is indexed.
 
 A word of a query is one range of that index, in the order of the answer; an index on an array has a
-key an element, so the other words are looked for in the rows themselves.
+key an element, so the other words are looked for in the rows themselves. The server merges the
+ranges of several readings in that order, and gives a row of more than one of them once.
 """
 
 import asyncio
@@ -28,15 +29,18 @@ def row_fields(noun: Noun[T]) -> Document | None:
 async def search(
     rows: Collection,
     stripe_account: str,
-    words: Sequence[str],
+    readings: Sequence[Sequence[str]],
     after: Position | None,
     limit: int,
 ) -> list[Document]:
-    """The newest `limit` documents after a position that have all words among their terms."""
-    driving, *others = await _rarest_first(rows, stripe_account, words)
-    branches: list[Document] = [{}]
+    """The newest `limit` documents after a position that have, among their terms, all words of a
+    reading."""
+    ranked = await asyncio.gather(
+        *(_rarest_first(rows, stripe_account, words) for words in readings)
+    )
+    pages: list[Document] = [{}]
     if after is not None:
-        branches = [
+        pages = [
             {"created": {"$lt": after.value}},
             {"created": after.value, "id": {"$lt": after.id}},
         ]
@@ -45,11 +49,14 @@ async def search(
         {
             "stripe_account": stripe_account,
             TERMS: driving,
-            **branch,
+            **page,
             **({"$and": [{TERMS: word} for word in others]} if others else {}),
         }
-        for branch in branches
+        for driving, *others in filter(None, ranked)
+        for page in pages
     ]
+    if not conditions:
+        return []
     return await rows.find(
         conditions[0] if len(conditions) == 1 else {"$or": conditions},
         fields=WITHOUT_TERMS,
@@ -62,7 +69,7 @@ async def search(
 async def _rarest_first(
     rows: Collection, stripe_account: str, words: Sequence[str]
 ) -> Sequence[str]:
-    """The words, that which the fewest rows have first."""
+    """The words, that which the fewest rows have first; none where no row has one of them."""
     if len(words) == 1:
         return words
     counts = await asyncio.gather(
@@ -75,5 +82,7 @@ async def _rarest_first(
             for word in words
         )
     )
+    if 0 in counts:
+        return ()
     ranked = sorted(zip(counts, (-len(word) for word in words), words, strict=True))
     return [word for _, _, word in ranked]

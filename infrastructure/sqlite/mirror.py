@@ -141,18 +141,22 @@ class SqliteMirror:
         self,
         noun: Noun[T],
         stripe_account: str,
-        words: Sequence[str],
+        readings: Sequence[Sequence[str]],
         *,
         after: Position | None,
         limit: int,
     ) -> RowPage[T]:
-        check_search(noun, words, limit)
+        check_search(noun, readings, limit)
         table = self._table(noun)
 
         def job(connection: sqlite3.Connection) -> RowPage[T]:
-            ordered = table.terms.rarest_first(connection, stripe_account, words)
-            query = table.terms.query(_FOUND_ROW, stripe_account, ordered, after, limit + 1)
-            found = connection.execute(query.sql, query.values).fetchall()
+            found: list[Sequence[Any]] = []
+            for words in readings:
+                found += table.terms.newest(
+                    connection, _FOUND_ROW, stripe_account, words, after, limit + 1
+                )
+            if len(readings) > 1:
+                found = _merged(found)
             return table.to_page(stripe_account, found, limit)
 
         return await self._database.read(job)
@@ -308,6 +312,12 @@ class _Table(Generic[T]):
             stored[facet.name] = StoredFacet(facet.values, facet.version)
             columns = self._derived_of(stored) if live else dict.fromkeys(self._derived)
             connection.execute(self._derive, (encode_facets(stored), *columns.values(), *key))
+
+
+def _merged(found: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    """The rows of several readings, each once, newest first; `created` is the last column."""
+    distinct = {row[0]: row for row in found}
+    return sorted(distinct.values(), key=lambda row: (row[-1], row[0]), reverse=True)
 
 
 def _later(one: Version, other: Version) -> bool:

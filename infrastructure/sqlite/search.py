@@ -13,7 +13,6 @@ from application.ports.mirror import Noun, Position, Scalar
 from domain.mirror import MirroredObject
 from domain.search import terms_of
 from infrastructure.documents import search_words
-from infrastructure.sqlite.listing import Query
 from infrastructure.sqlite.names import quoted
 
 WORDS: Final = "words"
@@ -87,36 +86,23 @@ class TermIndex:
         connection.executemany(self._delete, sorted(old - new))
         connection.executemany(self._insert, sorted(new - old))
 
-    def rarest_first(
-        self, connection: sqlite3.Connection, stripe_account: str, words: Sequence[str]
-    ) -> list[str]:
-        """The words, that which the fewest rows have first.
-
-        Of words that many have the rarer one's many newest rows reach further back.
-        """
-        if len(words) == 1:
-            return list(words)
-
-        def rarity(word: str) -> tuple[int, int]:
-            bound = (stripe_account, word, _LOOKED_AT)
-            newest = connection.execute(self._newest, bound).fetchall()
-            return len(newest), newest[-1][0] if newest else 0
-
-        return sorted(words, key=rarity)
-
-    def query(
+    def newest(
         self,
+        connection: sqlite3.Connection,
         columns: str,
         stripe_account: str,
         words: Sequence[str],
         after: Position | None,
         limit: int,
-    ) -> Query:
-        """The query of one page, `created` last in each row.
+    ) -> list[Sequence[Any]]:
+        """The newest rows after a position that have all words, `created` last in each.
 
-        The first word's range gives the order; the other words are looked up by whole keys there,
+        The rarest word's range gives the order; the other words are looked up by whole keys there,
         before the row itself is read. CROSS JOIN keeps that order of reading.
         """
+        ranked = self._rarest_first(connection, stripe_account, words)
+        if not ranked:
+            return []
         others = (
             f" AND EXISTS (SELECT 1 FROM {self._table} AS o WHERE o.stripe_account = ?"
             " AND o.term = ? AND o.created = t.created AND o.id = t.id)"
@@ -125,17 +111,36 @@ class TermIndex:
         sql = (
             f"SELECT {columns}, t.created FROM {self._table} AS t CROSS JOIN {self._rows} AS r"
             " WHERE t.stripe_account = ? AND t.term = ?"
-            f"{beyond}{others * (len(words) - 1)}"
+            f"{beyond}{others * (len(ranked) - 1)}"
             " AND r.stripe_account = t.stripe_account AND r.id = t.id"
             " ORDER BY t.created DESC, t.id DESC LIMIT ?"
         )
-        driving, *rest = words
+        driving, *rest = ranked
         values: list[Scalar] = [stripe_account, driving]
         if after is not None:
             values += [after.value, after.id]
         for word in rest:
             values += [stripe_account, word]
-        return Query(sql, [*values, limit])
+        return connection.execute(sql, [*values, limit]).fetchall()
+
+    def _rarest_first(
+        self, connection: sqlite3.Connection, stripe_account: str, words: Sequence[str]
+    ) -> list[str]:
+        """The words, that which the fewest rows have first; none where no row has one of them.
+
+        Of words that many have the rarer one's many newest rows reach further back.
+        """
+        if len(words) == 1:
+            return list(words)
+        ranked: list[tuple[int, int, str]] = []
+        # A long word is the likeliest that nobody has: then the others are not looked at.
+        for word in sorted(words, key=len, reverse=True):
+            bound = (stripe_account, word, _LOOKED_AT)
+            newest = connection.execute(self._newest, bound).fetchall()
+            if not newest:
+                return []
+            ranked.append((len(newest), newest[-1][0], word))
+        return [word for _, _, word in sorted(ranked)]
 
 
 def _split(words: Scalar | None) -> list[str]:

@@ -90,7 +90,7 @@ async def _lists(stores: Stores) -> bool:
 
 
 async def _searches(stores: Stores) -> bool:
-    page = await stores.mirror.search(CUSTOMERS, OURS, ["ada"], after=None, limit=9)
+    page = await stores.mirror.search(CUSTOMERS, OURS, [["ada"]], after=None, limit=9)
     return not page.rows
 
 

@@ -44,7 +44,7 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "mirror.list": lambda s: s.mirror.list(
         CHARGES, OURS, Filter(), order=NEWEST_FIRST, after=None, limit=1
     ),
-    "mirror.search": lambda s: s.mirror.search(CUSTOMERS, OURS, ["ada"], after=None, limit=1),
+    "mirror.search": lambda s: s.mirror.search(CUSTOMERS, OURS, [["ada"]], after=None, limit=1),
     "mirror.count": lambda s: s.mirror.count(CHARGES, OURS),
     "inbox.append": lambda s: s.inbox.append(event()),
     "inbox.claim": lambda s: s.inbox.claim("one", now=NOON, lease=SECOND, limit=1, max_bytes=1),

@@ -180,18 +180,19 @@ class FakeMirror(Fake, Mirror):
         self,
         noun: Noun[T],
         stripe_account: str,
-        words: Sequence[str],
+        readings: Sequence[Sequence[str]],
         *,
         after: Position | None,
         limit: int,
     ) -> RowPage[T]:
-        check_search(noun, words, limit)
+        check_search(noun, readings, limit)
         async with self._step("mirror.search"):
             live = self._live(noun, stripe_account)
         found = [
             (columns["created"], row.id, row)
             for columns, row in live
-            if row.snapshot and terms_of(search_words(noun, row.snapshot.object)).issuperset(words)
+            if row.snapshot
+            and any(map(terms_of(search_words(noun, row.snapshot.object)).issuperset, readings))
         ]
         past = None if after is None else (after.value, after.id)
         ordered = sorted(

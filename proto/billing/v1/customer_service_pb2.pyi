@@ -257,7 +257,7 @@ class SearchCustomersRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     query: _builtins.str
-    """query of 1 to 10 words, 512 characters at most."""
+    """query of 1 word at least and 512 characters at most."""
     page_size: _builtins.int
     """page_size is how many at most: 0 stands for 50, and 100 is the most."""
     page_token: _builtins.str

@@ -97,12 +97,12 @@ class CustomerServiceServicer:
 
         A customer is found where every word of the query begins a word of its name or email, whatever
         the case, or the digits of its phone. Words are runs of letters and digits, so that an address
-        is several; only their first 32 characters count. A query of digits and of `+`, `-`, `(`, `)`,
-        full stops and spaces alone is one word of its digits: `+1 (555) 01` finds a phone that begins
-        with 155501.
+        is several; only their first 32 characters count, and of a query the first ten words. Decimal
+        digits of every script have their value. Words of digits that follow each other are words or
+        one number, whichever fits: `+1 (555) 01` finds a phone that begins with 155501, `1-800` also
+        the name `1-800-Roses`.
 
-        Fails with INVALID_ARGUMENT for a query without any word or with more than ten, and for paging
-        as ListCustomers does.
+        Fails with INVALID_ARGUMENT for a query without any word, and for paging as ListCustomers does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
