@@ -150,14 +150,11 @@ class SqliteMirror:
         table = self._table(noun)
 
         def job(connection: sqlite3.Connection) -> RowPage[T]:
-            found: list[Sequence[Any]] = []
-            for words in readings:
-                found += table.terms.newest(
-                    connection, _FOUND_ROW, stripe_account, words, after, limit + 1
-                )
-            if len(readings) > 1:
-                found = _merged(found)
-            return table.to_page(stripe_account, found, limit)
+            by_reading = (
+                table.terms.newest(connection, _FOUND_ROW, stripe_account, words, after, limit + 1)
+                for words in readings
+            )
+            return table.to_page(stripe_account, _merged([*filter(None, by_reading)]), limit)
 
         return await self._database.read(job)
 
@@ -314,9 +311,11 @@ class _Table(Generic[T]):
             connection.execute(self._derive, (encode_facets(stored), *columns.values(), *key))
 
 
-def _merged(found: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
-    """The rows of several readings, each once, newest first; `created` is the last column."""
-    distinct = {row[0]: row for row in found}
+def _merged(by_reading: Sequence[Sequence[Sequence[Any]]]) -> Sequence[Sequence[Any]]:
+    """The rows of all readings, each once, newest first; `created` is the last column."""
+    if len(by_reading) == 1:
+        return by_reading[0]
+    distinct = {row[0]: row for rows in by_reading for row in rows}
     return sorted(distinct.values(), key=lambda row: (row[-1], row[0]), reverse=True)
 
 

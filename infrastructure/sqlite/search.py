@@ -62,9 +62,9 @@ class TermIndex:
         self._delete = (
             f"DELETE FROM {table} WHERE stripe_account = ? AND term = ? AND created = ? AND id = ?"
         )
-        self._newest = (
-            f"SELECT created FROM {table} WHERE stripe_account = ? AND term = ?"
-            " ORDER BY created DESC, id DESC LIMIT ?"
+        self._rarity = (
+            f"SELECT count(*), min(created) FROM (SELECT created FROM {table}"
+            " WHERE stripe_account = ? AND term = ? ORDER BY created DESC, id DESC LIMIT ?)"
         )
 
     def of(self, connection: sqlite3.Connection, key: tuple[str, str]) -> Terms:
@@ -136,10 +136,10 @@ class TermIndex:
         # A long word is the likeliest that nobody has: then the others are not looked at.
         for word in sorted(words, key=len, reverse=True):
             bound = (stripe_account, word, _LOOKED_AT)
-            newest = connection.execute(self._newest, bound).fetchall()
-            if not newest:
+            count, oldest = connection.execute(self._rarity, bound).fetchone()
+            if not count:
                 return []
-            ranked.append((len(newest), newest[-1][0], word))
+            ranked.append((count, oldest, word))
         return [word for _, _, word in sorted(ranked)]
 
 

@@ -236,9 +236,11 @@ def _plans(statements: Sequence[str], connection: sqlite3.Connection) -> Sequenc
 
 def _plan(statement: str, connection: sqlite3.Connection) -> Plan:
     steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
-    # A list of values that came with the question is no table.
+    # Neither a list of values that came with the question nor what a subquery gives is a table.
     reads = [
-        step for step in steps if step.startswith(("SCAN", "SEARCH")) and "VIRTUAL" not in step
+        step
+        for step in steps
+        if step.startswith(("SCAN", "SEARCH")) and "VIRTUAL" not in step and "(subq" not in step
     ]
     found = [_SQLITE_INDEX.search(step) for step in reads]
     return Plan(
