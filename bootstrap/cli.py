@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
+import logging
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ from rich.console import Console
 from application.accounts import AccountAdministration
 from application.contacts import ContactAdministration
 from bootstrap import process
-from bootstrap.settings import Settings, SettingsError, environment_name, load
+from bootstrap.settings import Settings, SettingsError, environment_name, ignored_names, load
 from domain.errors import BillingError
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
@@ -34,6 +35,8 @@ from interfaces.cli.mirror import add_mirror_commands
 from interfaces.cli.token import add_token_command
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _TOKEN_LIFETIME: Final = dt.timedelta(minutes=5)
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - to call, not to listen
@@ -168,6 +171,8 @@ def serve(child: _Child = False) -> None:
         _end_with_parent()
     settings = load()
     configure(level=settings.log_level.upper(), console=settings.log_format == "console")
+    for name in ignored_names():
+        _log.warning("what the environment names so is no setting", extra={"setting": name})
 
     def ready(ports: process.Ports) -> None:
         if child:

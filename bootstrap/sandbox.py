@@ -189,7 +189,11 @@ async def _process(
 ) -> AsyncIterator[dict[str, str]]:
     """A `billing` command in a process of its own; yields the line of JSON that it says first."""
     ours = {environment_name(field) for field in Settings.model_fields}
-    clean = {key: value for key, value in os.environ.items() if key.upper() not in ours}
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if key.upper() not in ours and not key.upper().startswith("BILLING_")
+    }
     process = await asyncio.create_subprocess_exec(
         # -P: modules of the folder that somebody happens to be in are not ours.
         sys.executable, "-P", "-m", "bootstrap.cli", *arguments, "--child",

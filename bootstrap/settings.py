@@ -1,12 +1,13 @@
 """Settings, read from the environment once, at the start.
 
-A missing or malformed setting stops the start with one line that names it and says what to do. The
-values of secrets are in no message.
+A missing, malformed or misspelt setting stops the start with one line that names it and says what
+to do. The values of secrets are in no message.
 """
 
 import datetime as dt
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -20,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bootstrap.names import UnknownName, unknown_names
 from domain.connections import Mode
 from infrastructure.internal_api.short_links import PATH as SHORT_LINKS_PATH
 from infrastructure.security.tokens import MIN_SECRET_BYTES, caller_keys
@@ -124,7 +126,9 @@ class Settings(BaseSettings):
     store: Literal["sqlite", "mongo"] = Field(
         default="sqlite", description="the database: sqlite (embedded) or mongo"
     )
-    sqlite_path: Path = Field(default=Path("var/billing.db"), description="the file of SQLite")
+    sqlite_path: Path = Field(
+        default=Path("var/billing.db"), description="the file of SQLite, of one process"
+    )
     mongo_url: Annotated[SecretStr, AfterValidator(_mongo_url)] = Field(
         default=SecretStr(""),
         validate_default=True,
@@ -283,10 +287,31 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """The settings of the environment. SettingsError with a line a problem."""
+    lines = [
+        f"{unknown.name}: is no setting; is {unknown.meant} meant?"
+        for unknown in _unknown()
+        if unknown.meant
+    ]
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
-        raise SettingsError("\n".join(problems(error))) from None
+        lines = [*problems(error), *lines]
+    else:
+        if not lines:
+            return settings
+    raise SettingsError("\n".join(lines))
+
+
+def ignored_names() -> list[str]:
+    """The names in the environment that begin as settings do, and are none, nor nearly one."""
+    return [unknown.name for unknown in _unknown() if not unknown.meant]
+
+
+def _unknown() -> Iterator[UnknownName]:
+    known = {environment_name(field) for field in Settings.model_fields}
+    # A setting with a name of its own is read by its field's name, too.
+    known |= {f"BILLING_{field.upper()}" for field in Settings.model_fields}
+    return unknown_names([name for name, value in os.environ.items() if value], known)
 
 
 def problems(error: ValidationError) -> list[str]:

@@ -1,11 +1,16 @@
 """Settings: what is read, and what is said of what is wrong."""
 
+import os
+import re
 from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bootstrap.settings import Settings, SettingsError, environment_name, load
+from bootstrap.names import edit_distance
+from bootstrap.settings import Settings, SettingsError, environment_name, ignored_names, load
 from domain.connections import Mode
 
 SECRET: Final = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -247,3 +252,106 @@ def test_short_links_are_made_under_the_internal_api_or_where_a_setting_says(
     environment.delenv("API_BASE_URL")
     assert load().short_links_address == "https://s.example.com/links"
     assert SECRET not in repr(load())
+
+
+# --- names that are no setting ---
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("BILLING_STOER", "BILLING_STORE"),
+        ("BILLING_STOR", "BILLING_STORE"),
+        ("BILLING_STORES", "BILLING_STORE"),
+        ("billing_stoer", "BILLING_STORE"),
+        ("BILLING_GRPC_ADRES", "BILLING_GRPC_ADDRESS"),
+        ("BILLING_WEBHOOK_SECRET_CONNECT", "BILLING_WEBHOOK_SECRETS_CONNECT"),
+        ("BILLING_SHORT_LINKS_URI", "BILLING_SHORT_LINKS_URL"),
+        ("BILLING_APP_SECRETS", "BILLING_APP_SECRET"),
+    ],
+)
+def test_a_misspelt_setting_stops_the_start(
+    environment: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    environment.setenv(name, "hunter2")
+    assert problems() == [f"{name}: is no setting; is {meant} meant?"]
+    assert ignored_names() == []
+    environment.setenv(name, "")
+    load()
+
+
+def test_it_is_told_together_with_what_it_leaves_out(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("BILLING_CALLER_KEYS")
+    environment.setenv("BILLING_CALLERS_KEY", f"crm:{SECRET}")
+    assert problems() == [
+        "BILLING_CALLER_KEYS: is required",
+        "BILLING_CALLERS_KEY: is no setting; is BILLING_CALLER_KEYS meant?",
+    ]
+
+
+def test_any_other_unknown_name_is_named_and_ignored(environment: pytest.MonkeyPatch) -> None:
+    for name in ("BILLING_COLOUR", "BILLING_STOREROOM", "BILLING", "COLOUR", "XBILLING_STOER"):
+        environment.setenv(name, "blue")
+    load()
+    assert ignored_names() == ["BILLING_COLOUR", "BILLING_STOREROOM"]
+
+
+def test_every_setting_is_known_by_all_its_names(environment: pytest.MonkeyPatch) -> None:
+    for name in GOOD:
+        environment.delenv(name)
+    environment.setenv("BILLING_STRIPE_SECRET_KEY", "sk_test_51Abc")
+    environment.setenv("billing_caller_keys", f"crm:{SECRET}")
+    environment.setenv("BILLING_WEBHOOK_SECRETS_PLATFORM", "whsec_12345678")
+    for field in Settings.model_fields:
+        environment.setenv(environment_name(field), os.environ.get(environment_name(field), ""))
+    assert load().callers == {"crm": SECRET.encode()}
+    assert ignored_names() == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # of Kubernetes, beside a service that is called `billing`:
+        "BILLING_SERVICE_HOST", "BILLING_SERVICE_PORT", "BILLING_SERVICE_PORT_GRPC",
+        "BILLING_PORT", "BILLING_PORT_50051_TCP", "BILLING_PORT_50051_TCP_ADDR",
+        # of the tests:
+        "BILLING_TEST_MONGO_URL", "BILLING_TEST_SEED", "BILLING_FUZZ_BODIES",
+    ],
+)  # fmt: skip
+def test_what_somebody_else_reads_is_passed_over(
+    environment: pytest.MonkeyPatch, name: str
+) -> None:
+    environment.setenv(name, "x")
+    load()
+    assert ignored_names() == []
+
+
+def test_every_name_that_the_tests_read_is_passed_over(environment: pytest.MonkeyPatch) -> None:
+    tests = Path(__file__).parents[1]
+    read = re.compile(r"""(?:environ\.get\(|_VARIABLE: Final = )"(BILLING_\w+)\"""")
+    names = {name for file in tests.rglob("*.py") for name in read.findall(file.read_text())}
+    assert len(names) > 4
+    for name in names:
+        environment.setenv(name, "1")
+    load()
+    assert ignored_names() == []
+
+
+_WORDS: Final = st.text("ABC_", max_size=8)
+
+
+@given(_WORDS, _WORDS, _WORDS)
+def test_edits_are_a_distance(one: str, other: str, third: str) -> None:
+    edits = edit_distance(one, other)
+    assert edits == edit_distance(other, one)
+    assert (edits == 0) == (one == other)
+    assert abs(len(one) - len(other)) <= edits <= max(len(one), len(other))
+    assert edits <= edit_distance(one, third) + edit_distance(third, other)
+
+
+@given(_WORDS, st.integers(0, 8), st.sampled_from("ABC_"))
+def test_one_character_more_less_or_other_is_one_edit(word: str, at: int, character: str) -> None:
+    longer = word[:at] + character + word[at:]
+    assert edit_distance(word, longer) == 1
+    replaced = word[:at] + "X" + word[at + 1 :]
+    assert edit_distance(word, replaced) == 1

@@ -3,19 +3,21 @@
 import datetime as dt
 import importlib
 import re
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
 import billing.v1
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from application.callers import OPERATOR
 from application.events import PAYLOAD_SCOPE
 from application.notes import ADMIN_SCOPE
 from bootstrap import cli
-from bootstrap.settings import Settings, environment_name
+from bootstrap.settings import Settings, environment_name, ignored_names, load
 from domain.errors import Unauthenticated
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
@@ -149,6 +151,44 @@ def fail(
     assert (caught.value.code, out) == (1, "")
     assert "Traceback" not in err
     return err.splitlines()
+
+
+def test_a_command_reads_no_name_that_would_be_taken_for_a_misspelt_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one_more = typer.Typer()
+    one_more.command()(_reads_its_colour)
+    assert [*_names_read_by(typer.main.get_command(one_more))] == ["BILLING_COLOUR"]
+    for name in _names_read_by(typer.main.get_command(cli.app)):
+        monkeypatch.setenv(name, "1")
+    load()
+    assert ignored_names() == []
+
+
+def _reads_its_colour(
+    colour: Annotated[str, typer.Option(envvar="BILLING_COLOUR")] = "",
+) -> None:
+    """A command as none is today."""
+    del colour
+
+
+def _names_read_by(command: Any) -> Iterator[str]:
+    """The names in the environment that stand for options of a command and of those below it."""
+    for parameter in command.params:
+        names = parameter.envvar or ()
+        yield from (names,) if isinstance(names, str) else names
+    for below in getattr(command, "commands", {}).values():
+        yield from _names_read_by(below)
+
+
+@pytest.mark.parametrize("command", [("serve",), ("token", "acme"), ("accounts", "list")])
+def test_a_misspelt_setting_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("BILLING_STOER", "mongo")
+    assert fail(monkeypatch, capsys, *command) == [
+        "billing: BILLING_STOER: is no setting; is BILLING_STORE meant?"
+    ]
 
 
 @pytest.mark.parametrize("command", [("serve",), ("token", "acme"), ("accounts", "list")])
