@@ -9,6 +9,7 @@ from typing import Final
 
 from application.backfill import Backfill
 from application.fleet import Fleet, Source, for_each
+from application.outages import AccountOutages, Outage
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
 from application.ports.inbox import EventState, Inbox, ReceivedEvent
@@ -77,6 +78,13 @@ class CatchUp:
         self._arrived = arrived
         self._retries = retries or Retries()
         self._mending: asyncio.Task[None] | None = None
+        self._waiting = Outage(_log, "catch-up waits", "catch-up goes on")
+        self._unpolled = AccountOutages(
+            _log, "an account's events cannot be polled", "an account's events are polled again"
+        )
+        self._unmended = AccountOutages(
+            _log, "an account's gap is not mended yet", "an account's gap is mended"
+        )
 
     async def run(self) -> None:
         """Poll everything once a minute, until cancelled; accounts with a gap are mended beside."""
@@ -84,8 +92,9 @@ class CatchUp:
             while True:
                 try:
                     await self.poll_all()
+                    self._waiting.answered()
                 except BillingError as error:
-                    _log.warning("catch-up waits", extra={"reason": error.reason})
+                    self._waiting.waits(error)
                 except Exception:  # noqa: BLE001 - a defect must not stop the mirror for good
                     _log.exception("catch-up failed")
                 await asyncio.sleep(INTERVAL.total_seconds())
@@ -162,18 +171,18 @@ class CatchUp:
                 polled = await self.poll(source)
                 if polled.gap and (self._mending is None or self._mending.done()):
                     self._mending = asyncio.create_task(self._mend_apart(source.stripe_account))
+                self._unpolled.answered(source.stripe_account)
         except Conflict:
             pass  # another process is at it
         except BillingError as error:
-            told = {"stripe_account": source.stripe_account, "reason": error.reason}
-            _log.warning("an account's events cannot be polled", extra=told)
+            self._unpolled.waits(source.stripe_account, error)
 
     async def _mend_apart(self, stripe_account: str) -> None:
         try:
             await self.mend(stripe_account)
+            self._unmended.answered(stripe_account)
         except BillingError as error:
-            told = {"stripe_account": stripe_account, "reason": error.reason}
-            _log.warning("an account's gap is not mended yet", extra=told)
+            self._unmended.waits(stripe_account, error)
 
     async def _append(self, page: Page[ReceivedEvent]) -> int:
         fresh = await self._retries(

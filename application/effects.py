@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from application.contact_sync import ContactSyncing
 from application.happenings import Due, Happening, Outcome, Told
+from application.outages import Outage
 from application.payment_notices import PaymentNotices
 from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
@@ -83,6 +84,7 @@ class Effects:
         self._queued = queued
         self._refreshing = tuple(refreshing)
         self._max_age = max_age
+        self._waiting = Outage(_log, "parked effects wait", "parked effects go on")
 
     async def after(self, told: Sequence[Told]) -> Mapping[str, Outcome]:
         """Do what follows from events, at most 1,000; returns what, by event id.
@@ -141,8 +143,9 @@ class Effects:
         while True:
             try:
                 await self.drain_all()
+                self._waiting.answered()
             except BillingError as error:
-                _log.warning("parked effects wait", extra={"reason": error.reason})
+                self._waiting.waits(error)
             except Exception:  # noqa: BLE001 - a defect must not stop the drain for good
                 _log.exception("parked effects failed")
             await asyncio.sleep(DRAIN_SECONDS)

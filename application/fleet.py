@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from application.platform import Platform
 from application.ports.connections import ConnectionRepository
 from domain.connections import Mode
+from domain.errors import BillingError
 
 S = TypeVar("S")
 
@@ -52,7 +53,8 @@ class Fleet:
 async def for_each(items: AsyncIterable[S], work: Callable[[S], Awaitable[None]]) -> None:
     """Do the work for each item, AT_ONCE at a time: a slow account does not hold up the others.
 
-    Nor does one that fails: an ExceptionGroup of all that was raised comes at the end of the round.
+    Nor does one that fails: all others are done. What was raised comes at the end of the round, as
+    it is, so that nobody has to look into a group; of several failures a defect, else the first.
     """
     free = asyncio.Semaphore(AT_ONCE)
     failures: list[Exception] = []
@@ -65,9 +67,12 @@ async def for_each(items: AsyncIterable[S], work: Callable[[S], Awaitable[None]]
         finally:
             free.release()
 
-    async with asyncio.TaskGroup() as group:
-        async for item in items:
-            await free.acquire()
-            group.create_task(one(item))
+    try:
+        async with asyncio.TaskGroup() as group:
+            async for item in items:
+                await free.acquire()
+                group.create_task(one(item))
+    except ExceptionGroup as errors:  # of `items`: the work's own are kept
+        failures += errors.exceptions
     if failures:
-        raise ExceptionGroup("not done for all", failures)
+        raise min(failures, key=lambda error: isinstance(error, BillingError))

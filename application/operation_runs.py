@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from application.mirror_work import MirrorWork
 from application.operation_log import Kept, OperationLog
+from application.outages import Outage
 from application.ports.clock import Clock
 from application.walking import Sleep, hear_waits
 from domain.errors import BillingError, Conflict, RateLimited, Reason, Unavailable
@@ -60,6 +61,7 @@ class OperationRun:
         self._clock = clock
         self._sleep = sleep
         self._saving = asyncio.Lock()
+        self._waiting = Outage(_log, "an operation waits", "an operation goes on")
 
     async def carry_out(self) -> None:
         """Work to the end. Cut off, it stops at once, and whoever saves it next goes on there."""
@@ -104,6 +106,7 @@ class OperationRun:
                 elsewhere = error.reason is Reason.REQUEST_IN_FLIGHT
                 if self.operation.progress != before:
                     pause = FIRST_PAUSE_SECONDS
+                    self._waiting.answered(**self._who())
                 await self._wait(error, ELSEWHERE_SECONDS if elsewhere else pause)
                 pause = min(2 * pause, LAST_PAUSE_SECONDS)
             except BillingError as error:
@@ -133,8 +136,7 @@ class OperationRun:
         if isinstance(error, RateLimited):
             seconds = max(seconds, error.retry_after_seconds)
         self._hear(error, seconds)
-        facts = {**self._who(), "reason": error.reason, "error": error.message}
-        _log.warning("an operation waits", extra=facts)
+        self._waiting.waits(error, **self._who())
         await self._sleep(seconds)
 
     def _hear(self, error: BillingError, seconds: float) -> None:
@@ -182,7 +184,7 @@ class OperationRun:
         try:
             await self._work.tidy(self.operation)
         except BillingError as error:  # the next operation of its kind removes it
-            _log.warning("a shadow is left", extra={**self._who(), "reason": error.reason})
+            _log.warning("a shadow is left", extra={**self._who(), "error": error.message})
 
     def _who(self) -> dict[str, str]:
         return {"stripe_account": self.operation.stripe_account, "kind": self.operation.kind}

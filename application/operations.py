@@ -14,6 +14,7 @@ from application.mirror_access import MirrorAccess
 from application.mirror_work import MirrorWork
 from application.operation_log import Kept, OperationLog
 from application.operation_runs import OperationRun
+from application.outages import AccountOutages, Outage
 from application.ports.clock import Clock
 from application.ports.shadow import MAX_NAME_CHARACTERS
 from application.walking import Sleep
@@ -83,6 +84,12 @@ class Operations:
         self._watches = 0
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._waiting = Outage(
+            _log, "operations wait to be taken up", "operations are taken up again"
+        )
+        self._unread = AccountOutages(
+            _log, "an account's operations cannot be read", "an account's operations are read again"
+        )
 
     async def start(
         self, caller: Caller, kind: OperationKind, options: OperationOptions | None = None
@@ -173,10 +180,10 @@ class Operations:
             self._wake.clear()
             try:
                 await self._take_up()
-            except* BillingError as errors:
-                reasons = sorted({str(error) for error in errors.exceptions})
-                _log.warning("operations wait to be taken up", extra={"reasons": reasons})
-            except* Exception:  # noqa: BLE001 - a defect must not stop all operations for good
+                self._waiting.answered()
+            except BillingError as error:
+                self._waiting.waits(error)
+            except Exception:  # noqa: BLE001 - a defect must not stop all operations for good
                 _log.exception("operations cannot be taken up")
             await self._rest(SCAN_SECONDS, self._wake)
 
@@ -255,9 +262,9 @@ class Operations:
             try:
                 kept = await self._log.of(source.stripe_account)
             except BillingError as error:
-                told = {"stripe_account": source.stripe_account, "reason": error.reason}
-                _log.warning("an account's operations cannot be read", extra=told)
+                self._unread.waits(source.stripe_account, error)
             else:
+                self._unread.answered(source.stripe_account)
                 found.extend(filter(self._is_takeable, kept))
 
         await for_each(self._fleet.sources(), look)
@@ -287,7 +294,7 @@ class Operations:
         try:
             await self._work.tidy(operation)
         except BillingError as error:  # the next operation of its kind removes it
-            told = {"stripe_account": operation.stripe_account, "reason": error.reason}
+            told = {"stripe_account": operation.stripe_account, "error": error.message}
             _log.warning("a shadow is left", extra=told)
 
     async def _cut(self, tasks: "Sequence[asyncio.Task[None]]") -> None:

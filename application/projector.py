@@ -15,6 +15,7 @@ from application.effects import Effects
 from application.enrichment import Enrichment
 from application.happenings import Outcome, Told
 from application.mirroring import Mirroring, ObjectKey
+from application.outages import Outage
 from application.platform import Platform
 from application.ports.clock import Clock
 from application.ports.inbox import ClaimedEvent, EventState, Inbox, Settled
@@ -112,6 +113,7 @@ class Projector:
         self._effects = effects
         self._deauthorizing = deauthorizing
         self._stopping = asyncio.Event()
+        self._waiting = Outage(_log, "projection waits", "projection goes on")
 
     def stop(self) -> None:
         """Let `run` return once the batch in hand is settled.
@@ -128,8 +130,9 @@ class Projector:
                 while not self._stopping.is_set() and (count := await self.project_batch()):
                     if count < BATCH:  # else there is more: no event waits behind a burst
                         await self._linger()
+                self._waiting.answered()
             except BillingError as error:
-                _log.warning("projection waits", extra={"reason": error.reason})
+                self._waiting.waits(error)
                 await asyncio.sleep(POLL_SECONDS)
             except Exception:  # noqa: BLE001 - a defect must not stop the mirror for good
                 _log.exception("projection failed")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from secrets import SystemRandom
 from typing import Final
 
+from application.outages import Outage
 from application.ports.clock import Clock
 from application.ports.outbox import MAX_JOBS, ClaimedJob, FailedJob, Outbox
 from application.ports.publisher import Publisher, QueueUnavailable
@@ -60,6 +61,8 @@ class Publishing:
         self._retention = retention
         self._stopping = asyncio.Event()
         self._purged_at: dt.datetime | None = None
+        self._queue_away = Outage(_log, "jobs wait for the queue", "the queue is back")
+        self._waiting = Outage(_log, "publishing waits", "publishing goes on")
 
     def stop(self) -> None:
         """Let `run` return once the batch in hand is marked."""
@@ -75,12 +78,14 @@ class Publishing:
                 while not self._stopping.is_set() and await self.publish_batch():
                     pass
                 await self._purge_at_times()
+                self._queue_away.answered()
+                self._waiting.answered()
                 pause = POLL_SECONDS
             except QueueUnavailable as error:
-                _log.warning("publishing waits for the queue", extra={"error": str(error)})
+                self._queue_away.failed(str(error))
                 pause = min(pause * 2, LAST_POLL_SECONDS)
             except BillingError as error:
-                _log.warning("publishing waits", extra={"reason": error.reason})
+                self._waiting.waits(error)
                 pause = min(pause * 2, LAST_POLL_SECONDS)
             except Exception:  # noqa: BLE001 - a defect must not stop publishing for good
                 _log.exception("publishing failed")

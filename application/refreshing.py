@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 from application.fleet import Fleet, Source, for_each
 from application.importing import Importing
 from application.oddity_log import log_oddities
+from application.outages import AccountOutages, Outage
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import ObjectLister, Page, Place
@@ -92,6 +93,10 @@ class Refreshing(ABC):
         )
         self._due: dict[str, float] = {}
         self._noted = asyncio.Event()
+        self._waiting = Outage(_log, "listing waits", "listing goes on")
+        self._unlisted = AccountOutages(
+            _log, "an account cannot be listed", "an account is listed again"
+        )
 
     def note(self, stripe_account: str) -> None:
         """Something happened on an account: ask for its list soon, once for many notes.
@@ -184,11 +189,11 @@ class Refreshing(ABC):
     async def _refresh(self, stripe_account: str, *, pending: bool = False) -> None:
         try:
             await self.refresh(stripe_account, pending=pending)
+            self._unlisted.answered(stripe_account, task=self.task)
         except Conflict:
             pass  # another process is at it
         except BillingError as error:
-            told = {"task": self.task, "stripe_account": stripe_account, "reason": error.reason}
-            _log.warning("an account cannot be listed", extra={**told, "error": error.message})
+            self._unlisted.waits(stripe_account, error, task=self.task)
 
     async def _refresh_noted(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -204,8 +209,8 @@ class Refreshing(ABC):
         """Do one round of work; what fails in it does not end the next."""
         try:
             await work()
-        except* BillingError as errors:
-            reasons = sorted({str(error) for error in errors.exceptions})
-            _log.warning("listing waits", extra={"task": self.task, "reasons": reasons})
-        except* Exception:  # noqa: BLE001 - a defect must not stop the mirror for good
+            self._waiting.answered(task=self.task)
+        except BillingError as error:
+            self._waiting.waits(error, task=self.task)
+        except Exception:  # noqa: BLE001 - a defect must not stop the mirror for good
             _log.exception("listing failed", extra={"task": self.task})

@@ -59,6 +59,7 @@ from application.publishing import Publishing
 from application.receiving import Receiver
 from application.reconciling import Reconciliation
 from application.shadowing import ShadowRebuild
+from application.store_health import StoreHealth
 from application.subscriptions import Subscriptions
 from application.tasks import Tasks
 from application.watching import Watching
@@ -123,6 +124,8 @@ class Container(containers.DeclarativeContainer):
             replicas=settings.provided.nats_replicas,
         ),
     )
+
+    store_health = providers.Singleton(StoreHealth, stores.deployment)
 
     # --- Stripe ---
     stripe = providers.Container(Stripe, settings=settings, clock=clock)

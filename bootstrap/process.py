@@ -5,18 +5,21 @@ import contextlib
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
 from application.mutations import Mutations
+from application.outages import Outage
 from application.ports.publisher import Publisher, QueueUnavailable
+from application.store_health import StoreHealth
 from application.tasks import Tasks
 from bootstrap.container import Container
 from bootstrap.settings import Settings, environment_name
-from domain.errors import BillingError, Unavailable
+from domain.errors import BillingError, FailedPrecondition, Reason, Unavailable
+from infrastructure.sqlite.serving import serving
 from interfaces.grpc.server import Server
 from interfaces.http_webhook.app import create_app
 
@@ -43,15 +46,12 @@ async def opened(settings: Settings) -> AsyncIterator[Container]:
     """
     container = Container(settings=settings)
     database = container.stores.database()
-    try:
+    with _naming_the_store(settings):
         await database.start()
-    except Unavailable as error:
-        place = f"{settings.store}_{'path' if settings.store == 'sqlite' else 'url'}"
-        words = f"{environment_name(place)}: {error.message}"
-        raise Unavailable(error.reason, words) from error
     try:
-        await container.platform().claim_store()
-        known = await container.stores.deployment().platform_account()
+        with _naming_the_store(settings):
+            await container.platform().claim_store()
+            known = await container.stores.deployment().platform_account()
         if known is not None:
             container.stripe_api().know_platform_account(known)
         yield container
@@ -61,41 +61,75 @@ async def opened(settings: Settings) -> AsyncIterator[Container]:
         await database.close()
 
 
+@contextlib.contextmanager
+def _naming_the_store(settings: Settings) -> Iterator[None]:
+    """Tell which setting the store is at, where it cannot be used."""
+    place = environment_name("sqlite_path" if settings.store == "sqlite" else "mongo_url")
+    try:
+        yield
+    except (Unavailable, FailedPrecondition) as error:
+        if error.reason is not Reason.STORE_UNAVAILABLE:
+            raise
+        kind = Unavailable if isinstance(error, Unavailable) else FailedPrecondition
+        raise kind(error.reason, f"{place}: {error.message}") from error
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Be the one process that serves from SQLite's file; MongoDB may have any number."""
+    with contextlib.ExitStack() as held:
+        if settings.store == "sqlite":
+            with _naming_the_store(settings):
+                held.enter_context(serving(settings.sqlite_path))
+        yield
+
+
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Ports]:
     """The whole service, from ready to drained.
 
     At the end it refuses new calls, lets those in flight finish, then settles what it has begun at
-    Stripe, and closes the store last.
+    Stripe, and closes the store last. Raises as `opened` does, and FailedPrecondition, which names
+    the setting and the other process, where one serves from SQLite's file already.
     """
-    async with opened(settings) as container:
-        grpc_server: Server = container.grpc_server()
-        webhooks = web.AppRunner(
-            create_app(container.receiver()),
-            access_log=None,
-            auto_decompress=False,  # Stripe compresses nothing, and others' bombs stay packed
-            keepalive_timeout=_KEEP_ALIVE_SECONDS,
-            shutdown_timeout=settings.drain_seconds,
-        )
-        _spare_the_collector()
-        stopping = asyncio.Event()
-        async with _queue(container.publisher()):
-            finishing, endless = _begin_background(container, stopping)
-            try:
-                yield Ports(
-                    http=await _listen_http(webhooks, settings),
-                    grpc=await _listen_grpc(grpc_server, settings),
-                )
-            finally:
-                end = asyncio.get_running_loop().time() + settings.drain_seconds
-                stopping.set()
-                container.watching().stop()
-                container.projector().stop()
-                await _cut(endless)
-                await container.operations().stop()
-                await asyncio.gather(grpc_server.stop(settings.drain_seconds), webhooks.cleanup())
-                container.publishing().stop()  # last, so that it sees what the others have queued
-                await _finish(container.tasks(), finishing, end)
+    # The lock comes first: nothing of the other process's file is changed either.
+    with _alone(settings):
+        async with opened(settings) as container, _serving(container, settings) as ports:
+            yield ports
+
+
+@contextlib.asynccontextmanager
+async def _serving(container: Container, settings: Settings) -> AsyncIterator[Ports]:
+    """What `running` does on an open store."""
+    grpc_server: Server = container.grpc_server()
+    health: StoreHealth = container.store_health()
+    container.stores.database().report_to(health.failed)
+    stopping = asyncio.Event()
+    webhooks = web.AppRunner(
+        create_app(container.receiver(), lambda: health.ready and not stopping.is_set()),
+        access_log=None,
+        auto_decompress=False,  # Stripe compresses nothing, and others' bombs stay packed
+        keepalive_timeout=_KEEP_ALIVE_SECONDS,
+        shutdown_timeout=settings.drain_seconds,
+    )
+    _spare_the_collector()
+    async with _queue(container.publisher()):
+        finishing, endless = _begin_background(container, stopping)
+        try:
+            yield Ports(
+                http=await _listen_http(webhooks, settings),
+                grpc=await _listen_grpc(grpc_server, settings),
+            )
+        finally:
+            end = asyncio.get_running_loop().time() + settings.drain_seconds
+            stopping.set()
+            container.watching().stop()
+            container.projector().stop()
+            await _cut(endless)
+            await container.operations().stop()
+            await asyncio.gather(grpc_server.stop(settings.drain_seconds), webhooks.cleanup())
+            container.publishing().stop()  # last, so that it sees what the others have queued
+            await _finish(container.tasks(), finishing, end)
 
 
 @contextlib.asynccontextmanager
@@ -104,10 +138,8 @@ async def _queue(publisher: Publisher) -> AsyncIterator[None]:
 
     Raises FailedPrecondition where its stream does not keep what is promised.
     """
-    try:
+    with contextlib.suppress(QueueUnavailable):  # publishing tries again, and tells
         await publisher.open()
-    except QueueUnavailable as error:
-        _log.warning("jobs wait for the queue", extra={"error": str(error)})
     try:
         yield
     finally:
@@ -135,6 +167,7 @@ def _begin_background(
         container.balance_transactions().run(),
         container.invoice_payments().run(),
         container.operations().run(),
+        container.store_health().run(container.grpc_server().tell_ready),
     )
     return [*map(asyncio.create_task, finishing)], [*map(asyncio.create_task, endless)]
 
@@ -205,11 +238,13 @@ async def _recover(mutations: Mutations, stopping: asyncio.Event) -> None:
 
     None is begun once the process stops, so that the drain sees the last of them.
     """
+    waiting = Outage(_log, "recovery waits", "recovery goes on")
     while not stopping.is_set():
         try:
             await mutations.recover()
+            waiting.answered()
         except BillingError as error:
-            _log.warning("recovery waits", extra={"reason": error.reason})
+            waiting.waits(error)
         except Exception:  # noqa: BLE001 - a defect must not stop recovery for good
             _log.exception("recovery failed")
         with contextlib.suppress(TimeoutError):

@@ -22,3 +22,10 @@ class Deployment(Protocol):
     async def keep_platform_account(self, stripe_account: str) -> None:
         """Remember the id of the platform's own Stripe account, durably."""
         ...
+
+    async def check(self) -> None:
+        """Write something small, durably, and read it back: returning proves that both can be done.
+
+        For many processes, and again and again: it takes no room that grows.
+        """
+        ...

@@ -7,7 +7,10 @@ from domain.jobs import Job
 
 
 class QueueUnavailable(Exception):
-    """The queue does not answer. No caller ever sees it: jobs wait in the outbox meanwhile."""
+    """The queue does not answer. No caller ever sees it: jobs wait in the outbox meanwhile.
+
+    Its text is for the log: the cause and the address, without credentials.
+    """
 
 
 class Publisher(Protocol):
@@ -20,7 +23,7 @@ class Publisher(Protocol):
     async def open(self) -> None:
         """Connect, and make or check what jobs are handed to. Repeatable; one that is open stays.
 
-        Raises QueueUnavailable where it does not answer within a bound;
+        Raises QueueUnavailable where it does not answer within a bound, or has gone meanwhile;
         FailedPrecondition where what is there does not keep the promises that jobs need.
         """
         ...

@@ -12,6 +12,7 @@ import msgspec
 from circuitbreaker import CircuitBreaker, CircuitBreakerError
 from typing_extensions import override
 
+from application.outages import Outage
 from application.ports.short_links import NoShortLink, ShortLinks
 from infrastructure.internal_api.client import InternalApi, InternalApiError
 
@@ -52,6 +53,7 @@ class InternalShortLinks(ShortLinks):
         """Ask at `url`, which is absolute."""
         self._api = api
         self._url = url
+        self._outage = Outage(_log, "no short link", "short links are made again")
         breaker = CircuitBreaker(
             failure_threshold=failures_to_open,
             recovery_timeout=recovery_seconds,
@@ -63,12 +65,14 @@ class InternalShortLinks(ShortLinks):
     @override
     async def shorten(self, url: str) -> str:
         try:
-            return await self._guarded(url)
+            short = await self._guarded(url)
         except CircuitBreakerError:
             raise NoShortLink("the circuit is open") from None
         except InternalApiError as error:
-            _log.warning("no short link", extra={"error": str(error)})
+            self._outage.failed(str(error))
             raise NoShortLink(str(error)) from None
+        self._outage.answered()
+        return short
 
     async def _ask(self, url: str) -> str:
         body = await self._api.post(self._url, {"url": url})

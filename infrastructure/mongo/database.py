@@ -7,8 +7,8 @@ The ports know collections and documents; a switch from motor to pymongo's own `
 import datetime as dt
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 import pymongo
@@ -16,7 +16,13 @@ from bson import Int64
 from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo import DeleteOne, InsertOne, UpdateMany, UpdateOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -30,6 +36,9 @@ from infrastructure.mongo.indexes import DEPLOYMENT, declared_indexes
 
 Document = dict[str, Any]
 Write = InsertOne[Document] | UpdateOne | UpdateMany | DeleteOne
+Answered = Callable[[], AbstractContextManager[None]]
+Failed = Callable[[str], None]
+"""Called with what the driver itself says, for the log: it holds no documents."""
 
 ASCENDING: Final = pymongo.ASCENDING
 DESCENDING: Final = pymongo.DESCENDING
@@ -48,6 +57,7 @@ _HEARTBEAT_MS: Final = 2_000
 _SOCKET_SLACK_MS: Final = 1_000
 _INDEX_BUILD_SECONDS: Final = 600.0
 _DUPLICATE_KEY: Final = 11000
+_MAX_CAUSE: Final = 200
 
 
 class _PlainIntegers(TypeDecoder):
@@ -81,9 +91,12 @@ class Collection:
     does not answer so; what was sent then may have been done.
     """
 
-    def __init__(self, driver: "AsyncIOMotorCollection[Document]", answer_ms: int) -> None:
+    def __init__(
+        self, driver: "AsyncIOMotorCollection[Document]", answer_ms: int, answered: Answered
+    ) -> None:
         self._driver = driver
         self._answer_ms = answer_ms
+        self._answered = answered
 
     async def find(
         self,
@@ -96,7 +109,7 @@ class Collection:
         collation: Mapping[str, Any] | None = None,
     ) -> list[Document]:
         """At most `limit` documents, in one round trip where they fit into a reply (16 MiB)."""
-        with _answered():
+        with self._answered():
             cursor = self._driver.find(
                 where,
                 fields,
@@ -111,7 +124,7 @@ class Collection:
 
     async def find_one(self, where: Mapping[str, Any]) -> Document | None:
         """The first document that matches, or None."""
-        with _answered():
+        with self._answered():
             found: Document | None = await self._driver.find_one(where, max_time_ms=self._answer_ms)
             return found
 
@@ -119,7 +132,7 @@ class Collection:
         self, pipeline: Sequence[Mapping[str, Any]], *, hint: str
     ) -> list[Document]:
         """All that a pipeline answers: the caller bounds it by what it groups by."""
-        with _answered():
+        with self._answered():
             cursor = self._driver.aggregate(list(pipeline), hint=hint, maxTimeMS=self._answer_ms)
             return await cursor.to_list(None)
 
@@ -128,12 +141,12 @@ class Collection:
         options: dict[str, Any] = {"hint": hint, "maxTimeMS": self._answer_ms}
         if limit is not None:
             options["limit"] = limit
-        with _answered():
+        with self._answered():
             return await self._driver.count_documents(where, **options)
 
     async def insert_one(self, document: Document) -> None:
         """Insert a document. Raises Duplicate."""
-        with _answered():
+        with self._answered():
             await self._driver.insert_one(document)
 
     async def insert_many(self, documents: Sequence[Document]) -> frozenset[int]:
@@ -151,7 +164,7 @@ class Collection:
         that a unique index refused.
         """
         refused: frozenset[int] = frozenset()
-        with _answered():
+        with self._answered():
             try:
                 outcome = await self._driver.bulk_write(list(operations), ordered=False)
                 counts = dict(outcome.bulk_api_result)
@@ -170,7 +183,7 @@ class Collection:
 
         Whether all were done. What was not done leaves no trace.
         """
-        with _answered():
+        with self._answered():
             try:
                 await self._driver.bulk_write(list(operations), ordered=True)
             except BulkWriteError as error:
@@ -183,12 +196,12 @@ class Collection:
 
     async def update_one(self, where: Mapping[str, Any], update: Any) -> bool:
         """Update the document that matches; whether there was one. Raises Duplicate."""
-        with _answered():
+        with self._answered():
             return (await self._driver.update_one(where, update)).matched_count == 1
 
     async def find_one_and_update(self, where: Mapping[str, Any], update: Any) -> Document | None:
         """Update the document that matches and return it as it then is; None where none does."""
-        with _answered():
+        with self._answered():
             found: Document | None = await self._driver.find_one_and_update(
                 where, update, return_document=pymongo.ReturnDocument.AFTER
             )
@@ -196,7 +209,7 @@ class Collection:
 
     async def upsert(self, where: Mapping[str, Any], update: Any) -> Document:
         """Update the document that matches, made if need be, and return it as it then is."""
-        with _answered():
+        with self._answered():
             document: Document = await self._driver.find_one_and_update(
                 where, update, upsert=True, return_document=pymongo.ReturnDocument.AFTER
             )
@@ -204,7 +217,7 @@ class Collection:
 
     async def replace_one(self, where: Mapping[str, Any], document: Document) -> None:
         """Put a document in the place of the one that matches, or beside all. Raises Duplicate."""
-        with _answered():
+        with self._answered():
             await self._driver.replace_one(where, document, upsert=True)
 
 
@@ -228,6 +241,7 @@ class Database:
         self._nouns = tuple(nouns)
         self._answer_ms = timeout // dt.timedelta(milliseconds=1)
         self._client: AsyncIOMotorClient[Document] | None = None
+        self._failed: Failed = _unheard
 
     @property
     def name(self) -> str:
@@ -237,7 +251,13 @@ class Database:
     def beside(self, name: str) -> "Database":
         """Another database of the same server, used in the same way."""
         timeout = dt.timedelta(milliseconds=self._answer_ms)
-        return Database(self._url, name, nouns=self._nouns, timeout=timeout)
+        other = Database(self._url, name, nouns=self._nouns, timeout=timeout)
+        other.report_to(self._failed)
+        return other
+
+    def report_to(self, failed: Failed) -> None:
+        """Tell each error of the server and of the driver from now on: callers hear of none."""
+        self._failed = failed
 
     async def start(self) -> None:
         """Connect, create the declared indexes, fill the columns of a changed declaration.
@@ -248,7 +268,7 @@ class Database:
         """
         if self._client is not None:
             return
-        with _answered():
+        with self._answered():
             self._client = AsyncIOMotorClient(
                 self._url,
                 appname="billing",
@@ -265,7 +285,7 @@ class Database:
                 retryReads=True,
             )
         try:
-            with _answered():
+            with self._answered():
                 await self._client.admin.command("ping")
                 await self._create_indexes()
             for noun in self._nouns:
@@ -282,12 +302,12 @@ class Database:
 
     def collection(self, name: str) -> Collection:
         """A collection, with the concerns that every invariant here stands on."""
-        return Collection(self._driver_collection(name), self._answer_ms)
+        return Collection(self._driver_collection(name), self._answer_ms, self._answered)
 
     async def names(self, prefix: str) -> list[str]:
         """The names, in order, of the databases of this server whose names begin so."""
         where = {"name": {"$regex": f"^{re.escape(prefix)}"}}
-        with _answered():
+        with self._answered():
             answer = await self._opened().admin.command(
                 "listDatabases", nameOnly=True, filter=where
             )
@@ -296,7 +316,7 @@ class Database:
     async def drop(self, name: str) -> None:
         """Remove a database of this server and all that is in it. Idempotent."""
         concern = {"w": "majority", "wtimeout": self._answer_ms}
-        with _answered():
+        with self._answered():
             await self._opened()[name].command("dropDatabase", writeConcern=concern)
 
     def _opened(self) -> "AsyncIOMotorClient[Document]":
@@ -319,16 +339,39 @@ class Database:
             for name, indexes in declared_indexes(self._nouns).items():
                 await self._driver_collection(name).create_indexes(list(indexes))
 
+    @contextmanager
+    def _answered(self) -> Iterator[None]:
+        """The one place where the driver's errors become ours."""
+        try:
+            yield
+        except DuplicateKeyError as error:
+            raise Duplicate from error
+        except PyMongoError as error:
+            self._failed(_cause(error))
+            # The driver's message may hold addresses and documents: its class says enough.
+            raise Unavailable(
+                Reason.STORE_UNAVAILABLE, f"the store does not answer ({type(error).__name__})"
+            ) from error
 
-@contextmanager
-def _answered() -> Iterator[None]:
-    """The one place where the driver's errors become ours."""
-    try:
-        yield
-    except DuplicateKeyError as error:
-        raise Duplicate from error
-    except PyMongoError as error:
-        # The driver's message may hold addresses and documents: its class says enough.
-        raise Unavailable(
-            Reason.STORE_UNAVAILABLE, f"the store does not answer ({type(error).__name__})"
-        ) from error
+
+def _unheard(_: str) -> None:
+    """Nobody is told of the database's errors: there is no service yet."""
+
+
+def _cause(error: PyMongoError) -> str:
+    """What went wrong, for the log: addresses and the server's codes, and nothing of documents."""
+    name = type(error).__name__
+    if isinstance(error, OperationFailure):
+        return f"{name}: {_code(error)}"
+    if isinstance(error, ConnectionFailure):
+        # What follows is the topology, or the server's whole answer.
+        words = re.split(r" \(configured timeouts|, (?:Timeout|full error):", str(error))[0]
+        return f"{name}: {words[:_MAX_CAUSE]}"
+    return name
+
+
+def _code(error: OperationFailure) -> str:
+    details = error.details or {}
+    if isinstance(error, BulkWriteError):  # its own code stands for all bulks
+        details = next(iter([*details["writeErrors"], *details["writeConcernErrors"]]), details)
+    return f"{details.get('codeName', 'code')} {details.get('code', error.code)}"

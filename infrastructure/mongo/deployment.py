@@ -7,6 +7,8 @@ from infrastructure.mongo.database import Collection, Database, Document
 from infrastructure.mongo.indexes import DEPLOYMENT
 
 _ID: Final = "deployment"
+_CHECKS_ID: Final = "checks"
+"""A document of its own: what is asked each second does not touch the stamp."""
 
 
 class MongoDeployment:
@@ -27,6 +29,10 @@ class MongoDeployment:
 
     async def keep_platform_account(self, stripe_account: str) -> None:
         await self._set({"platform_account": {"$literal": stripe_account}})
+
+    async def check(self) -> None:
+        await self._deployment.upsert({"_id": _CHECKS_ID}, {"$inc": {"checks": 1}})
+        await self._deployment.find_one({"_id": _CHECKS_ID})
 
     async def _set(self, values: Document) -> Document:
         return await self._deployment.upsert({"_id": _ID}, [{"$set": values}])

@@ -56,6 +56,7 @@ class NatsPublisher(Publisher):
     ) -> None:
         """`url` may name several servers, parted by commas. `replicas` is for a new stream."""
         self._servers = [part.strip() for part in url.split(",") if part.strip()]
+        self._addresses = ", ".join(map(_without_credentials, self._servers))
         self._stream = stream
         self._replicas = replicas
         self._answer_seconds = answer_seconds
@@ -68,6 +69,8 @@ class NatsPublisher(Publisher):
     async def open(self) -> None:
         async with self._opening:
             if self._client is not None and not self._client.is_closed:
+                if not self._client.is_connected:
+                    raise self._unavailable("not connected")
                 return
             client = Client()
             try:
@@ -76,7 +79,7 @@ class NatsPublisher(Publisher):
                     await self._check_stream(client)
             except (NatsError, OSError, TimeoutError) as error:
                 await _close(client)
-                raise QueueUnavailable(type(error).__name__) from error
+                raise self._unavailable(type(error).__name__) from error
             except BaseException:
                 await _close(client)
                 raise
@@ -86,9 +89,7 @@ class NatsPublisher(Publisher):
         await client.connect(
             self._servers,
             name="billing",
-            error_cb=_on_error,
-            disconnected_cb=self._on_disconnect,
-            reconnected_cb=_on_reconnect,
+            error_cb=self._on_error,
             allow_reconnect=True,
             max_reconnect_attempts=-1,
             reconnect_time_wait=_RECONNECT_SECONDS,
@@ -144,7 +145,7 @@ class NatsPublisher(Publisher):
     async def publish(self, jobs: Sequence[Job]) -> Mapping[str, str]:
         client = self._client
         if client is None or not client.is_connected:
-            raise QueueUnavailable("not connected")
+            raise self._unavailable("not connected")
         jetstream = client.jetstream(timeout=self._answer_seconds)
         failures = await asyncio.gather(*(self._publish(jetstream, job) for job in jobs))
         return {job.id: why for job, why in zip(jobs, failures, strict=True) if why}
@@ -169,9 +170,12 @@ class NatsPublisher(Publisher):
         if client is not None:
             await _close(client)
 
-    async def _on_disconnect(self) -> None:
-        if self._client is not None:  # else it is we who leave
-            _log.warning("queue is disconnected")
+    async def _on_error(self, error: Exception) -> None:
+        """In place of the client's own, which logs a traceback a try and the server's address."""
+        _log.debug("queue has trouble", extra={"error": type(error).__name__})
+
+    def _unavailable(self, cause: str) -> QueueUnavailable:
+        return QueueUnavailable(f"{cause}: {self._addresses}")
 
 
 def _body(job: Job) -> bytes:
@@ -194,10 +198,7 @@ async def _close(client: Client) -> None:
         _log.warning("queue did not close in order", extra={"error": type(error).__name__})
 
 
-async def _on_error(error: Exception) -> None:
-    """In place of the client's own, which logs a traceback and the server's address."""
-    _log.warning("queue has trouble", extra={"error": type(error).__name__})
-
-
-async def _on_reconnect() -> None:
-    _log.info("queue is connected again")
+def _without_credentials(server: str) -> str:
+    """Where a server is. What stands before the last `@` is a password, whatever it holds."""
+    scheme, _, rest = server.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('/')[0]}"

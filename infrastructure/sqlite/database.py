@@ -20,9 +20,12 @@ from application.ports.mirror import Noun
 from application.ports.nouns import NOUNS
 from domain.errors import RateLimited, Reason, Unavailable
 from infrastructure.sqlite import schema
+from infrastructure.sqlite.files import cannot, private_file
 
 R = TypeVar("R")
 Job = Callable[[sqlite3.Connection], R]
+Failed = Callable[[str], None]
+"""Called with what SQLite itself says, for the log: it holds no values."""
 
 MAX_WAITING: Final = 4_096
 """How many writes, and how many reads, may wait; more are refused at once."""
@@ -84,6 +87,7 @@ class Database:
         self._reading = threading.BoundedSemaphore(max_waiting)
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._failed: Failed = _unheard
 
     @property
     def path(self) -> Path:
@@ -92,18 +96,24 @@ class Database:
 
     def beside(self, path: Path) -> "Database":
         """Another file that is opened as this one is."""
-        return Database(
+        other = Database(
             path,
             nouns=self._nouns,
             max_waiting=self._max_waiting,
             read_timeout_seconds=self._read_timeout_seconds,
         )
+        other.report_to(self._failed)
+        return other
+
+    def report_to(self, failed: Failed) -> None:
+        """Tell each error of SQLite from now on, in the event loop: callers hear of none."""
+        self._failed = failed
 
     async def start(self) -> None:
         """Open the file, make or mend its tables, start the threads. A second call does nothing.
 
-        Raises Unavailable (STORE_UNAVAILABLE) where the file cannot be opened, FailedPrecondition
-        where a newer release has written it.
+        Raises Unavailable (STORE_UNAVAILABLE), which says why, where the file cannot be opened,
+        FailedPrecondition where a newer release has written it.
         """
         if not self._open:
             await asyncio.to_thread(self._start)
@@ -119,15 +129,17 @@ class Database:
 
     def _start(self) -> None:
         try:
-            # What is in the file is nobody else's business on this machine.
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_file(self._path)
             connection = self._connect()
             # The mode is kept in the file; readers find it there.
             connection.execute("PRAGMA journal_mode = WAL")
             schema.prepare(connection, self._nouns)
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
+            raise cannot("be opened", error) from error
+        except sqlite3.Error as error:
             self._close_connections()
-            raise _unavailable() from error
+            words = f"cannot be opened: {_cause(error)}"
+            raise Unavailable(Reason.STORE_UNAVAILABLE, words) from error
         except Exception:
             self._close_connections()
             raise
@@ -181,7 +193,7 @@ class Database:
         try:
             return await asyncio.wrap_future(future)
         except sqlite3.Error as error:
-            raise _refusal(error) from error
+            raise self._refusal(error) from error
 
     def _release_reader(self, _: "Future[Any]") -> None:
         self._reading.release()
@@ -241,7 +253,40 @@ class Database:
             # Whoever no longer waits, and was not begun, is spared.
             batch = [waiting for waiting in batch if not waiting.done.cancelled()]
             _commit(connection, batch)
-            _answer(batch)
+            self._answer(batch)
+
+    def _answer(self, batch: Sequence[_Waiting]) -> None:
+        """Wake those who wait, with one call into each event loop."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+        for waiting in batch:
+            by_loop.setdefault(waiting.done.get_loop(), []).append(waiting)
+        for loop, finished in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(partial(self._resolve, finished))
+            except RuntimeError:
+                # The loop is closed: nobody waits any more; what was written stays written.
+                continue
+
+    def _resolve(self, finished: Sequence[_Waiting]) -> None:
+        for waiting in finished:
+            error = waiting.error
+            if isinstance(error, sqlite3.Error):
+                refusal = self._refusal(error)
+                refusal.__cause__ = error if refusal is not error else None
+                error = refusal
+            if waiting.done.done():
+                continue
+            if error is None:
+                waiting.done.set_result(waiting.result)
+            else:
+                waiting.done.set_exception(error)
+
+    def _refusal(self, error: sqlite3.Error) -> Exception:
+        """What the caller hears of a database error; a wrong use of the library stays a defect."""
+        if isinstance(error, sqlite3.ProgrammingError):
+            return error
+        self._failed(_cause(error))
+        return _unavailable(_name(error))
 
 
 def _commit(connection: sqlite3.Connection, batch: Sequence[_Waiting]) -> None:
@@ -270,41 +315,25 @@ def _roll_back(connection: sqlite3.Connection) -> None:
             return
 
 
-def _answer(batch: Sequence[_Waiting]) -> None:
-    """Wake those who wait, with one call into each event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
-    for waiting in batch:
-        by_loop.setdefault(waiting.done.get_loop(), []).append(waiting)
-    for loop, finished in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(partial(_resolve, finished))
-        except RuntimeError:
-            # The loop is closed: nobody waits any more; what was written stays written.
-            continue
+def _unheard(_: str) -> None:
+    """Nobody is told of the database's errors: there is no service yet."""
 
 
-def _resolve(finished: Sequence[_Waiting]) -> None:
-    for waiting in finished:
-        if waiting.done.done():
-            continue
-        error = waiting.error
-        if error is None:
-            waiting.done.set_result(waiting.result)
-        elif isinstance(error, sqlite3.Error):
-            refusal = _refusal(error)
-            refusal.__cause__ = error if refusal is not error else None
-            waiting.done.set_exception(refusal)
-        else:
-            waiting.done.set_exception(error)
+def _cause(error: sqlite3.Error) -> str:
+    """What SQLite says, and its name for it. The text of a general error quotes the statement."""
+    name = _name(error)
+    plain = name.startswith("SQLITE_") and name != "SQLITE_ERROR"
+    return f"{error} ({name})" if plain else name
 
 
-def _refusal(error: sqlite3.Error) -> Exception:
-    """What the caller sees of a database error; a wrong use of the library stays a defect."""
-    return error if isinstance(error, sqlite3.ProgrammingError) else _unavailable()
+def _name(error: sqlite3.Error) -> str:
+    """SQLite's name for an error; Python's, where it is not SQLite's own."""
+    return str(getattr(error, "sqlite_errorname", type(error).__name__))
 
 
-def _unavailable() -> Unavailable:
-    return Unavailable(Reason.STORE_UNAVAILABLE, "the store does not answer")
+def _unavailable(why: str = "") -> Unavailable:
+    words = "the store does not answer"
+    return Unavailable(Reason.STORE_UNAVAILABLE, f"{words} ({why})" if why else words)
 
 
 def _overloaded() -> RateLimited:

@@ -14,8 +14,14 @@ _PUT: Final = (
     'INSERT INTO "billing.deployment" (name, value) VALUES (?, ?)'
     " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
+# Another value each time: SQLite writes no page that would stay the same.
+_COUNT: Final = (
+    'INSERT INTO "billing.deployment" (name, value) VALUES (?, 1)'
+    " ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+)
 _MODE: Final = "mode"
 _PLATFORM_ACCOUNT: Final = "platform_account"
+_CHECKS: Final = "checks"
 
 
 class SqliteDeployment:
@@ -41,4 +47,12 @@ class SqliteDeployment:
     async def keep_platform_account(self, stripe_account: str) -> None:
         await self._database.write(
             lambda connection: connection.execute(_PUT, (_PLATFORM_ACCOUNT, stripe_account)).close()
+        )
+
+    async def check(self) -> None:
+        await self._database.write(
+            lambda connection: connection.execute(_COUNT, (_CHECKS,)).close()
+        )
+        await self._database.read(
+            lambda connection: connection.execute(_GET, (_CHECKS,)).fetchone()
         )

@@ -5,18 +5,15 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
 
 from typing_extensions import override
 
 from application.ports.shadow import Shadow, Shadows, check_shadow
-from domain.errors import BillingError, Reason, Unavailable
+from domain.errors import BillingError
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.files import PARTS, cannot
 from infrastructure.sqlite.mirror import SqliteMirror
-
-# The file itself comes last: as long as it is there, so is the shadow.
-_PARTS: Final = ("-wal", "-shm", "-journal", "")
 
 
 class SqliteShadows(Shadows):
@@ -45,13 +42,13 @@ class SqliteShadows(Shadows):
         file = self._file(stripe_account, name)
 
         def remove() -> None:
-            for part in _PARTS:
+            for part in PARTS:  # the file itself comes last: while it is there, so is the shadow
                 file.with_name(f"{file.name}{part}").unlink(missing_ok=True)
 
         try:
             await asyncio.to_thread(remove)
         except OSError as error:
-            raise _unavailable() from error
+            raise cannot("be removed", error) from error
 
     @override
     async def names(self, stripe_account: str) -> Sequence[str]:
@@ -66,7 +63,7 @@ class SqliteShadows(Shadows):
         try:
             return await asyncio.to_thread(found)
         except OSError as error:
-            raise _unavailable() from error
+            raise cannot("be listed", error) from error
 
     def _file(self, stripe_account: str, name: str) -> Path:
         check_shadow(stripe_account, name)
@@ -78,7 +75,3 @@ class SqliteShadows(Shadows):
         check_shadow(stripe_account)
         live = self._database.path
         return f"{live.stem}.rebuild-{stripe_account}-", live.suffix
-
-
-def _unavailable() -> Unavailable:
-    return Unavailable(Reason.STORE_UNAVAILABLE, "the store does not answer")

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import stripe
 
+from application.outages import Outage
 from application.ports.clock import Clock
 from application.ports.stripe import Priority, Unanswered
 from domain.errors import (
@@ -39,6 +40,11 @@ R = TypeVar("R")
 
 PLATFORM: Final = ""
 """Instead of a Stripe account: the platform's own, whose key is used as it is."""
+
+QUIET_SECONDS: Final = 5.0
+"""An answer ends an outage of Stripe's, for the log, so long after the last failure."""
+
+_log = logging.getLogger(__name__)
 
 # The SDK logs addresses, parameters and messages at lower levels: personal data, all of them.
 logging.getLogger("stripe").setLevel(logging.WARNING)
@@ -164,6 +170,13 @@ class StripeApi:
             max_network_retries=0,
         )
         self._platform_account = PLATFORM
+        self._outage = Outage(
+            _log,
+            "Stripe does not answer",
+            "Stripe answers again",
+            quiet_seconds=QUIET_SECONDS,
+            monotonic=monotonic,
+        )
 
     def know_platform_account(self, stripe_account: str) -> None:
         """Tell the id of the platform's own account, so that it too can be named in requests."""
@@ -194,15 +207,19 @@ class StripeApi:
                     request.priority,
                     patience_seconds=max(0.0, deadline - self._monotonic()),
                 )
-                return await self._send(request)
+                answer = await self._send(request)
             except stripe.StripeError as error:
                 open_end = open_end or errors.leaves_open(error)
                 wait = self._wait_before_next(error, request, attempt)
                 if wait is None or self._monotonic() + wait > deadline:
                     translated = errors.translate(error, request.subject, mutating=request.mutating)
+                    self._tell(translated)
                     raise _settle(translated, open_end=open_end and request.mutating) from None
             except RateLimited as error:
                 raise _settle(error, open_end=open_end and request.mutating) from None
+            else:
+                self._outage.answered()
+                return answer
             await asyncio.sleep(wait)
 
     def understand(self, answer: Answer, request: Request, decode: Callable[[str], R]) -> R:
@@ -217,6 +234,13 @@ class StripeApi:
                 message = "Stripe's answer is not understood"
                 raise Unanswered(message, replayed=answer.replayed) from None
             raise NotUnderstood(request.subject.noun, request.subject.id, why_not(error)) from None
+
+    def _tell(self, error: BillingError) -> None:
+        """Tell an outage of Stripe's; any definite answer is none, a refusal too."""
+        if isinstance(error, Unanswered) or error.reason is Reason.STRIPE_UNAVAILABLE:
+            self._outage.failed(error.message)
+        else:
+            self._outage.answered()
 
     async def _send(self, request: Request) -> Answer:
         sent_at_ms = to_milliseconds(self._clock.now())

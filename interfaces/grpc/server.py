@@ -207,9 +207,17 @@ class Server:
         port = server.add_insecure_port(options.address)
         await server.start()
         self._server = server
-        for name in names:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self.tell_ready(True)
         return port
+
+    async def tell_ready(self, ready: bool) -> None:
+        """Say SERVING or NOT_SERVING to whoever asks for health; once it stops, it is the latter.
+
+        Calls are taken all the same.
+        """
+        status = health_pb2.HealthCheckResponse
+        for name in ("", *(service.descriptor.full_name for service in self._offered)):
+            await self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
 
     async def wait(self) -> None:
         """Return once the server has stopped."""

@@ -8,6 +8,7 @@ side is a 503.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -33,13 +34,25 @@ _RETRY_AFTER_SECONDS: Final = "5"
 _log = logging.getLogger(__name__)
 
 
-def create_app(receiver: Receiver) -> web.Application:
-    """The application: `POST /webhooks/stripe`, and `GET /healthz` for load balancers."""
+def create_app(receiver: Receiver, ready: Callable[[], bool] = lambda: True) -> web.Application:
+    """The application: `POST /webhooks/stripe`, and for whoever watches over the process.
+
+    `GET /healthz` (liveness): it runs; to start it anew would mend nothing else. `GET /readyz`: a
+    delivery has a chance, as `ready` says. Deliveries are taken, or refused one by one, all the
+    same.
+    """
     logging.getLogger("aiohttp.server").addFilter(_NO_BROKEN_HTTP)
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     webhook = _Webhook(receiver)
     app.router.add_post(PATH, webhook.handle)
     app.router.add_get("/healthz", _health)
+
+    async def readiness(_: web.Request) -> web.Response:
+        if ready():
+            return web.json_response({"status": "ready"})
+        return web.json_response({"status": "not ready"}, status=503)
+
+    app.router.add_get("/readyz", readiness)
     return app
 
 

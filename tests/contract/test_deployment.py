@@ -26,6 +26,14 @@ async def test_platform_account_is_unknown_at_first_then_kept(stores: Stores) ->
     assert await stores.deployment.platform_account() == "acct_1Platform"
 
 
+async def test_a_check_leaves_everything_as_it_is(stores: Stores) -> None:
+    await asyncio.gather(*(stores.deployment.check() for _ in range(5)))
+    assert await stores.deployment.platform_account() is None
+    assert await stores.deployment.stamp(Mode.TEST) is Mode.TEST
+    await stores.deployment.check()
+    assert await stores.deployment.stamp(Mode.LIVE) is Mode.TEST
+
+
 async def test_stamp_and_platform_account_survive_reopening(opener: Opener) -> None:
     async with opener() as first:
         await first.deployment.stamp(Mode.LIVE)

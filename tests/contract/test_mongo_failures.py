@@ -27,7 +27,7 @@ from domain.connections import Connection, ConnectionKind, Mode
 from domain.contacts import ContactSync
 from domain.errors import Reason, Unavailable
 from domain.notes import Note
-from infrastructure.mongo.database import Database, Write
+from infrastructure.mongo.database import Database, Duplicate, Write
 from infrastructure.mongo.inbox import MongoInbox
 from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
 from tests.support.mongod import own_mongod
@@ -272,6 +272,59 @@ async def test_a_lasting_failure_is_unavailable_and_nothing_is_sent_often(
         assert refused.value.reason is Reason.STORE_UNAVAILABLE
         assert "127.0.0.1" not in str(refused.value), "no addresses in errors"
         assert await done(stores), f"{name}: all is well once the server is"
+
+
+async def test_what_the_server_says_is_told_without_documents(
+    mongo_url: str, name: str, client: Client, fail_point: FailPoint
+) -> None:
+    del client  # it drops the database after
+    database, said = Database(mongo_url, name), list[str]()
+    await database.start()
+    database.report_to(said.append)
+    rows = database.collection("rows")
+    try:
+        with fail_point.failing("alwaysOn", failCommands=["find"], errorCode=RETRYABLE):
+            for _ in range(2):
+                with pytest.raises(Unavailable):
+                    await rows.find_one({"_id": "personal"})
+        await rows.insert_one({"_id": "personal", "words": "personal"})
+        for work in (
+            rows.update_one({"_id": "personal"}, {"$inc": {"words": 1}}),
+            rows.write([UpdateOne({"_id": "personal"}, {"$inc": {"words": 1}})]),
+        ):
+            with pytest.raises(Unavailable):
+                await work
+        with (
+            fail_point.failing("alwaysOn", failCommands=["find"], closeConnection=True),
+            pytest.raises(Unavailable),
+        ):
+            await rows.find_one({})
+        with pytest.raises(Duplicate):
+            await rows.insert_one({"_id": "personal"})
+    finally:
+        await database.close()
+    assert said[:4] == [
+        *["OperationFailure: NetworkTimeout 89"] * 2,
+        "WriteError: code 14",
+        "BulkWriteError: code 14",
+    ]
+    assert said[4].startswith("AutoReconnect: 127.0.0.1:")
+    assert len(said) == 5
+    assert "personal" not in str(said)
+
+
+async def test_a_server_that_is_not_there_is_told_with_its_address() -> None:
+    said: list[str] = []
+    database = Database(
+        "mongodb://user:hidden@127.0.0.1:9/", "x", timeout=dt.timedelta(seconds=0.2)
+    )
+    database.report_to(said.append)
+    with pytest.raises(Unavailable) as refused:
+        await database.start()
+    (cause,) = said
+    assert cause.startswith("ServerSelectionTimeoutError: 127.0.0.1:9: ")
+    assert len(cause) < 120
+    assert "hidden" not in cause + str(refused.value)
 
 
 async def test_what_no_majority_has_is_not_told_as_done(

@@ -18,6 +18,7 @@ from infrastructure.queue.embedded import MAX_IN_FLIGHT, EmbeddedPublisher
 from infrastructure.queue.nats import DUPLICATE_WINDOW_SECONDS, STREAM, NatsPublisher
 from tests.contract.samples import NOON, NOON_MS
 from tests.support.nats_server import NatsServer, own_nats_server
+from tests.support.service import until
 
 KINDS: Final = ("support.payment_notice", "crm.contact.linked")
 BOUND_SECONDS: Final = 20.0
@@ -258,14 +259,30 @@ async def test_one_job_that_the_server_refuses_fails_alone(nats: NatsServer) -> 
 async def test_a_server_that_is_not_there_is_told_without_noise(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    publisher = NatsPublisher("nats://user:hidden@127.0.0.1:9", connect_seconds=0.5)
-    with caplog.at_level(logging.DEBUG), pytest.raises(QueueUnavailable) as refused:
-        await publisher.open()
-    with pytest.raises(QueueUnavailable):
+    url = "nats://user:hid@den/@127.0.0.1:9/hidden, tls://hidden@queue.invalid:4222"
+    publisher = NatsPublisher(url, connect_seconds=0.5)
+    for _ in range(3):
+        with caplog.at_level(logging.INFO), pytest.raises(QueueUnavailable) as refused:
+            await publisher.open()
+        addresses = "nats://127.0.0.1:9, tls://queue.invalid:4222"
+        assert str(refused.value).endswith(f"Error: {addresses}")
+    with pytest.raises(QueueUnavailable, match=f"^not connected: {addresses}$"):
         await publisher.publish([job()])
-    assert "hidden" not in caplog.text + str(refused.value)
+    assert caplog.records == [], "whoever publishes tells, once a change"
+    with caplog.at_level(logging.DEBUG), pytest.raises(QueueUnavailable):
+        await publisher.open()
+    assert "hid" not in caplog.text
     assert all(record.exc_info is None for record in caplog.records)
     await publisher.close()
+
+
+async def refusal(publisher: Publisher) -> str:
+    """Why it cannot be opened; empty where it is open."""
+    try:
+        await publisher.open()
+    except QueueUnavailable as error:
+        return str(error)
+    return ""
 
 
 async def test_a_killed_server_loses_nothing_and_is_found_again(
@@ -278,12 +295,15 @@ async def test_a_killed_server_loses_nothing_and_is_found_again(
         assert await publisher.publish(jobs[:100]) == {}
         sending = asyncio.create_task(publisher.publish(jobs[100:200]))
         await asyncio.to_thread(server.kill)
+        # An idle outbox notices too, since each round opens.
+        assert await until(lambda: refusal(publisher)) == f"not connected: {server.url}"
         try:
             failures = await sending
         except QueueUnavailable:
             failures = dict.fromkeys((one.id for one in jobs[100:200]), "")
         await asyncio.to_thread(server.start)
         again = [one for one in jobs if one.id in failures] + jobs[200:]
+        assert not [one for one in caplog.records if one.levelno >= logging.INFO]
         async with asyncio.timeout(BOUND_SECONDS):
             while again:
                 try:

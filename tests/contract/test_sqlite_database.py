@@ -300,6 +300,7 @@ async def test_a_file_that_is_no_database_is_unavailable(nonsense: Path) -> None
     with pytest.raises(Unavailable) as refused:
         await Database(nonsense).start()
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
+    assert "not a database" in str(refused.value)
     assert str(nonsense) not in str(refused.value)
 
 

@@ -97,6 +97,7 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "parked.park": lambda s: s.parked.park([ParkedEvent("evt_1", OURS, NOON)]),
     "parked.of": lambda s: s.parked.of(OURS, after="", limit=1),
     "parked.remove": lambda s: s.parked.remove(OURS, ["evt_1"]),
+    "deployment.check": lambda s: s.deployment.check(),
     "parked.next": lambda s: s.parked.next_stripe_account(after=""),
     "parked.count": lambda s: s.parked.count(),
     "history.append": lambda s: s.subscription_history.append([CHANGE]),

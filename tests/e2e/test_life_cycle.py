@@ -1,11 +1,14 @@
 """How the service starts, refuses to start, drains, dies, and comes back."""
 
 import asyncio
+import contextlib
 import json
 import re
 import signal
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 import aiohttp
 import grpc
@@ -13,6 +16,7 @@ import pytest
 import pytest_asyncio
 import stripe
 from billing.v1 import customer_service_pb2 as pb
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sandbox.emulator.messages import FaultSpec
 from sandbox.emulator.settings import PLATFORM_KEY
@@ -196,9 +200,12 @@ async def test_a_store_of_the_other_mode_is_refused(here: World) -> None:
 @pytest.mark.parametrize(("setting", "port"), [
     ("BILLING_GRPC_ADDRESS", "grpc"), ("BILLING_HTTP_ADDRESS", "http"),
 ])  # fmt: skip
-async def test_a_port_in_use_is_one_line(here: World, setting: str, port: str) -> None:
+async def test_a_port_in_use_is_one_line(
+    here: World, tmp_path: Path, setting: str, port: str
+) -> None:
     address = f"127.0.0.1:{here.service.ports[port]}"
     settings = {**here.service.settings, setting: address, "BILLING_LOG_LEVEL": "info"}
+    settings["BILLING_SQLITE_PATH"] = str(tmp_path / "own.db")
     code, out, err = await run_command("serve", **settings)
     assert (code, out) == (1, "")
     (line,) = err.splitlines()
@@ -206,13 +213,103 @@ async def test_a_port_in_use_is_one_line(here: World, setting: str, port: str) -
 
 
 async def test_a_store_that_cannot_be_opened_is_one_line(here: World, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    paths = (tmp_path, tmp_path / "file" / "billing.db")
-    settings = [{**here.service.settings, "BILLING_SQLITE_PATH": str(path)} for path in paths]
-    for code, out, err in await asyncio.gather(*(run_command("serve", **one) for one in settings)):
+    (tmp_path / "file").write_text("no database" * 99)
+    causes = {
+        tmp_path: "it is no file",
+        tmp_path / "file": "file is not a database (SQLITE_NOTADB)",
+        tmp_path / "file" / "billing.db": "what should be its folder is a file",
+    }
+    runs = [
+        run_command(*command, **{**here.service.settings, "BILLING_SQLITE_PATH": str(path)})
+        for path in causes
+        for command in (("serve",), ("accounts", "list"))
+    ]
+    said = [cause for cause in causes.values() for _ in range(2)]
+    for (code, out, err), cause in zip(await asyncio.gather(*runs), said, strict=True):
         assert (code, out) == (1, "")
         (line,) = err.splitlines()
-        assert line.startswith("billing: BILLING_SQLITE_PATH: ")
+        assert line.startswith("billing: BILLING_SQLITE_PATH: cannot be ")
+        assert line.endswith(f": {cause} (STORE_UNAVAILABLE)")
+
+
+async def test_a_second_process_on_the_same_file_is_refused_and_commands_are_not(
+    here: World,
+) -> None:
+    tenant = await here.tenant()
+    (code, out, err), listed = await asyncio.gather(
+        run_command("serve", **here.service.settings),
+        run_command("accounts", "list", **here.service.settings),
+    )
+    assert (code, out) == (1, "")
+    (line,) = err.splitlines()
+    assert line.startswith(f"billing: BILLING_SQLITE_PATH: process {here.service.pid} on ")
+    assert (listed[0], listed[2]) == (0, "")
+    assert tenant.account in listed[1]
+    await create(here, tenant, "goes-on")
+
+
+async def test_a_store_that_does_not_answer_turns_readiness_and_not_liveness(here: World) -> None:
+    base = f"http://127.0.0.1:{here.service.ports['http']}"
+    health = health_pb2_grpc.HealthStub(here.service.channel)
+    lines = len(here.service.log.read_text().splitlines())
+    path = here.service.settings["BILLING_SQLITE_PATH"]
+
+    async def readiness() -> tuple[int, int]:
+        async with session.get(f"{base}/readyz") as answer:
+            told = await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+            return answer.status, told.status
+
+    async def turned(wanted: tuple[int, int]) -> bool:
+        return await readiness() == wanted
+
+    async with aiohttp.ClientSession() as session:
+        ready, not_ready = (200, 1), (503, 2)
+        assert await readiness() == ready
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as hog:
+            hog.execute("BEGIN IMMEDIATE")
+            await until(lambda: turned(not_ready), 20)
+            async with session.get(f"{base}/healthz") as answer:
+                assert answer.status == 200
+            assert await deliver(session, here.service.webhook_url, _DELIVERY) == 503
+        await until(lambda: turned(ready), 20)
+        assert await deliver(session, here.service.webhook_url, _DELIVERY) == 200
+
+    async def recovered() -> list[str]:
+        said = [json.loads(line) for line in here.service.log.read_text().splitlines()[lines:]]
+        told = [f"{one['event']}: {one.get('error', '')}" for one in said]
+        store = [
+            line for line in told if line.startswith(("the store", "ready again", "not ready"))
+        ]
+        return store if "the store answers again: " in store else []
+
+    assert sorted(await until(recovered, 20)) == [
+        "not ready: the store has not answered for 5 s",
+        "ready again: ",
+        "the store answers again: ",
+        "the store fails: database is locked (SQLITE_BUSY)",
+        "the store fails: no answer within 5 s",
+    ]
+
+
+_DELIVERY: Final = json.dumps(
+    {
+        "id": "evt_1Late", "object": "event", "account": "acct_1Nobody", "created": 1_790_000_000,
+        "type": "customer.created", "livemode": False, "api_version": "2019-01-01",
+        "data": {"object": {"id": "cus_1", "object": "customer"}},
+    }
+)  # fmt: skip
+
+
+async def test_an_unknown_name_is_one_warning(here: World, tmp_path: Path) -> None:
+    settings = {**here.service.settings, "BILLING_SQLITE_PATH": str(tmp_path / "own.db")}
+    more = {"BILLING_COLOUR": "hunter2", "BILLING_SERVICE_HOST": "10.0.0.1"}
+    service = Service({**settings, **more}, tmp_path / "colour.log")
+    await service.start()
+    await service.stop()
+    said = [json.loads(line) for line in (tmp_path / "colour.log").read_text().splitlines()]
+    (warning,) = [line for line in said if line["level"] == "warning"]
+    assert warning["setting"] == "BILLING_COLOUR"
+    assert "hunter2" not in str(said)
 
 
 async def test_it_says_where_it_listens_and_ends_at_ctrl_c(here: World, tmp_path: Path) -> None:
@@ -237,7 +334,8 @@ async def test_it_says_where_it_listens_and_ends_at_ctrl_c(here: World, tmp_path
 
 async def test_it_ends_with_its_parent(here: World, tmp_path: Path) -> None:
     """Whatever kills the sandbox closes its child's standard input."""
-    service = Service(here.service.settings, tmp_path / "orphan.log")
+    settings = {**here.service.settings, "BILLING_SQLITE_PATH": str(tmp_path / "own.db")}
+    service = Service(settings, tmp_path / "orphan.log")
     await service.start()
     service.abandon()
     assert await service.ended() == 0

@@ -354,6 +354,11 @@ class FakeDeployment(Fake, Deployment):
         async with self._step("deployment.keep_platform_account"):
             self.platform = stripe_account
 
+    @override
+    async def check(self) -> None:
+        async with self._step("deployment.check"):
+            pass
+
 
 @dataclass(slots=True)
 class FakeStripeAccounts(StripeAccounts):

@@ -132,6 +132,12 @@ class Service:
         return self._process is not None and self._process.returncode is None
 
     @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def channel(self) -> grpc.aio.Channel:
         """A channel to its gRPC port."""
         assert self._channel is not None

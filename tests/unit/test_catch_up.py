@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import logging
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -37,6 +38,7 @@ from tests.support.fakes import (
     no_pause,
     store_down,
 )
+from tests.support.service import until
 
 ACCOUNT: Final = "acct_1"
 SOURCE: Final = Source(ACCOUNT, ours=False, since=NOON - dt.timedelta(days=1))
@@ -63,6 +65,7 @@ class World:
         self.inbox = FakeInbox(self.pause)
         self.checkpoints = FakeCheckpoints(self.pause)
         self.connections = FakeConnections(LINK)
+        self.accounts = FakeStripeAccounts()
         self.arrived = asyncio.Event()
         self.happen(events)
 
@@ -85,7 +88,7 @@ class World:
         """As a new process has it."""
         retries = Retries(tries=2, sleep=no_wait)
         importing = Importing(Mirroring(self.mirror), self.stripe, Enrichment(self.mirror))
-        platform = Platform(FakeDeployment(), FakeStripeAccounts(), Mode.TEST)
+        platform = Platform(FakeDeployment(), self.accounts, Mode.TEST)
         return CatchUp(
             self.stripe, self.inbox, self.checkpoints,
             Fleet(self.connections, platform, Mode.TEST),
@@ -107,6 +110,35 @@ class World:
         through = state.state["through_ms"] if state else None
         for event in self.stripe.told:
             assert through is None or event.created >= through or event.id in self.inbox.events
+
+
+async def test_an_outage_of_stripe_is_one_line_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("application.catch_up.INTERVAL", dt.timedelta(milliseconds=1))
+    caplog.set_level(logging.INFO)
+    world = World()
+    away = Unavailable(Reason.STRIPE_UNAVAILABLE, "Stripe does not answer")
+    world.accounts.error = away
+    running = asyncio.create_task(world.catch_up().run())
+
+    async def tried_often() -> bool:
+        return len(world.accounts.asked) > 20
+
+    async def told() -> bool:
+        return len(caplog.records) > 1
+
+    await until(tried_often)
+    world.accounts.error = None
+    await until(told)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    lines = [(one.levelname, one.getMessage(), one.__dict__.get("error")) for one in caplog.records]
+    assert lines == [
+        ("INFO", "catch-up waits", "Stripe does not answer"),
+        ("INFO", "catch-up goes on", None),
+    ]
+    assert all(record.exc_info is None for record in caplog.records)
 
 
 async def steps_of_a_poll() -> int:

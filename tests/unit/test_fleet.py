@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from application.fleet import for_each
+from domain.errors import Reason, Unavailable
 
 
 async def numbers(count: int) -> AsyncIterator[int]:
@@ -13,16 +14,42 @@ async def numbers(count: int) -> AsyncIterator[int]:
         yield number
 
 
-async def test_what_fails_for_some_is_done_for_all_others() -> None:
+@pytest.mark.parametrize(
+    ("failures", "raised"),
+    [
+        ({1: "store", 3: "store"}, "store"),
+        ({1: "store", 3: "defect"}, "defect"),
+        ({1: "defect", 3: "store"}, "defect"),
+    ],
+)
+async def test_what_fails_for_some_is_done_for_all_others(
+    failures: dict[int, str], raised: str
+) -> None:
+    errors = {
+        "store": Unavailable(Reason.STORE_UNAVAILABLE, "store"),
+        "defect": ValueError("defect"),
+    }
     done: list[int] = []
 
     async def work(number: int) -> None:
-        if number in (1, 3):
-            raise ValueError(f"{number}")
+        if number in failures:
+            raise errors[failures[number]]
         await asyncio.sleep(0)
         done.append(number)
 
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises((Unavailable, ValueError)) as caught:
         await for_each(numbers(20), work)
-    assert sorted(done) == [number for number in range(20) if number not in (1, 3)]
-    assert [str(one) for one in caught.value.exceptions] == ["1", "3"]
+    assert sorted(done) == [number for number in range(20) if number not in failures]
+    assert caught.value is errors[raised]
+
+
+async def test_what_the_items_themselves_raise_is_raised_as_it_is() -> None:
+    async def broken() -> AsyncIterator[int]:
+        yield 1
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "store")
+
+    async def work(_: int) -> None:
+        await asyncio.sleep(0)
+
+    with pytest.raises(Unavailable, match="store"):
+        await for_each(broken(), work)

@@ -283,13 +283,14 @@ async def test_it_runs_on_what_arrives_and_survives_a_failing_store(
             settled.set()
 
     desk.inbox.pause = fail_once
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         running = asyncio.create_task(desk.projector.run())
         await failed.wait()
         await desk.receive("evt_1", 2_000, "a")
         desk.arrived.set()
         await asyncio.wait_for(settled.wait(), 5)
-    assert [record.message for record in caplog.records] == ["projection waits"]
+    said = [record.message for record in caplog.records]
+    assert said in (["projection waits"], ["projection waits", "projection goes on"])
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

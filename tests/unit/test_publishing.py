@@ -213,16 +213,23 @@ async def test_the_task_outlives_an_absent_queue_a_failing_store_and_a_defect(
             raise failures.pop()
 
     publishing = desk.publishing(outbox=Breaking(desk.outbox, before=fail))
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         running = asyncio.create_task(publishing.run())
-        await _until(lambda: desk.queue.opened > 2)
+        await _until(lambda: desk.queue.opened > 4)
         desk.queue.away = False
         await _until(lambda: bool(desk.queue.got))
         publishing.stop()
         async with asyncio.timeout(BOUND_SECONDS):
             await running
-    said = {record.getMessage() for record in caplog.records}
-    assert said == {"publishing waits for the queue", "publishing waits", "publishing failed"}
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert said == [
+        ("WARNING", "jobs wait for the queue"),
+        ("INFO", "publishing waits"),
+        ("ERROR", "publishing failed"),
+        ("INFO", "the queue is back"),
+        ("INFO", "publishing goes on"),
+    ], "however often it was tried"
+    assert caplog.records[0].__dict__["error"] == "ConnectionRefusedError"
 
 
 async def test_what_is_old_is_purged(desk: Desk) -> None:

@@ -219,6 +219,7 @@ async def test_a_sender_that_hangs_up_makes_no_noise(
         ("POST", f"{PATH}/", 404),
         ("GET", f"/{MARK}", 404),
         ("POST", "/healthz", 405),
+        ("POST", "/readyz", 405),
     ],
 )
 async def test_everything_else_is_not_there(
@@ -233,6 +234,20 @@ async def test_everything_else_is_not_there(
 async def test_health(client: Client) -> None:
     response = await client.get("/healthz")
     assert (response.status, await response.json()) == (200, {"status": "serving"})
+
+
+async def test_readiness_turns_and_liveness_does_not_and_deliveries_are_still_answered(
+    receiver: FakeReceiver,
+) -> None:
+    readiness = [True]
+    receiver.answer = Unavailable(Reason.STORE_UNAVAILABLE, "the store does not answer")
+    async with TestClient(TestServer(create_app(receiver, lambda: readiness[0]))) as client:
+        for ready, status, word in ((True, 200, "ready"), (False, 503, "not ready")):
+            readiness[0] = ready
+            answer = await client.get("/readyz")
+            assert (answer.status, await answer.json()) == (status, {"status": word})
+            assert (await client.get("/healthz")).status == 200
+            await check(await post(client), 503, Reason.STORE_UNAVAILABLE)
 
 
 async def test_deliveries_do_not_wait_for_each_other() -> None:

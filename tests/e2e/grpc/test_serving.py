@@ -153,6 +153,25 @@ async def test_health_is_told_to_everybody(running: Running, name: str) -> None:
     assert reply.status == health_pb2.HealthCheckResponse.SERVING
 
 
+async def test_health_follows_readiness_until_the_end(running: Running) -> None:
+    stub = health_pb2_grpc.HealthStub(running.channel)
+    kinds = health_pb2.HealthCheckResponse
+    watch = stub.Watch(health_pb2.HealthCheckRequest(service="billing.v1.EventService"))
+    assert (await watch.read()).status == kinds.SERVING
+    for ready, status in ((False, kinds.NOT_SERVING), (True, kinds.SERVING)):
+        await running.server.tell_ready(ready)
+        assert (await watch.read()).status == status
+        assert (await stub.Check(health_pb2.HealthCheckRequest())).status == status
+    running.customers.get.return_value = JENNY
+    await running.server.tell_ready(False)
+    assert (await _get(running.customer_stub, running.metadata())).id == "cus_1"
+    stopping = asyncio.ensure_future(running.server.stop(PATIENCE))
+    assert (await watch.read()).status == kinds.NOT_SERVING
+    await running.server.tell_ready(True)  # too late: it stops
+    watch.cancel()
+    await stopping
+
+
 async def test_health_of_what_is_not_served_is_not_found(running: Running) -> None:
     stub = health_pb2_grpc.HealthStub(running.channel)
     got = await refusal(stub.Check(health_pb2.HealthCheckRequest(service="billing.v2.Nothing")))

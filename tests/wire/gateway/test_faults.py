@@ -1,13 +1,15 @@
 """A network at its worst: cut, late and lost answers, and what is known after them."""
 
 import datetime as dt
+import logging
+from dataclasses import replace
 
 import pytest
 
 from application.ports.customers import CustomerChange, CustomerDeletion, CustomerFields
 from application.ports.stripe import Unanswered
-from domain.errors import Unavailable
-from infrastructure.stripe import transport
+from domain.errors import NotFound, Unavailable
+from infrastructure.stripe import client, transport
 from infrastructure.stripe.client import Request, StripeApi
 from infrastructure.stripe.customers import StripeCustomers
 from infrastructure.stripe.errors import Subject, connection_error
@@ -30,6 +32,42 @@ async def customers_at(emulator: RunningEmulator, account: str) -> int:
 
 async def is_made(emulator: RunningEmulator, account: str) -> bool:
     return await customers_at(emulator, account) > 0
+
+
+async def test_an_outage_is_a_warning_of_one_line_with_its_cause_and_one_when_it_is_over(
+    make_api: MakeApi,
+    emulator: RunningEmulator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(client, "QUIET_SECONDS", 0.0)
+    caplog.set_level(logging.INFO)
+    api, request = make_api(tries=2), Request("get", "/v1/customers", Subject("customer"), "")
+    await emulator.control.add_fault(FaultSpec("fail", status=503, count=None))
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await api.request(request)
+    await emulator.control.clear_faults()
+    for _ in range(2):
+        await api.request(request)
+        with pytest.raises(NotFound):
+            await api.request(replace(request, path="/v1/customers/cus_none"))
+    unknown = make_api(secret_key="sk_test_wrong", tries=1)
+    unreachable = make_api(api_base="http://127.0.0.1:9", tries=1)
+    for broken in (unknown, unreachable, unknown, unreachable):
+        with pytest.raises(Unavailable):
+            await broken.request(request)
+    lines = [(one.levelname, one.getMessage(), one.__dict__.get("error")) for one in caplog.records]
+    assert lines == [
+        ("WARNING", "Stripe does not answer", "Stripe does not answer"),
+        ("INFO", "Stripe answers again", None),
+        (
+            "WARNING",
+            "Stripe does not answer",
+            "Stripe refuses the platform's key; the operator must set a valid STRIPE_SECRET_KEY",
+        ),
+        ("WARNING", "Stripe does not answer", "Stripe could not be reached; nothing was sent"),
+    ]
 
 
 LOST = [
