@@ -109,6 +109,7 @@ def read_again(event: ReceivedEvent) -> ReceivedEvent:
         event,
         type=envelope.type,
         api_version=envelope.api_version,
+        created=event.created if envelope.created_ms is None else envelope.created_ms,
         object_type=envelope.object_type,
         object_id=envelope.object_id,
     )

@@ -357,18 +357,6 @@ def test_an_object_without_id_is_told_by_what_it_names() -> None:
     assert READER.read(old, "acct_1") == Hint(cast("Any", CHARGES), "ch_1", CREATED_MS)
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        samples.event(samples.without(samples.charge(), "id"), "charge.updated"),
-        samples.event(samples.without(samples.customer(), "id"), "customer.deleted"),
-        samples.event({**samples.without(samples.dispute(), "id"), "charge": None}, DISPUTED),
-    ],
-)
-def test_an_object_without_id_that_names_nothing_is_ignored(payload: dict[str, Any]) -> None:
-    assert READER.read(received(payload), "acct_1") == Irrelevant("its object has no id")
-
-
 def test_an_event_that_was_not_understood_is_read_anew_from_its_bytes() -> None:
     payload = samples.event(samples.charge(), "charge.updated")
     kept = received(payload, type="", api_version="", created=0, object_type="", object_id="")
