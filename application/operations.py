@@ -25,7 +25,7 @@ from domain.errors import (
     NotFound,
     RateLimited,
     Reason,
-    Unavailable,
+    ShuttingDown,
 )
 from domain.operations import Operation, OperationKind, OperationOptions
 
@@ -100,7 +100,7 @@ class Operations:
         """
         stripe_account = await self._access.stripe_account(caller)
         if self._stopping.is_set():
-            raise Unavailable(Reason.SHUTTING_DOWN, "this process is stopping; call again")
+            raise ShuttingDown("this process is stopping; call again")
         options = options or OperationOptions()
         for _ in range(_TRIES):
             kept = await self._log.find(stripe_account, kind)
@@ -144,7 +144,7 @@ class Operations:
                 if operation.ended:
                     return
                 await self._rest(WATCH_SECONDS)
-            raise Unavailable(Reason.SHUTTING_DOWN, "this process is stopping; watch again")
+            raise ShuttingDown("this process is stopping; watch again")
         finally:
             self._watches -= 1
 

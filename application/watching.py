@@ -13,7 +13,7 @@ from application.callers import Caller
 from application.ports.outbox import Outbox, WatchedJob
 from application.violations import refuse
 from domain.effects import FactName
-from domain.errors import FieldViolation, InvalidArgument, RateLimited, Reason, Unavailable
+from domain.errors import FieldViolation, InvalidArgument, RateLimited, Reason, ShuttingDown
 from domain.money import Money
 from domain.periods import from_milliseconds
 
@@ -76,7 +76,7 @@ class Watching:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """End all watches, with Unavailable (SHUTTING_DOWN): a stream would outlast any drain."""
+        """End all watches, with ShuttingDown: a stream would outlast any drain."""
         self._stopping.set()
 
     async def watch(
@@ -150,7 +150,7 @@ class Watching:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):
                     await self._stopping.wait()
-        raise Unavailable(Reason.SHUTTING_DOWN, "the service is stopping; go on from the token")
+        raise ShuttingDown("the service is stopping; go on from the token")
 
 
 def _fact_violations(facts: Collection[str]) -> Iterator[FieldViolation]:

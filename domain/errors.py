@@ -41,6 +41,7 @@ class Reason(StrEnum):
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     OVERLOADED = "OVERLOADED"
     SHUTTING_DOWN = "SHUTTING_DOWN"
+    UNKNOWN_METHOD = "UNKNOWN_METHOD"
     INTERNAL = "INTERNAL"
 
 
@@ -189,6 +190,21 @@ class OutcomeUnknown(BillingError):
 
 class Unavailable(BillingError):
     """Something that Billing needs does not answer; nothing was done; try again later."""
+
+
+class ShuttingDown(Unavailable):
+    """This process is stopping and nothing was done: another one answers, or the next one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.SHUTTING_DOWN, message)
+        self.retry_after_seconds = 1
+
+
+class UnknownMethod(BillingError):
+    """There is no such method: not in the contract, or not in this release of it."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.UNKNOWN_METHOD, "this server has no such method")
 
 
 def words_of(error: Exception) -> str:

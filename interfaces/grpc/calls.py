@@ -21,7 +21,8 @@ class Call:
     """One call, filled in by one interceptor after the other.
 
     `metadata` is the caller's, of equal keys the last. `deadline` is in seconds of the event loop's
-    clock. `token` and `account` stay empty until verified. `code` and `reason` are its outcome.
+    clock. `token` and `account` stay empty until verified, `message` until the request was read.
+    `code` and `reason` are its outcome.
     """
 
     request_id: str
@@ -29,6 +30,7 @@ class Call:
     deadline: float | None = None
     token: Token | None = None
     account: str = ""
+    message: Any = None
     code: grpc.StatusCode = grpc.StatusCode.OK
     reason: str = ""
 

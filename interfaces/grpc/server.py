@@ -1,6 +1,8 @@
 """The gRPC server: the services of the contract, health, and reflection where it is asked for."""
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
@@ -35,18 +37,28 @@ from billing.v1 import (
 )
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from application.callers import Tenancy
 from application.ports.tokens import TokenVerifier
 from interfaces.grpc.interceptors import interceptors
-from interfaces.grpc.methods import methods_of
+from interfaces.grpc.interceptors.draining import Draining
+from interfaces.grpc.interceptors.requests import MAX_REQUEST_BYTES
+from interfaces.grpc.methods import methods_of, open_methods
 
-MAX_REQUEST_BYTES: Final = 1_048_576
 MAX_REPLY_BYTES: Final = 16 * 1_048_576
 """A series of 10,000 buckets in a dozen currencies fits."""
 
+_MAX_RECEIVED_BYTES: Final = 2 * MAX_REQUEST_BYTES
+"""gRPC itself refuses, without a reason, what is larger than this."""
+
 _MAX_METADATA_BYTES: Final = 16_384
+_MAX_CONNECTION_CALLS: Final = 1_000
+_MAX_PENDING_CALLS: Final = 20_000
+_MAX_CONNECTIONS: Final = 2_000
+_LAST_SECONDS: Final = 0.5
+"""How long the last statuses may take to be sent before the port is closed."""
+
 _CONNECTION_AGE_MS: Final = 3_600_000
 _CONNECTION_GRACE_MS: Final = 3_900_000
 """A stream that began as its connection's age was reached still has its full hour."""
@@ -175,10 +187,20 @@ class Server:
     ) -> None:
         """Raises ValueError where a method of the services cannot be authorised."""
         self._offered = offered
-        self._tokens = tokens
-        self._tenancy = tenancy
         self._options = options
-        self._methods = methods_of(service.descriptor for service in offered)
+        self._methods = {
+            **methods_of(service.descriptor for service in offered),
+            **open_methods(_open_services(reflection=options.reflection)),
+        }
+        self._draining = Draining(self._methods)
+        self._interceptors = interceptors(
+            self._methods,
+            tokens,
+            tenancy,
+            self._draining,
+            max_calls=options.max_calls,
+            default_seconds=options.default_seconds,
+        )
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
 
@@ -186,16 +208,8 @@ class Server:
         """Listen and serve; returns the port. RuntimeError where the address cannot be bound."""
         options = self._options
         server = grpc.aio.server(
-            interceptors=interceptors(
-                self._methods,
-                self._tokens,
-                self._tenancy,
-                max_calls=options.max_calls,
-                default_seconds=options.default_seconds,
-            ),
+            interceptors=self._interceptors,
             options=_channel_options(reuse_port=options.reuse_port),
-            # The interceptor refuses first, and properly; this bounds health and reflection too.
-            maximum_concurrent_rpcs=2 * options.max_calls,
         )
         names = [service.descriptor.full_name for service in self._offered]
         for service in self._offered:
@@ -224,23 +238,49 @@ class Server:
         if self._server is not None:
             await self._server.wait_for_termination()
 
-    async def stop(self, grace_seconds: float) -> None:
-        """Say NOT_SERVING, refuse new calls, finish those in flight, and cut them after the grace.
-
-        A change that was sent to Stripe goes on in the process's own tasks.
-        """
+    async def drain(self) -> None:
+        """Say NOT_SERVING and refuse new calls, with SHUTTING_DOWN; those in flight go on."""
         await self._health.enter_graceful_shutdown()
+        self._draining.begin()
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until no call is in flight any more, at most so long. Only after `drain`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._draining.drained()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Drain, let the calls in flight finish, cut them after the grace, and close the port last.
+
+        Those that are cut hear why. A change that was sent to Stripe goes on in the process's own
+        tasks.
+        """
+        await self.drain()
+        await self.drained(grace_seconds)
+        self._draining.cut()
         if self._server is not None:
-            await self._server.stop(grace_seconds)
+            await self._server.stop(_LAST_SECONDS)
+
+
+def _open_services(*, reflection: bool) -> Sequence[ServiceDescriptor]:
+    files = [health_pb2, *([reflection_pb2] if reflection else [])]
+    return [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
 
 
 def _channel_options(*, reuse_port: bool) -> list[tuple[str, Any]]:
     return [
         ("grpc.so_reuseport", int(reuse_port)),
-        ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+        ("grpc.max_receive_message_length", _MAX_RECEIVED_BYTES),
         ("grpc.max_send_message_length", MAX_REPLY_BYTES),
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
+        # Calls above `max_calls` are refused by an interceptor, with a reason. gRPC's own limits
+        # only bound the memory: one connection's further calls wait at their sender, and calls that
+        # wait here for the event loop would be cancelled without a status above theirs.
+        ("grpc.max_concurrent_streams", _MAX_CONNECTION_CALLS),
+        ("grpc.max_allowed_incoming_connections", _MAX_CONNECTIONS),
+        ("grpc.server.max_pending_requests", _MAX_PENDING_CALLS),
+        ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING_CALLS),
         # A reader who stalls would hold its call forever; who behaves connects anew unnoticed, and
         # perhaps to another of the processes that share the port.
         ("grpc.max_connection_age_ms", _CONNECTION_AGE_MS),

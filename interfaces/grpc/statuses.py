@@ -22,8 +22,10 @@ from domain.errors import (
     PermissionDenied,
     RateLimited,
     Reason,
+    ShuttingDown,
     Unauthenticated,
     Unavailable,
+    UnknownMethod,
     WrongState,
 )
 
@@ -43,6 +45,8 @@ CODES: Final[Mapping[type[BillingError], grpc.StatusCode]] = {
     PaymentDeclined: grpc.StatusCode.FAILED_PRECONDITION,
     OutcomeUnknown: grpc.StatusCode.DEADLINE_EXCEEDED,
     Unavailable: grpc.StatusCode.UNAVAILABLE,
+    ShuttingDown: grpc.StatusCode.UNAVAILABLE,
+    UnknownMethod: grpc.StatusCode.UNIMPLEMENTED,
 }
 
 # A status travels in HTTP headers, the message in two of them, and gRPC's clients refuse more than
@@ -97,7 +101,7 @@ def _details(error: BillingError) -> Sequence[Message]:
             return [_bad_request(error.violations)]
         case FailedPrecondition():
             return [_precondition_failure(error)]
-        case RateLimited():
+        case RateLimited() | ShuttingDown():
             retry = RetryInfo()
             retry.retry_delay.seconds = error.retry_after_seconds
             return [retry]

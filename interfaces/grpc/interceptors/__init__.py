@@ -10,7 +10,9 @@ from interfaces.grpc.interceptors.access_log import AccessLog
 from interfaces.grpc.interceptors.authentication import Authentication
 from interfaces.grpc.interceptors.concurrency import Concurrency
 from interfaces.grpc.interceptors.deadlines import Deadlines
+from interfaces.grpc.interceptors.draining import Draining
 from interfaces.grpc.interceptors.errors import Errors
+from interfaces.grpc.interceptors.requests import Requests
 from interfaces.grpc.interceptors.scopes import Scopes
 from interfaces.grpc.interceptors.tenants import Tenants
 from interfaces.grpc.methods import Method
@@ -20,6 +22,7 @@ def interceptors(
     methods: Mapping[str, Method],
     tokens: TokenVerifier,
     tenancy: Tenancy,
+    draining: Draining,
     *,
     max_calls: int,
     default_seconds: float,
@@ -27,14 +30,17 @@ def interceptors(
     """All of them, the outermost first.
 
     The access log comes last of all, so it tells what the caller got. What refuses a call stands
-    inside of what turns refusals into statuses; a call is bounded before anything is awaited.
+    inside of what turns refusals into statuses; a call is bounded before anything is awaited, and
+    its request is read once it is authenticated.
     """
     return (
         AccessLog(methods),
         Errors(methods),
+        draining,
         Concurrency(methods, max_calls),
         Deadlines(methods, default_seconds),
         Authentication(methods, tokens),
         Scopes(methods),
+        Requests(methods),
         Tenants(methods, tenancy),
     )

@@ -21,7 +21,10 @@ _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class AccessLog(MethodInterceptor):
-    """Logs method, code, reason, duration, account and request id; never what a caller sent."""
+    """Logs method, code, reason, duration, account and request id; never what a caller sent.
+
+    Of methods that are open to everybody nothing is logged: who likes may call them for ever.
+    """
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
         super().__init__(methods)
@@ -60,6 +63,8 @@ class AccessLog(MethodInterceptor):
         return stream
 
     def _end(self, method: Method, call: Call, started: float) -> None:
+        if method.open:
+            return
         self._log.info(
             "call",
             method=method.path,

@@ -7,9 +7,21 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from domain.errors import BillingError, OutcomeUnknown, Reason, Unavailable
+from domain.errors import (
+    BillingError,
+    FieldViolation,
+    InvalidArgument,
+    OutcomeUnknown,
+    Reason,
+    Unavailable,
+)
 from interfaces.grpc.calls import Context, current_call
-from interfaces.grpc.interceptors.wrapping import MethodInterceptor, Replying, Streaming
+from interfaces.grpc.interceptors.wrapping import (
+    Handler,
+    MethodInterceptor,
+    Replying,
+    Streaming,
+)
 from interfaces.grpc.methods import Method
 
 MAX_SECONDS: Final = 3_600.0
@@ -24,12 +36,20 @@ class Deadlines(MethodInterceptor):
 
     A stream is broken off while it works on its next reply, never while gRPC waits for its reader:
     a handler that is cancelled there, and not by gRPC, leaves its call without a status for good.
-    A reader who stalls is let go with the connection, which has an age of its own.
+    A reader who stalls is let go with the connection, which has an age of its own, and so is one
+    who watches the server's health.
     """
 
     def __init__(self, methods: Mapping[str, Method], default_seconds: float) -> None:
         super().__init__(methods)
         self._default_seconds = default_seconds
+
+    @override
+    def wrap(self, method: Method, handler: Any) -> Handler:
+        if method.open and method.streams:
+            watching: Handler = handler
+            return watching
+        return super().wrap(method, handler)
 
     @override
     def wrap_reply(self, method: Method, inner: Replying) -> Replying:
@@ -44,7 +64,7 @@ class Deadlines(MethodInterceptor):
             except TimeoutError:
                 if not timeout.expired():  # somebody else's
                     raise
-                raise _late(method, request) from None
+                raise _late(method) from None
 
         return reply
 
@@ -63,7 +83,7 @@ class Deadlines(MethodInterceptor):
                     except TimeoutError:
                         if not timeout.expired():  # somebody else's
                             raise
-                        raise _late(method, request) from None
+                        raise _late(method) from None
                     yield reply
 
         return stream
@@ -79,10 +99,14 @@ def _bound(context: Context, default_seconds: float) -> float | None:
     return None if kept_by_grpc else deadline
 
 
-def _late(method: Method, request: Any) -> BillingError:
+def _late(method: Method) -> BillingError:
     """What a call ends with whose time is up."""
+    message = current_call().message
+    if message is None:
+        rule = "did not come in the time that a call may take"
+        return InvalidArgument([FieldViolation("request", rule)])
     if method.mutates:
-        return OutcomeUnknown(request.request_id)
+        return OutcomeUnknown(message.request_id)
     if method.streams:
         words = "a stream lasts no longer; open it anew, where it can go on from where it was"
         return Unavailable(Reason.STORE_UNAVAILABLE, words)

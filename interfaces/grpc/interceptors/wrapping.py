@@ -1,27 +1,25 @@
-"""How an interceptor comes around the methods of the contract."""
+"""How an interceptor comes around the methods that are served."""
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, Final, TypeAlias
+from inspect import isasyncgenfunction
+from typing import Any, ClassVar, TypeAlias
 
 import grpc
 from typing_extensions import override
 
 from interfaces.grpc.calls import Context
-from interfaces.grpc.methods import Method
+from interfaces.grpc.methods import UNKNOWN, Method
 
-_OPEN: Final = ("/grpc.health.", "/grpc.reflection.")
-"""Services that are not of the contract and open to everybody."""
-
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic for type checkers only
-_Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic for type checkers only
+_Continuation: TypeAlias = Callable[[grpc.HandlerCallDetails], "Awaitable[Handler]"]
 Replying: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 Streaming: TypeAlias = Callable[[Any, Context], AsyncGenerator[Any, None]]
 
 
-class MethodInterceptor(grpc.aio.ServerInterceptor):
-    """Comes around every method of the contract, with a single reply or a stream of them.
+class HandlerInterceptor(grpc.aio.ServerInterceptor):
+    """Comes around the handler of every method.
 
     A handler is wrapped once a method, not once a call: what stands further in never changes while
     the server runs, so a second call needs no more than a look-up. What is wrapped around it runs
@@ -30,7 +28,35 @@ class MethodInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
         self._methods = methods
-        self._wrapped: dict[str, _Handler] = {}
+        self._wrapped: dict[str, Handler] = {}
+
+    @abstractmethod
+    def wrap(self, method: Method, handler: Any) -> Handler:
+        """A handler with what this interceptor does around it.
+
+        `handler` is None for a method that gRPC does not know, which is UNKNOWN or stays so.
+        """
+
+    @override
+    async def intercept_service(
+        self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler:
+        # Callers name methods as they like: what there is not is remembered once, not by its name.
+        method = self._methods.get(handler_call_details.method, UNKNOWN)
+        if method.path not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            self._wrapped[method.path] = self.wrap(method, handler)
+        return self._wrapped[method.path]
+
+
+class MethodInterceptor(HandlerInterceptor):
+    """Comes around every method, with a single reply or a stream of them.
+
+    A method that writes its stream into the context itself is one with a single reply here.
+    """
+
+    around_open: ClassVar[bool] = True
+    """Whether it comes around the methods that are open to everybody, too."""
 
     @abstractmethod
     def wrap_reply(self, method: Method, inner: Replying) -> Replying:
@@ -41,38 +67,38 @@ class MethodInterceptor(grpc.aio.ServerInterceptor):
         """`inner`, which gives a stream, with what this interceptor does around it."""
 
     @override
-    async def intercept_service(
-        self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> "_Handler | None":
-        path = handler_call_details.method
-        wrapped = self._wrapped.get(path)
-        if wrapped is not None:
-            return wrapped
-        handler = await continuation(handler_call_details)
-        if handler is None or path.startswith(_OPEN):
-            return handler
-        # A method that is served but not known to be authorised ends here, with a KeyError.
-        wrapped = self._wrapped[path] = self._wrap(self._methods[path], handler)
-        return wrapped
+    def wrap(self, method: Method, handler: Any) -> Handler:
+        if method.open and not self.around_open:
+            found: Handler = handler
+            return found
+        received, sent = kind_of(handler)
+        inner = getattr(handler, f"{received}_{sent}")
+        around = self.wrap_stream if isasyncgenfunction(inner) else self.wrap_reply
+        return handler_of(
+            received, sent, around(method, inner),
+            handler.request_deserializer, handler.response_serializer,
+        )  # fmt: skip
 
-    def _wrap(self, method: Method, handler: Any) -> _Handler:
-        if handler.request_streaming:
-            raise NotImplementedError(f"{method.path}: requests are not streamed in this contract")
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                self.wrap_stream(method, handler.unary_stream),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            self.wrap_reply(method, handler.unary_unary),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+
+def kind_of(handler: Any) -> tuple[str, str]:
+    """What a handler receives and what it sends, each `unary` or `stream`."""
+    kinds = ("unary", "stream")
+    return kinds[handler.request_streaming], kinds[handler.response_streaming]
+
+
+def handler_of(
+    received: str, sent: str, behavior: Any, deserializer: Any, serializer: Any
+) -> Handler:
+    """A handler of a kind."""
+    make = getattr(grpc, f"{received}_{sent}_rpc_method_handler")
+    handler: Handler = make(behavior, deserializer, serializer)
+    return handler
 
 
 class Gate(MethodInterceptor):
-    """Lets a call through or refuses it, and is done."""
+    """Lets a call of the contract through or refuses it, and is done."""
+
+    around_open = False
 
     @abstractmethod
     async def admit(self, method: Method, request: Any, context: Context) -> None:

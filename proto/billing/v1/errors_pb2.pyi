@@ -65,7 +65,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 19
     """RESOURCE_EXHAUSTED: too much at once; RetryInfo says when to try again."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 20
-    """UNAVAILABLE: this process is stopping; another one answers."""
+    """UNAVAILABLE: this process is stopping and nothing was done; another one answers, or the next one:
+    RetryInfo says when to try again.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 21
     """INTERNAL: a defect in Billing; the log holds it under the request's id."""
     ERROR_REASON_SIGNATURE_INVALID: _ErrorReason.ValueType  # 22
@@ -88,6 +90,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: Stripe shows an object that this release does not understand; metadata holds
     resource and id. Nothing was changed, and waiting does not help.
     """
+    ERROR_REASON_UNKNOWN_METHOD: _ErrorReason.ValueType  # 30
+    """UNIMPLEMENTED: this server has no such method."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the stable reason of a refused call.
@@ -140,7 +144,9 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 18
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 19
 """RESOURCE_EXHAUSTED: too much at once; RetryInfo says when to try again."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 20
-"""UNAVAILABLE: this process is stopping; another one answers."""
+"""UNAVAILABLE: this process is stopping and nothing was done; another one answers, or the next one:
+RetryInfo says when to try again.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 21
 """INTERNAL: a defect in Billing; the log holds it under the request's id."""
 ERROR_REASON_SIGNATURE_INVALID: ErrorReason.ValueType  # 22
@@ -163,4 +169,6 @@ ERROR_REASON_STRIPE_NOT_UNDERSTOOD: ErrorReason.ValueType  # 29
 """FAILED_PRECONDITION: Stripe shows an object that this release does not understand; metadata holds
 resource and id. Nothing was changed, and waiting does not help.
 """
+ERROR_REASON_UNKNOWN_METHOD: ErrorReason.ValueType  # 30
+"""UNIMPLEMENTED: this server has no such method."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

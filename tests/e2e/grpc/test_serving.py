@@ -11,9 +11,19 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from application.callers import Tenancy
 from application.customers import LinkedCustomer
 from domain.customers import Customer
-from tests.support.grpc_service import PATIENCE, Running, details, reason, refusal, running_server
+from interfaces.grpc.server import Server, ServerOptions
+from tests.support.grpc_service import (
+    PATIENCE,
+    Running,
+    details,
+    known_accounts,
+    reason,
+    refusal,
+    running_server,
+)
 
 GET = pb.GetCustomerRequest(id="cus_1")
 JENNY = LinkedCustomer(
@@ -139,7 +149,16 @@ async def test_a_call_is_one_line_without_what_was_said(running: Running) -> Non
 async def test_an_unknown_method_is_unimplemented(running: Running) -> None:
     call: Any = running.channel.unary_unary("/billing.v1.CustomerService/Nothing")
     got = await refusal(call(b"", metadata=running.metadata()))
-    assert got.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert (got.code(), reason(got)) == (grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_METHOD")
+
+
+async def test_names_of_unknown_methods_are_not_remembered(running: Running) -> None:
+    before = [len(one._wrapped) for one in running.server._interceptors]
+    for number in range(50):
+        call: Any = running.channel.unary_unary(f"/billing.v1.CustomerService/Nothing{number}")
+        await refusal(call(b""))
+    after = [len(one._wrapped) for one in running.server._interceptors]
+    assert [now - then for then, now in zip(before, after, strict=True)] == [1] * len(before)
 
 
 @pytest.mark.parametrize(
@@ -238,14 +257,21 @@ async def test_a_port_is_not_shared_unasked() -> None:
         async with running_server(reuse_port=True) as shared:
             assert shared.port != running.port
         server = running.server
-        options = type(server._options)(f"127.0.0.1:{running.port}")
-        second = type(server)(server._offered, server._tokens, server._tenancy, options)
+        options = ServerOptions(f"127.0.0.1:{running.port}")
+        second = Server(server._offered, running.tokens, Tenancy(known_accounts()), options)
         with pytest.raises(RuntimeError):
             await second.start()
 
 
 async def test_a_request_that_is_too_large_is_refused(running: Running) -> None:
     request = pb.CreateCustomerRequest(customer=pb.Customer(description="x" * 2_000_000))
+    got = await refusal(running.customer_stub.CreateCustomer(request, metadata=running.metadata()))
+    assert (got.code(), reason(got)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS")
+    running.customers.create.assert_not_called()
+
+
+async def test_a_request_that_is_far_too_large_is_refused_by_grpc_itself(running: Running) -> None:
+    request = pb.CreateCustomerRequest(customer=pb.Customer(description="x" * 3_000_000))
     got = await refusal(running.customer_stub.CreateCustomer(request, metadata=running.metadata()))
     assert got.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     running.customers.create.assert_not_called()

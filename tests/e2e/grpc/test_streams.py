@@ -18,6 +18,7 @@ from infrastructure.security.tokens import CallerTokens, caller_keys
 from infrastructure.telemetry import logs
 from interfaces.grpc.calls import Context, current_caller
 from interfaces.grpc.interceptors import interceptors
+from interfaces.grpc.interceptors.draining import Draining
 from interfaces.grpc.methods import Method
 from tests.support.grpc_service import PATIENCE, SECRET, known_accounts, reason
 
@@ -52,11 +53,13 @@ async def watching(output: io.StringIO) -> AsyncIterator[tuple[grpc.aio.Channel,
     """A channel, what serves it, and metadata that opens it."""
     lines = logs.configure(stream=output)
     tokens = CallerTokens(caller_keys([f"crm:{SECRET}"]), SystemClock())
+    methods = {METHOD.path: METHOD}
     server = grpc.aio.server(
         interceptors=interceptors(
-            {METHOD.path: METHOD},
+            methods,
             tokens,
             Tenancy(known_accounts()),
+            Draining(methods),
             max_calls=10,
             default_seconds=0.05,
         )
@@ -137,4 +140,4 @@ async def test_a_method_that_no_descriptor_authorises_is_not_served() -> None:
         stub: Any = channel.unary_unary("/billing.v1.Test/Unlisted")
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await stub(b"x", metadata=metadata)
-    assert raised.value.code() is not grpc.StatusCode.OK
+    assert reason(raised.value) == "UNKNOWN_METHOD"

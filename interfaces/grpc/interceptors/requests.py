@@ -1,0 +1,86 @@
+"""Reads the request, once it is settled who calls."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from inspect import isasyncgenfunction
+from typing import Any, Final, Never
+
+import grpc
+from google.protobuf.message import DecodeError
+from typing_extensions import override
+
+from domain.errors import FieldViolation, InvalidArgument, UnknownMethod
+from interfaces.grpc.calls import Context, current_call
+from interfaces.grpc.interceptors.wrapping import (
+    Handler,
+    HandlerInterceptor,
+    Replying,
+    Streaming,
+    handler_of,
+    kind_of,
+)
+from interfaces.grpc.methods import UNKNOWN, Method
+
+MAX_REQUEST_BYTES: Final = 1_048_576
+
+_Decode = Callable[[bytes], Any]
+
+
+class Requests(HandlerInterceptor):
+    """Reads and decodes the one request of a call, for what stands further in.
+
+    Left to itself, gRPC reads and decodes it before anything else: strangers could make us hold it
+    or wait for it without an end, and bytes that are no protobuf would end as UNKNOWN. So gRPC is
+    told that requests are a stream: then a handler begins with the call's metadata, and the message
+    is taken from it here, where the call is counted, bounded in time and authenticated.
+    """
+
+    @override
+    def wrap(self, method: Method, handler: Any) -> Handler:
+        if method is UNKNOWN:
+            return handler_of("stream", "unary", _refuse, None, None)
+        received, sent = kind_of(handler)
+        if received == "stream":  # reflection reads by itself
+            streaming: Handler = handler
+            return streaming
+        inner, decode = getattr(handler, f"{received}_{sent}"), handler.request_deserializer
+        reading = _reading_stream if isasyncgenfunction(inner) else _reading_reply
+        return handler_of("stream", sent, reading(inner, decode), None, handler.response_serializer)
+
+
+def _reading_reply(inner: Replying, decode: _Decode) -> Replying:
+    async def reply(_: Any, context: Context) -> Any:
+        return await inner(await _read(context, decode), context)
+
+    return reply
+
+
+def _reading_stream(inner: Streaming, decode: _Decode) -> Streaming:
+    async def stream(_: Any, context: Context) -> AsyncGenerator[Any, None]:
+        async with aclosing(inner(await _read(context, decode), context)) as replies:
+            async for reply in replies:
+                yield reply
+
+    return stream
+
+
+async def _read(context: Context, decode: _Decode) -> Any:
+    message = await context.read()
+    if message is grpc.aio.EOF:
+        raise _malformed("is missing")
+    if len(message) > MAX_REQUEST_BYTES:
+        raise _malformed(f"has at most {MAX_REQUEST_BYTES} bytes")
+    try:
+        request = decode(message)
+    except DecodeError:
+        raise _malformed("is no protobuf message of the method's type") from None
+    current_call().message = request
+    return request
+
+
+def _malformed(rule: str) -> InvalidArgument:
+    return InvalidArgument([FieldViolation("request", rule)])
+
+
+async def _refuse(_: Any, _context: Context) -> Never:
+    raise UnknownMethod
