@@ -8,6 +8,7 @@ So a use case's steps must do the same for the same payload.
 """
 
 import asyncio
+import contextlib
 import datetime as dt
 import hashlib
 import logging
@@ -54,6 +55,9 @@ KEPT: Final = dt.timedelta(days=30)
 """How long a finished mutation is remembered."""
 
 _ANSWER_MARGIN_SECONDS: Final = 0.05
+_HAND_OVER_SECONDS: Final = 2.0
+"""How long a run that is cut off may take to give its lease back."""
+
 _RECOVERY_BATCH: Final = 20
 _PURGE_BATCH: Final = 1_000
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -176,8 +180,24 @@ class Mutations:
         return task
 
     async def _carry_on(self, record: MutationRecord) -> bytes:
+        lease = Lease(uuid.uuid4().hex, self._clock.now() + LEASE)
+        try:
+            return await self._run_under(lease, record)
+        except asyncio.CancelledError:  # the process stops
+            await self._hand_over(record.key, lease)
+            raise
+
+    async def _hand_over(self, key: MutationKey, lease: Lease) -> None:
+        """Leave a record to the next process at once, that nobody waits for the lease's end.
+
+        Where the store does not answer, they wait.
+        """
+        with contextlib.suppress(BillingError, TimeoutError):
+            async with asyncio.timeout(_HAND_OVER_SECONDS):
+                await self._log.release(key, lease, retry_at=self._clock.now())
+
+    async def _run_under(self, lease: Lease, record: MutationRecord) -> bytes:
         now = self._clock.now()
-        lease = Lease(uuid.uuid4().hex, now + LEASE)
         payload_hash = record.payload_hash
         record, held = await self._log.begin(record, lease, now=now)
         if record.payload_hash != payload_hash:

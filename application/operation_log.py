@@ -1,5 +1,6 @@
 """The log of operations: the last one of each kind a Stripe account, as a checkpoint of its own."""
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -11,6 +12,7 @@ from application.ports.clock import Clock
 from domain.operations import Operation, OperationKind
 
 _TASK: Final = "operation "
+_NEVER: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class OperationLog:
     def __init__(self, checkpoints: Checkpoints, clock: Clock) -> None:
         self._checkpoints = checkpoints
         self._clock = clock
+        self._taken_over_at = _NEVER
 
     async def find(self, stripe_account: str, kind: OperationKind) -> Kept | None:
         """The last operation of a kind, or None."""
@@ -55,10 +58,17 @@ class OperationLog:
         told = replace(checkpoint, state=msgspec.to_builtins(operation))
         return Kept(operation, await self._checkpoints.save(told, now=self._clock.now()))
 
+    def take_over(self) -> None:
+        """Know that whoever had an operation until now is not alive any more."""
+        self._taken_over_at = self._clock.now()
+
     def is_free(self, kept: Kept) -> bool:
         """Whether any process may take it: nobody has it, or nobody alive."""
         now = self._clock.now()
-        return kept.operation.is_free(kept.checkpoint.saved_at or now, now)
+        seen_at = kept.checkpoint.saved_at or now
+        if seen_at <= self._taken_over_at:
+            seen_at = _NEVER
+        return kept.operation.is_free(seen_at, now)
 
 
 def _kept(checkpoint: Checkpoint) -> Kept:

@@ -61,6 +61,7 @@ from application.reconciling import Reconciliation
 from application.shadowing import ShadowRebuild
 from application.store_health import StoreHealth
 from application.subscriptions import Subscriptions
+from application.taking_over import TakingOver
 from application.tasks import Tasks
 from application.watching import Watching
 from bootstrap.settings import Settings
@@ -271,6 +272,7 @@ class Container(containers.DeclarativeContainer):
 
     # --- long work on the mirror ---
     operation_log = providers.Singleton(OperationLog, stores.checkpoints, clock)
+    taking_over = providers.Singleton(TakingOver, stores.takeover, operation_log, clock)
     mirror_access = providers.Singleton(MirrorAccess, connections, platform)
     mirror_work = providers.Singleton(
         MirrorWork,

@@ -89,8 +89,9 @@ async def running(settings: Settings) -> AsyncIterator[Ports]:
     """The whole service, from ready to drained.
 
     At the end it refuses new calls, lets those in flight finish, then settles what it has begun at
-    Stripe, and closes the store last. Raises as `opened` does, and FailedPrecondition, which names
-    the setting and the other process, where one serves from SQLite's file already.
+    Stripe. Who still waits for that hears how it stands; then the port is closed, and the store
+    last. Raises as `opened` does, and FailedPrecondition, which names the setting and the other
+    process, where one serves from SQLite's file already.
     """
     # The lock comes first: nothing of the other process's file is changed either.
     with _alone(settings):
@@ -101,6 +102,8 @@ async def running(settings: Settings) -> AsyncIterator[Ports]:
 @contextlib.asynccontextmanager
 async def _serving(container: Container, settings: Settings) -> AsyncIterator[Ports]:
     """What `running` does on an open store."""
+    if settings.store == "sqlite":  # one process serves from a file
+        await container.taking_over().take_over()
     grpc_server: Server = container.grpc_server()
     health: StoreHealth = container.store_health()
     container.stores.database().report_to(health.failed)
@@ -123,13 +126,15 @@ async def _serving(container: Container, settings: Settings) -> AsyncIterator[Po
         finally:
             end = asyncio.get_running_loop().time() + settings.drain_seconds
             stopping.set()
+            await grpc_server.drain()
             container.watching().stop()
             container.projector().stop()
             await _cut(endless)
             await container.operations().stop()
-            await asyncio.gather(grpc_server.stop(settings.drain_seconds), webhooks.cleanup())
+            await asyncio.gather(grpc_server.drained(settings.drain_seconds), webhooks.cleanup())
             container.publishing().stop()  # last, so that it sees what the others have queued
             await _finish(container.tasks(), finishing, end)
+            await grpc_server.stop(0)
 
 
 @contextlib.asynccontextmanager

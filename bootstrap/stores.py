@@ -44,6 +44,7 @@ from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadow import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
 from infrastructure.sqlite.support import SqliteSupportInbox
+from infrastructure.sqlite.takeover import SqliteTakeover
 
 
 class Stores(containers.DeclarativeContainer):
@@ -93,3 +94,7 @@ class Stores(containers.DeclarativeContainer):
     shadows = _port(SqliteShadows, MongoShadows)
     subscription_history = _port(SqliteSubscriptionHistory, MongoSubscriptionHistory)
     support = _port(SqliteSupportInbox, MongoSupportInbox)
+    # On MongoDB other processes may be at work: there a lease ends by itself.
+    takeover = providers.Selector(
+        _store, sqlite=providers.Singleton(SqliteTakeover, _sqlite), mongo=providers.Object(None)
+    )

@@ -31,7 +31,7 @@ from domain.errors import (
 )
 from domain.mirror import Snapshot, Version
 from domain.periods import to_milliseconds
-from tests.support.fakes import NOON, Failing, no_pause
+from tests.support.fakes import NOON, Failing, no_pause, store_down
 from tests.support.processes import CALLER, CONNECTION, Gate, Platform, settle
 
 
@@ -149,6 +149,50 @@ async def test_a_mutation_cut_short_by_the_end_of_the_process_is_unknown(
     platform.stripe.pause = no_pause
     assert await settle(platform) == 1
     assert list(platform.stripe.customers) == ["cus_1"]
+
+
+@pytest.mark.parametrize("where", ["stripe.request", "stripe.answer", "log.save_step"])
+async def test_a_run_that_is_cut_leaves_nobody_waiting_for_its_lease(
+    platform: Platform, where: str
+) -> None:
+    gate, process = Gate(where), platform.process()
+    platform.pause(gate)
+    call = asyncio.create_task(process.create())
+    await gate.reached.wait()
+    platform.pause(no_pause)
+    assert await process.tasks.drain(0.01) == 1
+    with pytest.raises(OutcomeUnknown):
+        await call
+    assert (await platform.process().create()).id == "cus_1"
+    assert list(platform.stripe.customers) == ["cus_1"]
+
+
+async def test_a_run_that_is_cut_is_carried_on_at_once(platform: Platform) -> None:
+    gate, process = Gate("stripe.answer"), platform.process()
+    platform.stripe.pause = gate
+    call = asyncio.create_task(process.create())
+    await gate.reached.wait()
+    await process.tasks.drain(0.01)
+    with pytest.raises(OutcomeUnknown):
+        await call
+    platform.stripe.pause = no_pause
+    assert await platform.process().mutations.recover() == 1
+    assert list(platform.stripe.customers) == ["cus_1"]
+
+
+async def test_a_store_that_does_not_answer_holds_no_end_up(platform: Platform) -> None:
+    gate, process = Gate("stripe.answer"), platform.process()
+    platform.stripe.pause = gate
+    call = asyncio.create_task(process.create())
+    await gate.reached.wait()
+
+    async def down(_: str) -> None:
+        raise store_down()
+
+    platform.log.pause = down
+    assert await process.tasks.drain(0.01) == 1
+    with pytest.raises(OutcomeUnknown):
+        await call
 
 
 async def test_a_run_is_bounded(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:

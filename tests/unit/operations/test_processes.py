@@ -66,6 +66,25 @@ async def test_after_an_orderly_stop_the_next_goes_on_at_once(new_world: NewWorl
     world.assert_right()
 
 
+async def test_who_has_the_store_alone_goes_on_at_once(new_world: NewWorld) -> None:
+    world = new_world(customers=30)
+    slow(world)
+    process = world.process()
+    process.run()
+    await start(process)
+    await world.time.elapse(3.2)
+    await process.kill()
+    asked = len(world.stripe.asked)
+    other = world.process()
+    other.operations._log.take_over()
+    other.run()
+    await world.time.elapse(0.1)
+    assert len(world.stripe.asked) > asked
+    await world.time.until(lambda: ended(world))
+    assert world.stored().takeovers == 1
+    world.assert_right()
+
+
 async def test_a_process_that_stops_starts_nothing(new_world: NewWorld) -> None:
     world = new_world()
     process = world.process()
