@@ -56,6 +56,7 @@ _MAX_METADATA_BYTES: Final = 16_384
 _MAX_CONNECTION_CALLS: Final = 1_000
 _MAX_PENDING_CALLS: Final = 20_000
 _MAX_CONNECTIONS: Final = 2_000
+_LOOKAHEAD_BYTES: Final = 8_192
 _LAST_SECONDS: Final = 0.5
 """How long the last statuses may take to be sent before the port is closed."""
 
@@ -278,6 +279,11 @@ def _channel_options(*, reuse_port: bool) -> list[tuple[str, Any]]:
         # only bound the memory: one connection's further calls wait at their sender, and calls that
         # wait here for the event loop would be cancelled without a status above theirs.
         ("grpc.max_concurrent_streams", _MAX_CONNECTION_CALLS),
+        # Else gRPC refuses a burst of honest calls on a connection instead of letting them wait.
+        ("grpc.http.overload_protection", 0),
+        # What is taken of a request that nobody reads yet; the window grows with what is read.
+        ("grpc.http2.lookahead_bytes", _LOOKAHEAD_BYTES),
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.max_allowed_incoming_connections", _MAX_CONNECTIONS),
         ("grpc.server.max_pending_requests", _MAX_PENDING_CALLS),
         ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING_CALLS),

@@ -22,19 +22,20 @@ HELD: Final = Lease("dead", NOON + LEASE)
 
 
 @pytest.fixture
-async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
-    """An empty store of the kind that one process has for itself."""
-    async with sqlite_stores(tmp_path / "billing.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-async def takeover(tmp_path: Path, stores: Stores) -> AsyncIterator[Takeover]:
-    """What takes over on it."""
+async def takeover(tmp_path: Path) -> AsyncIterator[Takeover]:
+    """What takes over on the only store that one process has for itself."""
     database = Database(tmp_path / "billing.db")
     await database.start()
     yield SqliteTakeover(database)
     await database.close()
+
+
+@pytest.fixture
+async def stores(tmp_path: Path, takeover: Takeover) -> AsyncIterator[Stores]:
+    """The other ports of the same store."""
+    assert takeover
+    async with sqlite_stores(tmp_path / "billing.db") as opened:
+        yield opened
 
 
 async def test_an_equal_request_waits_for_no_lease(stores: Stores, takeover: Takeover) -> None:

@@ -32,6 +32,7 @@ from tests.support.service import (
     command,
     die_with_parent,
     environment,
+    reason_of,
     run_command,
     until,
     world,
@@ -141,7 +142,7 @@ async def test_new_calls_are_refused_while_it_drains(here: World) -> None:
                 pb.ListCustomersRequest(), metadata=tenant.metadata, timeout=5
             )
         except grpc.aio.AioRpcError as error:
-            return error.code() is grpc.StatusCode.UNAVAILABLE
+            return reason_of(error) == "SHUTTING_DOWN"
         return False
 
     assert await until(refused)

@@ -12,11 +12,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from application.callers import Tenancy
-from application.customers import LinkedCustomer
-from domain.customers import Customer
 from interfaces.grpc.server import Server, ServerOptions
+from tests.e2e.grpc.held import GET, JENNY, Held
 from tests.support.grpc_service import (
-    PATIENCE,
     Running,
     details,
     known_accounts,
@@ -24,31 +22,6 @@ from tests.support.grpc_service import (
     refusal,
     running_server,
 )
-
-GET = pb.GetCustomerRequest(id="cus_1")
-JENNY = LinkedCustomer(
-    Customer("cus_1", dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "jenny@example.com", "Jenny"), None
-)
-
-
-class Held:
-    """A use case that waits to be let go; `begun` is released by each call that is at it."""
-
-    def __init__(self, use_case: Any) -> None:
-        self.begun = asyncio.Semaphore(0)
-        self.go = asyncio.Event()
-        self.calls = 0
-        use_case.side_effect = self._hold
-
-    async def _hold(self, *_: Any) -> Customer:
-        self.calls += 1
-        self.begun.release()
-        await asyncio.wait_for(self.go.wait(), PATIENCE)
-        return JENNY
-
-    async def has_begun(self) -> None:
-        """Wait for the next call."""
-        await asyncio.wait_for(self.begun.acquire(), PATIENCE)
 
 
 async def test_the_caller_has_the_deadline_in_the_loops_time(running: Running) -> None:
@@ -215,41 +188,6 @@ async def test_reflection_is_off_otherwise(running: Running) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await _reflected(running)
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
-async def test_a_stopping_server_finishes_what_it_has_and_refuses_the_rest(
-    running: Running,
-) -> None:
-    held = Held(running.customers.get)
-    stub, metadata = running.customer_stub, running.metadata()
-    in_flight = asyncio.ensure_future(_get(stub, metadata))
-    await held.has_begun()
-    health = health_pb2_grpc.HealthStub(running.channel)
-    watch = health.Watch(health_pb2.HealthCheckRequest())
-    assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-
-    stopping = asyncio.ensure_future(running.server.stop(PATIENCE))
-
-    assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-    watch.cancel()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as another:
-        get: Any = another.unary_unary("/billing.v1.CustomerService/GetCustomer")
-        got = await refusal(get(GET.SerializeToString(), metadata=metadata, timeout=PATIENCE))
-    assert got.code() is grpc.StatusCode.UNAVAILABLE
-    assert held.calls == 1
-    assert not in_flight.done()
-    held.go.set()
-    assert (await in_flight).name == "Jenny"
-    await asyncio.wait_for(stopping, PATIENCE)
-
-
-async def test_what_outlasts_the_grace_is_cut(running: Running) -> None:
-    held = Held(running.customers.get)
-    in_flight = asyncio.ensure_future(_get(running.customer_stub, running.metadata()))
-    await held.has_begun()
-    await asyncio.wait_for(running.server.stop(0.05), PATIENCE)
-    got = await refusal(in_flight)
-    assert got.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 async def test_a_port_is_not_shared_unasked() -> None:

@@ -27,6 +27,9 @@ METHOD = Method(
 )
 
 
+METHODS = {METHOD.path: METHOD}
+
+
 class Watching:
     """Gives two customers, then what the request's id asks for. `closed` is set at its end."""
 
@@ -49,17 +52,18 @@ class Watching:
 
 
 @asynccontextmanager
-async def watching(output: io.StringIO) -> AsyncIterator[tuple[grpc.aio.Channel, Watching, Any]]:
+async def watching(
+    output: io.StringIO, draining: Draining | None = None
+) -> AsyncIterator[tuple[grpc.aio.Channel, Watching, Any]]:
     """A channel, what serves it, and metadata that opens it."""
     lines = logs.configure(stream=output)
     tokens = CallerTokens(caller_keys([f"crm:{SECRET}"]), SystemClock())
-    methods = {METHOD.path: METHOD}
     server = grpc.aio.server(
         interceptors=interceptors(
-            methods,
+            METHODS,
             tokens,
             Tenancy(known_accounts()),
-            Draining(methods),
+            draining or Draining(METHODS),
             max_calls=10,
             default_seconds=0.05,
         )
@@ -133,6 +137,21 @@ async def test_a_stream_whose_reader_leaves_is_closed() -> None:
         call.cancel()
         await asyncio.wait_for(servicer.closed.wait(), PATIENCE)
     assert '"code":"CANCELLED"' in output.getvalue()
+
+
+async def test_a_stream_that_is_cut_says_why() -> None:
+    draining = Draining(METHODS)
+    async with watching(io.StringIO(), draining) as (channel, servicer, metadata):
+        call = opened(channel, "endless", metadata)
+        await call.read()
+        await call.read()
+        draining.begin()
+        draining.cut()
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await call.read()
+        await asyncio.wait_for(draining.drained(), PATIENCE)
+        assert servicer.closed.is_set()
+    assert reason(raised.value) == "SHUTTING_DOWN"
 
 
 async def test_a_method_that_no_descriptor_authorises_is_not_served() -> None:
