@@ -17,8 +17,8 @@ run: .venv/dev.stamp  ## start the service and the Stripe emulator, and print wh
 test: check  ## every check and every test
 	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile
 
-fuzz: .venv/dev.stamp  ## send the webhook 100,000 mutated deliveries, in a few minutes
-	BILLING_FUZZ_BODIES=100000 $(BIN)/pytest tests/fuzz -s --timeout=600
+fuzz: .venv/dev.stamp  ## send 100,000 mutated deliveries and 100,000 calls, in half an hour
+	BILLING_FUZZ_BODIES=100000 BILLING_FUZZ_CALLS=100000 $(BIN)/pytest tests/fuzz -s --timeout=3600
 
 check: .venv/dev.stamp  ## format, lint, types, layers, contract
 	$(BIN)/ruff format --check .

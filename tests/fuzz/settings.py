@@ -8,6 +8,9 @@ from tests.property.seed import SEED
 BODIES: Final = int(os.environ.get("BILLING_FUZZ_BODIES") or 3_000)
 """How many mutated deliveries a run sends."""
 
+CALLS: Final = int(os.environ.get("BILLING_FUZZ_CALLS") or 2_000)
+"""How many calls a run makes."""
+
 FIRST: Final = int(os.environ.get("BILLING_FUZZ_FIRST") or 0)
 """The index of the first of them."""
 
@@ -17,4 +20,12 @@ def again(first: int, count: int) -> str:
     return (
         f"BILLING_TEST_SEED={SEED} BILLING_FUZZ_FIRST={first} BILLING_FUZZ_BODIES={count}"
         " .venv/bin/pytest tests/fuzz -s"
+    )
+
+
+def calls_again(first: int, count: int) -> str:
+    """The command that makes these calls again."""
+    return (
+        f"BILLING_TEST_SEED={SEED} BILLING_FUZZ_FIRST={first} BILLING_FUZZ_CALLS={count}"
+        " .venv/bin/pytest tests/fuzz/test_fuzzed_calls.py -s"
     )

@@ -98,7 +98,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 
     Every status other than OK carries exactly one google.rpc.ErrorInfo with domain `billing.v1`, and
     as its reason the name of one of these values without the prefix `ERROR_REASON_`. Where it
-    applies, google.rpc.BadRequest, PreconditionFailure or RetryInfo stands beside it.
+    applies, google.rpc.BadRequest, PreconditionFailure or RetryInfo stands beside it. Only what gRPC
+    itself refuses has none: a request above 2 MiB, metadata above 16 KiB.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
