@@ -15,6 +15,7 @@ from application.callers import Tenancy
 from interfaces.grpc.server import Server, ServerOptions
 from tests.e2e.grpc.held import GET, JENNY, Held
 from tests.support.grpc_service import (
+    PATIENCE,
     Running,
     details,
     known_accounts,
