@@ -85,7 +85,7 @@ class ContactSyncing:
         if snapshot is None or snapshot.object is None:
             return Synced()
         customer = snapshot.object
-        version = SourceVersion(snapshot.version.high, snapshot.version.low, row.revision)
+        version = SourceVersion(*snapshot.version.place(), row.revision)
         if link is None:
             link = await self._link(wishes, customer, version)
         if link is None or not wishes.settings.mapping:

@@ -151,8 +151,9 @@ def _changes(
     """The fields in which a state differs from the one that it followed."""
     if snapshot is None:
         return (), None
-    if snapshot.befores:
-        differing = _differing(snapshot, snapshot.befores[0], frozenset())
+    before = snapshot.befores[0] if snapshot.befores else None
+    if before is not None:
+        differing = _differing(snapshot, before, frozenset())
         return differing, Basis.PREVIOUS_ATTRIBUTES
     if preceding is not None and preceding.object is not None:
         differing = _differing(snapshot, preceding.object, preceding.unknown)

@@ -151,7 +151,7 @@ def _contradicted(payment: Snapshot[InvoicePayment], invoices: Mapping[str, Row[
     invoice = row.snapshot if row else None
     if payment.object is None or invoice is None or invoice.object is None:
         return False
-    if payment.version.low > invoice.version.high + SETTLED_MS:
+    if payment.version.bounded().low > invoice.version.bounded().high + SETTLED_MS:
         return False
     asks = payment.object.amount_requested
     moved = payment.object.is_default is True and asks != invoice.object.amount_remaining

@@ -93,4 +93,6 @@ def _chained(tie: list[tuple[int, Snapshot[T]]]) -> list[tuple[int, Snapshot[T]]
 
 
 def _follows(one: Snapshot[T], other: Snapshot[T]) -> bool:
-    return one is not other and other.object in one.befores and one.object not in other.befores
+    if one is other or other.object is None:  # None among the befores is no deletion
+        return False
+    return other.object in one.befores and one.object not in other.befores

@@ -66,7 +66,7 @@ class Fact:
 
 
 def facts_of(
-    event_type: str, found: MirroredObject, befores: Sequence[MirroredObject] = ()
+    event_type: str, found: MirroredObject, befores: Sequence[MirroredObject | None] = ()
 ) -> tuple[Fact, ...]:
     """The business facts that an event of a type tells of an object; total, most tell none.
 
@@ -146,7 +146,7 @@ def _charge_facts(event_type: str, charge: Charge) -> tuple[Fact, ...]:
 
 
 def _refund_facts(
-    event_type: str, refund: Refund, befores: Sequence[MirroredObject]
+    event_type: str, refund: Refund, befores: Sequence[MirroredObject | None]
 ) -> tuple[Fact, ...]:
     known = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
     names = {"succeeded": FactName.REFUND_SUCCEEDED, "failed": FactName.REFUND_FAILED}

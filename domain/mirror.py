@@ -9,6 +9,9 @@ not a number but an interval of Stripe's time in which the observed state was tr
 Where two intervals overlap, cause and effect on our own clock may still tell: what was in our hands
 before a request was sent is no later than its answer.
 
+Stripe's time may lie: a wrong `Date`, an event of a test clock. What is far ahead of our own clock
+tells nothing, or else a row would be frozen until that day comes (docs/decisions/0016).
+
 `decide` compares two observations of one object. It answers only what it can prove; where neither
 clock tells, the object is settled by its content or read again.
 """
@@ -26,6 +29,12 @@ MAX_BEFORES: Final = 8
 
 READ_SLACK_MS: Final = 2_000
 """How far Stripe's `Date` header, in whole seconds, may be from the state that an answer shows."""
+
+AHEAD_MS: Final = 300_000
+"""How far Stripe's time may be ahead of our own clock: no two clocks that are kept differ more."""
+
+FOREVER_MS: Final = 253_402_300_799_999
+"""The end of the year 9999: the upper end of an interval of which no end is known."""
 
 
 class MirroredObject(Protocol):
@@ -79,9 +88,35 @@ class Version:
         """
         low = date_ms - duration_ms - READ_SLACK_MS
         high = date_ms + READ_SLACK_MS
-        if not_before_ms is not None:
-            low = max(low, not_before_ms)
-        return cls(low, max(low, high), sent_at_ms, sent_at_ms + duration_ms)
+        told = cls(low, high, sent_at_ms, sent_at_ms + duration_ms)
+        if not_before_ms is None or not_before_ms <= low or not told.allows(not_before_ms):
+            return told
+        return replace(told, low=not_before_ms, high=max(not_before_ms, high))
+
+    @property
+    def is_moment(self) -> bool:
+        """Whether it is that of events of one second, which is how exactly Stripe tells time."""
+        return self.sent_at is None and self.low == self.high and self.allows(self.high)
+
+    def allows(self, instant: int) -> bool:
+        """Whether what was in our hands at `known_at` may be of an instant of Stripe's time."""
+        return self.known_at is None or instant <= self.known_at + AHEAD_MS
+
+    def bounded(self) -> "Version":
+        """The version without those ends that our own clock contradicts: they tell nothing."""
+        if self.allows(self.high):
+            return self
+        low = self.low if self.allows(self.low) else 0
+        return Version(low, FOREVER_MS, self.sent_at, self.known_at)
+
+    def place(self) -> tuple[int, int]:
+        """Where it stands, by its later end and then the other, for what keeps only the latest.
+
+        One that is ahead of our clock stands where that was.
+        """
+        if self.known_at is None or self.allows(self.high):
+            return self.high, self.low
+        return self.known_at, min(self.low, self.known_at)
 
     def sent_after(self, other: "Version") -> bool:
         """Whether this is a read that was sent when `other` was in our hands already."""
@@ -91,14 +126,17 @@ class Version:
 
     def surely_after(self, other: "Version") -> bool:
         """Whether what this shows cannot lack anything that had happened by `other`."""
-        return self.low > other.high or (self.high >= other.low and self.sent_after(other))
+        one, two = self.bounded(), other.bounded()
+        return one.low > two.high or (one.high >= two.low and one.sent_after(two))
 
     def joined(self, other: "Version") -> "Version":
         """When a state that both observations show was true last: at the later one of the two."""
         sent = [version.sent_at for version in (self, other) if version.sent_at is not None]
+        # Without the ends that are ahead: at the later `known_at` they might no longer be.
+        one, two = self.bounded(), other.bounded()
         return Version(
-            max(self.low, other.low),
-            max(self.high, other.high),
+            max(one.low, two.low),
+            max(one.high, two.high),
             max(sent, default=None),
             self.known_with(other),
         )
@@ -118,7 +156,8 @@ class Snapshot(Generic[T_co]):
     the top-level fields that the payload did not tell (absent, not expanded, cut short); their
     values in `object` mean nothing. `befores` holds the states that an event is known to have
     followed directly (its object, overlaid with its `previous_attributes`): one for an event that
-    tells, and those of all events of its time that it was settled against.
+    tells, None for an update that does not, and those of all events of its time that it was settled
+    against.
     """
 
     stripe_account: str
@@ -126,7 +165,7 @@ class Snapshot(Generic[T_co]):
     version: Version
     object: T_co | None
     unknown: frozenset[str] = frozenset()
-    befores: tuple[T_co, ...] = ()
+    befores: tuple[T_co | None, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.id or not self.stripe_account:
@@ -259,7 +298,8 @@ def _remembering(standing: Snapshot[T], other: Snapshot[T]) -> Snapshot[T]:
     if _order(standing.version, other.version) is not None:
         return standing
     befores = (*standing.befores, *(b for b in other.befores if b not in standing.befores))
-    version = replace(standing.version, known_at=standing.version.known_with(other.version))
+    known_at = standing.version.known_with(other.version)
+    version = replace(standing.version.bounded(), known_at=known_at)
     return replace(standing, version=version, befores=befores[:MAX_BEFORES])
 
 
@@ -278,6 +318,7 @@ def fill(standing: Snapshot[T], other: Snapshot[T] | None) -> Snapshot[T]:
 
 def _order(stored: Version, incoming: Version) -> Verdict | None:
     """The verdict of the two clocks alone; None where they cannot tell."""
+    stored, incoming = stored.bounded(), incoming.bounded()
     if incoming.high < stored.low:
         return Verdict(Decision.KEEP, "older than the row")
     if incoming.low > stored.high:
@@ -293,7 +334,9 @@ def _by_succession(stored: Snapshot[T], incoming: Snapshot[T]) -> Verdict | None
     """The verdict where exactly one of two observations is known to follow the other directly."""
     if MAX_BEFORES in (len(stored.befores), len(incoming.befores)):
         return None  # some may have been left out, so none proves anything
-    if stored.version.sent_at is not None or incoming.version.sent_at is not None:
+    if None in stored.befores or None in incoming.befores:
+        return None  # a state may have come back by a way that nobody has told
+    if not (stored.version.is_moment and incoming.version.is_moment):
         return None  # a read shows a state, but not whether it is there for the first time
     later = stored.object in incoming.befores
     earlier = incoming.object in stored.befores
@@ -322,27 +365,29 @@ def _decide_deletion(stored: Snapshot[T], incoming: Snapshot[T]) -> Verdict:
     """A deletion is final for the object that it deleted, however late it is told."""
     if stored.object is None:
         return Verdict(Decision.KEEP, "deleted already", confirms=True)
-    created = to_milliseconds(stored.object.created)
-    if created < incoming.version.low:
-        return Verdict(Decision.REPLACE, "deleted")
-    if created > incoming.version.high:
-        return Verdict(Decision.KEEP, "created after that deletion")
-    order = (
-        _order(stored.version, incoming.version) if incoming.version.sent_at is not None else None
-    )
-    return order or Verdict(Decision.REREAD, "created as it was deleted")
+    created, version = to_milliseconds(stored.object.created), incoming.version.bounded()
+    if stored.version.allows(created):
+        if created < version.low:
+            return Verdict(Decision.REPLACE, "deleted")
+        if created > version.high:
+            return Verdict(Decision.KEEP, "created after that deletion")
+    return _by_read(stored.version, incoming.version)
 
 
 def _decide_revival(stored: Snapshot[T], incoming: Snapshot[T], found: T) -> Verdict:
     """Only an object whose own creation is later than the deletion brings a tombstone to life."""
-    created = to_milliseconds(found.created)
-    if created > stored.version.high:
-        return Verdict(Decision.REPLACE, "created anew after the deletion")
-    if created < stored.version.low:
-        return Verdict(Decision.KEEP, "deleted before")
-    order = (
-        _order(stored.version, incoming.version) if incoming.version.sent_at is not None else None
-    )
+    created, version = to_milliseconds(found.created), stored.version.bounded()
+    if incoming.version.allows(created):
+        if created > version.high:
+            return Verdict(Decision.REPLACE, "created anew after the deletion")
+        if created < version.low:
+            return Verdict(Decision.KEEP, "deleted before")
+    return _by_read(stored.version, incoming.version)
+
+
+def _by_read(stored: Version, incoming: Version) -> Verdict:
+    """The verdict on a deletion where the object's own creation does not tell."""
+    order = None if incoming.sent_at is None else _order(stored, incoming)
     return order or Verdict(Decision.REREAD, "created as it was deleted")
 
 

@@ -29,7 +29,7 @@ class ContactLink:
 class SourceVersion:
     """How new the customer was from whose mirrored row a contact was filled.
 
-    The bounds of the row's version, the later end first, then its revision.
+    Where the row's version stands (`Version.place`), the later end first, then its revision.
     """
 
     high: int

@@ -11,7 +11,7 @@ import msgspec
 from pymongo import UpdateOne
 
 from application.ports.mirror import Noun, T
-from domain.mirror import Facet, Row, Snapshot, Version
+from domain.mirror import AHEAD_MS, FOREVER_MS, Facet, Row, Snapshot, Version
 from domain.search import terms_of
 from infrastructure.documents import column_values, search_words, to_builtins
 from infrastructure.mongo.keys import restored, storable
@@ -75,11 +75,12 @@ def derivation(noun: Noun[T], facet: Facet) -> UpdateOne:
         **column_values(noun, None, {}),
     }
     path = f"{_DERIVED}{facet.name}"
-    high, low = (f"${path}.version.{bound}" for bound in ("high", "low"))
+    stored_high, stored_low = _place(f"${path}.version")
+    high, low = facet.version.place()
     later = {
         "$or": [
-            {"$gt": [high, facet.version.high]},
-            {"$and": [{"$eq": [high, facet.version.high]}, {"$gt": [low, facet.version.low]}]},
+            {"$gt": [stored_high, high]},
+            {"$and": [{"$eq": [stored_high, high]}, {"$gt": [stored_low, low]}]},
         ]
     }
     told = {"values": _told(facet.values), "version": to_builtins(facet.version)}
@@ -92,6 +93,14 @@ def derivation(noun: Noun[T], facet: Facet) -> UpdateOne:
         ],
         upsert=True,
     )
+
+
+def _place(version: str) -> tuple[Document, Document]:
+    """`Version.place` of the stored version at a path, as the server computes it."""
+    high, low, known_at = (f"{version}.{name}" for name in ("high", "low", "known_at"))
+    believed = {"$add": [{"$ifNull": [known_at, FOREVER_MS]}, AHEAD_MS]}
+    later_end = {"$cond": [{"$gt": [high, believed]}, known_at, high]}
+    return later_end, {"$min": [low, later_end]}
 
 
 def refilling(noun: Noun[Any], document: Document) -> UpdateOne:
@@ -152,7 +161,9 @@ def to_row(noun: Noun[T], document: Document) -> Row[T]:
             msgspec.convert(document["version"], Version),
             None if found is None else _object(noun, found),
             frozenset(document["unknown"]),
-            tuple(_object(noun, before) for before in document["befores"]),
+            tuple(
+                None if before is None else _object(noun, before) for before in document["befores"]
+            ),
         )
     derived = {
         name: Facet(

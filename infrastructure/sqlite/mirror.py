@@ -187,7 +187,7 @@ class _Table(Generic[T]):
     def __init__(self, noun: Noun[T]) -> None:
         self._noun = noun
         self._decode = msgspec.json.Decoder(noun.type).decode
-        self._decode_all = msgspec.json.Decoder(tuple[noun.type, ...]).decode  # type: ignore[name-defined]  # known at run time only
+        self._decode_all = msgspec.json.Decoder(tuple[noun.type | None, ...]).decode  # type: ignore[name-defined]  # known at run time only
         self._derived = tuple(derived_values(noun, {}))
         self._searched = noun.search is not None
         self.terms = TermIndex(noun)
@@ -320,4 +320,4 @@ def _merged(by_reading: Sequence[Sequence[Sequence[Any]]]) -> Sequence[Sequence[
 
 
 def _later(one: Version, other: Version) -> bool:
-    return (one.high, one.low) > (other.high, other.low)
+    return one.place() > other.place()

@@ -107,16 +107,22 @@ def _snapshot(
     if shape.id != event.object_id:
         raise ValueError("data.object.id: is not the one that the event was stored under")
     snapshot = translation.snapshot(shape, stripe_account, version)
-    before = _before(translation, event.payload, snapshot.unknown)
-    return snapshot if before is None else replace(snapshot, befores=(before,))
+    return replace(snapshot, befores=_befores(translation, event, snapshot.unknown))
 
 
-def _before(
-    translation: Translation[T, ShapeT], payload: bytes, unknown: frozenset[str]
-) -> T | None:
-    """The state before, where it is told as fully as the one after; it proves nothing else."""
+def _befores(
+    translation: Translation[T, ShapeT], event: ReceivedEvent, unknown: frozenset[str]
+) -> tuple[T | None, ...]:
+    """The state before, where it is told as fully as the one after; it proves nothing else.
+
+    An update has followed some state, whether it tells which (`Snapshot.befores`). Other types say
+    what has become of the object for the first time, and tell no state before.
+    """
     try:
-        told = translation.decode_event_before(payload)
+        told = translation.decode_event_before(event.payload)
     except ValueError:  # it only saves a read: an event is not refused for it
-        return None
-    return told[0] if told is not None and told[1] <= unknown else None
+        return (None,)
+    if told is None:
+        return (None,) if event.type.endswith("updated") else ()
+    before, unknown_before = told
+    return (before,) if unknown_before <= unknown else (None,)

@@ -10,7 +10,7 @@ from application.ports.mirror import Filter
 from application.ports.nouns import CHARGES, CUSTOMERS, REFUNDS
 from domain.charges import Charge
 from domain.customers import Address, Customer
-from domain.mirror import Facet, Row, Snapshot, Version
+from domain.mirror import AHEAD_MS, Facet, Row, Snapshot, Version
 from domain.money import Money
 from domain.refunds import Refund
 from tests.contract.samples import (
@@ -78,6 +78,15 @@ async def test_a_charge_comes_back_as_it_went_in(stores: Stores) -> None:
     )
     assert await stores.mirror.replace(CHARGES, [(told, 0)]) == []
     assert await fetch_one(stores.mirror, CHARGES, "ch_1") == Row(OURS, "ch_1", 1, told)
+
+
+async def test_the_states_that_one_has_followed_come_back_told_or_not(stores: Stores) -> None:
+    for befores in ((), (None,), (Customer("cus_1", NOON, name="before"), None)):
+        told = replace(snapshot(Customer("cus_1", NOON)), befores=befores)
+        row = await stores.mirror.fetch(CUSTOMERS, OURS, ["cus_1"])
+        revision = row["cus_1"].revision if row else 0
+        assert await stores.mirror.replace(CUSTOMERS, [(told, revision)]) == []
+        assert (await fetch_one(stores.mirror, CUSTOMERS, "cus_1")).snapshot == told
 
 
 async def test_a_customer_and_a_refund_come_back_as_they_went_in(stores: Stores) -> None:
@@ -216,6 +225,9 @@ async def test_a_snapshot_never_touches_a_facet_nor_a_facet_the_snapshot(stores:
     assert row == Row(OURS, "pr_1", 3, gone, {"balance": told})
 
 
+AHEAD = Version(AHEAD_MS + 10, AHEAD_MS + 10, None, 9)
+
+
 @pytest.mark.parametrize(
     ("stored", "incoming", "stands"),
     [
@@ -226,6 +238,13 @@ async def test_a_snapshot_never_touches_a_facet_nor_a_facet_the_snapshot(stores:
         (Version(1, 5), Version(0, 5), "stored"),
         (Version(5, 5), Version(0, 6, 1, 9), "incoming"),
         (Version(0, 6, 1, 9), Version(5, 5), "stored"),
+        # One that was ahead of our clock stands where that was, also if it was stored long ago.
+        (AHEAD, Version(5, 5, None, 5), "stored"),
+        (AHEAD, Version(10, 10, None, 10), "incoming"),
+        (replace(AHEAD, known_at=None), Version(10, 10, None, 10), "stored"),
+        (Version(10, 10, None, 10), AHEAD, "stored"),
+        (Version(8, 8, None, 8), AHEAD, "incoming"),
+        (AHEAD, Version(7, AHEAD_MS + 9, 7, 9), "incoming"),
     ],
 )
 async def test_of_two_versions_of_a_facet_the_later_stands(

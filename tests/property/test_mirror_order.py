@@ -1,8 +1,9 @@
 """The mirror ends equal to Stripe, whatever the order, repetition and concurrency.
 
 Nothing is assumed away: changes within one second, states that come back (A, B, A), deletion and
-creation anew under the same id, answers that are overtaken, clocks that disagree, events that tell
-nothing, processes that die, leases that run out under their holders.
+creation anew under the same id, answers that are overtaken, clocks that disagree, events and
+answers from a month ahead, events that tell nothing, processes that die, leases that run out under
+their holders.
 """
 
 import asyncio
@@ -60,11 +61,21 @@ LIVES = [
 ]
 
 
+@pytest.mark.parametrize("lies", ["0", "1", "23", "024"])
+@pytest.mark.parametrize("script", ["abcabc", "a|x|b|x|c", "axbx"])
+async def test_every_order_of_delivery_ends_equal_whatever_is_ahead(script: str, lies: str) -> None:
+    await _every_order(script, 1, frozenset(map(int, lies)))
+
+
 @pytest.mark.parametrize("script", LIVES)
 @pytest.mark.parametrize("copies", [1, 2, 3])
 async def test_every_order_of_delivery_ends_equal(script: str, copies: int) -> None:
+    await _every_order(script, copies, frozenset())
+
+
+async def _every_order(script: str, copies: int, lies: frozenset[int]) -> None:
     for number, order in enumerate(_orders(script, copies)):
-        world = World()
+        world = World(lies=lies)
         live(world, script)
         service = Service(world, no_pause)
         projector = service.projector()
@@ -166,6 +177,7 @@ SCRIPTS = st.lists(st.tuples(ACTS, st.integers(0, 11)), min_size=5, max_size=60)
     date_skew_ms=st.sampled_from([0, -900, 900]),
     late_date=st.booleans(),
     hints=st.frozensets(st.integers(0, 8), max_size=3),
+    lies=st.frozensets(st.integers(0, 12), max_size=6),
     last=st.randoms(use_true_random=False),
 )
 def test_whatever_happens_meanwhile_the_mirror_ends_equal(
@@ -174,9 +186,10 @@ def test_whatever_happens_meanwhile_the_mirror_ends_equal(
     date_skew_ms: int,
     late_date: bool,
     hints: frozenset[int],
+    lies: frozenset[int],
     last: Any,
 ) -> None:
-    world = World(skew_ms=skew_ms, date_skew_ms=date_skew_ms, late_date=late_date)
+    world = World(skew_ms=skew_ms, date_skew_ms=date_skew_ms, late_date=late_date, lies=lies)
     asyncio.run(_play(world, script, hints, last))
 
 

@@ -1,7 +1,8 @@
 """The rule alone, against tens of thousands of short lives: `resolve` never loses the last state.
 
 Nothing runs here but the rule, so that a search finds what takes several coincidences at once: a
-state that comes back within the second, an answer that is overtaken, an event that arrives between.
+state that comes back within the second, an answer that is overtaken, an event that arrives between,
+an update that does not tell what it followed, a Stripe whose time is ahead of ours.
 """
 
 import random
@@ -22,6 +23,8 @@ PARTS: Final = 4
 _START: Final = 1_800_000_000_000
 _PAUSES_MS: Final = (1, 1, 120, 400, 1_100)
 _AT_ONCE: Final = 3
+_LIES_MS: Final = (3_600_000, 30 * 86_400_000)
+"""How far ahead Stripe's time lies: a wrong header's, a test clock's. No life is that long."""
 
 Act = Callable[[], None]
 
@@ -45,10 +48,12 @@ class Life:
         self.diary: list[str] = []
         self._chance = random.Random(seed)  # noqa: S311 - a history, no secret
         self._skew_ms = self._chance.choice((0, 0, 650, -7_200_000))
+        self._lies = self._chance.choice((0, 0, 0.2, 0.8))  # how often Stripe's time lies
+        self._untold = self._chance.choice((0, 0.3))
         self._now_ms = _START
         self._state: Customer | None = None
         self._row: Snapshot[Customer] | None = None
-        self._told: list[tuple[int, Customer | None]] = []
+        self._told: list[tuple[int, Customer | None, tuple[Customer | None, ...]]] = []
         self._missing: list[int] = []
         self._received_ms: dict[int, int] = {}
         self._unsettled: list[int] = []
@@ -84,9 +89,10 @@ class Life:
             self._happens(None)
 
     def _happens(self, state: Customer | None) -> None:
+        befores = self._befores(state)
         self._state = state
         self._missing.append(len(self._told))
-        self._told.append((self._second(), state))
+        self._told.append((self._second(), state, befores))
         self._write(f"event {len(self._told) - 1}: {state and state.name}")
         self._now_ms += 1
 
@@ -102,9 +108,9 @@ class Life:
         self._decide(self._chance.choice(list(self._received_ms)))
 
     def _decide(self, number: int) -> None:
-        created, state = self._told[number]
+        created, state, befores = self._told[number]
         version = Version.of_event(created, known_at_ms=self._received_ms[number])
-        verdict = self._observe(version, state, self._befores(number))
+        verdict = self._observe(version, state, befores)
         self._write(f"event {number} is decided: {verdict}")
         if verdict is Decision.REREAD:
             self._unsettled.append(number)
@@ -129,7 +135,7 @@ class Life:
         state, seen_ms = read.seen
         date_ms = self._chance.choice((seen_ms, self._now_ms)) + self._chance.choice((0, 900, -900))
         version = Version.of_read(
-            date_ms=date_ms // 1000 * 1000,
+            date_ms=date_ms // 1000 * 1000 + self._lie_ms(),
             duration_ms=self._our_ms() - read.sent_ms + 1,
             sent_at_ms=read.sent_ms,
             not_before_ms=None if read.event is None else self._told[read.event][0],
@@ -139,13 +145,17 @@ class Life:
         if verdict is Decision.REREAD and read.event is not None:
             self._unsettled.append(read.event)
 
-    def _befores(self, number: int) -> tuple[Customer, ...]:
+    def _befores(self, after: Customer | None) -> tuple[Customer | None, ...]:
         """What an update tells of the state before it; creations and deletions tell nothing."""
-        after, before = self._told[number][1], self._told[number - 1][1] if number else None
-        return () if after is None or before is None else (before,)
+        if after is None or self._state is None:
+            return ()
+        return (None if self._chance.random() < self._untold else self._state,)
+
+    def _lie_ms(self) -> int:
+        return self._chance.choice(_LIES_MS) if self._chance.random() < self._lies else 0
 
     def _observe(
-        self, version: Version, state: Customer | None, befores: tuple[Customer, ...] = ()
+        self, version: Version, state: Customer | None, befores: tuple[Customer | None, ...] = ()
     ) -> Decision:
         told = Snapshot("acct_1", "cus_1", version, state, befores=befores)
         verdict, change = resolve(self._row, told)
@@ -156,7 +166,8 @@ class Life:
         return self._now_ms + self._skew_ms
 
     def _second(self) -> int:
-        return self._now_ms // 1000 * 1000
+        """Stripe's time of what happens now, if it does not lie."""
+        return self._now_ms // 1000 * 1000 + self._lie_ms()
 
     def _write(self, entry: str) -> None:
         self.diary.append(f"{self._now_ms - _START:6} ms  {entry}")

@@ -32,6 +32,7 @@ T = TypeVar("T", bound=MirroredObject)
 ACCOUNT: Final = "acct_1"
 ID: Final = "cus_1"
 _START: Final = 1_800_000_000_000
+_MONTH_MS: Final = 30 * 86_400_000
 _ENOUGH: Final = 1_000
 
 
@@ -40,10 +41,18 @@ class World:
 
     `skew_ms` is how far our clock is ahead of Stripe's; `date_skew_ms` how far the clock behind
     `Date` headers is ahead of the one behind events (below a second either way); `late_date` says
-    whether `Date` is taken as the answer ends, else as the state is looked up.
+    whether `Date` is taken as the answer ends, else as the state is looked up. The events and the
+    answers whose numbers are in `lies` say that it is a month later.
     """
 
-    def __init__(self, *, skew_ms: int = 0, date_skew_ms: int = 0, late_date: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        skew_ms: int = 0,
+        date_skew_ms: int = 0,
+        late_date: bool = False,
+        lies: frozenset[int] = frozenset(),
+    ) -> None:
         self.now_ms = _START
         self.state: Customer | None = None
         self.told: list[tuple[int, Customer | None]] = []
@@ -51,6 +60,8 @@ class World:
         self._skew_ms = skew_ms
         self._date_skew_ms = date_skew_ms
         self._late_date = late_date
+        self._lies = lies
+        self._answers = 0
         self.advance(0)
 
     def advance(self, milliseconds: int) -> None:
@@ -92,11 +103,12 @@ class World:
         await pause("stripe.answer")
         date_ms = (self.now_ms if self._late_date else looked_up_ms) + self._date_skew_ms
         version = Version.of_read(
-            date_ms=date_ms // 1000 * 1000,
+            date_ms=date_ms // 1000 * 1000 + self._lie_ms(self._answers),
             duration_ms=to_milliseconds(self.clock.now()) - sent_at_ms + 1,
             sent_at_ms=sent_at_ms,
             not_before_ms=not_before_ms,
         )
+        self._answers += 1
         return Snapshot(ACCOUNT, ID, version, state)
 
     def _tell(self) -> None:
@@ -104,7 +116,11 @@ class World:
         self.advance(1)  # no two changes at one instant
 
     def _second(self) -> int:
-        return self.now_ms // 1000 * 1000
+        """Stripe's time of what happens now: of the event to come, and of what that creates."""
+        return self.now_ms // 1000 * 1000 + self._lie_ms(len(self.told))
+
+    def _lie_ms(self, number: int) -> int:
+        return _MONTH_MS if number in self._lies else 0
 
 
 class Events(EventReader):

@@ -6,21 +6,40 @@ from itertools import permutations
 import pytest
 
 from domain.customers import Customer
-from domain.mirror import Decision, Snapshot, Version, decide, fill, resolve
+from domain.mirror import FOREVER_MS, Decision, Snapshot, Version, decide, fill, resolve
 from domain.periods import from_milliseconds
 
 KEEP, REPLACE, REREAD = Decision.KEEP, Decision.REPLACE, Decision.REREAD
 CREATED = 1_000
+OURS = 3_000_000
+"""The millisecond of our clock from which `known` and `sent` count: no second here is after it."""
+
+HOUR = 3_600
 
 
-def event(at: int, name: str | None = "a", *, known: int | None = None) -> Snapshot[Customer]:
-    """An event of a second; without a name it tells the deletion."""
-    return seen(Version.of_event(at * 1_000, known_at_ms=known), name)
+def event(
+    at: int,
+    name: str | None = "a",
+    *,
+    known: int | None = None,
+    before: str | None = "",
+) -> Snapshot[Customer]:
+    """An event of a second; without a name it tells the deletion.
+
+    `before` is the name that it says it followed (None: it is an update that does not say).
+    """
+    known_at_ms = None if known is None else OURS + known
+    told = seen(Version.of_event(at * 1_000, known_at_ms=known_at_ms), name)
+    return told if before == "" else replace(told, befores=(before and named(before),))
+
+
+def named(name: str) -> Customer:
+    return Customer("cus_1", from_milliseconds(CREATED * 1_000), name=name)
 
 
 def read(date: int, name: str | None = "a", *, sent: int, took: int = 10) -> Snapshot[Customer]:
     """An answer whose `Date` is a second, sent at a millisecond of our clock."""
-    version = Version.of_read(date_ms=date * 1_000, duration_ms=took, sent_at_ms=sent)
+    version = Version.of_read(date_ms=date * 1_000, duration_ms=took, sent_at_ms=OURS + sent)
     return seen(version, name)
 
 
@@ -51,7 +70,7 @@ LIVE_CASES = {
     "an event above a read's interval is newer": (
         read(2_000, "a", sent=5), event(2_003, "b"), REPLACE, "newer than the row"),
     "an event at the lower end of a read's interval overlaps": (
-        seen(Version(1_998_000, 2_002_000, 5, 9), "a"), event(1_998, "b"), REREAD,
+        seen(Version(1_998_000, 2_002_000, OURS + 5, OURS + 9), "a"), event(1_998, "b"), REREAD,
         "overlaps with other content"),
     "an event at the upper end of a read's interval overlaps": (
         read(2_000, "a", sent=5), event(2_002, "b"), REREAD, "overlaps with other content"),
@@ -107,10 +126,61 @@ DELETION_CASES = {
         "read after the row was known"),
 }  # fmt: skip
 
+OVERLAPS = "overlaps with other content"
+AHEAD = 3_000 + HOUR
 
-@pytest.mark.parametrize("name", [*LIVE_CASES, *DELETION_CASES])
+AHEAD_CASES = {
+    "an event ahead of our clock is read": (
+        event(2_000, known=1), event(AHEAD, "b", known=5), REREAD, OVERLAPS),
+    "a read sent once it was known mends a row that is ahead": (
+        event(AHEAD, known=5), read(3_000, "b", sent=6), REPLACE, "read after the row was known"),
+    "a read sent earlier does not": (
+        event(AHEAD, known=5), read(3_000, "b", sent=5), REREAD, OVERLAPS),
+    "an event is no older than a row that is ahead": (
+        event(AHEAD, known=5), event(2_000, "b", known=6), REREAD, OVERLAPS),
+    "of two events ahead neither is the later": (
+        event(AHEAD, known=5), event(AHEAD + HOUR, "b", known=6), REREAD, OVERLAPS),
+    "what an event ahead followed may have come back since": (
+        event(AHEAD, known=5), event(AHEAD, "b", known=6, before="a"), REREAD, OVERLAPS),
+    "a row from an answer whose Date is days ahead is mended by the next answer": (
+        read(AHEAD + 48 * HOUR, sent=5), read(3_000, "b", sent=16), REPLACE,
+        "read after the row was known"),
+    "an answer whose Date is days ahead is no newer by it": (
+        event(2_000, known=70), read(AHEAD + 48 * HOUR, "b", sent=70), REREAD, OVERLAPS),
+    "five minutes ahead are believed": (
+        event(3_300, known=0), read(3_200, "b", sent=1), KEEP, "older than the row"),
+    "what was in our hands at no known time is believed": (
+        event(AHEAD), read(3_000, "b", sent=1), KEEP, "older than the row"),
+    "a deletion ahead of our clock is read": (
+        event(2_000, known=1), event(AHEAD, None, known=5), REREAD, "created as it was deleted"),
+    "a read that finds nothing mends a row whose object was made ahead of our clock": (
+        born(event(AHEAD, known=5), AHEAD), read(3_000, None, sent=6), REPLACE,
+        "read after the row was known"),
+    "a late update of what was made ahead of our clock does not revive by that": (
+        read(3_000, None, sent=6), born(event(AHEAD, known=7), AHEAD), REREAD,
+        "created as it was deleted"),
+    "a tombstone ahead of our clock is mended by a read that finds the object": (
+        event(AHEAD, None, known=5), born(read(3_000, sent=6), 2_999), REPLACE,
+        "read after the row was known"),
+}  # fmt: skip
+
+SUCCESSION_CASES = {
+    "one that tells that it followed the row is later": (
+        event(2_000), event(2_000, "b", before="a"), REPLACE, "follows the row"),
+    "one that the row has followed is earlier": (
+        event(2_000, "b", before="a"), event(2_000), KEEP, "the row follows it"),
+    "an update that does not say what it followed may be the last one": (
+        event(2_000, "b", before="a"), event(2_000, before=None), REREAD, OVERLAPS),
+    "a row from such an update may be the last one": (
+        event(2_000, before=None), event(2_000, "b", before="a"), REREAD, OVERLAPS),
+}  # fmt: skip
+
+CASES = LIVE_CASES | DELETION_CASES | AHEAD_CASES | SUCCESSION_CASES
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_rule(name: str) -> None:
-    stored, incoming, decision, why = (LIVE_CASES | DELETION_CASES)[name]
+    stored, incoming, decision, why = CASES[name]
     verdict = decide(stored, incoming)
     assert (verdict.decision, verdict.why) == (decision, why)
 
@@ -129,7 +199,7 @@ def test_a_confirmed_row_is_as_late_as_the_later_observation() -> None:
     confirming = event(2_001, "a", known=90)
     _, row = resolve(stored, confirming)
     assert row is not None
-    assert row.version == Version(2_001_000, 2_002_000, 50, 90)
+    assert row.version == Version(2_001_000, 2_002_000, OURS + 50, OURS + 90)
     # An answer to a request from before the confirmation shows what has come and gone since.
     overtaken = read(2_001, "b", sent=70)
     assert decide(stored, overtaken).decision is REPLACE
@@ -195,6 +265,48 @@ def test_observations_apart_end_equal_in_every_order() -> None:
     assert ends == {(None, life[-1].version)}
 
 
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_an_update_that_does_not_tell_its_before_is_read_in_every_order(
+    order: tuple[int, ...],
+) -> None:
+    """N, there, and N again, which Stripe has left already: the events do not say which is last."""
+    life = [
+        event(3_000, "N", known=1), event(3_000, "there", known=1, before="N"),
+        event(3_000, "N", known=1, before=None),
+    ]  # fmt: skip
+    row: Snapshot[Customer] | None = None
+    for turn, number in enumerate(order):
+        verdict, change = resolve(row, life[number])
+        if verdict.decision is REREAD:
+            change = resolve(row, read(3_000, "there", sent=100 * (turn + 1)))[1]
+        row = change or row
+    assert row is not None
+    assert row.object == named("there")
+
+
+def test_what_is_ahead_stays_so_once_it_is_known_later() -> None:
+    """At the later `known_at` its time would be believed, though nothing has proven it."""
+    day = 24 * HOUR * 1_000
+    _, confirmed = resolve(event(AHEAD, known=5), event(2_000, known=day))
+    assert confirmed is not None
+    assert confirmed.version == Version(2_000_000, FOREVER_MS, None, OURS + day)
+    assert decide(confirmed, event(2_001, "b", known=day)).decision is REREAD
+    assert decide(confirmed, event(1_999, "b", known=day)).decision is KEEP
+    ranks = {"a": 1, "b": 2}
+    _, further = resolve(
+        event(AHEAD, "b", known=5), event(2_000, known=day), lambda one: ranks[one.name or ""]
+    )
+    assert further is not None
+    assert decide(further, event(2_001, "c", known=day)).decision is REREAD
+
+
+def test_where_a_version_ahead_of_our_clock_stands() -> None:
+    assert event(2_000, known=5).version.place() == (2_000_000, 2_000_000)
+    assert event(AHEAD, known=5).version.place() == (OURS + 5, OURS + 5)
+    assert event(AHEAD).version.place() == (AHEAD * 1_000, AHEAD * 1_000)
+    assert Version(7, OURS * 2, 8, 9).place() == (9, 7)
+
+
 def test_what_a_version_is() -> None:
     assert Version.of_event(5, known_at_ms=9) == Version(5, 5, None, 9)
     told = Version.of_read(date_ms=10_000, duration_ms=300, sent_at_ms=7)
@@ -203,6 +315,8 @@ def test_what_a_version_is() -> None:
     assert later == Version(9_000, 12_000, 7, 307)
     ahead = Version.of_read(date_ms=10_000, duration_ms=300, sent_at_ms=7, not_before_ms=13_000)
     assert (ahead.low, ahead.high) == (13_000, 13_000)
+    lying = Version.of_read(date_ms=10_000, duration_ms=300, sent_at_ms=7, not_before_ms=300_308)
+    assert lying == told
     with pytest.raises(ValueError, match="low"):
         Version(2, 1)
 
@@ -218,6 +332,9 @@ def test_what_a_version_is() -> None:
         (read(2_000, sent=101), True),
         (read(2_000, sent=100), False),
         (read(1_990, sent=101), False),
+        (event(AHEAD, known=101), False),
+        (read(AHEAD, sent=100), False),
+        (read(AHEAD, sent=101), True),
     ],
     ids=str,
 )

@@ -208,6 +208,7 @@ async def test_an_event_followed_the_state_that_it_says(api: StripeApi, account:
         if not isinstance(said, Observed):
             continue
         for before in said.snapshot.befores:
+            assert before is not None, event.type
             assert before in states[before.id], event.type
             chained.add(said.noun.name)
         states[said.snapshot.id].append(said.snapshot.object)
