@@ -167,7 +167,8 @@ class CatchUp:
         try:
             checkpoint = await self._checkpoints.load(source.stripe_account, TASK)
             saved_at = checkpoint.saved_at
-            if saved_at is None or self._clock.now() - saved_at >= INTERVAL / 2:
+            # Saved in the future: by a clock that was ahead, not by a process at the same list.
+            if saved_at is None or abs(self._clock.now() - saved_at) >= INTERVAL / 2:
                 polled = await self.poll(source)
                 if polled.gap and (self._mending is None or self._mending.done()):
                     self._mending = asyncio.create_task(self._mend_apart(source.stripe_account))

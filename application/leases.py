@@ -17,6 +17,9 @@ Where recovery cannot settle a mutation for hours, somebody else may have the le
 carried on: what is done under it must then find what the other one has done.
 """
 
+_LONGEST: Final = LEASE + dt.timedelta(minutes=5)
+"""What runs for longer was taken by a clock that was ahead; other processes' clocks differ less."""
+
 KEPT: Final = dt.timedelta(days=1)
 """How long a lease's row is kept after its last use: longer than anybody looks at one."""
 
@@ -44,7 +47,7 @@ class Leases:
         if not seen.revision:
             await self._checkpoints.forget(space, before=now - KEPT, limit=_FORGOTTEN_AT_ONCE)
         is_anothers = seen.state.get("owner", owner) != owner
-        if is_anothers and seen.state["until_ms"] > to_milliseconds(now):
+        if is_anothers and _runs(seen.state["until_ms"], now):
             return False
         return await self._save(seen, {"owner": owner, "until_ms": to_milliseconds(now + LEASE)})
 
@@ -60,6 +63,10 @@ class Leases:
         except Conflict:
             return False
         return True
+
+
+def _runs(until_ms: int, now: dt.datetime) -> bool:
+    return to_milliseconds(now) < until_ms <= to_milliseconds(now + _LONGEST)
 
 
 async def pause(tries: int) -> None:

@@ -112,7 +112,7 @@ class MirrorWork:
         """Whether the same work was seen alive a moment ago, for instance as part of catch-up."""
         checkpoint = await self._checkpoints.load(operation.stripe_account, operation.kind)
         saved_at = checkpoint.saved_at
-        return saved_at is not None and self._clock.now() - saved_at < EXPIRY
+        return saved_at is not None and abs(self._clock.now() - saved_at) < EXPIRY
 
     async def tidy(self, operation: Operation) -> None:
         """Remove what an operation that is over leaves behind. Idempotent."""

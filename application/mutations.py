@@ -27,6 +27,7 @@ from application.mirroring import Mirroring
 from application.mutation_steps import BOUND, LEASE, Steps, in_flight
 from application.ports.clock import Clock
 from application.ports.mutation_log import (
+    LONGEST_PAUSE,
     Lease,
     MutationKey,
     MutationLog,
@@ -50,7 +51,7 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 RETRY_UNKNOWN: Final = dt.timedelta(seconds=30)
-LAST_RETRY_UNKNOWN: Final = dt.timedelta(hours=1)
+LAST_RETRY_UNKNOWN: Final = LONGEST_PAUSE
 KEPT: Final = dt.timedelta(days=30)
 """How long a finished mutation is remembered."""
 

@@ -18,7 +18,7 @@ from application.mirroring import Mirroring, ObjectKey
 from application.outages import Outage
 from application.platform import Platform
 from application.ports.clock import Clock
-from application.ports.inbox import ClaimedEvent, EventState, Inbox, Settled
+from application.ports.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, Inbox, Settled
 from application.ports.mirror import Noun
 from application.ports.stripe import (
     Concern,
@@ -49,7 +49,7 @@ A batch costs little more than an event, and in a burst the answers to Stripe go
 
 MAX_ATTEMPTS: Final = 20
 FIRST_RETRY_SECONDS: Final = 1.0
-LAST_RETRY_SECONDS: Final = 600.0
+LAST_RETRY_SECONDS: Final = LONGEST_PAUSE.total_seconds()
 
 _log = logging.getLogger(__name__)
 _random = SystemRandom()

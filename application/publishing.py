@@ -10,7 +10,7 @@ from typing import Final
 
 from application.outages import Outage
 from application.ports.clock import Clock
-from application.ports.outbox import MAX_JOBS, ClaimedJob, FailedJob, Outbox
+from application.ports.outbox import LONGEST_PAUSE, MAX_JOBS, ClaimedJob, FailedJob, Outbox
 from application.ports.publisher import Publisher, QueueUnavailable
 from domain.errors import BillingError
 
@@ -23,7 +23,7 @@ LAST_POLL_SECONDS: Final = 30.0
 """How long a queue that stays away is left alone at most."""
 
 FIRST_RETRY_SECONDS: Final = 1.0
-LAST_RETRY_SECONDS: Final = 600.0
+LAST_RETRY_SECONDS: Final = LONGEST_PAUSE.total_seconds()
 RETENTION: Final = dt.timedelta(days=30)
 """How long published jobs and billing events are kept. Longer than facts have effects: an id that
 is gone could be made again."""
@@ -141,7 +141,7 @@ class Publishing:
     async def _purge_at_times(self) -> None:
         now = self._clock.now()
         due = dt.timedelta(seconds=PURGE_SECONDS)
-        if self._purged_at is None or now - self._purged_at >= due:
+        if self._purged_at is None or abs(now - self._purged_at) >= due:
             self._purged_at = now
             await self.purge()
 

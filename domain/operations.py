@@ -131,7 +131,9 @@ class Operation:
     def is_free(self, seen_at: dt.datetime, now: dt.datetime) -> bool:
         """Whether any process may take it; `seen_at` is the last sign of life of its owner."""
         if self.state is OperationState.RUNNING:
-            return now - seen_at > EXPIRY
+            return (
+                abs(now - seen_at) > EXPIRY
+            )  # seen in the future, it was by a clock that was ahead
         return self.state is OperationState.PENDING
 
     def taken(self, owner: str, now: dt.datetime) -> "Operation":

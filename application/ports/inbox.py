@@ -4,7 +4,10 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+LONGEST_PAUSE: Final = dt.timedelta(minutes=10)
+"""Nothing is put off, or leased, for longer: what is due later is so by a clock that was ahead."""
 
 
 class EventState(StrEnum):
@@ -93,6 +96,8 @@ class Inbox(Protocol):
         """Due pending events, oldest received first, claimed for `owner` until `now + lease`.
 
         No event is handed to two owners while a lease runs; one whose lease has ended is due again.
+        One that is due later than LONGEST_PAUSE from `now` was put off by a clock that was ahead:
+        it is due at once.
         At most `limit` events, and no more than the first of those whose payloads exceed
         `max_bytes` together (so one large event alone is still claimed).
         """

@@ -4,7 +4,10 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+LONGEST_PAUSE: Final = dt.timedelta(hours=1)
+"""Nothing is put off, or leased, for longer: what is due later is so by a clock that was ahead."""
 
 
 class MutationState(StrEnum):
@@ -81,7 +84,8 @@ class MutationLog(Protocol):
         """Store a new record under the lease, or take over the stored one of the same key.
 
         Returns the record as it now stands, and whether `lease` holds it. It does not where the
-        stored one is DONE, has another payload hash, or is leased to somebody else at `now`.
+        stored one is DONE, has another payload hash, or is leased to somebody else at `now`. A
+        lease that ends later than LONGEST_PAUSE from `now` is nobody's.
         """
         ...
 
@@ -109,7 +113,8 @@ class MutationLog(Protocol):
         """OPEN records of all tenants that are due, longest due first.
 
         Due is one that was released with a `retry_at` at or before `now`, and one whose lease has
-        ended without a release: its process died.
+        ended without a release: its process died. One that is due later than LONGEST_PAUSE from
+        `now` was put off by a clock that was ahead: it is due at once.
 
         For the recovery task only: the one method here that reads across tenants.
         """

@@ -3,12 +3,15 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from domain.jobs import Job
 
 MAX_JOBS = 1_000
 """How many jobs one call appends, claims, ends or reads at most."""
+
+LONGEST_PAUSE: Final = dt.timedelta(minutes=10)
+"""Nothing is put off, or leased, for longer: what is due later is so by a clock that was ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class Outbox(Protocol):
         """Jobs to be published that are due, longest due first, for `owner` until `now + lease`.
 
         No job is handed to two owners while a lease runs; one whose lease has ended is due again.
-        A new job is due at its `created_at`.
+        A new job is due at its `created_at`. One that is due later than LONGEST_PAUSE from `now`
+        was made, or put off, by a clock that was ahead: it is due at once.
         """
         ...
 

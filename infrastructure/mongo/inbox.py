@@ -10,10 +10,11 @@ from uuid import uuid4
 import msgspec
 from pymongo import UpdateMany
 
-from application.ports.inbox import ClaimedEvent, EventState, ReceivedEvent, Settled
+from application.ports.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, ReceivedEvent, Settled
 from domain.errors import BillingError, RateLimited, Reason, Unavailable
 from infrastructure.documents import to_builtins
 from infrastructure.mongo.database import ASCENDING, Collection, Database, Document
+from infrastructure.mongo.due import due_by
 from infrastructure.mongo.indexes import BY_ID, INBOX, INBOX_PENDING
 
 MAX_WAITING: Final = 4_096
@@ -78,9 +79,10 @@ class MongoInbox:
     async def claim(
         self, owner: str, *, now: dt.datetime, lease: dt.timedelta, limit: int, max_bytes: int
     ) -> Sequence[ClaimedEvent]:
+        pending = {"state": EventState.PENDING, **due_by("due_at", now, LONGEST_PAUSE)}
         for _ in range(_CLAIM_TRIES):
             due = await self._events.find(
-                {"state": EventState.PENDING, "due_at": {"$lte": now}},
+                pending,
                 fields={"size": 1},
                 sort=[("received_at", ASCENDING), ("_id", ASCENDING)],
                 limit=limit,
@@ -89,18 +91,18 @@ class MongoInbox:
             if not due:
                 return []
             ids = _within(due, max_bytes)
-            if claimed := await self._claim(ids, owner, now, now + lease):
+            if claimed := await self._claim(ids, owner, pending, now + lease):
                 return claimed
             # Another projector took them all between the two: others may be due.
         return []
 
     async def _claim(
-        self, ids: Sequence[str], owner: str, now: dt.datetime, until: dt.datetime
+        self, ids: Sequence[str], owner: str, pending: Document, until: dt.datetime
     ) -> Sequence[ClaimedEvent]:
         token = uuid4().hex
         await self._repeatable(
             UpdateMany(
-                {"_id": {"$in": ids}, "state": EventState.PENDING, "due_at": {"$lte": now}},
+                {"_id": {"$in": ids}, **pending},
                 {"$set": {"owner": owner, "token": token, "due_at": until}},
                 hint=BY_ID,
             )

@@ -7,10 +7,18 @@ from typing import Final
 import msgspec
 from pymongo import DeleteOne
 
-from application.ports.mutation_log import Lease, MutationKey, MutationRecord, MutationState, Step
+from application.ports.mutation_log import (
+    LONGEST_PAUSE,
+    Lease,
+    MutationKey,
+    MutationRecord,
+    MutationState,
+    Step,
+)
 from domain.errors import Conflict, Reason
 from infrastructure.documents import to_builtins
 from infrastructure.mongo.database import ASCENDING, Collection, Database, Document, Duplicate
+from infrastructure.mongo.due import due_by
 from infrastructure.mongo.indexes import MUTATIONS, MUTATIONS_DONE, MUTATIONS_OPEN
 
 _BEGIN_TRIES: Final = 3
@@ -39,9 +47,8 @@ class MongoMutationLog:
                 pass
             else:
                 return record, True
-            free = {
-                "$or": [{"owner": {"$in": [None, lease.owner]}}, {"leased_until": {"$lte": now}}]
-            }
+            ended = due_by("leased_until", now, LONGEST_PAUSE)
+            free = {"$or": [{"owner": {"$in": [None, lease.owner]}}, ended]}
             same = {"state": MutationState.OPEN, "payload_hash": record.payload_hash}
             taken = await self._mutations.find_one_and_update(
                 {"_id": _id(record.key), **same, **free}, {"$set": leased}
@@ -77,7 +84,7 @@ class MongoMutationLog:
 
     async def find_open(self, *, now: dt.datetime, limit: int) -> Sequence[MutationRecord]:
         found = await self._mutations.find(
-            {"state": MutationState.OPEN, "due_at": {"$lte": now}},
+            {"state": MutationState.OPEN, **due_by("due_at", now, LONGEST_PAUSE)},
             sort=[("due_at", ASCENDING)],
             limit=limit,
             hint=MUTATIONS_OPEN,

@@ -11,6 +11,7 @@ from pymongo import DeleteOne, UpdateMany, UpdateOne
 from typing_extensions import override
 
 from application.ports.outbox import (
+    LONGEST_PAUSE,
     MAX_JOBS,
     ClaimedJob,
     FailedJob,
@@ -22,6 +23,7 @@ from domain.errors import Unavailable
 from domain.jobs import Job
 from infrastructure.documents import to_builtins
 from infrastructure.mongo.database import ASCENDING, DESCENDING, Collection, Database, Document
+from infrastructure.mongo.due import due_by
 from infrastructure.mongo.indexes import (
     BY_ID,
     OUTBOX,
@@ -109,9 +111,10 @@ class MongoOutbox(Outbox):
         self, owner: str, *, now: dt.datetime, lease: dt.timedelta, limit: int
     ) -> Sequence[ClaimedJob]:
         _check(limit)
+        pending = {"state": "pending", **due_by("due_at", now, LONGEST_PAUSE)}
         for _ in range(_TRIES):
             due = await self._jobs.find(
-                {"state": "pending", "due_at": {"$lte": now}},
+                pending,
                 fields={"_id": 1},
                 sort=[("due_at", ASCENDING), ("_id", ASCENDING)],
                 limit=limit,
@@ -123,7 +126,7 @@ class MongoOutbox(Outbox):
             token = uuid4().hex
             await self._repeatable(
                 UpdateMany(
-                    {"_id": {"$in": ids}, "state": "pending", "due_at": {"$lte": now}},
+                    {"_id": {"$in": ids}, **pending},
                     {"$set": {"owner": owner, "token": token, "due_at": now + lease}},
                     hint=BY_ID,
                 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final
 
-from application.ports.inbox import ClaimedEvent, EventState, ReceivedEvent, Settled
+from application.ports.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, ReceivedEvent, Settled
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database
@@ -26,8 +26,8 @@ _APPEND_PAYLOAD: Final = 'INSERT INTO "billing.event_payloads" (seq, payload) VA
 _WITH_PAYLOAD: Final = 'FROM "billing.events" JOIN "billing.event_payloads" USING (seq)'
 # The states are written out, since only so the index of the open ones is chosen.
 _DUE: Final = (
-    "SELECT seq, size FROM \"billing.events\" WHERE state = 'pending' AND due_at <= ?"
-    " ORDER BY received_at, seq LIMIT ?"
+    "SELECT seq, size FROM \"billing.events\" WHERE state = 'pending'"
+    " AND (due_at <= ? OR due_at > ?) ORDER BY received_at, seq LIMIT ?"
 )
 _CLAIM: Final = (
     'UPDATE "billing.events" SET owner = ?, due_at = ?'
@@ -81,9 +81,10 @@ class SqliteInbox:
         self, owner: str, *, now: dt.datetime, lease: dt.timedelta, limit: int, max_bytes: int
     ) -> Sequence[ClaimedEvent]:
         now_ms, until_ms = to_milliseconds(now), to_milliseconds(now + lease)
+        last_ms = to_milliseconds(now + LONGEST_PAUSE)
 
         def take(connection: sqlite3.Connection) -> Sequence[int]:
-            due = connection.execute(_DUE, (now_ms, limit)).fetchall()
+            due = connection.execute(_DUE, (now_ms, last_ms, limit)).fetchall()
             taken = _within(due, max_bytes)
             if taken:
                 connection.execute(_CLAIM, (owner, until_ms, to_json(taken).decode()))

@@ -8,7 +8,14 @@ from typing import Any, Final
 
 import msgspec
 
-from application.ports.mutation_log import Lease, MutationKey, MutationRecord, MutationState, Step
+from application.ports.mutation_log import (
+    LONGEST_PAUSE,
+    Lease,
+    MutationKey,
+    MutationRecord,
+    MutationState,
+    Step,
+)
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database
@@ -42,6 +49,10 @@ _FIND_OPEN: Final = (
     f"SELECT {_RECORD} FROM \"billing.mutations\" WHERE state = 'open' AND due_at <= ?"
     " ORDER BY due_at LIMIT ?"
 )
+_FIND_AHEAD: Final = (
+    f"SELECT {_RECORD} FROM \"billing.mutations\" WHERE state = 'open' AND due_at > ?"
+    " ORDER BY due_at LIMIT ?"
+)
 _PURGE: Final = (
     'DELETE FROM "billing.mutations" WHERE rowid IN (SELECT rowid FROM "billing.mutations"'
     " WHERE state = 'done' AND created_at < ? ORDER BY created_at LIMIT ?)"
@@ -65,9 +76,7 @@ class SqliteMutationLog:
     ) -> tuple[MutationRecord, bool]:
         until = to_milliseconds(lease.until)
         new = (*_bound(record), lease.owner, until, until)
-        return await self._database.write(
-            partial(_begin, record, new, lease.owner, until, to_milliseconds(now))
-        )
+        return await self._database.write(partial(_begin, record, new, lease.owner, until, now))
 
     async def save_step(self, key: MutationKey, lease: Lease, step: Step) -> bool:
         until = to_milliseconds(lease.until)
@@ -94,10 +103,12 @@ class SqliteMutationLog:
         return await self._update(_RELEASE, (due_at, *_key(key), lease.owner))
 
     async def find_open(self, *, now: dt.datetime, limit: int) -> Sequence[MutationRecord]:
-        due = (to_milliseconds(now), limit)
+        now_ms, last_ms = to_milliseconds(now), to_milliseconds(now + LONGEST_PAUSE)
 
         def job(connection: sqlite3.Connection) -> Sequence[MutationRecord]:
-            return [_record(row) for row in connection.execute(_FIND_OPEN, due)]
+            due = connection.execute(_FIND_OPEN, (now_ms, limit)).fetchall()
+            due += connection.execute(_FIND_AHEAD, (last_ms, limit - len(due))).fetchall()
+            return [_record(row) for row in due]
 
         return await self._database.read(job)
 
@@ -121,7 +132,7 @@ def _begin(
     new: Sequence[Any],
     owner: str,
     until: int,
-    now: int,
+    now: dt.datetime,
     connection: sqlite3.Connection,
 ) -> tuple[MutationRecord, bool]:
     """The writer's half of `begin`. `new` is the row to insert; times in milliseconds."""
@@ -132,7 +143,8 @@ def _begin(
         return record, True
     stored = _record(found)
     holder, leased_until = found[-2:]
-    others = holder is not None and holder != owner and leased_until > now
+    runs = to_milliseconds(now) < leased_until <= to_milliseconds(now + LONGEST_PAUSE)
+    others = holder is not None and holder != owner and runs
     if stored.state is MutationState.DONE or stored.payload_hash != record.payload_hash or others:
         return stored, False
     connection.execute(_TAKE_OVER, (owner, until, until, *key))

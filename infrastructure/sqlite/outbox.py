@@ -12,6 +12,7 @@ import msgspec
 from typing_extensions import override
 
 from application.ports.outbox import (
+    LONGEST_PAUSE,
     MAX_JOBS,
     ClaimedJob,
     FailedJob,
@@ -32,6 +33,10 @@ _APPEND: Final = (
 # The states are written out, since only so the partial indexes are chosen.
 _DUE: Final = (
     "SELECT position FROM \"queues\" WHERE state = 'pending' AND due_at <= ?"
+    " ORDER BY due_at, position LIMIT ?"
+)
+_AHEAD: Final = (
+    "SELECT position FROM \"queues\" WHERE state = 'pending' AND due_at > ?"
     " ORDER BY due_at, position LIMIT ?"
 )
 _CLAIM: Final = 'UPDATE "queues" SET owner = ?, due_at = ? WHERE position = ?'
@@ -89,9 +94,11 @@ class SqliteOutbox(Outbox):
     ) -> Sequence[ClaimedJob]:
         _check(limit)
         now_ms, until_ms = to_milliseconds(now), to_milliseconds(now + lease)
+        last_ms = to_milliseconds(now + LONGEST_PAUSE)
 
         def take(connection: sqlite3.Connection) -> Sequence[ClaimedJob]:
             due = connection.execute(_DUE, (now_ms, limit)).fetchall()
+            due += connection.execute(_AHEAD, (last_ms, limit - len(due))).fetchall()
             connection.executemany(_CLAIM, [(owner, until_ms, position) for (position,) in due])
             found = [connection.execute(_CLAIMED, key).fetchone() for key in due]
             return [ClaimedJob(_job(row), row[-1]) for row in found]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from application.ports.inbox import ClaimedEvent, EventState, Inbox, Settled
+from application.ports.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, Inbox, Settled
 from tests.contract.samples import NOON, SECOND, event
 from tests.support.stores import Opener, Stores
 
@@ -153,6 +153,18 @@ async def test_a_claimed_event_is_nobody_elses_until_its_lease_ends(stores: Stor
     assert await claim(stores.inbox, "two", now=almost) == []
     assert await claim(stores.inbox, "one", now=almost) == []
     assert ids(await claim(stores.inbox, "two", now=NOON + LEASE)) == ["evt_1"]
+
+
+async def test_what_waits_by_a_clock_that_was_ahead_is_due_once_that_is_set_right(
+    stores: Stores,
+) -> None:
+    ahead = NOON + dt.timedelta(days=2)
+    for id_ in ("evt_1", "evt_2"):
+        await stores.inbox.append(event(id_, received_at=ahead))
+    assert len(await claim(stores.inbox, now=ahead)) == 2  # evt_2 is claimed, and its holder dies
+    await stores.inbox.settle("one", [failed(retry_at=ahead + LONGEST_PAUSE)])
+    assert ids(await claim(stores.inbox, "two")) == ["evt_1", "evt_2"]
+    assert await claim(stores.inbox, "three") == [], "the new lease is by the right clock"
 
 
 async def test_claimers_at_once_never_share_an_event(stores: Stores) -> None:

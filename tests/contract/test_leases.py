@@ -44,6 +44,19 @@ async def test_a_lease_ends(stores: Stores) -> None:
     assert not await leases.take(OURS, "ada", "three")
 
 
+async def test_a_lease_by_a_clock_that_was_ahead_ends_once_that_is_set_right(
+    stores: Stores,
+) -> None:
+    clock = FakeClock()
+    leases = Leases(stores.checkpoints, clock)
+    await leases.take(OURS, "ada", "one")
+    clock.instant -= dt.timedelta(minutes=5)
+    assert not await leases.take(OURS, "ada", "two"), "a process whose clock is a little behind"
+    clock.instant -= MOMENT
+    assert await leases.take(OURS, "ada", "two")
+    assert not await leases.take(OURS, "ada", "one")
+
+
 async def test_rows_of_leases_do_not_pile_up(stores: Stores) -> None:
     clock = FakeClock()
     leases = Leases(stores.checkpoints, clock)

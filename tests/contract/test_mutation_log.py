@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from application.ports.mutation_log import Lease, MutationKey, MutationLog, MutationState, Step
+from application.ports.mutation_log import (
+    LONGEST_PAUSE,
+    Lease,
+    MutationKey,
+    MutationLog,
+    MutationState,
+    Step,
+)
 from tests.contract.samples import KEY, NOON, SECOND, record
 from tests.support.stores import Opener, Stores
 
@@ -166,6 +173,20 @@ async def test_a_released_record_is_open_at_once_and_shown_from_its_time(stores:
     assert await log.save_step(KEY, HELD, Step("late", b"{}")) is False
     assert await log.begin(record(), OTHER, now=NOON) == (record(), True)
     assert await open_keys(log, now=OTHER.until - SECOND) == []
+
+
+async def test_what_waits_by_a_clock_that_was_ahead_is_due_once_that_is_set_right(
+    stores: Stores,
+) -> None:
+    log, ahead = stores.mutation_log, NOON + dt.timedelta(days=2)
+    held = Lease("one", ahead + 30 * SECOND)
+    for number in range(2):
+        await log.begin(record(other_key(number)), held, now=ahead)
+    await log.release(other_key(1), held, retry_at=ahead + LONGEST_PAUSE)
+    assert await open_keys(log, now=NOON) == ["request-0", "request-1"]
+    assert await open_keys(log, now=NOON, limit=1) == ["request-0"]
+    assert (await log.begin(record(other_key(0)), OTHER, now=NOON))[1] is True
+    assert await open_keys(log, now=NOON) == ["request-1"]
 
 
 async def test_what_only_its_caller_may_carry_on_is_never_shown(stores: Stores) -> None:

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from application.ports.outbox import MAX_JOBS, ClaimedJob, FailedJob, Outbox, OutboxCounts
+from application.ports.outbox import (
+    LONGEST_PAUSE,
+    MAX_JOBS,
+    ClaimedJob,
+    FailedJob,
+    Outbox,
+    OutboxCounts,
+)
 from domain.jobs import Job
 from tests.contract.samples import NOON, SECOND
 from tests.contract.test_plans import assert_ordered, plans_of, plans_or_nothing
@@ -121,6 +128,20 @@ async def test_a_claimed_job_is_nobody_elses_until_its_lease_ends(stores: Stores
     assert await stores.outbox.release("one", [failed]) == 0
     assert await stores.outbox.mark_published("two", ["job-1", "job-9"], now=NOON) == 1
     assert await stores.outbox.mark_published("two", ["job-1"], now=NOON) == 0
+
+
+async def test_what_waits_by_a_clock_that_was_ahead_is_due_once_that_is_set_right(
+    stores: Stores,
+) -> None:
+    ahead = NOON + dt.timedelta(days=2)
+    await stores.outbox.append([job("job-1", created_at=ahead), job("job-2", created_at=ahead)])
+    assert len(await claim(stores.outbox, now=ahead)) == 2  # job-1 is claimed, its holder dies
+    failed = [FailedJob("job-2", "no answer", ahead + LONGEST_PAUSE)]
+    await stores.outbox.release("one", failed)
+    await stores.outbox.append([job("job-3", created_at=ahead + LEASE), job("job-4")])
+    assert ids(await claim(stores.outbox, "two", limit=3)) == ["job-4", "job-1", "job-3"]
+    assert ids(await claim(stores.outbox, "two")) == ["job-2"]
+    assert await claim(stores.outbox, "three") == [], "the new lease is by the right clock"
 
 
 async def test_claimers_at_once_never_share_a_job(opener: Opener) -> None:

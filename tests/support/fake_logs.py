@@ -7,7 +7,14 @@ from typing import Final
 
 from typing_extensions import override
 
-from application.ports.inbox import ClaimedEvent, EventState, Inbox, ReceivedEvent, Settled
+from application.ports.inbox import (
+    LONGEST_PAUSE,
+    ClaimedEvent,
+    EventState,
+    Inbox,
+    ReceivedEvent,
+    Settled,
+)
 from application.ports.mutation_log import (
     Lease,
     MutationKey,
@@ -54,7 +61,7 @@ class FakeInbox(Fake, Inbox):
         size = 0
         async with self._step("inbox.claim"):
             for kept in sorted(self.events.values(), key=lambda kept: kept.event.received_at):
-                waits = kept.due > now or kept.leased_until > now
+                waits = now < max(kept.due, kept.leased_until) <= now + LONGEST_PAUSE
                 if kept.event.state is not EventState.PENDING or waits:
                     continue
                 size += len(kept.event.payload)
