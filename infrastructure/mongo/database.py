@@ -178,21 +178,24 @@ class Collection:
         done = ("nInserted", "nMatched", "nUpserted", "nRemoved")
         return sum(counts[kind] for kind in done), refused
 
-    async def write_in_order(self, operations: Sequence[Write]) -> bool:
-        """Do operations one after another, up to the first that a unique index refuses.
+    async def insert_in_order(self, documents: Sequence[Document]) -> tuple[int, str | None]:
+        """Insert documents one after another, up to the first that a unique index refuses.
 
-        Whether all were done. What was not done leaves no trace.
+        Returns how many were inserted, and the first field of the index that refused the next one
+        (None: all were inserted). What comes behind a refused one is not there, and nobody can see
+        a document before those that come ahead of it.
         """
         with self._answered():
             try:
-                await self._driver.bulk_write(list(operations), ordered=True)
+                await self._driver.bulk_write([InsertOne(one) for one in documents], ordered=True)
             except BulkWriteError as error:
                 details = dict(error.details or {})
-                refused = [failed["code"] == _DUPLICATE_KEY for failed in details["writeErrors"]]
-                if not all(refused) or details["writeConcernErrors"]:
+                errors = details["writeErrors"]
+                refused = [failed["code"] == _DUPLICATE_KEY for failed in errors]
+                if refused != [True] or details["writeConcernErrors"]:
                     raise
-                return False
-        return True
+                return details["nInserted"], next(iter(errors[0]["keyPattern"]))
+        return len(documents), None
 
     async def update_one(self, where: Mapping[str, Any], update: Any) -> bool:
         """Update the document that matches; whether there was one. Raises Duplicate."""

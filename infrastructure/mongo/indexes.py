@@ -44,7 +44,6 @@ CHECKPOINTS_BY_TIME: Final = "stripe_account_saved_at"
 REPORTS_BY_START: Final = "stripe_account_started_at_id"
 OUTBOX_PENDING: Final = "pending"
 OUTBOX_PUBLISHED: Final = "published"
-OUTBOX_UNNUMBERED: Final = "unnumbered"
 OUTBOX_POSITIONS: Final = "position"
 OUTBOX_BY_ACCOUNT: Final = "account_position"
 PARKED_BY_ACCOUNT: Final = "stripe_account_event"
@@ -168,12 +167,7 @@ _OUTBOX_INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
             name=OUTBOX_PUBLISHED,
             partialFilterExpression={"state": "published"},
         ),
-        _index(
-            ("created_at", "place", "_id"),
-            name=OUTBOX_UNNUMBERED,
-            partialFilterExpression={"state": "unnumbered"},
-        ),
-        # Unique, so that two processes which number billing events at once cannot agree to differ.
+        # Unique, so that of two processes which take the next position at once one is refused.
         _index(("position",), name=OUTBOX_POSITIONS, unique=True, **_NUMBERED),
         _index(("account", "position"), name=OUTBOX_BY_ACCOUNT, **_NUMBERED),
     ],

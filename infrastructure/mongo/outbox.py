@@ -3,11 +3,12 @@
 import asyncio
 import datetime as dt
 from collections.abc import Sequence
+from secrets import SystemRandom
 from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
-from pymongo import DeleteOne, UpdateMany, UpdateOne
+from pymongo import DeleteOne, UpdateMany
 from typing_extensions import override
 
 from application.ports.outbox import (
@@ -19,7 +20,7 @@ from application.ports.outbox import (
     OutboxCounts,
     WatchedJob,
 )
-from domain.errors import Unavailable
+from domain.errors import Reason, Unavailable
 from domain.jobs import Job
 from infrastructure.documents import to_builtins
 from infrastructure.mongo.database import ASCENDING, DESCENDING, Collection, Database, Document
@@ -31,70 +32,76 @@ from infrastructure.mongo.indexes import (
     OUTBOX_PENDING,
     OUTBOX_POSITIONS,
     OUTBOX_PUBLISHED,
-    OUTBOX_UNNUMBERED,
 )
 from infrastructure.mongo.keys import restored, storable
 
 _TRIES: Final = 5
-_NUMBER_TRIES: Final = 20
+
+_APPEND_TRIES: Final = 50
+"""How often the next positions are taken by others before an append gives up."""
+
+_LAST_PAUSE_SECONDS: Final = 0.1
+
 _NUMBERED: Final[Document] = {"position": {"$gt": 0}}
+_random = SystemRandom()
 
 
 class MongoOutbox(Outbox):
     """Outbox on MongoDB.
 
-    A claim marks jobs with a token of its own, each atomically, and hands out what bears it.
-
-    Billing events are inserted `unnumbered` and then take positions, by whoever comes by: an
-    appending or a watching process. Documents of several processes become visible in any order, so
-    a number taken before the insert could appear late. A position is the greatest visible one plus
-    one, and a unique index refuses it to all but one: see `_number`.
+    A claim marks jobs with a token of its own, each atomically, and hands out what bears it. A
+    billing event is inserted with its position: see `_append_events`.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._numbering = asyncio.Lock()
+        self._appending = asyncio.Lock()
 
     @override
     async def append(self, jobs: Sequence[Job]) -> None:
         _check(len(jobs))
-        if not jobs:
-            return
-        await self._jobs.insert_many([_document(job, place) for place, job in enumerate(jobs)])
-        if any(job.watched for job in jobs):
-            await self._number()
+        if published := [_document(job) for job in jobs if not job.watched]:
+            await self._jobs.insert_many(published)
+        if watched := {job.id: _document(job) for job in reversed(jobs) if job.watched}:
+            async with self._appending:  # within a process they would only get in each other's way
+                await self._append_events([*reversed(watched.values())])
 
-    async def _number(self) -> None:
-        """Give positions to the events that have none, a thousand at a time, the oldest first.
+    async def _append_events(self, waiting: Sequence[Document]) -> None:
+        """Insert billing events with the positions behind the greatest visible one, in order.
 
-        No position appears below one that is visible, whoever else does this at once. Let `last` be
-        the greatest position, read before the list of unnumbered events. Whoever else has numbered
-        an event of the list has done so above `last`. So when the first n of ours are done (by us,
-        or by another and our update matched nothing), n events at least stand above `last`, and
-        the n+1st position is taken, which ends our turn, or is the very next one.
+        Example: the last is 7, two events wait. They are inserted as 8 and 9. If another process
+        has taken 8 meanwhile, the unique index refuses ours, 9 is not tried, and both begin anew
+        behind what is visible then. An event that is there already stops the insert in the same
+        way and is left out.
+
+        So a position is inserted only when the one before it is there: there is never a hole below
+        a visible position, and none can be filled behind a reader's back.
         """
-        async with self._numbering:  # within a process they would only get in each other's way
-            for _ in range(_NUMBER_TRIES):
-                last = await self._outermost(DESCENDING)
-                waiting = await self._jobs.find(
-                    {"state": "unnumbered"},
-                    fields={"_id": 1},
-                    sort=[("created_at", ASCENDING), ("place", ASCENDING), ("_id", ASCENDING)],
-                    limit=MAX_JOBS,
-                    hint=OUTBOX_UNNUMBERED,
-                )
-                if not waiting:
-                    return
-                numbers = [
-                    UpdateOne(
-                        {"_id": found["_id"], "state": "unnumbered"},
-                        {"$set": {"state": "watched", "position": position}},
-                    )
-                    for position, found in enumerate(waiting, last + 1)
-                ]
-                whole = await self._jobs.write_in_order(numbers)
-                if whole and len(waiting) < MAX_JOBS:
-                    return
+        for attempt in range(_APPEND_TRIES):
+            last = await self._outermost(DESCENDING)
+            inserted, refused_by = await self._jobs.insert_in_order(
+                [{**one, "position": position} for position, one in enumerate(waiting, last + 1)]
+            )
+            waiting = waiting[inserted:]
+            if refused_by == "_id":
+                waiting = await self._absent(waiting)
+            elif refused_by is not None and not inserted:
+                # Whoever was first may not be visible yet: a majority has to have it.
+                pause = min(0.001 * 2**attempt, _LAST_PAUSE_SECONDS)
+                await asyncio.sleep(pause * _random.uniform(0.5, 1))
+            if not waiting:
+                return
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "others take every next position; try again")
+
+    async def _absent(self, documents: Sequence[Document]) -> Sequence[Document]:
+        """Those that are not there, whatever a majority has seen of them."""
+        ids = [document["_id"] for document in documents]
+        there = await self._jobs.find(
+            {"_id": {"$in": ids}}, fields={"_id": 1}, limit=len(ids), hint=BY_ID
+        )
+        # The first was refused: it is there, even if a majority does not show it yet.
+        present = {ids[0], *(document["_id"] for document in there)}
+        return [document for document in documents if document["_id"] not in present]
 
     async def _outermost(self, direction: int) -> int:
         found = await self._jobs.find(
@@ -206,7 +213,6 @@ class MongoOutbox(Outbox):
     @override
     async def watch(self, account: str, *, after: int, limit: int) -> Sequence[WatchedJob]:
         _check(limit)
-        await self._number()  # what a process that died has left
         found = await self._jobs.find(
             {"account": account, "position": {"$gt": max(after, 0)}},
             sort=[("position", ASCENDING)],
@@ -217,7 +223,6 @@ class MongoOutbox(Outbox):
 
     @override
     async def bounds(self) -> tuple[int, int]:
-        await self._number()
         first = await self._outermost(ASCENDING)
         return first, await self._outermost(DESCENDING)
 
@@ -263,14 +268,13 @@ def _marked(ids: Sequence[str], token: str) -> Document:
     return {"_id": {"$in": list(ids)}, "token": token}
 
 
-def _document(job: Job, place: int) -> Document:
-    """A job as stored; `place` is its place among those that were appended together."""
+def _document(job: Job) -> Document:
+    """A job as stored."""
     document: Document = to_builtins(job)
     document["_id"] = document.pop("id")
     document["payload"] = storable(document["payload"])
     return document | {
-        "state": "unnumbered" if job.watched else "pending",
-        "place": place,
+        "state": "watched" if job.watched else "pending",
         "attempts": 0,
         "due_at": job.created_at,
         "owner": None,

@@ -321,3 +321,35 @@ async def test_every_query_uses_an_index_and_sorts_nothing(stores: Stores) -> No
     for plan in await assert_ordered(stores, outbox.bounds):
         assert plan.covered, plan.text
     await assert_ordered(stores, lambda: outbox.purge(before=NOON + SECOND, limit=5))
+
+
+async def test_a_position_that_was_read_has_no_lower_one_appear_later(opener: Opener) -> None:
+    """Three writers at once, who repeat each other's events, and a reader beside them."""
+    rounds, seen = 12, list[str]()
+
+    async def write(outbox: Outbox, writer: int) -> None:
+        for turn in range(rounds):
+            shared = [paid(1_000 + turn), paid(2_000 + turn // 2)]
+            own = [paid(10_000 * (writer + 1) + 10 * turn + place) for place in range(5)]
+            await outbox.append([shared[writer % 2], *own, *shared])
+
+    async def read(outbox: Outbox, written: asyncio.Event) -> None:
+        last, more = 0, True
+        while more or not written.is_set():
+            more = False
+            for one in await outbox.watch("acme", after=last, limit=7):
+                assert one.position > last
+                seen.append(one.job.id)
+                last, more = one.position, True
+            await asyncio.sleep(0)
+
+    async with opener() as reader, opener() as two, opener() as three:
+        written = asyncio.Event()
+        reading = asyncio.create_task(read(reader.outbox, written))
+        writers = (reader.outbox, two.outbox, three.outbox)
+        await asyncio.gather(*(write(outbox, number) for number, outbox in enumerate(writers)))
+        written.set()
+        await asyncio.wait_for(reading, 20)
+        everything = await watched(reader.outbox)
+    assert seen == everything
+    assert len(seen) == len({*seen}) == rounds + rounds // 2 + 3 * 5 * rounds

@@ -137,7 +137,7 @@ def _composed(life: Life, killer: Killer, *, settings: Settings) -> Container:
     for name in _OTHER_PORTS:
         killer.watch(name, getattr(container, name)())
     if settings.store == "mongo":
-        for method in ("find", "find_one", "write", "write_in_order", "insert_one", "update_one"):
+        for method in ("find", "find_one", "write", "insert_in_order", "insert_one", "update_one"):
             killer.watch_one(DATABASE, Collection, method)
     else:
         for method in ("read", "write"):
