@@ -8,8 +8,7 @@ from typing import Final
 
 from sandbox.emulator import payouts
 from sandbox.emulator.core import errors
-from sandbox.emulator.core.call import Call, difference
-from sandbox.emulator.core.nouns import Action, Happening, Noun
+from sandbox.emulator.core.call import Action, Call, Happening, Noun, World, difference
 from sandbox.emulator.core.params import (
     Anything,
     Boolean,
@@ -25,7 +24,6 @@ from sandbox.emulator.core.params import (
 )
 from sandbox.emulator.core.values import JsonObject, Scope
 from sandbox.emulator.core.verbs import patched
-from sandbox.emulator.core.world import World
 from sandbox.emulator.messages import AccountSpec
 
 _PROFILE: Final = Hash(

@@ -3,8 +3,7 @@
 from typing import Final
 
 from sandbox.emulator import balance_transactions
-from sandbox.emulator.core.call import Call
-from sandbox.emulator.core.nouns import Action, Noun
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.values import JsonObject
 
 

@@ -8,10 +8,9 @@ from typing import Final
 import msgspec
 
 from sandbox.emulator.core import currencies
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.listing import Filter, page, parameters
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import Currency, Text
 from sandbox.emulator.core.values import DAY_SECONDS, JsonObject
 from sandbox.emulator.core.verbs import retrieve

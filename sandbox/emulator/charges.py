@@ -5,10 +5,9 @@ from typing import Final
 
 from sandbox.emulator import balance_transactions, cards, disputes, payment_methods
 from sandbox.emulator.core import currencies
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Happening, Noun
 from sandbox.emulator.core.errors import ApiError, invalid, missing_parameter
 from sandbox.emulator.core.listing import Filter, page
-from sandbox.emulator.core.nouns import Action, Happening, Noun
 from sandbox.emulator.core.params import (
     Boolean,
     Currency,

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.expansion import linked_as
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import (
     Anything,
     Currency,

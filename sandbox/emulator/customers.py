@@ -3,9 +3,8 @@
 from typing import Final
 
 from sandbox.emulator import payment_methods, sources
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Call, Noun
 from sandbox.emulator.core.listing import Filter
-from sandbox.emulator.core.nouns import Noun
 from sandbox.emulator.core.params import (
     Email,
     Hash,

@@ -8,10 +8,9 @@ any time; evidence that says `winning_evidence` or `losing_evidence` settles it,
 from typing import Final
 
 from sandbox.emulator import balance_transactions, cards
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Happening, Noun
 from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.listing import Filter
-from sandbox.emulator.core.nouns import Action, Happening, Noun
 from sandbox.emulator.core.params import (
     Boolean,
     Hash,

@@ -2,11 +2,10 @@
 
 from typing import Final
 
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.events import RETENTION_SECONDS
 from sandbox.emulator.core.listing import Filter, page, parameters
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import Boolean, ListOf, Text
 from sandbox.emulator.core.values import JsonObject
 

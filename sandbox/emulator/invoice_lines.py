@@ -3,9 +3,8 @@
 from typing import Final
 
 from sandbox.emulator import coupons, prices, tax_rates
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Call, Noun
 from sandbox.emulator.core.expansion import linked_as
-from sandbox.emulator.core.nouns import Noun
 from sandbox.emulator.core.values import JsonObject
 
 

@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.listing import Filter, page, parameters
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import Hash, OneOf, Reference, Text
 from sandbox.emulator.core.values import JsonObject
 from sandbox.emulator.core.verbs import retrieve

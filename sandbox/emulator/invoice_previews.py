@@ -18,10 +18,9 @@ from sandbox.emulator import (
     subscription_cycles,
     subscription_periods,
 )
-from sandbox.emulator.core.call import NESTED, Call
+from sandbox.emulator.core.call import NESTED, Call, Noun
 from sandbox.emulator.core.errors import invalid, missing_parameter, resource_missing
 from sandbox.emulator.core.listing import Filter, page
-from sandbox.emulator.core.nouns import Noun
 from sandbox.emulator.core.params import (
     Anything,
     Boolean,

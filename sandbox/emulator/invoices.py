@@ -3,10 +3,10 @@
 from typing import Final
 
 from sandbox.emulator import coupons, invoice_lines, invoice_payments, invoicing, tax_rates
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import invalid, missing_parameter
 from sandbox.emulator.core.listing import Filter, page
-from sandbox.emulator.core.nouns import Action, Nested, Noun
+from sandbox.emulator.core.nouns import Nested
 from sandbox.emulator.core.params import (
     Anything,
     Boolean,

@@ -5,9 +5,8 @@ The consent of an account's owner is the control API's `authorizations`, which g
 
 from typing import Final
 
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.grants import CLIENT_ID, OAuthError
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import Boolean, Text
 from sandbox.emulator.core.values import JsonObject, Scope
 

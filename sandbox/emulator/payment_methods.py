@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from sandbox.emulator import cards
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import ApiError, invalid, missing_parameter
 from sandbox.emulator.core.listing import Filter
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import (
     Hash,
     Integer,

@@ -4,10 +4,9 @@ an account whose schedule is daily. They arrive as the clock moves."""
 from typing import Final
 
 from sandbox.emulator import balance_transactions
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Happening, Noun, World
 from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.listing import Filter
-from sandbox.emulator.core.nouns import Action, Happening, Noun
 from sandbox.emulator.core.params import (
     Currency,
     Integer,
@@ -19,7 +18,6 @@ from sandbox.emulator.core.params import (
 )
 from sandbox.emulator.core.values import DAY_SECONDS, JsonObject, Scope
 from sandbox.emulator.core.verbs import act, listed, retrieve, update
-from sandbox.emulator.core.world import World
 
 IN_TRANSIT_SECONDS: Final = 3600
 ARRIVAL_SECONDS: Final = 2 * DAY_SECONDS

@@ -3,11 +3,10 @@
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import invalid, missing_parameter
 from sandbox.emulator.core.expansion import linked_as
 from sandbox.emulator.core.listing import Filter
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import (
     Anything,
     Boolean,

@@ -3,10 +3,9 @@
 from typing import Final
 
 from sandbox.emulator import prices
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.listing import Filter
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import (
     Anything,
     Boolean,

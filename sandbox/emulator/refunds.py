@@ -3,10 +3,9 @@
 from typing import Final
 
 from sandbox.emulator import balance_transactions, cards
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Happening, Noun
 from sandbox.emulator.core.errors import ApiError, invalid, missing_parameter
 from sandbox.emulator.core.listing import Filter
-from sandbox.emulator.core.nouns import Action, Happening, Noun
 from sandbox.emulator.core.params import (
     Boolean,
     Integer,

@@ -30,7 +30,7 @@ from sandbox.emulator import (
     tax_rates,
     webhook_endpoints,
 )
-from sandbox.emulator.core.nouns import Nouns
+from sandbox.emulator.core.call import Nouns
 
 NOUNS: Final = Nouns(
     (

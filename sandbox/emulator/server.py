@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sandbox.emulator.accounts import new_account
 from sandbox.emulator.core.app import Api
+from sandbox.emulator.core.call import begin
 from sandbox.emulator.core.control_api import PREFIX, Control
 from sandbox.emulator.core.routing import Router
 from sandbox.emulator.core.world import World
@@ -30,7 +31,9 @@ class Emulator:
 
     def _begin(self) -> None:
         settings = self._settings
-        world = World(NOUNS, settings.platform_account, start=settings.start, seed=settings.seed)
+        world = World(
+            NOUNS, settings.platform_account, begin, start=settings.start, seed=settings.seed
+        )
         platform = AccountSpec(
             id=settings.platform_account,
             country=settings.country,

@@ -3,10 +3,9 @@
 from typing import Final
 
 from sandbox.emulator import cards, payment_methods
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Happening, Noun
 from sandbox.emulator.core.errors import ApiError, invalid, missing_parameter
 from sandbox.emulator.core.listing import Filter
-from sandbox.emulator.core.nouns import Action, Happening, Noun
 from sandbox.emulator.core.params import Anything, Boolean, ListOf, Metadata, OneOf, Reference, Text
 from sandbox.emulator.core.values import JsonObject
 from sandbox.emulator.core.verbs import act, given, listed, patched, retrieve, update

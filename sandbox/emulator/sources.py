@@ -10,9 +10,8 @@ from typing import Final
 from urllib.parse import quote
 
 from sandbox.emulator import payment_methods
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import resource_missing
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import Boolean, Integer, Metadata, OneOf, Text, merged_metadata
 from sandbox.emulator.core.values import JsonObject
 

@@ -4,10 +4,9 @@ when its current period runs. Their routes change the subscription (`subscriptio
 from typing import Final
 
 from sandbox.emulator import prices, subscription_changes
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.listing import Filter
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import Boolean, Integer, OneOf, Reference
 from sandbox.emulator.core.values import JsonObject
 from sandbox.emulator.core.verbs import listed, retrieve

@@ -11,10 +11,10 @@ from sandbox.emulator import (
     subscription_pending,
     subscription_periods,
 )
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Happening, Noun
 from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.listing import Filter, page, parameters
-from sandbox.emulator.core.nouns import Action, Happening, Nested, Noun
+from sandbox.emulator.core.nouns import Nested
 from sandbox.emulator.core.params import (
     Anything,
     Boolean,

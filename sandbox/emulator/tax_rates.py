@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Call, Noun
 from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.listing import Filter
-from sandbox.emulator.core.nouns import Noun
 from sandbox.emulator.core.params import Boolean, DecimalText, Metadata, Text
 from sandbox.emulator.core.values import JsonObject
 from sandbox.emulator.core.verbs import create, given, listed, retrieve, update

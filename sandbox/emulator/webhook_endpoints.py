@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.delivery import Endpoint
 from sandbox.emulator.core.errors import invalid
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import Boolean, ListOf, Metadata, Text
 from sandbox.emulator.core.values import API_VERSION, JsonObject
 from sandbox.emulator.core.verbs import delete, given, listed, patched, retrieve

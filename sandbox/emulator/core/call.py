@@ -3,29 +3,26 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeAlias
 from urllib.parse import quote
 
-from sandbox.emulator.core import errors
-from sandbox.emulator.core.nouns import Nested, Noun
+from sandbox.emulator.core import errors, nouns
+from sandbox.emulator.core.nouns import Nested
 from sandbox.emulator.core.params import Parameters, references
 from sandbox.emulator.core.store import Shelf
-from sandbox.emulator.core.values import JsonObject, Scope
+from sandbox.emulator.core.values import NO_REQUEST, JsonObject, Origin, Scope
+from sandbox.emulator.core.world import World as WorldOf
 
-if TYPE_CHECKING:
-    from sandbox.emulator.core.world import World
-
+Action: TypeAlias = nouns.Action["Call"]
+Happening: TypeAlias = nouns.Happening["Call"]
+Include: TypeAlias = nouns.Include["Call"]
+Noun: TypeAlias = nouns.Noun["Call"]
+Nouns: TypeAlias = nouns.Nouns["Call"]
+Run: TypeAlias = nouns.Run["Call"]
+World: TypeAlias = WorldOf["Call"]
 
 NESTED: Final = 10
 """How many objects a list inside of another object shows (API reference, "Pagination")."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The API request that causes a change, as its events name it; empty outside of one."""
-
-    id: str | None = None
-    idempotency_key: str | None = None
 
 
 @dataclass(slots=True)
@@ -35,13 +32,13 @@ class Call:
     Runs are synchronous, so each is atomic and they never interleave.
     """
 
-    world: "World"
+    world: World
     scope: Scope
     noun: Noun
     params: JsonObject
     id: str = ""
     child: str = ""
-    origin: Origin = Origin()
+    origin: Origin = NO_REQUEST
     path: str = ""
 
     @property
@@ -177,3 +174,8 @@ def difference(before: JsonObject, patch: JsonObject) -> JsonObject:
 
 def _shared(old: JsonObject, new: JsonObject) -> JsonObject:
     return {key: value for key, value in new.items() if key in old}
+
+
+def begin(world: World, scope: Scope, noun: str, identifier: str) -> Call:
+    """A call that no request asks for: something falls due, or an event is shown as of old."""
+    return Call(world, scope, world.nouns.named(noun), {}, identifier)

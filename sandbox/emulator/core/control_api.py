@@ -8,14 +8,13 @@ from typing import Final, TypeAlias, TypeVar
 import msgspec
 from aiohttp import web
 
-from sandbox.emulator.core.call import Call, Origin
+from sandbox.emulator.core.call import Call, World
 from sandbox.emulator.core.errors import ApiError
 from sandbox.emulator.core.forms import decode
 from sandbox.emulator.core.grants import CODE_SECONDS, Grant
 from sandbox.emulator.core.params import read
 from sandbox.emulator.core.routing import decoded
-from sandbox.emulator.core.values import Scope
-from sandbox.emulator.core.world import World
+from sandbox.emulator.core.values import Origin, Scope
 from sandbox.emulator.messages import (
     AccountMade,
     AccountSpec,

@@ -1,14 +1,14 @@
 """Events: a change of an object becomes one, is kept for listing and handed to delivery."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
-from sandbox.emulator.core.values import API_VERSION, DAY_SECONDS, JsonObject, Scope
-
-if TYPE_CHECKING:
-    from sandbox.emulator.core.call import Origin
-    from sandbox.emulator.core.world import World
+from sandbox.emulator.core.clock import Clock
+from sandbox.emulator.core.delivery import Deliveries
+from sandbox.emulator.core.ids import Ids
+from sandbox.emulator.core.store import Store
+from sandbox.emulator.core.values import API_VERSION, DAY_SECONDS, JsonObject, Origin, Scope
 
 RETENTION_SECONDS: Final = 30 * DAY_SECONDS
 """Events can be read for 30 days (API reference, "Events")."""
@@ -24,8 +24,11 @@ class Events:
     the object can reach it.
     """
 
-    def __init__(self, world: "World") -> None:
-        self._world = world
+    def __init__(self, clock: Clock, ids: Ids, store: Store, delivery: Deliveries) -> None:
+        self._clock = clock
+        self._ids = ids
+        self._store = store
+        self._delivery = delivery
         self._encoder = msgspec.json.Encoder(decimal_format="number")
 
     def emit(
@@ -34,27 +37,26 @@ class Events:
         kind: str,
         item: JsonObject,
         previous: JsonObject | None,
-        origin: "Origin",
+        origin: Origin,
     ) -> JsonObject:
         """Store one event of type `kind` about `item` and submit it to the endpoints."""
-        world = self._world
         data: JsonObject = {"object": msgspec.Raw(self._encoder.encode(item))}
         if previous is not None:
             data["previous_attributes"] = previous
         event: JsonObject = {
-            "id": world.ids.mint("evt", 24),
+            "id": self._ids.mint("evt", 24),
             "object": "event",
             "api_version": API_VERSION,
-            "created": world.clock.now(),
+            "created": self._clock.now(),
             "data": data,
             "livemode": scope.livemode,
             "pending_webhooks": 0,
             "request": {"id": origin.id, "idempotency_key": origin.idempotency_key},
             "type": kind,
         }
-        shelf = world.store.shelf(scope, "event")
-        shelf.add(event, world.store.next_sequence())
+        shelf = self._store.shelf(scope, "event")
+        shelf.add(event, self._store.next_sequence())
         if len(shelf) > MOST_KEPT:
             shelf.drop_oldest()
-        world.delivery.submit(scope, event)
+        self._delivery.submit(scope, event)
         return event

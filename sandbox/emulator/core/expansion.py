@@ -2,9 +2,8 @@
 
 from typing import Any, Final
 
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Call, Include, Noun
 from sandbox.emulator.core.errors import ApiError, invalid
-from sandbox.emulator.core.nouns import Include, Noun
 from sandbox.emulator.core.values import JsonObject
 
 MAX_DEPTH: Final = 4

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Call, Noun
 from sandbox.emulator.core.errors import invalid
-from sandbox.emulator.core.nouns import Noun
 from sandbox.emulator.core.params import Integer, Kind, Parameters, Span, Text
 from sandbox.emulator.core.values import JsonObject
 

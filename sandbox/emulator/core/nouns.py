@@ -1,24 +1,29 @@
-"""What a noun declares: its fields, its parameters, its actions. Everything else is the core's."""
+"""What a noun declares: its fields, its parameters, its actions. Everything else is the core's.
+
+The declarations are generic in the call that their actions run in: `core/call.py`, which knows
+nouns, names them for the nouns' own files. They have no slots, which a frozen dataclass that is
+made through a generic alias does not bear (Python 3.11).
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from sandbox.emulator.core.params import Parameters
 from sandbox.emulator.core.values import JsonObject
 
-if TYPE_CHECKING:
-    from sandbox.emulator.core.call import Call
+C = TypeVar("C")
+"""The call that an action runs in."""
 
-Run: TypeAlias = "Callable[[Call], JsonObject]"
+Run: TypeAlias = Callable[[C], JsonObject]
 View: TypeAlias = Callable[[JsonObject, int], JsonObject]
-Include: TypeAlias = "Callable[[Call, JsonObject], JsonObject | None]"
-Reaction: TypeAlias = "Callable[[Call, JsonObject], object]"
-Older: TypeAlias = "Callable[[Call, JsonObject], JsonObject]"
+Include: TypeAlias = Callable[[C, JsonObject], JsonObject | None]
+Reaction: TypeAlias = Callable[[C, JsonObject], object]
+Older: TypeAlias = Callable[[C, JsonObject], JsonObject]
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+@dataclass(frozen=True)
+class Action(Generic[C]):
     """One route of a noun.
 
     path: what follows `/v1/<collection>`, `{id}` being the object's and `{child}` that of an
@@ -28,18 +33,18 @@ class Action:
     method: str
     path: str
     parameters: Parameters
-    run: Run
+    run: Run[C]
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+@dataclass(frozen=True)
+class Happening(Generic[C]):
     """What happens to an object without an API call: the customer's bank answers, say.
 
     Tests and the demo bring it about through the control API.
     """
 
     parameters: Parameters
-    run: Run
+    run: Run[C]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,8 @@ class Nested:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Noun:
+@dataclass(frozen=True)
+class Noun(Generic[C]):
     """A kind of object.
 
     object: Stripe's name of it, `payment_intent`; `title` is how errors speak of it, if otherwise.
@@ -84,14 +89,14 @@ class Noun:
     collection: str
     prefix: str
     fields: JsonObject
-    actions: tuple[Action, ...]
+    actions: tuple[Action[C], ...]
     id_length: int = 24
-    happenings: Mapping[str, Happening] = field(default_factory=dict)
+    happenings: Mapping[str, Happening[C]] = field(default_factory=dict)
     expandable: frozenset[str] = frozenset()
-    includes: Mapping[str, Include] = field(default_factory=dict)
+    includes: Mapping[str, Include[C]] = field(default_factory=dict)
     nested: Mapping[str, Nested] = field(default_factory=dict)
-    reactions: Mapping[str, Reaction] = field(default_factory=dict)
-    older: "Older | None" = None
+    reactions: Mapping[str, Reaction[C]] = field(default_factory=dict)
+    older: Older[C] | None = None
     indexed: tuple[str, ...] = ()
     sums: tuple[str, ...] = ()
     searchable: frozenset[str] = frozenset()
@@ -101,21 +106,21 @@ class Noun:
     title: str = ""
     other_prefixes: tuple[str, ...] = ()
 
-    def url(self, action: Action) -> str:
+    def url(self, action: Action[C]) -> str:
         """The full path template of an action."""
         if action.path.startswith(("/v1/", "/oauth/")):
             return action.path
         return f"/v1/{self.collection}{action.path}"
 
 
-class Nouns:
+class Nouns(Generic[C]):
     """The nouns that an emulator knows, by name, by collection and by id prefix."""
 
-    def __init__(self, nouns: tuple[Noun, ...]) -> None:
+    def __init__(self, nouns: tuple[Noun[C], ...]) -> None:
         self.all = nouns
         self._by_object = {noun.object: noun for noun in nouns}
         self._by_collection = {noun.collection: noun for noun in nouns}
-        self._reacting: dict[str, list[tuple[Noun, Reaction]]] = {}
+        self._reacting: dict[str, list[tuple[Noun[C], Reaction[C]]]] = {}
         for noun in nouns:
             for kind, reaction in noun.reactions.items():
                 self._reacting.setdefault(kind, []).append((noun, reaction))
@@ -123,23 +128,23 @@ class Nouns:
             prefix: noun for noun in nouns for prefix in (noun.prefix, *noun.other_prefixes)
         }
 
-    def named(self, name: str) -> Noun:
+    def named(self, name: str) -> Noun[C]:
         """The noun of an `object` value; KeyError when unknown."""
         return self._by_object[name]
 
-    def kind(self, name: str) -> Noun | None:
+    def kind(self, name: str) -> Noun[C] | None:
         """The noun of an `object` value, None when unknown."""
         return self._by_object.get(name)
 
-    def reacting(self, kind: str) -> list[tuple[Noun, Reaction]]:
+    def reacting(self, kind: str) -> list[tuple[Noun[C], Reaction[C]]]:
         """Who reacts to an event of this type."""
         return self._reacting.get(kind, [])
 
-    def collected(self, collection: str) -> Noun | None:
+    def collected(self, collection: str) -> Noun[C] | None:
         """The noun at `/v1/<collection>`."""
         return self._by_collection.get(collection)
 
-    def owning(self, identifier: str) -> Noun | None:
+    def owning(self, identifier: str) -> Noun[C] | None:
         """The noun whose ids look like this one."""
         return self._by_prefix.get(identifier.partition("_")[0])
 

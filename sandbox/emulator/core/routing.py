@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_plus
 
-from sandbox.emulator.core.nouns import Action, Noun, Nouns
+from sandbox.emulator.core.call import Action, Noun, Nouns
 
 MAX_SEGMENTS: Final = 8
 

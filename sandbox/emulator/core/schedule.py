@@ -3,16 +3,19 @@
 import logging
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, Generic, TypeAlias, TypeVar
 
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.clock import Clock
 from sandbox.emulator.core.errors import ApiError
+from sandbox.emulator.core.store import Store
 from sandbox.emulator.core.values import Scope
 
-if TYPE_CHECKING:
-    from sandbox.emulator.core.world import World
+C = TypeVar("C")
+"""The call that a job runs in."""
 
-Run: TypeAlias = Callable[[Call], object]
+Job: TypeAlias = Callable[[C], object]
+Begin: TypeAlias = Callable[[Scope, str, str], C]
+"""Begins a call on an object: (scope, noun, id)."""
 
 MOST_DUE: Final = 500
 """What one call runs, so that no request waits for the whole of a long move."""
@@ -20,7 +23,7 @@ MOST_DUE: Final = 500
 _LOG: Final = logging.getLogger("sandbox.emulator")
 
 
-class Schedule:
+class Schedule(Generic[C]):
     """Jobs by their instant; those of one instant run in the order in which they were added.
 
     A job runs with the clock held at its instant, so what it makes is created then. It concerns
@@ -28,16 +31,18 @@ class Schedule:
     looks whether its object still wants it.
     """
 
-    def __init__(self, world: "World") -> None:
-        self._world = world
-        self._jobs: list[tuple[int, int, Scope, str, str, Run]] = []
+    def __init__(self, clock: Clock, store: Store, begin: Begin[C]) -> None:
+        self._clock = clock
+        self._store = store
+        self._begin = begin
+        self._jobs: list[tuple[int, int, Scope, str, str, Job[C]]] = []
         self._added = 0
         self._running = False
 
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def add(self, instant: int, scope: Scope, noun: str, identifier: str, run: Run) -> None:
+    def add(self, instant: int, scope: Scope, noun: str, identifier: str, run: Job[C]) -> None:
         """Let `run` happen to an object at `instant`; an empty id names none."""
         self._added += 1
         heappush(self._jobs, (instant, self._added, scope, noun, identifier, run))
@@ -46,7 +51,7 @@ class Schedule:
         """Run what is due, MOST_DUE jobs at most; whether more is due."""
         if self._running:
             return False
-        now = self._world.clock.now()
+        now = self._clock.now()
         self._running = True
         try:
             for _ in range(MOST_DUE):
@@ -59,13 +64,11 @@ class Schedule:
 
     def _run_first(self) -> None:
         instant, _, scope, noun, identifier, run = heappop(self._jobs)
-        world = self._world
-        call = Call(world, scope, world.nouns.named(noun), {}, identifier)
-        if identifier and call.shelf(noun).get(identifier) is None:
+        if identifier and self._store.shelf(scope, noun).get(identifier) is None:
             return
         try:
-            with world.clock.held(instant):
-                run(call)
+            with self._clock.held(instant):
+                run(self._begin(scope, noun, identifier))
         except ApiError as error:
             # Nobody asked, so nobody hears of it: a cycle that cannot be billed, say.
             _LOG.warning("%s %s could not be done when it fell due: %s", noun, identifier, error)

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final, TypeAlias
 
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import invalid
-from sandbox.emulator.core.nouns import Action, Noun
 from sandbox.emulator.core.params import Integer, Parameters, Text
 from sandbox.emulator.core.values import JsonObject
 

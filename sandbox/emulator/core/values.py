@@ -20,3 +20,14 @@ class Scope:
 
     account: str
     livemode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The API request that causes a change, as its events name it; empty outside of one."""
+
+    id: str | None = None
+    idempotency_key: str | None = None
+
+
+NO_REQUEST: Final = Origin()

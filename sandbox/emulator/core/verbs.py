@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from sandbox.emulator.core import listing
-from sandbox.emulator.core.call import Call
+from sandbox.emulator.core.call import Action, Call, Run
 from sandbox.emulator.core.listing import Filter
-from sandbox.emulator.core.nouns import Action, Run
 from sandbox.emulator.core.params import Hash, Parameters, Text, merged_metadata
 from sandbox.emulator.core.values import JsonObject
 

@@ -1,12 +1,14 @@
 """Everything that an emulator holds, made anew by a reset."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, TypeVar
 
 import msgspec
 
 from sandbox.emulator.core.accounts import Accounts
-from sandbox.emulator.core.call import Call, Origin
 from sandbox.emulator.core.clock import Clock
 from sandbox.emulator.core.delivery import Deliveries
 from sandbox.emulator.core.disguises import Disguises
@@ -19,7 +21,7 @@ from sandbox.emulator.core.nouns import Nouns
 from sandbox.emulator.core.rates import Rates
 from sandbox.emulator.core.schedule import Schedule
 from sandbox.emulator.core.store import Store
-from sandbox.emulator.core.values import JsonObject, Scope
+from sandbox.emulator.core.values import NO_REQUEST, JsonObject, Scope
 from sandbox.emulator.messages import SnapshotRow, Stats
 
 
@@ -35,14 +37,29 @@ class Served:
         return Stats(self.statuses.total(), dict(self.routes), dict(self.statuses))
 
 
-class World:
+C = TypeVar("C")
+"""The call that actions run in."""
+
+
+class World(Generic[C]):
     """The state of one emulator: memory only, gone with the process."""
 
     def __init__(
-        self, nouns: Nouns, platform: str, *, start: int | None = None, seed: int | None = None
+        self,
+        nouns: Nouns[C],
+        platform: str,
+        begin: "Callable[[World[C], Scope, str, str], C]",
+        *,
+        start: int | None = None,
+        seed: int | None = None,
     ) -> None:
-        """platform: the id of the platform's account. start: of the clock. seed: of all chance."""
+        """Make an empty world.
+
+        platform: the id of the platform's account. begin: begins a call that no request asks for,
+        on (world, scope, noun, id). start: of the clock. seed: of all chance.
+        """
         self.nouns = nouns
+        self._begin = partial(begin, self)
         self.clock = Clock(start)
         self.ids = Ids(seed)
         self.accounts = Accounts(platform)
@@ -52,8 +69,8 @@ class World:
         self.rates = Rates()
         self.grants = Grants()
         self.delivery = Deliveries(platform, self.clock, self.older, seed)
-        self.events = Events(self)
-        self.schedule = Schedule(self)
+        self.events = Events(self.clock, self.ids, self.store, self.delivery)
+        self.schedule = Schedule(self.clock, self.store, self._begin)
         self.served = Served()
         self.disguises = Disguises()
         self.settles_after_seconds = 0
@@ -67,7 +84,7 @@ class World:
         for livemode in (False, True):
             scope = Scope(account, livemode)
             kind = "account.application.deauthorized"
-            self.events.emit(scope, kind, self.application(), None, Origin())
+            self.events.emit(scope, kind, self.application(), None, NO_REQUEST)
 
     def application(self) -> JsonObject:
         """The platform as the accounts know it."""
@@ -79,7 +96,7 @@ class World:
         noun = self.nouns.kind(item.get("object", ""))
         if noun is None or noun.older is None:
             return item
-        return noun.older(Call(self, scope, noun, {}), item)
+        return noun.older(self._begin(scope, noun.object, ""), item)
 
     def snapshot(self) -> list[SnapshotRow]:
         """Counts and sums of every account, mode and noun that holds an object."""
