@@ -35,7 +35,7 @@ class Life:
 
     async def at(self, second: int) -> None:
         """What follows happens in this second of the history."""
-        await self.flows.emulator.control.set_clock(self.start + second)
+        await self.flows.set_time(self.start + second)
 
     async def read(self, noun: Noun[Any]) -> None:
         """A page is read now, by a backfill; it comes to the mirror when everything is over."""

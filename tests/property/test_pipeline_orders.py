@@ -88,6 +88,7 @@ class Theatre:
             if number % 16 == 0:
                 # What is read again overlaps with the history in time, or comes long after it.
                 await control.set_clock(history.end + chance.choice((0, 0, 1, 2, 3, 60)))
+                self._clock.set(history.end + 2)  # all that was read meanwhile was read before
             replay = new_replay(history, flows, self._clock)
             await replay.run(order)
             wrong = await replay.wrong(order)

@@ -4,7 +4,7 @@ import datetime as dt
 
 from typing_extensions import override
 
-from tests.support.flows import SystemClock
+from infrastructure.clock import SystemClock
 
 
 class MovableClock(SystemClock):
@@ -12,6 +12,10 @@ class MovableClock(SystemClock):
 
     def __init__(self) -> None:
         self.ahead = dt.timedelta()
+
+    def set(self, second: int) -> None:
+        """Let it be that second since 1970, from which it ticks on."""
+        self.ahead = dt.datetime.fromtimestamp(second, dt.UTC) - super().now()
 
     @override
     def now(self) -> dt.datetime:

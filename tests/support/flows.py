@@ -23,7 +23,6 @@ from application.invoice_payments import InvoicePayments
 from application.mirroring import Mirroring
 from application.payment_notices import PaymentNotices
 from application.platform import Platform
-from application.ports.clock import Clock
 from application.ports.listing import Place
 from application.ports.mirror import Filter, Mirror, Noun
 from application.ports.nouns import INVOICES, NOUNS
@@ -41,6 +40,7 @@ from infrastructure.stripe.events import StripeEventReader
 from infrastructure.stripe.lists import StripeLister
 from infrastructure.stripe.nouns import TRANSLATIONS
 from infrastructure.stripe.objects import StripeObjectReader
+from tests.support.clocks import MovableClock
 from tests.support.contacts import syncing
 from tests.support.emulator import RunningEmulator
 from tests.support.happened import Happened
@@ -51,14 +51,6 @@ S = TypeVar("S")
 CARD: Final = "pm_card_visa"
 
 
-class SystemClock:
-    """The machine's clock in whole milliseconds."""
-
-    def now(self) -> dt.datetime:
-        now = dt.datetime.now(dt.UTC)
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
 async def no_wait(_seconds: float) -> None:
     """Instead of a pause between tries: let the others go on, and try again."""
     await asyncio.sleep(0)
@@ -66,7 +58,10 @@ async def no_wait(_seconds: float) -> None:
 
 @dataclass
 class Flows:
-    """All bulk flows over one store and one emulator. `account` is a connected one."""
+    """All bulk flows over one store and one emulator. `account` is a connected one.
+
+    `clock` is also that of `api`: it goes with the emulator's, or what Stripe tells lies ahead.
+    """
 
     emulator: RunningEmulator
     sdk: stripe.StripeClient
@@ -74,7 +69,7 @@ class Flows:
     stores: Stores
     account: str
     nouns: Sequence[Noun[Any]] = NOUNS
-    clock: Clock = field(default_factory=SystemClock)
+    clock: MovableClock = field(default_factory=MovableClock)
     place = Place()
     priority = Priority.REREAD
 
@@ -113,6 +108,16 @@ class Flows:
             self.lister, self.objects, self.importing, self.stores.mirror, self.stores.checkpoints,
             self.fleet, self.clock, retries=self.retries, debounce_seconds=0.01,
         )  # fmt: skip
+
+    async def pass_time(self, seconds: int) -> None:
+        """Let time pass, at Stripe and here."""
+        self.clock.ahead += dt.timedelta(seconds=seconds)
+        await self.emulator.control.advance_clock(seconds)
+
+    async def set_time(self, second: int) -> None:
+        """Let it be a second since 1970, at Stripe and here."""
+        await self.emulator.control.set_clock(second)
+        self.clock.set(second)
 
     def importing_into(self, mirror: Mirror) -> Importing:
         """What brings observations into a mirror."""

@@ -7,8 +7,9 @@ import pytest
 from infrastructure.stripe.budget import RateBudget
 from infrastructure.stripe.client import StripeApi, StripeSettings
 from sandbox.emulator.settings import PLATFORM_KEY
+from tests.support.clocks import MovableClock
 from tests.support.emulator import emulator_in_process
-from tests.support.flows import Flows, SystemClock
+from tests.support.flows import Flows
 from tests.support.stores import Opener
 
 
@@ -17,8 +18,10 @@ async def flows(opener: Opener) -> AsyncIterator[Flows]:
     """The flows over an empty store and an account without any history."""
     async with opener() as stores, emulator_in_process() as emulator, emulator.sdk() as sdk:
         settings = StripeSettings(PLATFORM_KEY, api_base=emulator.url, first_backoff_seconds=0.001)
-        api = StripeApi(settings, RateBudget(10_000), SystemClock())
+        clock = MovableClock()
+        api = StripeApi(settings, RateBudget(10_000), clock)
+        account = await emulator.control.create_account()
         try:
-            yield Flows(emulator, sdk, api, stores, await emulator.control.create_account())
+            yield Flows(emulator, sdk, api, stores, account, clock=clock)
         finally:
             await api.close()

@@ -34,9 +34,9 @@ async def test_pending_ones_are_listed_until_they_are_available(flows: Flows) ->
     await flows.live_a_little(customers=1)
     await flows.balance_transactions.refresh(flows.account)
     assert await statuses(flows) == {"pending"}
-    await flows.emulator.control.advance_clock(DAY)
+    await flows.pass_time(DAY)
     await flows.balance_transactions.refresh(flows.account)
-    await flows.emulator.control.advance_clock(2 * DAY)
+    await flows.pass_time(2 * DAY)
     await flows.balance_transactions.refresh(flows.account)
     assert await statuses(flows) == {"pending"}, "they are behind the watermark and its overlap"
     await flows.balance_transactions.refresh(flows.account, pending=True)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from typing_extensions import override
 
 from application.callers import Caller
 from application.connections import Connections
@@ -21,19 +20,11 @@ from domain.periods import to_milliseconds
 from infrastructure.stripe.accounts import StripeConnectedAccounts
 from infrastructure.stripe.events import StripeEventReader
 from sandbox.emulator.messages import FaultSpec
-from tests.support.flows import Flows, SystemClock
+from tests.support.flows import Flows
 
 DAY: Final = 86_400
 MINUTE: Final = dt.timedelta(minutes=1)
 CALLER: Final = Caller("service", "acme", frozenset())
-
-
-class Tomorrow(SystemClock):
-    """The machine's clock a day ahead: no pause before a retry is that long."""
-
-    @override
-    def now(self) -> dt.datetime:
-        return super().now() + dt.timedelta(days=1)
 
 
 async def single_reads(flows: Flows) -> int:
@@ -67,7 +58,7 @@ async def test_a_dispute_makes_its_charge_disputed(flows: Flows, apart: bool) ->
     await flows.backfilled()
     paid = await charge(flows, "tok_visa")
     if apart:
-        await flows.emulator.control.advance_clock(30)
+        await flows.pass_time(30)
         await flows.caught_up()
         assert await disputed(flows) == [False]
     before = await single_reads(flows)
@@ -84,7 +75,7 @@ async def test_a_dispute_makes_its_charge_disputed(flows: Flows, apart: bool) ->
 async def test_a_charge_that_was_seen_since_is_not_read(flows: Flows) -> None:
     paid = await charge(flows, "tok_visa")
     await flows.emulator.control.happen("charges", paid["id"], "dispute", account=flows.account)
-    await flows.emulator.control.advance_clock(30)
+    await flows.pass_time(30)
     await flows.post(f"/v1/charges/{paid['id']}", description="told by charge.updated")
     before = await single_reads(flows)
     await flows.caught_up()
@@ -104,7 +95,7 @@ async def test_a_charge_that_cannot_be_read_brings_the_event_again(flows: Flows)
     assert await decisions(flows, "charge.dispute.created") == ["waits"]
     assert await disputed(flows) == [False]
     await flows.emulator.control.clear_faults()
-    flows.clock = Tomorrow()
+    await flows.pass_time(DAY)  # no pause before a retry is that long
     await flows.project()
     assert await disputed(flows) == [True]
     (decision,) = await decisions(flows, "charge.dispute.created")
@@ -196,7 +187,7 @@ async def test_an_ordinary_history_takes_next_to_no_reads(flows: Flows) -> None:
     await flows.live_a_little(customers=12)
     paid = [await charge(flows, "tok_visa") for _ in range(50)]
     await flows.emulator.control.happen("charges", paid[0]["id"], "dispute", account=flows.account)
-    await flows.emulator.control.advance_clock(DAY)
+    await flows.pass_time(DAY)
     before = await single_reads(flows)
     polled = await flows.catch_up.poll(flows.source)
     await flows.project()

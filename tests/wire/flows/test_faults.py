@@ -29,6 +29,7 @@ from infrastructure.stripe.events import StripeEventReader
 from sandbox.emulator.messages import FaultSpec
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.support.breaking import Breaking
+from tests.support.clocks import MovableClock
 from tests.support.contacts import syncing
 from tests.support.emulator import RunningEmulator, emulator_in_process
 from tests.support.flows import Flows
@@ -40,17 +41,6 @@ TIMEOUT_SECONDS: Final = 0.5
 BAD_TURNS: Final = (0, 2)
 """Of each method the first call goes wrong and the third: the repeat of the first is let through,
 what follows from it is disturbed again."""
-
-
-class ClockAhead:
-    """The machine's clock, moved ahead at will: leases and pauses end without waiting."""
-
-    def __init__(self) -> None:
-        self.ahead = dt.timedelta()
-
-    def now(self) -> dt.datetime:
-        now = dt.datetime.now(dt.UTC) + self.ahead
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 class Disturbance:
@@ -84,7 +74,7 @@ class Pipeline:
     """Everything between Stripe and the queue over one store, and what came out of it."""
 
     flows: Flows
-    clock: ClockAhead
+    clock: MovableClock
     projector: Projector
     publishing: Publishing
     published: list[Job]
@@ -139,7 +129,7 @@ async def pipeline(
     emulator: RunningEmulator, account: str, stores: Stores, disturbance: Disturbance
 ) -> AsyncIterator[Pipeline]:
     """A pipeline whose ports are disturbed. Stripe is reached with short time-outs."""
-    clock = ClockAhead()
+    clock = MovableClock()
     settings = StripeSettings(
         PLATFORM_KEY,
         api_base=emulator.url,

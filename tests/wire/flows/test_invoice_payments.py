@@ -40,7 +40,7 @@ async def test_open_ones_end_as_at_stripe(flows: Flows, days: int) -> None:
     await flows.invoice_payments.refresh(flows.account)
     assert await statuses(flows) == ["open"] * 4
     for _ in range(days // 20):  # events are listed for thirty days
-        await flows.emulator.control.advance_clock(20 * DAY)
+        await flows.pass_time(20 * DAY)
         await flows.caught_up()
         await flows.invoice_payments.refresh(flows.account)
     await flows.post(f"/v1/invoices/{void['id']}/void")

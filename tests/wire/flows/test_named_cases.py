@@ -85,7 +85,7 @@ async def at_stripe(flows: Flows, noun: Noun[Any], id_: str) -> Any:
 
 async def this_second(flows: Flows) -> None:
     """The next changes are all made in one second of Stripe's."""
-    await flows.emulator.control.set_clock(await flows.emulator.control.now() + 10)
+    await flows.set_time(await flows.emulator.control.now() + 10)
 
 
 async def customer_with_card(flows: Flows) -> str:
@@ -270,7 +270,7 @@ async def test_slow_list_page_beside_a_newer_event(
     )
     task = asyncio.create_task(last(backfill.run(flows.account)))
     await asyncio.wait_for(slow.left.wait(), 10)
-    await flows.emulator.control.advance_clock(seconds)
+    await flows.pass_time(seconds)
     await (flows.delete(path) if deletes else flows.post(path, name="two"))
     await deliver(flows, await told(flows, "customer.updated", "customer.deleted"))
     slow.arrive.set()

@@ -30,11 +30,12 @@ from domain.customers import Customer
 from domain.mirror import Snapshot, Version
 from domain.operations import EXPIRY, Operation, OperationKind, OperationOptions, OperationState
 from domain.periods import to_milliseconds
+from infrastructure.clock import SystemClock
 from infrastructure.stripe.accounts import StripeConnectedAccounts
 from infrastructure.stripe.events import StripeEventReader
 from tests.support.breaking import Breaking
 from tests.support.contacts import linking
-from tests.support.flows import Flows, SystemClock
+from tests.support.flows import Flows
 from tests.support.service import until
 
 CALLER: Final = Caller("crm", "acme", frozenset())
