@@ -220,6 +220,16 @@ async def test_an_account_that_was_just_polled_is_left_alone() -> None:
     assert len(world.stripe.asked) > asked
 
 
+async def test_an_account_that_was_polled_while_our_clock_was_ahead_is_not() -> None:
+    world = World()
+    world.clock.advance(days=2)
+    await world.catch_up().poll_all()
+    asked = len(world.stripe.asked)
+    world.clock.advance(days=-2)
+    await world.catch_up().poll_all()
+    assert len(world.stripe.asked) > asked
+
+
 async def test_an_accounts_failure_is_its_own() -> None:
     world = World()
 

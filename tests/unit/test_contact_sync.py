@@ -44,6 +44,21 @@ async def test_a_late_event_never_takes_a_contact_back(desk: Desk) -> None:
     assert found.fields == {"name": "new"}
 
 
+async def test_a_customer_from_ahead_of_our_clock_holds_no_contact_fast(desk: Desk) -> None:
+    await sync(desk)
+    desk.clock.instant = NOON + 30 * SECOND
+    await desk.receive(
+        "evt_1", "customer.created", customer(name="ahead"), at=NOON + 3_600 * SECOND
+    )
+    await desk.project()
+    desk.objects.shows = customer(name="now")
+    await desk.receive("evt_2", "customer.updated", customer(name="now"), at=NOON + SECOND)
+    await desk.project()
+    found = await contact_of(desk)
+    assert found is not None
+    assert found.fields == {"name": "now"}
+
+
 async def test_a_process_that_read_an_earlier_row_never_takes_a_contact_back(desk: Desk) -> None:
     await sync(desk)
     await desk.receive("evt_1", "customer.created", customer(name="old"))

@@ -241,6 +241,20 @@ async def test_what_is_old_is_purged(desk: Desk) -> None:
     assert await publishing.purge() == 3, "the last billing event stays"
 
 
+async def test_what_is_old_is_purged_again_once_a_clock_that_was_ahead_is_set_right(
+    desk: Desk,
+) -> None:
+    publishing = desk.publishing()
+    desk.clock.advance(days=60)
+    await publishing._purge_at_times()
+    desk.clock.advance(days=-60)
+    await desk.outbox.append([job(0)])
+    await publishing.publish_batch()
+    desk.clock.advance(seconds=RETENTION.total_seconds() + 1)
+    await publishing._purge_at_times()
+    assert await publishing.purge() == 0, "done"
+
+
 def _more_than(got: Sequence[str], number: int) -> bool:
     return len(got) > number
 

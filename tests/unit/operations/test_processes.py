@@ -1,6 +1,7 @@
 """An operation is never lost with its process, and never done by two."""
 
 import asyncio
+import datetime as dt
 from dataclasses import replace
 
 import pytest
@@ -44,6 +45,27 @@ async def test_another_process_goes_on_when_one_dies(new_world: NewWorld) -> Non
     assert done.takeovers == 1
     assert len(set(world.stripe.asked)) == 12
     assert len(world.stripe.asked) <= 12 + 2, "a page under way, and one ahead"
+    world.assert_right()
+
+
+async def test_what_died_while_the_clock_was_ahead_goes_on_once_that_is_set_right(
+    new_world: NewWorld,
+) -> None:
+    world = new_world(customers=30)
+    slow(world)
+    process = world.process()
+    world.time.clock.instant += dt.timedelta(days=2)
+    begun = await start(process)
+    await world.time.elapse(4.7)
+    running = world.stored()
+    assert await process.work.is_elsewhere(running)
+    await process.kill()
+    world.time.clock.instant -= dt.timedelta(days=2)
+    other = world.process()
+    assert not await other.work.is_elsewhere(running)
+    other.run()
+    await world.time.until(lambda: ended(world))
+    assert (world.stored().id, world.stored().state) == (begun.id, OperationState.SUCCEEDED)
     world.assert_right()
 
 
