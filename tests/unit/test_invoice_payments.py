@@ -168,22 +168,17 @@ async def test_one_that_stays_open_is_read_until_that_is_settled() -> None:
     assert await world.refresh() == ["inpay_1"], "the invoice changed again"
 
 
-@pytest.mark.parametrize("ahead", ["payment", "invoice"])
-async def test_one_that_was_seen_ahead_of_our_clock_is_read_until_that_is_settled(
-    ahead: str,
-) -> None:
+async def test_one_that_was_seen_ahead_of_our_clock_is_read() -> None:
     world = World()
     world.pays(1, "open")
     await world.mirrored(1)
     await world.invoice(1, "void")
-    key = (INVOICE_PAYMENTS.name if ahead == "payment" else INVOICES.name, ACCOUNT)
-    (id_,) = [id_ for *place, id_ in world.mirror.rows if tuple(place) == key]
-    row = world.mirror.rows[(*key, id_)]
+    key = INVOICE_PAYMENTS.name, ACCOUNT, "inpay_1"
+    row = world.mirror.rows[key]
     assert row.snapshot is not None
     then = to_milliseconds(world.clock.now() + 30 * DAY)
     version = replace(row.snapshot.version, low=then, high=then)
-    snapshot = replace(row.snapshot, version=version)
-    world.mirror.rows[(*key, id_)] = replace(row, snapshot=snapshot)
+    world.mirror.rows[key] = replace(row, snapshot=replace(row.snapshot, version=version))
     world.pays(1, "canceled")
     assert await world.refresh() == ["inpay_1"]
     assert world.shown(1) == "canceled"

@@ -563,7 +563,9 @@ class RowVersion(_message.Message):
 
     @_builtins.property
     def latest_time(self) -> _timestamp_pb2.Timestamp:
-        """latest_time at which it was true, by Stripe's clock."""
+        """latest_time at which it was true, by Stripe's clock; the end of the year 9999 where no end is
+        known.
+        """
 
     @_builtins.property
     def read_time(self) -> _timestamp_pb2.Timestamp:
