@@ -24,11 +24,11 @@ class Draining(MethodInterceptor):
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
         super().__init__(methods)
-        self._draining = False
+        self._draining = self._ended = False
         self._running = 0
         self._idle = asyncio.Event()
-        # Those that are at work on a reply. What waits for its reader is cut by gRPC alone: a
-        # handler that is cancelled there by anybody else leaves its call without a status.
+        # Those that are at work on a reply. What waits for its reader is cancelled by gRPC alone:
+        # a handler that is cancelled there by anybody else leaves its call without a status.
         self._working: set[asyncio.Task[Any]] = set()
         self._cut: set[asyncio.Task[Any]] = set()
 
@@ -43,7 +43,8 @@ class Draining(MethodInterceptor):
         await self._idle.wait()
 
     def cut(self) -> None:
-        """End the calls that are at work. Only after `begin`."""
+        """End the calls that are at work, and others once they are again. Only after `begin`."""
+        self._ended = True
         self._cut |= self._working
         for task in self._working:
             task.cancel()
@@ -84,6 +85,8 @@ class Draining(MethodInterceptor):
                         finally:
                             self._working.discard(task)
                         yield reply
+                        if self._ended:
+                            raise _cut_off(method)
             finally:
                 self._leave(task)
 

@@ -1,6 +1,6 @@
 """Reads the request, once it is settled who calls."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from inspect import isasyncgenfunction
 from typing import Any, Final, Never
@@ -24,6 +24,7 @@ from interfaces.grpc.methods import UNKNOWN, Method
 MAX_REQUEST_BYTES: Final = 1_048_576
 
 _Decode = Callable[[bytes], Any]
+_Read = Callable[[Any, Context], Awaitable[Any]]
 
 
 class Requests(HandlerInterceptor):
@@ -40,42 +41,58 @@ class Requests(HandlerInterceptor):
         if method is UNKNOWN:
             return handler_of("stream", "unary", _refuse, None, None)
         received, sent = kind_of(handler)
-        if received == "stream":  # reflection reads by itself
-            streaming: Handler = handler
-            return streaming
         inner, decode = getattr(handler, f"{received}_{sent}"), handler.request_deserializer
+        read = _one(decode) if received == "unary" else _each(decode)
         reading = _reading_stream if isasyncgenfunction(inner) else _reading_reply
-        return handler_of("stream", sent, reading(inner, decode), None, handler.response_serializer)
+        return handler_of("stream", sent, reading(inner, read), None, handler.response_serializer)
 
 
-def _reading_reply(inner: Replying, decode: _Decode) -> Replying:
-    async def reply(_: Any, context: Context) -> Any:
-        return await inner(await _read(context, decode), context)
+def _reading_reply(inner: Replying, read: _Read) -> Replying:
+    async def reply(messages: Any, context: Context) -> Any:
+        return await inner(await read(messages, context), context)
 
     return reply
 
 
-def _reading_stream(inner: Streaming, decode: _Decode) -> Streaming:
-    async def stream(_: Any, context: Context) -> AsyncGenerator[Any, None]:
-        async with aclosing(inner(await _read(context, decode), context)) as replies:
+def _reading_stream(inner: Streaming, read: _Read) -> Streaming:
+    async def stream(messages: Any, context: Context) -> AsyncGenerator[Any, None]:
+        async with aclosing(inner(await read(messages, context), context)) as replies:
             async for reply in replies:
                 yield reply
 
     return stream
 
 
-async def _read(context: Context, decode: _Decode) -> Any:
-    message = await context.read()
-    if message is grpc.aio.EOF:
-        raise _malformed("is missing")
+def _one(decode: _Decode) -> _Read:
+    """Reads the request of a method of the contract: there is one."""
+
+    async def read(_: Any, context: Context) -> Any:
+        message = await context.read()
+        if message is grpc.aio.EOF:
+            raise _malformed("is missing")
+        call = current_call()
+        call.message = _decoded(message, decode)
+        return call.message
+
+    return read
+
+
+def _each(decode: _Decode) -> _Read:
+    """Lets a method read its requests by itself, as reflection does."""
+
+    async def read(messages: Any, _: Context) -> Any:
+        return (_decoded(message, decode) async for message in messages)
+
+    return read
+
+
+def _decoded(message: bytes, decode: _Decode) -> Any:
     if len(message) > MAX_REQUEST_BYTES:
         raise _malformed(f"has at most {MAX_REQUEST_BYTES} bytes")
     try:
-        request = decode(message)
+        return decode(message)
     except DecodeError:
         raise _malformed("is no protobuf message of the method's type") from None
-    current_call().message = request
-    return request
 
 
 def _malformed(rule: str) -> InvalidArgument:

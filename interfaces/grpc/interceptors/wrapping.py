@@ -34,7 +34,7 @@ class HandlerInterceptor(grpc.aio.ServerInterceptor):
     def wrap(self, method: Method, handler: Any) -> Handler:
         """A handler with what this interceptor does around it.
 
-        `handler` is None for a method that gRPC does not know, which is UNKNOWN or stays so.
+        `handler` is what gRPC found: None for a method that nobody serves, which is UNKNOWN.
         """
 
     @override
@@ -43,10 +43,11 @@ class HandlerInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler:
         # Callers name methods as they like: what there is not is remembered once, not by its name.
         method = self._methods.get(handler_call_details.method, UNKNOWN)
-        if method.path not in self._wrapped:
-            handler = await continuation(handler_call_details)
-            self._wrapped[method.path] = self.wrap(method, handler)
-        return self._wrapped[method.path]
+        wrapped = self._wrapped.get(method.path)
+        if wrapped is None:
+            wrapped = self.wrap(method, await continuation(handler_call_details))
+            self._wrapped[method.path] = wrapped
+        return wrapped
 
 
 class MethodInterceptor(HandlerInterceptor):

@@ -58,6 +58,18 @@ async def test_health_refuses_them_too(running: Running) -> None:
     assert reason(got) == "INVALID_FIELDS"
 
 
+async def test_reflection_refuses_them_too() -> None:
+    async with running_server(reflection=True) as running:
+        with counted_noise() as noise:
+            path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+            call: Any = running.channel.stream_stream(path)(iter([b"\xff"]))
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call.read()
+        assert "unforeseen" not in running.output.getvalue()
+    assert reason(refused.value) == "INVALID_FIELDS"
+    assert not noise.take()
+
+
 async def test_a_call_without_a_request_is_refused(running: Running) -> None:
     call = begun(running.channel, running.metadata())
     await call.done_writing()
