@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +39,7 @@ from billing.v1 import (
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
+from typing_extensions import override
 
 from application.callers import Tenancy
 from application.ports.tokens import TokenVerifier
@@ -159,6 +161,18 @@ def _service_of(servicer: object) -> Service:
     raise ValueError(f"{type(servicer).__name__}: not of the contract")
 
 
+class _NoLeavers(logging.Filter):
+    """Drops gRPC's traceback for each caller who leaves while something is sent to him."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[0] if record.exc_info else None
+        return error is None or error.__name__ != "ExecuteBatchError"
+
+
+_NO_LEAVERS: Final = _NoLeavers()
+
+
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """Where and how to listen.
@@ -207,6 +221,7 @@ class Server:
 
     async def start(self) -> int:
         """Listen and serve; returns the port. RuntimeError where the address cannot be bound."""
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_NO_LEAVERS)
         options = self._options
         server = grpc.aio.server(
             interceptors=self._interceptors,

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import logging
 from typing import Any
 
 import grpc
@@ -214,3 +215,13 @@ async def test_a_request_that_is_far_too_large_is_refused_by_grpc_itself(running
     got = await refusal(running.customer_stub.CreateCustomer(request, metadata=running.metadata()))
     assert got.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     running.customers.create.assert_not_called()
+
+
+async def test_grpcs_word_for_a_caller_who_left_is_not_logged(running: Running) -> None:
+    log = logging.getLogger("grpc._cython.cygrpc")
+    for name in ("ExecuteBatchError", "OtherError"):
+        kind = type(name, (Exception,), {})
+        log.error("%s raised", name, exc_info=kind("gone"))
+    text = await running.log_text()
+    assert "OtherError" in text
+    assert "ExecuteBatchError" not in text
