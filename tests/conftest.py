@@ -5,7 +5,6 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -18,8 +17,9 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from tests.support.mongo_database import SharedDatabase, shared_database
 from tests.support.mongod import running_mongod
-from tests.support.stores import Opener, drop_mongo_database, mongo_stores, sqlite_stores
+from tests.support.stores import Opener, mongo_stores, sqlite_stores
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +29,20 @@ def mongo_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def mongo_database(mongo_url: str) -> Iterator[SharedDatabase]:
+    """The database that the tests of a module share, one after another."""
+    with shared_database(mongo_url) as database:
+        yield database
+
+
 @pytest.fixture(params=["sqlite", "mongo"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    """Opens a database of the test's own, empty at first."""
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    """Opens a database that is the test's alone, empty at first."""
     if request.param == "sqlite":
-        yield partial(sqlite_stores, tmp_path / "billing.db")
-        return
+        return partial(sqlite_stores, tmp_path / "billing.db")
     # Asked for by name, so that no server is started where only SQLite is tested.
-    url, name = request.getfixturevalue("mongo_url"), f"billing_test_{uuid4().hex}"
-    yield partial(mongo_stores, url, name)
-    drop_mongo_database(url, name)
+    database: SharedDatabase = request.getfixturevalue("mongo_database")
+    database.empty()
+    url: str = request.getfixturevalue("mongo_url")
+    return partial(mongo_stores, url, database.name)

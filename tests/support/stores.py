@@ -1,6 +1,5 @@
 """Both stores, opened for tests: every port of one database, and a way to see query plans."""
 
-import asyncio
 import datetime as dt
 import re
 import sqlite3
@@ -267,14 +266,14 @@ async def mongo_stores(url: str, name: str) -> AsyncIterator[Stores]:
     await database.start()
 
     async def explain(action: Callable[[], Awaitable[object]]) -> Sequence[Plan]:
-        with pymongo.MongoClient[dict[str, Any]](url) as client:
-            await asyncio.to_thread(client[name].command, "profile", 2)
-            try:
-                await action()
-            finally:
-                await asyncio.to_thread(client[name].command, "profile", 0)
-            profiled = await asyncio.to_thread(lambda: list(client[name]["system.profile"].find()))
-            await asyncio.to_thread(client[name].drop_collection, "system.profile")
+        here = database._opened()[name]
+        await here.command("profile", 2)
+        try:
+            await action()
+        finally:
+            await here.command("profile", 0)
+        profiled = await here["system.profile"].find().to_list(None)
+        await here.drop_collection("system.profile")
         # What needed no plan (an insert, a command of the server's own) has no summary of one.
         return [_profiled(entry) for entry in profiled if "planSummary" in entry]
 
