@@ -15,7 +15,7 @@ run: .venv/dev.stamp  ## start the service and the Stripe emulator, and print wh
 	$(BIN)/billing sandbox
 
 test: check  ## every check and every test
-	$(BIN)/pytest -n auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/pytest -n auto --dist=loadfile --no-loadscope-reorder
 
 fuzz: .venv/dev.stamp  ## send 100,000 mutated deliveries and 100,000 calls, in half an hour
 	BILLING_FUZZ_BODIES=100000 BILLING_FUZZ_CALLS=100000 $(BIN)/pytest tests/fuzz -s --timeout=3600

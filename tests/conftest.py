@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -12,14 +14,42 @@ import pytest
 # in twenty of them while calls are under way. It looks here when it is first imported.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
+# Compiled once, and not anew by each process that the tests start, whatever the shell asks for.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Who runs the tests in the background of a shell has SIGINT ignored, and so would all children:
 # those of the tests are to be interrupted by it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from tests.support.memory import memory
 from tests.support.mongo_database import SharedDatabase, shared_database
 from tests.support.mongod import running_mongod
 from tests.support.stores import Opener, mongo_stores, sqlite_stores
+
+sys.dont_write_bytecode = False  # the tests' own, where one process runs them
+
+if (_memory := memory()) is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_memory))  # where `tmp_path` is
+
+_TESTS: Final = Path(__file__).parent
+
+_FIRST: Final = ("crash", "e2e", "property", "wire", "contract")
+"""The folders whose files take longest, and then all others: so no worker ends long before one."""
+
+_MOST_WORKERS: Final = 4
+"""Each has a MongoDB server of its own."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` starts: one more than cores, as some tests wait for others."""
+    return min((os.cpu_count() or 1) + 1, _MOST_WORKERS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders whose files take longest."""
+    places = {folder: place for place, folder in enumerate(_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(_TESTS).parts[0], len(_FIRST)))
 
 
 @pytest.fixture(scope="session")

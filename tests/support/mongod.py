@@ -18,14 +18,14 @@ from typing import Any, Final
 import pymongo
 import pymongo.errors
 
+from tests.support.memory import memory
+
 URL_VARIABLE: Final = "BILLING_TEST_MONGO_URL"
 
 _REPLICA_SET: Final = "rs0"
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 _PORT_TRIES: Final = 3
-_SHM: Final = Path("/dev/shm")  # noqa: S108 - memory, not a guessable temporary file
-_SHM_BYTES: Final = 1_500_000_000
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)
 
@@ -150,8 +150,8 @@ class Mongod:
 @contextlib.contextmanager
 def own_mongod(*, on_disk: bool = False, replica_set: bool = True) -> Iterator[Mongod]:
     """A started mongod with a folder of its own, in memory unless `on_disk`; both gone after."""
-    shm = not on_disk and _SHM.is_dir() and shutil.disk_usage(_SHM).free > _SHM_BYTES
-    with tempfile.TemporaryDirectory(prefix="billing-mongod-", dir=_SHM if shm else None) as folder:
+    parent = None if on_disk else memory()
+    with tempfile.TemporaryDirectory(prefix="billing-mongod-", dir=parent) as folder:
         server = Mongod(Path(folder), replica_set=replica_set, in_memory=not on_disk)
         try:
             server.start()
