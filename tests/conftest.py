@@ -25,7 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 from tests.support.memory import memory
 from tests.support.mongo_database import SharedDatabase, shared_database
 from tests.support.mongod import running_mongod
-from tests.support.stores import Opener, mongo_stores, sqlite_stores
+from tests.support.stores import Opener, sqlite_stores
 
 sys.dont_write_bytecode = False  # the tests' own, where one process runs them
 
@@ -74,5 +74,4 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     # Asked for by name, so that no server is started where only SQLite is tested.
     database: SharedDatabase = request.getfixturevalue("mongo_database")
     database.empty()
-    url: str = request.getfixturevalue("mongo_url")
-    return partial(mongo_stores, url, database.name)
+    return database.open

@@ -91,17 +91,17 @@ def _filters(index: tuple[str, ...]) -> list[Filter]:
 async def test_every_list_that_a_declaration_allows(
     stores: Stores, noun: Noun[Any], index: tuple[str, ...]
 ) -> None:
-    for where in _filters(index):
-        for descending, after in product((True, False), (None, Position(5, "x"))):
-            order = Order(index[-1], descending=descending)
+    orders = [Order(index[-1], descending=descending) for descending in (True, False)]
+    questions = [*product(_filters(index), orders, (None, Position(5, "x")))]
 
-            async def ask(
-                where: Filter = where, order: Order = order, after: Position | None = after
-            ) -> None:
-                await stores.mirror.list(noun, OURS, where, order=order, after=after, limit=10)
+    async def ask() -> None:
+        for where, order, after in questions:
+            await stores.mirror.list(noun, OURS, where, order=order, after=after, limit=10)
 
-            for plan in await assert_ordered(stores, ask):
-                assert {*plan.indexes} == {("stripe_account", *index, "id")}, plan.text
+    plans = await assert_ordered(stores, ask)
+    assert len(plans) == len(questions)
+    for plan in plans:
+        assert {*plan.indexes} == {("stripe_account", *index, "id")}, plan.text
 
 
 async def test_a_late_page_starts_at_its_position(stores: Stores) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pymongo
+from typing_extensions import override
 
 from application.ports.accounts import Accounts
 from application.ports.analytics import Analytics
@@ -259,14 +260,39 @@ def _columns(index: str | None, connection: sqlite3.Connection) -> tuple[str, ..
     return tuple(name for (name,) in rows)
 
 
+_PROFILE_BYTES: Final = 16_000_000
+
+
+class _Made(MongoDatabase):
+    """A database whose indexes and stamps were made before: to start is to connect."""
+
+    @override
+    async def start(self) -> None:
+        nouns, self._nouns = self._nouns, ()
+        try:
+            await super().start()
+        finally:
+            self._nouns = nouns
+
+    @override
+    async def _create_indexes(self) -> None:
+        pass
+
+
 @asynccontextmanager
-async def mongo_stores(url: str, name: str) -> AsyncIterator[Stores]:
-    """The stores in one database of a server; an `Opener` once bound to both."""
-    database = MongoDatabase(url, name, nouns=NOUNS_UNDER_TEST)
+async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> AsyncIterator[Stores]:
+    """The stores in one database of a server; an `Opener` once bound to both.
+
+    With `connect_only` nothing is made: all that a start makes is there.
+    """
+    kind = _Made if connect_only else MongoDatabase
+    database = kind(url, name, nouns=NOUNS_UNDER_TEST)
     await database.start()
 
     async def explain(action: Callable[[], Awaitable[object]]) -> Sequence[Plan]:
         here = database._opened()[name]
+        # The server's own is so small that of a hundred statements it forgets most.
+        await here.create_collection("system.profile", capped=True, size=_PROFILE_BYTES)
         await here.command("profile", 2)
         try:
             await action()
