@@ -1,10 +1,20 @@
 """The counts of the crash tests stand at the end of the run, whether or not it is verbose."""
 
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 _LINES: Final = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="module")
+def on_disk() -> Iterator[Path]:
+    """A folder that is not in memory: what a kill leaves in files is what these tests are about."""
+    with tempfile.TemporaryDirectory(prefix="billing-crash-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,6 @@ from tests.crash.campaign import Campaign, Store, plan
 from tests.crash.kill_points import DATABASE, OTHERS, PHASE_OF, STEPS, Side
 from tests.crash.raw_rows import MongoRows, SqliteRows
 from tests.property.seed import SEED
-from tests.support.mongod import running_mongod
 from tests.support.nats_server import own_nats_server
 
 ROUNDS: Final = int(os.environ.get("CRASH_ROUNDS") or 1)
@@ -61,20 +60,18 @@ Results = Mapping[str, Result]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def results(
-    tmp_path_factory: pytest.TempPathFactory, report: list[str]
-) -> AsyncIterator[Results]:
+async def results(on_disk: Path, mongo_url: str, report: list[str]) -> AsyncIterator[Results]:
     """All campaigns, those of the two stores side by side."""
     found = {store: Result() for store in STORES}
     report.append(f"BILLING_TEST_SEED={SEED} CRASH_ROUNDS={ROUNDS}")
-    with running_mongod() as mongo_url:
-        for number in range(ROUNDS):
-            folder = tmp_path_factory.mktemp("crash")
-            async with asyncio.TaskGroup() as group:
-                for store in STORES:
-                    random = Random(f"{SEED} {number} {store}")  # noqa: S311 - is to be repeatable
-                    work = _campaign(store, folder, mongo_url, random, found[store])
-                    group.create_task(work)
+    for number in range(ROUNDS):
+        folder = on_disk / str(number)
+        folder.mkdir()
+        async with asyncio.TaskGroup() as group:
+            for store in STORES:
+                random = Random(f"{SEED} {number} {store}")  # noqa: S311 - is to be repeatable
+                work = _campaign(store, folder, mongo_url, random, found[store])
+                group.create_task(work)
     report.extend(_table(found))
     yield found
 

@@ -56,8 +56,8 @@ async def publish_for_ever(path: Path, url: str, turn: int) -> None:
             print("\n".join(job.id for job in jobs), flush=True)  # noqa: T201 - to the parent
 
 
-async def test_killed_publishers_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
-    path, appended = tmp_path / "billing.db", set[str]()
+async def test_killed_publishers_lose_nothing_and_double_nothing(on_disk: Path) -> None:
+    path, appended = on_disk / "billing.db", set[str]()
     with own_nats_server() as server:
         for turn in range(_KILLS):
             appended |= await _killed_child(path, server.url, turn)

@@ -33,8 +33,8 @@ async def append_for_ever(path: Path, turn: str) -> None:
         await asyncio.gather(*map(appender, range(_AT_ONCE)))
 
 
-async def test_no_acknowledged_event_is_lost_by_a_kill(tmp_path: Path) -> None:
-    path = tmp_path / "billing.db"
+async def test_no_acknowledged_event_is_lost_by_a_kill(on_disk: Path) -> None:
+    path = on_disk / "billing.db"
     acknowledged: list[str] = []
     # Twice on the same file: the second process finds what the first one's death left behind.
     for turn in (1, 2):

@@ -8,8 +8,7 @@ import pytest_asyncio
 from billing.v1 import customer_service_pb2 as pb
 
 from tests.support.emulator import LIVE_KEY
-from tests.support.mongo_world import neighbour_of
-from tests.support.mongod import running_mongod
+from tests.support.mongo_world import mongo_world, neighbour_of
 from tests.support.service import (
     PRIVATE,
     Service,
@@ -19,24 +18,15 @@ from tests.support.service import (
     mirrored,
     run_command,
     until,
-    world,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-DATABASE = "billing_e2e"
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    with running_mongod() as url:
-        async with world(
-            tmp_path_factory.mktemp("service"),
-            BILLING_STORE="mongo",
-            BILLING_MONGO_URL=url,
-            BILLING_MONGO_DATABASE=DATABASE,
-        ) as made:
-            yield made
+async def here(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with mongo_world(mongo_url, tmp_path_factory.mktemp("service")) as made:
+        yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
