@@ -1,7 +1,6 @@
 """Every RPC of the contract: closed to strangers, and silent in the log about what it was sent."""
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +22,6 @@ from tests.support.service import (
     bearer,
     reason_of,
     token_for,
-    world,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,12 +33,6 @@ EVERY_RPC: Final = sorted(METHODS)
 TOKENS_PAGE: Final = Path(__file__).parents[2] / "docs" / "tokens.md"
 
 every_rpc = pytest.mark.parametrize("name", EVERY_RPC)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("service")) as made:
-        yield made  # and the log is looked through at the end
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,7 +1,6 @@
 """ChargeService over gRPC: charges listed, money given back, exactly once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -20,18 +19,11 @@ from tests.support.service import (
     reason_of,
     token_for,
     until,
-    world,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 REFUND = "POST /v1/refunds"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("service")) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

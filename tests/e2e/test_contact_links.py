@@ -1,12 +1,11 @@
 """Contact links over gRPC, against the real process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from billing.v1 import contact_link_service_pb2 as pb
 from billing.v1.contact_link_service_pb2_grpc import ContactLinkServiceStub
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -15,18 +14,12 @@ from grpc_status import rpc_status
 
 from bootstrap.process import opened
 from domain.contacts import Contact, ContactField
-from tests.support.service import PRIVATE, Tenant, World, arrived, reason_of, until, world
+from tests.support.service import PRIVATE, Tenant, World, arrived, reason_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NOT_FOUND = (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
 INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("links")) as made:
-        yield made
 
 
 def stub(here: World) -> ContactLinkServiceStub:

@@ -1,11 +1,9 @@
 """Customers over gRPC: searched, and with the contacts that they are linked to."""
 
 import datetime as dt
-from collections.abc import AsyncIterator
 
 import grpc
 import pytest
-import pytest_asyncio
 from billing.v1 import customer_service_pb2 as pb
 
 from application.ports.contacts import ContactLink
@@ -18,18 +16,11 @@ from tests.support.service import (
     bearer,
     reason_of,
     token_for,
-    world,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LINKED_AT = dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("service")) as made:
-        yield made
 
 
 async def search(here: World, tenant: Tenant, query: str, **more: object) -> list[pb.Customer]:

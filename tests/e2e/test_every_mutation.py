@@ -1,7 +1,7 @@
 """Every mutating RPC: once at Stripe however often it is asked, and never for another tenant."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 import grpc
@@ -12,19 +12,13 @@ from sandbox.emulator.messages import FaultSpec
 from tests.support.every_mutation import MUTATING, TABLE, Done, Mutation
 from tests.support.ground import Fields, Ground, fresh, request_of
 from tests.support.requests import with_nul
-from tests.support.service import Tenant, World, reason_of, world
+from tests.support.service import Tenant, World, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EQUAL_CALLS: Final = 100
 TRIES: Final = 3
 """How often the gateway sends a request."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("service")) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,25 +1,17 @@
 """A change is made once at Stripe, whatever happens to answers, deadlines and processes."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import grpc
 import pytest
-import pytest_asyncio
 from billing.v1 import customer_service_pb2 as pb
 
 from sandbox.emulator.messages import FaultSpec
-from tests.support.service import PRIVATE, Tenant, World, mirrored, reason_of, until, world
+from tests.support.service import PRIVATE, Tenant, World, mirrored, reason_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CREATE = "POST /v1/customers"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("service")) as made:
-        yield made
 
 
 async def create(

@@ -1,6 +1,5 @@
 """Ids of another tenant's in every field that takes one, beside ids of one's own."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
 
 from tests.support.ground import Fields, Ground, fresh
-from tests.support.service import reason_of, world
+from tests.support.service import World, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -56,11 +55,10 @@ async def shelf(ground: Ground) -> Shelf:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shelves(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Shelf, Shelf]]:
+async def shelves(here: World) -> tuple[Shelf, Shelf]:
     """Mine and theirs."""
-    async with world(tmp_path_factory.mktemp("service")) as here:
-        mine, theirs = [Ground(here, await here.tenant()) for _ in range(2)]
-        yield await shelf(mine), await shelf(theirs)
+    mine, theirs = [Ground(here, await here.tenant()) for _ in range(2)]
+    return await shelf(mine), await shelf(theirs)
 
 
 def requests(mine: Shelf, theirs: Shelf) -> list[tuple[str, str, Fields]]:

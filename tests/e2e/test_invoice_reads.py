@@ -1,7 +1,6 @@
 """Invoices over gRPC: lists, totals and previews, against the real process."""
 
 import datetime as dt
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,17 +9,11 @@ from billing.v1 import invoice_service_pb2 as pb
 from billing.v1.subscription_service_pb2 import SubscriptionItemChange
 
 from tests.support.invoice_caller import Desk, desk_of, item, refused
-from tests.support.service import World, until, world
+from tests.support.service import World, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("service")) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -1,6 +1,5 @@
 """Invoices over gRPC: every method, done and refused, against the real process."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -12,15 +11,9 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from tests.support.invoice_caller import Desk, desk_of, item, refused, refused_for_state
-from tests.support.service import World, world
+from tests.support.service import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("service")) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -1,7 +1,7 @@
 """A change of an invoice is made once at Stripe, whatever happens to its answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -11,18 +11,12 @@ from billing.v1 import invoice_service_pb2 as pb
 from billing.v1.money_pb2 import Money
 
 from sandbox.emulator.messages import FaultSpec
-from tests.support.service import Tenant, World, reason_of, world
+from tests.support.service import Tenant, World, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TRIES = 3
 """How often the gateway sends a request."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("service")) as made:
-        yield made
 
 
 class Desk:

@@ -5,12 +5,10 @@ import csv
 import datetime as dt
 import io
 import itertools
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from billing.v1 import note_service_pb2 as pb
 from billing.v1.note_service_pb2_grpc import NoteServiceStub
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -30,18 +28,11 @@ from tests.support.service import (
     bearer,
     reason_of,
     until,
-    world,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 UNKNOWN = f"note_{'0' * 32}"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("notes")) as made:
-        yield made
 
 
 def stub(here: World) -> NoteServiceStub:

@@ -2,8 +2,6 @@
 
 import itertools
 import sqlite3
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,7 +13,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from sandbox.emulator.messages import FaultSpec
-from tests.support.service import Tenant, World, arrived, mirrored, world
+from tests.support.service import Tenant, World, arrived, mirrored
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -83,17 +81,6 @@ class Desk:
             token = page.next_page_token
             if not token:
                 return found
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("service")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(folder: Path) -> AsyncIterator[World]:
-    async with world(folder) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -254,9 +241,7 @@ async def test_the_default_is_what_was_chosen_last_and_mirrored_at_once(desk: De
         await desk.here.delivered()
 
 
-async def test_a_setup_intent_is_made_once_and_its_secret_kept_nowhere(
-    desk: Desk, folder: Path
-) -> None:
+async def test_a_setup_intent_is_made_once_and_its_secret_kept_nowhere(desk: Desk) -> None:
     customer = await desk.customer()
     request = pb.CreateSetupIntentRequest(
         customer=customer, payment_method_types=["card", "us_bank_account"],
@@ -272,7 +257,8 @@ async def test_a_setup_intent_is_made_once_and_its_secret_kept_nowhere(
     assert (shown.id, shown.usage) == (made.id, "on_session")
     assert shown.payment_method_types == ["card", "us_bank_account"]
     await desk.here.delivered()
-    with sqlite3.connect(f"file:{folder / 'billing.db'}?mode=ro", uri=True) as database:
+    store = desk.here.service.settings["BILLING_SQLITE_PATH"]
+    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as database:
         kept = list(database.iterdump())
     assert holding(made.id, kept) >= 2  # the record of the change is among them
     ours = [line for line in kept if "billing.event_payloads" not in line]  # those are Stripe's

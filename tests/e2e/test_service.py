@@ -5,12 +5,10 @@ import datetime as dt
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
 
 import aiohttp
 import grpc
 import pytest
-import pytest_asyncio
 import stripe
 from billing.v1 import analytics_service_pb2 as analytics
 from billing.v1 import customer_service_pb2 as pb
@@ -31,16 +29,9 @@ from tests.support.service import (
     reason_of,
     token_for,
     until,
-    world,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("service")) as made:
-        yield made
 
 
 async def pay(here: World, tenant: Tenant, amount: int, card: str) -> None:

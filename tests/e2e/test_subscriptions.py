@@ -1,7 +1,6 @@
 """SubscriptionService, over gRPC and against Stripe's stand-in: each method, done and refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -12,16 +11,10 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sandbox.emulator.messages import FaultSpec
-from tests.support.service import World, reason_of, until, world
+from tests.support.service import World, reason_of, until
 from tests.support.subscription_desk import Desk, fresh
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("service")) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -31,6 +31,7 @@ from bootstrap.settings import Settings, load
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
 from interfaces.cli.token import SCOPES
+from sandbox.emulator.control import ControlClient
 from sandbox.emulator.messages import AccountSpec
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.support.emulator import RunningEmulator, emulator_process
@@ -187,7 +188,18 @@ class Service:
         self.started_in = time.monotonic() - began
         assert line, f"the service did not start: {self.log.read_text()[-2_000:]}"
         self.ports = json.loads(line)
-        self._channel = grpc.aio.insecure_channel(
+        self._channel = self._connected()
+
+    @asynccontextmanager
+    async def seen_from_here(self) -> AsyncIterator["Service"]:
+        """The same running process for another event loop; it can be neither ended nor killed."""
+        seen = Service(self.settings, self.log)
+        seen.ports = self.ports
+        async with seen._connected() as seen._channel:
+            yield seen
+
+    def _connected(self) -> grpc.aio.Channel:
+        return grpc.aio.insecure_channel(
             f"127.0.0.1:{self.ports['grpc']}", options=[("grpc.enable_http_proxy", 0)]
         )
 
@@ -318,6 +330,26 @@ async def world(folder: Path, **settings: str) -> AsyncIterator[World]:
         finally:
             await service.close()
         check_log(service.log)
+
+
+@asynccontextmanager
+async def joined(running: World) -> AsyncIterator[World]:
+    """A running world for the tests of one module more: Stripe has forgotten all of before.
+
+    What the service has mirrored stays; it is other tenants'. The log is looked through when the
+    world ends.
+    """
+    async with (
+        ControlClient(running.emulator.url) as control,
+        running.service.seen_from_here() as service,
+    ):
+        await control.reset()
+        emulator = RunningEmulator(running.emulator.url, control)
+        async with emulator.sdk() as sdk:
+            made = World(service, emulator, sdk, running.tenants)
+            await made.subscribe()
+            yield made
+            running.tenants = made.tenants
 
 
 def check_log(log: Path) -> None:
