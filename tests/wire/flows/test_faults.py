@@ -37,7 +37,7 @@ from tests.support.stores import Opener, Stores, sqlite_stores
 
 DAY: Final = dt.timedelta(days=1)
 ROUNDS: Final = 60
-TIMEOUT_SECONDS: Final = 0.5
+TIMEOUT_SECONDS: Final = 0.25
 BAD_TURNS: Final = (0, 2)
 """Of each method the first call goes wrong and the third: the repeat of the first is let through,
 what follows from it is disturbed again."""
