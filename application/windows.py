@@ -15,7 +15,8 @@ from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import Page, Place
 from application.walking import Retries, walk
-from domain.periods import from_milliseconds
+from domain.mirror import AHEAD_MS
+from domain.periods import from_milliseconds, to_milliseconds
 
 E = TypeVar("E")
 
@@ -67,6 +68,10 @@ class Watermark(Generic[E]):
         self._retries = retries
         self._checkpoint = checkpoint
         self.state = msgspec.convert(checkpoint.state, WindowState)
+        known_ms = max(self.state.through_ms or 0, self.state.gap_ms or 0)
+        if known_ms > to_milliseconds(clock.now()) + AHEAD_MS:
+            # It was set by a `Date` that lied: nobody knows what was seen (docs/decisions/0016).
+            self.state = WindowState()
 
     async def windows(
         self,
@@ -103,8 +108,12 @@ class Watermark(Generic[E]):
 
 def _begun(page: Page[E], since_ms: int, kept_for: dt.timedelta | None) -> Window:
     """The window that a first page begins."""
-    # What was made while the page was under way may not be on it.
-    until = page.version.low
+    # What was made while the page was under way may not be on it. Where Stripe's time is ahead of
+    # our own clock, the list was complete when it was asked for.
+    version = page.version
+    until = (
+        version.low if version.sent_at is None or version.allows(version.low) else version.sent_at
+    )
     kept_ms = until if kept_for is None else kept_for // dt.timedelta(milliseconds=1)
     return Window(since_ms, until, Place(), lost=0 < since_ms < until - kept_ms)
 

@@ -102,7 +102,7 @@ class FakeHistory(Fake, ObjectLister, EventLister, ObjectReader):
 
     `objects` maps a noun's name to its objects by id. A request shows the state in between its two
     pauses. Whoever asks is remembered in `asked` as `(noun, before_ms, after)`. Objects of
-    `odd` ids are not understood.
+    `odd` ids are not understood. The `Date` of answers is `date_ahead_ms` ahead of our clock.
     """
 
     def __init__(self, clock: FakeClock, pause: Pause = no_pause) -> None:
@@ -112,6 +112,7 @@ class FakeHistory(Fake, ObjectLister, EventLister, ObjectReader):
         self.asked: list[tuple[str, int | None, str]] = []
         self.reads: list[str] = []
         self.odd: set[str] = set()
+        self.date_ahead_ms = 0
         self._clock = clock
 
     def add(self, noun: Noun[Any], *objects: MirroredObject) -> None:
@@ -193,7 +194,8 @@ class FakeHistory(Fake, ObjectLister, EventLister, ObjectReader):
     def _version(self) -> Version:
         now_ms = to_milliseconds(self._clock.now())
         self._clock.advance(milliseconds=10)
-        return Version.of_read(date_ms=now_ms, duration_ms=5, sent_at_ms=now_ms)
+        date_ms = now_ms + self.date_ahead_ms
+        return Version.of_read(date_ms=date_ms, duration_ms=5, sent_at_ms=now_ms)
 
 
 def _page(

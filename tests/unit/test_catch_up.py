@@ -337,3 +337,29 @@ async def test_an_event_that_the_store_does_not_take_is_kept_by_its_bytes() -> N
     assert (kept.event.state, kept.event.payload) == (EventState.DEAD, b"{}")
     assert kept.error == "cannot be stored: OverflowError"
     assert len(world.inbox.pending()) == 6
+
+
+DAYS_AHEAD: Final = 40 * 86_400_000
+
+
+async def test_a_date_that_is_ahead_moves_the_watermark_no_further_than_our_clock() -> None:
+    world = World()
+    world.stripe.date_ahead_ms = DAYS_AHEAD
+    await world.catch_up().poll(SOURCE)
+    through = await world.catch_up().data_through(ACCOUNT)
+    assert through is not None
+    assert through <= world.clock.now()
+    world.stripe.date_ahead_ms = 0
+    world.happen(3)
+    assert (await world.catch_up().poll(SOURCE)).new == 3
+    await world.claims_no_more_than_it_has()
+
+
+async def test_a_watermark_that_was_set_ahead_is_known_to_nobody() -> None:
+    world = World()
+    kept = await world.checkpoints.load(ACCOUNT, TASK)
+    ahead = {"through_ms": to_milliseconds(world.clock.now()) + DAYS_AHEAD}
+    await world.checkpoints.save(replace(kept, state=ahead), now=world.clock.now())
+    assert await world.catch_up().data_through(ACCOUNT) is None
+    assert (await world.catch_up().poll(SOURCE)).new == 8
+    await world.claims_no_more_than_it_has()
