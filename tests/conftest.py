@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
 
 # Children that die with their parent are forked in Python, and gRPC's handlers of a fork crash one
@@ -26,6 +27,10 @@ from tests.support.memory import memory
 from tests.support.mongo_database import SharedDatabase, shared_database
 from tests.support.mongod import running_mongod
 from tests.support.stores import Opener, sqlite_stores
+
+# How long an example takes is a matter of what else the machine does.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 sys.dont_write_bytecode = False  # the tests' own, where one process runs them
 

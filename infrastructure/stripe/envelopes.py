@@ -219,21 +219,22 @@ def _read_apart(body: bytes, stripe_account: str | None) -> Envelope:
     try:
         fields = _Fields(_FIELDS.decode(body))
     except msgspec.ValidationError:
-        return _without_id(body, "body: must be a JSON object")
+        return _without_id(body, stripe_account, "body: must be a JSON object")
     except ValueError:
-        return _without_id(body, "body: must be JSON")
+        return _without_id(body, stripe_account, "body: must be JSON")
     except RecursionError:
-        return _without_id(body, "body: is nested too deeply")
+        return _without_id(body, stripe_account, "body: is nested too deeply")
     event_id = fields.read("id", _NAME)
     if event_id is None:
-        return _without_id(body, "id: is missing or not of its type")
+        return _without_id(body, stripe_account, "id: is missing or not of its type")
     if fields.read("object", _NAME) == _THIN:
         return _thin(event_id, fields, stripe_account)
     return _snapshot(event_id, fields, stripe_account)
 
 
-def _without_id(body: bytes, why: str) -> Envelope:
-    return Envelope(f"body_{hashlib.sha256(body).hexdigest()}", not_understood=why)
+def _without_id(body: bytes, stripe_account: str | None, why: str) -> Envelope:
+    digest = hashlib.sha256(body).hexdigest()
+    return Envelope(f"body_{digest}", account=stripe_account or "", not_understood=why)
 
 
 def _thin(event_id: str, fields: _Fields, stripe_account: str | None) -> Envelope:

@@ -202,3 +202,8 @@ def test_a_field_more_changes_nothing() -> None:
         read_envelope(json.dumps({**EVENT, **more}).encode()) for more in ({}, {"user_id": 7})
     )
     assert plain == apart
+
+
+def test_a_body_without_id_on_a_list_is_of_the_account_that_was_asked() -> None:
+    event = received(b'{"created":5}', now=NOW, livemode=False, stripe_account="acct_1")
+    assert (event.stripe_account, event.state) == ("acct_1", EventState.DEAD)

@@ -183,14 +183,14 @@ async def test_a_dead_letter_that_is_retried_is_read_anew(flows: Flows) -> None:
     """This release understands it no better; it is not ignored for what it does not tell."""
     await customers(flows, 1)
     (bad,) = await events(flows)
-    await disguise(flows, bad, created="soon")
+    await disguise(flows, bad, livemode="no")
     await flows.catch_up.poll(flows.source)
     await flows.stores.event_log.retry([bad["id"]], now=flows.clock.now())
     await flows.project()
     found = await flows.stores.inbox.get(bad["id"])
     assert found is not None
     assert (found[0].state, found[0].decision) == (EventState.DEAD, "not understood")
-    assert found[1] == "created: is missing or not of its type"
+    assert found[1] == "livemode: is missing or not of its type"
 
 
 async def test_an_event_without_an_id_is_kept_once(flows: Flows) -> None:
