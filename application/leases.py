@@ -7,6 +7,7 @@ from typing import Final
 
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
+from domain.back_off import BackOff
 from domain.errors import Conflict
 from domain.periods import to_milliseconds
 
@@ -24,6 +25,8 @@ KEPT: Final = dt.timedelta(days=1)
 """How long a lease's row is kept after its last use: longer than anybody looks at one."""
 
 _FORGOTTEN_AT_ONCE: Final = 5
+
+_PAUSES: Final = BackOff(0.02, 0.32)
 
 _SPACE: Final = "/leases"
 """Behind the Stripe account, so that leases are not listed among the account's long work."""
@@ -71,4 +74,4 @@ def _runs(until_ms: int, now: dt.datetime) -> bool:
 
 async def pause(tries: int) -> None:
     """Wait before another try at what somebody else has: 20 ms at first, 320 ms at most."""
-    await asyncio.sleep(0.02 * 2 ** min(tries, 4))
+    await asyncio.sleep(_PAUSES.longest(tries))

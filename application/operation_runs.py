@@ -12,6 +12,7 @@ from application.operation_log import Kept, OperationLog
 from application.outages import Outage
 from application.ports.clock import Clock
 from application.walking import Sleep, hear_waits
+from domain.back_off import BackOff
 from domain.errors import BillingError, Conflict, RateLimited, Reason, Unavailable
 from domain.operations import Operation, OperationState
 
@@ -20,6 +21,7 @@ SAVE_SECONDS: Final = 2.0
 
 FIRST_PAUSE_SECONDS: Final = 5.0
 LAST_PAUSE_SECONDS: Final = 600.0
+_PAUSES: Final = BackOff(FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS)
 ELSEWHERE_SECONDS: Final = 60.0
 """How long to keep away from work that another one is at."""
 
@@ -93,7 +95,7 @@ class OperationRun:
     async def _finish(self) -> Operation:
         """Try until the end is known; the operation as it then is."""
         hear_waits(self._hear)
-        pause, elsewhere = FIRST_PAUSE_SECONDS, False
+        retries, elsewhere = 0, False
         while True:
             before = self.operation.progress
             try:
@@ -105,10 +107,11 @@ class OperationRun:
             except (Unavailable, RateLimited, Conflict) as error:
                 elsewhere = error.reason is Reason.REQUEST_IN_FLIGHT
                 if self.operation.progress != before:
-                    pause = FIRST_PAUSE_SECONDS
+                    retries = 0
                     self._waiting.answered(**self._who())
-                await self._wait(error, ELSEWHERE_SECONDS if elsewhere else pause)
-                pause = min(2 * pause, LAST_PAUSE_SECONDS)
+                pause = ELSEWHERE_SECONDS if elsewhere else _PAUSES.longest(retries)
+                await self._wait(error, pause)
+                retries += 1
             except BillingError as error:
                 return self.operation.failed(error.reason, error.message, self._clock.now())
             except Lost:

@@ -31,6 +31,7 @@ from application.ports.stripe import (
     Reading,
 )
 from application.rereading import Concerning, Rereading, in_words
+from domain.back_off import BackOff
 from domain.errors import BillingError, NotUnderstood, RateLimited, Unavailable, words_of
 from domain.mirror import Decision, Snapshot, Version
 from domain.oddities import is_hopeless
@@ -50,6 +51,7 @@ A batch costs little more than an event, and in a burst the answers to Stripe go
 MAX_ATTEMPTS: Final = 20
 FIRST_RETRY_SECONDS: Final = 1.0
 LAST_RETRY_SECONDS: Final = LONGEST_PAUSE.total_seconds()
+_RETRY: Final = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
 
 _log = logging.getLogger(__name__)
 _random = SystemRandom()
@@ -343,9 +345,8 @@ class Projector:
         waits = isinstance(error, Unavailable | RateLimited | NotUnderstood)
         if claimed.attempts + 1 >= MAX_ATTEMPTS and not waits:
             return _dead(claimed, "failed too often", error)
-        doublings = min(claimed.attempts, MAX_ATTEMPTS)
-        pause = min(FIRST_RETRY_SECONDS * 2**doublings, LAST_RETRY_SECONDS)
-        retry_at = self._clock.now() + dt.timedelta(seconds=pause * _random.uniform(0.5, 1))
+        pause = _RETRY.pause(claimed.attempts, _random.random())
+        retry_at = self._clock.now() + dt.timedelta(seconds=pause)
         return Settled(claimed.event.id, EventState.PENDING, "waits", words_of(error), retry_at)
 
 

@@ -12,6 +12,7 @@ from application.outages import Outage
 from application.ports.clock import Clock
 from application.ports.outbox import LONGEST_PAUSE, MAX_JOBS, ClaimedJob, FailedJob, Outbox
 from application.ports.publisher import Publisher, QueueUnavailable
+from domain.back_off import BackOff
 from domain.errors import BillingError
 
 BATCH: Final = 200
@@ -24,6 +25,7 @@ LAST_POLL_SECONDS: Final = 30.0
 
 FIRST_RETRY_SECONDS: Final = 1.0
 LAST_RETRY_SECONDS: Final = LONGEST_PAUSE.total_seconds()
+_RETRY: Final = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
 RETENTION: Final = dt.timedelta(days=30)
 """How long published jobs and billing events are kept. Longer than facts have effects: an id that
 is gone could be made again."""
@@ -134,9 +136,8 @@ class Publishing:
             await self._outbox.release(self._owner, failures)
 
     def _retry_at(self, attempts: int) -> dt.datetime:
-        # 2**10 s is past the last pause already; the bound keeps the power small.
-        pause = min(FIRST_RETRY_SECONDS * 2 ** min(attempts, 10), LAST_RETRY_SECONDS)
-        return self._clock.now() + dt.timedelta(seconds=pause * _random.uniform(0.5, 1))
+        pause = _RETRY.pause(attempts, _random.random())
+        return self._clock.now() + dt.timedelta(seconds=pause)
 
     async def _purge_at_times(self) -> None:
         now = self._clock.now()

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import Final, TypeVar
 
 from application.ports.listing import Page, Place
+from domain.back_off import BackOff
 from domain.errors import BillingError, Conflict, RateLimited, Reason, Unavailable
 
 E = TypeVar("E")
@@ -15,6 +16,7 @@ MAX_PAGES: Final = 1_000_000
 TRIES: Final = 6
 FIRST_WAIT_SECONDS: Final = 1.0
 LAST_WAIT_SECONDS: Final = 60.0
+_WAITS: Final = BackOff(FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS)
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -42,17 +44,15 @@ class Retries:
 
     async def __call__(self, action: Callable[[], Awaitable[R]]) -> R:
         """What the action gives. Raises what it raised last, and at once what no wait can mend."""
-        wait = FIRST_WAIT_SECONDS
-        for _ in range(self._tries - 1):
+        for retries in range(self._tries - 1):
             try:
                 return await action()
             except (RateLimited, Unavailable, Conflict) as error:
                 told = error.retry_after_seconds if isinstance(error, RateLimited) else 0
-                pause = min(max(wait, float(told)), LAST_WAIT_SECONDS)
+                pause = min(max(_WAITS.longest(retries), float(told)), LAST_WAIT_SECONDS)
                 if hearing := _hearing.get():
                     hearing(error, pause)
             await self._sleep(pause)
-            wait *= 2
         return await action()
 
 

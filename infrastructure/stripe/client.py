@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ import stripe
 from application.outages import Outage
 from application.ports.clock import Clock
 from application.ports.stripe import Priority, Unanswered
+from domain.back_off import BackOff
 from domain.errors import (
     BillingError,
     FailedPrecondition,
@@ -288,8 +290,8 @@ class StripeApi:
             return None
         if told is not None:
             return 0.0 if isinstance(error, stripe.RateLimitError) else float(told)
-        backoff = self._settings.first_backoff_seconds * 2.0 ** (attempt - 1)
-        return backoff * (0.5 + 0.5 * self._jitter())
+        back_off = BackOff(self._settings.first_backoff_seconds, math.inf)  # `tries` is its bound
+        return back_off.pause(attempt - 1, self._jitter())
 
 
 def object_path(translation: Translation[T, ShapeT], object_id: str) -> str:
