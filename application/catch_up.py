@@ -9,7 +9,8 @@ from typing import Final
 
 from application.backfill import Backfill
 from application.fleet import Fleet, Source, for_each
-from application.outages import AccountOutages, Outage
+from application.loops import Loop
+from application.outages import AccountOutages
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
 from application.ports.inbox import EventState, Inbox, ReceivedEvent
@@ -78,7 +79,9 @@ class CatchUp:
         self._arrived = arrived
         self._retries = retries or Retries()
         self._mending: asyncio.Task[None] | None = None
-        self._waiting = Outage(_log, "catch-up waits", "catch-up goes on")
+        self.loop: Final = Loop(
+            "catch-up", self.poll_all, INTERVAL.total_seconds(), at_end=self._stop_mending
+        )
         self._unpolled = AccountOutages(
             _log, "an account's events cannot be polled", "an account's events are polled again"
         )
@@ -86,25 +89,11 @@ class CatchUp:
             _log, "an account's gap is not mended yet", "an account's gap is mended"
         )
 
-    async def run(self) -> None:
-        """Poll everything once a minute, until cancelled; accounts with a gap are mended beside."""
-        try:
-            while True:
-                try:
-                    await self.poll_all()
-                    self._waiting.answered()
-                except BillingError as error:
-                    self._waiting.waits(error)
-                except Exception:  # noqa: BLE001 - a defect must not stop the mirror for good
-                    _log.exception("catch-up failed")
-                await asyncio.sleep(INTERVAL.total_seconds())
-        finally:
-            if self._mending is not None:
-                self._mending.cancel()
-                await asyncio.gather(self._mending, return_exceptions=True)
-
     async def poll_all(self) -> None:
-        """Poll each source that nobody has polled within the interval; its failures are its own."""
+        """Poll each source that nobody has polled within the interval; its failures are its own.
+
+        One account with a gap is mended beside.
+        """
         await for_each(self._fleet.sources(), self._poll_apart)
 
     async def poll(self, source: Source) -> Polled:
@@ -177,6 +166,11 @@ class CatchUp:
             pass  # another process is at it
         except BillingError as error:
             self._unpolled.waits(source.stripe_account, error)
+
+    async def _stop_mending(self) -> None:
+        if self._mending is not None:
+            self._mending.cancel()
+            await asyncio.gather(self._mending, return_exceptions=True)
 
     async def _mend_apart(self, stripe_account: str) -> None:
         try:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from application.contact_sync import ContactSyncing
 from application.happenings import Due, Happening, Outcome, Told
-from application.outages import Outage
+from application.loops import Loop
 from application.payment_notices import PaymentNotices
 from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
@@ -84,7 +84,7 @@ class Effects:
         self._queued = queued
         self._refreshing = tuple(refreshing)
         self._max_age = max_age
-        self._waiting = Outage(_log, "parked effects wait", "parked effects go on")
+        self.loop: Final = Loop("the drain of parked effects", self.drain_all, DRAIN_SECONDS)
 
     async def after(self, told: Sequence[Told]) -> Mapping[str, Outcome]:
         """Do what follows from events, at most 1,000; returns what, by event id.
@@ -137,18 +137,6 @@ class Effects:
             drained += await self.drain(found)
             await self._forget_old(found)
         return drained
-
-    async def run(self) -> None:
-        """Drain all at once and then every minute, until cancelled."""
-        while True:
-            try:
-                await self.drain_all()
-                self._waiting.answered()
-            except BillingError as error:
-                self._waiting.waits(error)
-            except Exception:  # noqa: BLE001 - a defect must not stop the drain for good
-                _log.exception("parked effects failed")
-            await asyncio.sleep(DRAIN_SECONDS)
 
     async def _happenings(
         self, told: Sequence[Told], outcomes: Mapping[str, Outcome]

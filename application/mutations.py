@@ -23,6 +23,7 @@ import msgspec
 from application.callers import Caller
 from application.connections import Connections
 from application.failures import decode_failure, encode_failure, is_definite
+from application.loops import Loop
 from application.mirroring import Mirroring
 from application.mutation_steps import BOUND, LEASE, Steps, in_flight
 from application.ports.clock import Clock
@@ -59,6 +60,7 @@ _ANSWER_MARGIN_SECONDS: Final = 0.05
 _HAND_OVER_SECONDS: Final = 2.0
 """How long a run that is cut off may take to give its lease back."""
 
+RECOVERY_SECONDS: Final = 15.0
 _RECOVERY_BATCH: Final = 20
 _PURGE_BATCH: Final = 1_000
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -112,6 +114,9 @@ class Mutations:
         self._tasks = tasks
         self._methods: dict[str, Mutation[Any, Any]] = {}
         self._running: dict[MutationKey, tuple[str, asyncio.Task[Any]]] = {}
+        # Begins with those of an earlier process. None is begun once the process stops, so that the
+        # drain sees the last of them.
+        self.recovery: Final = Loop("recovery", self.recover, RECOVERY_SECONDS)
 
     def method(
         self,

@@ -5,16 +5,17 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from application.callers import Caller
 from application.fleet import Fleet, Source, for_each
+from application.loops import Loop, first_of
 from application.mirror_access import MirrorAccess
 from application.mirror_work import MirrorWork
 from application.operation_log import Kept, OperationLog
 from application.operation_runs import OperationRun
-from application.outages import AccountOutages, Outage
+from application.outages import AccountOutages
 from application.ports.clock import Clock
 from application.ports.shadow import MAX_NAME_CHARACTERS
 from application.walking import Sleep
@@ -84,8 +85,9 @@ class Operations:
         self._watches = 0
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._waiting = Outage(
-            _log, "operations wait to be taken up", "operations are taken up again"
+        # Takes up operations that wait, and those whose process has gone.
+        self.loop: Final = Loop(
+            "taking up operations", self._take_up, SCAN_SECONDS, wake=self._wake, sleep=sleep
         )
         self._unread = AccountOutages(
             _log, "an account's operations cannot be read", "an account's operations are read again"
@@ -174,23 +176,10 @@ class Operations:
             return cancelled
         raise _too_busy()
 
-    async def run(self) -> None:
-        """Take up operations that wait, and those whose process has gone, until cancelled."""
-        while True:
-            self._wake.clear()
-            try:
-                await self._take_up()
-                self._waiting.answered()
-            except BillingError as error:
-                self._waiting.waits(error)
-            except Exception:  # noqa: BLE001 - a defect must not stop all operations for good
-                _log.exception("operations cannot be taken up")
-            await self._rest(SCAN_SECONDS, self._wake)
-
     async def stop(self) -> None:
         """Cut off all work in good order: the next start, or another process, goes on at once.
 
-        Watches end, and nothing can be started any more. `run` must have ended.
+        Watches end, and nothing can be started any more. `loop` must have ended.
         """
         self._stopping.set()
         running = list(self._running.values())
@@ -303,23 +292,12 @@ class Operations:
             task.cancel()
         if tasks:
             ended = asyncio.ensure_future(asyncio.wait(tasks))
-            await _first_of([ended, asyncio.ensure_future(self._sleep(STOP_SECONDS))])
+            await first_of([ended, asyncio.ensure_future(self._sleep(STOP_SECONDS))])
 
-    async def _rest(self, seconds: float, *events: asyncio.Event) -> None:
-        """Wait so long, or until the process stops or something happens."""
-        waits = [asyncio.ensure_future(self._sleep(seconds))]
-        waits += [asyncio.ensure_future(event.wait()) for event in (self._stopping, *events)]
-        await _first_of(waits)
-
-
-async def _first_of(waits: "Sequence[asyncio.Future[Any]]") -> None:
-    """Wait for one of them, and give the others up."""
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+    async def _rest(self, seconds: float) -> None:
+        """Wait so long, or until the process stops."""
+        sleep = asyncio.ensure_future(self._sleep(seconds))
+        await first_of([sleep, asyncio.ensure_future(self._stopping.wait())])
 
 
 async def _carry_out(run: OperationRun, before: _Running | None) -> None:

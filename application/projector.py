@@ -1,7 +1,6 @@
 """The projector: takes events from the inbox and makes the mirror show what they tell."""
 
 import asyncio
-import contextlib
 import datetime as dt
 import logging
 from collections import defaultdict
@@ -14,8 +13,8 @@ from application.deauthorizing import Deauthorizing
 from application.effects import Effects
 from application.enrichment import Enrichment
 from application.happenings import Outcome, Told
+from application.loops import Loop
 from application.mirroring import Mirroring, ObjectKey
-from application.outages import Outage
 from application.platform import Platform
 from application.ports.clock import Clock
 from application.ports.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, Inbox, Settled
@@ -41,6 +40,7 @@ BATCH: Final = 500
 BATCH_BYTES: Final = 16 * 1024 * 1024
 LEASE: Final = dt.timedelta(seconds=60)
 POLL_SECONDS: Final = 1.0
+_AFTER_FAILURE: Final = BackOff(2 * POLL_SECONDS, 2 * POLL_SECONDS)
 LINGER_SECONDS: Final = 0.05
 LINGERS: Final = 20
 """While events keep arriving, they are let gather for up to LINGERS times LINGER_SECONDS.
@@ -114,32 +114,16 @@ class Projector:
         self._owner = owner
         self._effects = effects
         self._deauthorizing = deauthorizing
-        self._stopping = asyncio.Event()
-        self._waiting = Outage(_log, "projection waits", "projection goes on")
-
-    def stop(self) -> None:
-        """Let `run` return once the batch in hand is settled.
-
-        One that is cut off leaves its events leased: nobody projects them for a while.
-        """
-        self._stopping.set()
-        self._arrived.set()
-
-    async def run(self) -> None:
-        """Project whatever arrives, until stopped or cancelled."""
-        while not self._stopping.is_set():
-            try:
-                while not self._stopping.is_set() and (count := await self.project_batch()):
-                    if count < BATCH:  # else there is more: no event waits behind a burst
-                        await self._linger()
-                self._waiting.answered()
-            except BillingError as error:
-                self._waiting.waits(error)
-                await asyncio.sleep(POLL_SECONDS)
-            except Exception:  # noqa: BLE001 - a defect must not stop the mirror for good
-                _log.exception("projection failed")
-                await asyncio.sleep(POLL_SECONDS)
-            await self._wait()
+        # Looks for retries, and for others' arrivals, as often as it polls. One that is cut leaves
+        # its events leased: nobody projects them for a while.
+        self.loop: Final = Loop(
+            "projection",
+            self._project_all,
+            POLL_SECONDS,
+            wake=arrived,
+            gather=self._linger,
+            back_off=_AFTER_FAILURE,
+        )
 
     async def project_batch(self) -> int:
         """Claim and project one batch; returns how many events it held.
@@ -153,17 +137,16 @@ class Projector:
             await self._inbox.settle(self._owner, await self._project(claimed))
         return len(claimed)
 
-    async def _wait(self) -> None:
-        """Sleep until something arrives; look for retries and others' arrivals once a second."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._arrived.wait()
-        await self._linger()
+    async def _project_all(self) -> None:
+        """Project whatever has arrived, batch by batch."""
+        while not self.loop.stopping and (count := await self.project_batch()):
+            if count < BATCH:  # else there is more: no event waits behind a burst
+                await self._linger()
 
     async def _linger(self) -> None:
         """Let arrivals gather for as long as there are any, within bounds."""
         for _ in range(LINGERS):
-            if self._stopping.is_set() or not self._arrived.is_set():
+            if self.loop.stopping or not self._arrived.is_set():
                 return
             self._arrived.clear()
             await asyncio.sleep(LINGER_SECONDS)

@@ -1,19 +1,18 @@
 """Publishing: jobs leave the outbox for the queue, at least once."""
 
 import asyncio
-import contextlib
 import datetime as dt
 import logging
 from collections.abc import Mapping, Sequence
 from secrets import SystemRandom
 from typing import Final
 
+from application.loops import Loop, Paused
 from application.outages import Outage
 from application.ports.clock import Clock
 from application.ports.outbox import LONGEST_PAUSE, MAX_JOBS, ClaimedJob, FailedJob, Outbox
 from application.ports.publisher import Publisher, QueueUnavailable
 from domain.back_off import BackOff
-from domain.errors import BillingError
 
 BATCH: Final = 200
 LEASE: Final = dt.timedelta(seconds=120)
@@ -58,41 +57,18 @@ class Publishing:
         self._outbox = outbox
         self._publisher = publisher
         self._clock = clock
-        self._queued = queued
         self._owner = owner
         self._retention = retention
-        self._stopping = asyncio.Event()
         self._purged_at: dt.datetime | None = None
         self._queue_away = Outage(_log, "jobs wait for the queue", "the queue is back")
-        self._waiting = Outage(_log, "publishing waits", "publishing goes on")
-
-    def stop(self) -> None:
-        """Let `run` return once the batch in hand is marked."""
-        self._stopping.set()
-        self._queued.set()
-
-    async def run(self) -> None:
-        """Publish whatever is due until stopped or cancelled; wait for a queue that is away."""
-        pause = POLL_SECONDS
-        while not self._stopping.is_set():
-            try:
-                await self._publisher.open()
-                while not self._stopping.is_set() and await self.publish_batch():
-                    pass
-                await self._purge_at_times()
-                self._queue_away.answered()
-                self._waiting.answered()
-                pause = POLL_SECONDS
-            except QueueUnavailable as error:
-                self._queue_away.failed(str(error))
-                pause = min(pause * 2, LAST_POLL_SECONDS)
-            except BillingError as error:
-                self._waiting.waits(error)
-                pause = min(pause * 2, LAST_POLL_SECONDS)
-            except Exception:  # noqa: BLE001 - a defect must not stop publishing for good
-                _log.exception("publishing failed")
-                pause = min(pause * 2, LAST_POLL_SECONDS)
-            await self._wait(pause)
+        # Looks for retries, and for what other processes append, as often as it polls.
+        self.loop: Final = Loop(
+            "publishing",
+            self._publish_all,
+            POLL_SECONDS,
+            wake=queued,
+            back_off=BackOff(2 * POLL_SECONDS, LAST_POLL_SECONDS),
+        )
 
     async def publish_batch(self) -> int:
         """Claim, publish and mark one batch; returns how many jobs it held.
@@ -127,6 +103,18 @@ class Publishing:
             purged += gone
         return purged
 
+    async def _publish_all(self) -> None:
+        """Publish whatever is due, batch by batch; purge at times."""
+        try:
+            await self._publisher.open()
+            while not self.loop.stopping and await self.publish_batch():
+                pass
+        except QueueUnavailable as error:
+            self._queue_away.failed(str(error))
+            raise Paused from error
+        await self._purge_at_times()
+        self._queue_away.answered()
+
     async def _release(self, claimed: Sequence[ClaimedJob], errors: Mapping[str, str]) -> None:
         if claimed:
             failures = [
@@ -145,14 +133,3 @@ class Publishing:
         if self._purged_at is None or abs(now - self._purged_at) >= due:
             self._purged_at = now
             await self.purge()
-
-    async def _wait(self, seconds: float) -> None:
-        """Sleep until something is queued, at most `seconds`; all of them where the queue is away.
-
-        Retries and what other processes append are looked for after that time.
-        """
-        waker = self._queued if seconds <= POLL_SECONDS else self._stopping
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await waker.wait()
-        self._queued.clear()

@@ -3,16 +3,18 @@
 import asyncio
 import datetime as dt
 import logging
+import math
 from abc import ABC
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from application.fleet import Fleet, Source, for_each
 from application.importing import Importing
+from application.loops import Loop
 from application.oddity_log import log_oddities
-from application.outages import AccountOutages, Outage
+from application.outages import AccountOutages
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import ObjectLister, Page, Place
@@ -93,7 +95,10 @@ class Refreshing(ABC):
         )
         self._due: dict[str, float] = {}
         self._noted = asyncio.Event()
-        self._waiting = Outage(_log, "listing waits", "listing goes on")
+        self._scheduled_at = -math.inf
+        self.loop: Final = Loop(
+            f"listing {self.task}", self._refresh_due, self._until_due, wake=self._noted
+        )
         self._unlisted = AccountOutages(
             _log, "an account cannot be listed", "an account is listed again"
         )
@@ -112,23 +117,6 @@ class Refreshing(ABC):
         """An event has come: `note` it, if the list may have changed with it."""
         if event_type.startswith(self.noted_by):
             self.note(stripe_account)
-
-    async def run(self) -> None:
-        """Refresh what was noted, and everything on the schedule, until cancelled."""
-        loop = asyncio.get_running_loop()
-        scheduled = loop.time()
-        while True:
-            if loop.time() >= scheduled:
-                scheduled = loop.time() + self._schedule_seconds
-                await self._apart(self.refresh_all)
-            await self._apart(self._refresh_noted)
-            self._noted.clear()
-            soonest = min((scheduled, *self._due.values()))
-            try:
-                async with asyncio.timeout(max(0.0, soonest - loop.time())):
-                    await self._noted.wait()
-            except TimeoutError:
-                continue
 
     async def refresh_all(self) -> None:
         """Refresh every account, what is pending included; an account's failures are its own."""
@@ -195,6 +183,18 @@ class Refreshing(ABC):
         except BillingError as error:
             self._unlisted.waits(stripe_account, error, task=self.task)
 
+    async def _refresh_due(self) -> None:
+        """Refresh what was noted, and everything where the schedule says so."""
+        await self._refresh_noted()
+        now = asyncio.get_running_loop().time()
+        if now >= self._scheduled_at:
+            self._scheduled_at = now + self._schedule_seconds
+            await self.refresh_all()
+
+    def _until_due(self) -> float:
+        soonest = min((self._scheduled_at, *self._due.values()))
+        return max(0.0, soonest - asyncio.get_running_loop().time())
+
     async def _refresh_noted(self) -> None:
         now = asyncio.get_running_loop().time()
 
@@ -204,13 +204,3 @@ class Refreshing(ABC):
                 yield stripe_account
 
         await for_each(due(), self._refresh)
-
-    async def _apart(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do one round of work; what fails in it does not end the next."""
-        try:
-            await work()
-            self._waiting.answered(task=self.task)
-        except BillingError as error:
-            self._waiting.waits(error, task=self.task)
-        except Exception:  # noqa: BLE001 - a defect must not stop the mirror for good
-            _log.exception("listing failed", extra={"task": self.task})

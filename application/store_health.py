@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from application.loops import Loop
 from application.outages import Outage
 from application.ports.deployment import Deployment
 
@@ -12,6 +13,8 @@ PATIENCE_SECONDS: Final = 5.0
 """How long the store may stay silent before this process counts as not ready."""
 
 INTERVAL_SECONDS: Final = 1.0
+
+Turned = Callable[[bool], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +36,6 @@ class StoreHealth:
     ) -> None:
         self._deployment = deployment
         self._patience_seconds = patience_seconds
-        self._interval_seconds = interval_seconds
         self._outage = Outage(
             _log,
             "the store fails",
@@ -42,6 +44,9 @@ class StoreHealth:
             quiet_seconds=patience_seconds,
         )
         self._ready = True
+        self._answered_at: float | None = None
+        self._turned: Turned = _tell_nobody
+        self.loop: Final = Loop("store health", self._ask, interval_seconds)
 
     @property
     def ready(self) -> bool:
@@ -52,23 +57,25 @@ class StoreHealth:
         """The database refused something: its own error, told once a change."""
         self._outage.failed(cause)
 
-    async def run(self, turned: Callable[[bool], Awaitable[None]]) -> None:
-        """Ask until cancelled; `turned` is told each time that readiness turns."""
+    def report_to(self, turned: Turned) -> None:
+        """Tell `turned` each time that readiness turns, and how."""
+        self._turned = turned
+
+    async def _ask(self) -> None:
         loop = asyncio.get_running_loop()
-        answered_at = loop.time()
-        while True:
-            began = loop.time()
-            # Before it turns, what is left of the patience; after that, all of it for each try.
-            until = (answered_at if self._ready else began) + self._patience_seconds
-            if await self._answers(until):
-                answered_at = loop.time()
-                self._outage.answered()
-            silent = loop.time() - answered_at >= self._patience_seconds
-            if silent is self._ready:
-                self._ready = not silent
-                self._tell()
-                await turned(self._ready)
-            await asyncio.sleep(self._interval_seconds)
+        began = loop.time()
+        if self._answered_at is None:
+            self._answered_at = began
+        # Before it turns, what is left of the patience; after that, all of it for each try.
+        until = (self._answered_at if self._ready else began) + self._patience_seconds
+        if await self._answers(until):
+            self._answered_at = loop.time()
+            self._outage.answered()
+        silent = loop.time() - self._answered_at >= self._patience_seconds
+        if silent is self._ready:
+            self._ready = not silent
+            self._tell()
+            await self._turned(self._ready)
 
     async def _answers(self, until: float) -> bool:
         try:
@@ -88,3 +95,7 @@ class StoreHealth:
         else:
             words = f"the store has not answered for {self._patience_seconds:g} s"
             _log.warning("not ready", extra={"error": words})
+
+
+async def _tell_nobody(_: bool) -> None:
+    """Until somebody wants to know."""

@@ -179,11 +179,11 @@ async def _deliver(container: Container, signed: Sequence[tuple[bytes, str]]) ->
         for body, header in waiting:
             await receiver.receive(body, header)
 
-    projecting = asyncio.create_task(projector.run())
+    projecting = asyncio.create_task(projector.loop.run())
     await asyncio.gather(*(deliver() for _ in range(AT_ONCE)))
     while await inbox.backlog():  # noqa: ASYNC110 - the inbox tells nobody that it is empty
         await asyncio.sleep(0.01)
-    projector.stop()
+    projector.loop.stop()
     await projecting
 
 

@@ -11,19 +11,16 @@ from typing import Final
 
 from aiohttp import web
 
-from application.mutations import Mutations
-from application.outages import Outage
+from application.loops import Loop, RunningLoops
 from application.ports.publisher import Publisher, QueueUnavailable
 from application.store_health import StoreHealth
 from application.tasks import Tasks
 from bootstrap.container import Container
 from bootstrap.settings import Settings, environment_name
-from domain.errors import BillingError, FailedPrecondition, Reason, Unavailable
+from domain.errors import FailedPrecondition, Reason, Unavailable
 from infrastructure.sqlite.serving import serving
 from interfaces.grpc.server import Server
 from interfaces.http_webhook.app import create_app
-
-RECOVERY_SECONDS: Final = 15.0
 
 _KEEP_ALIVE_SECONDS: Final = 75.0
 _log = logging.getLogger(__name__)
@@ -107,6 +104,7 @@ async def _serving(container: Container, settings: Settings) -> AsyncIterator[Po
     grpc_server: Server = container.grpc_server()
     health: StoreHealth = container.store_health()
     container.stores.database().report_to(health.failed)
+    health.report_to(grpc_server.tell_ready)
     stopping = asyncio.Event()
     webhooks = web.AppRunner(
         create_app(container.receiver(), lambda: health.ready and not stopping.is_set()),
@@ -117,7 +115,8 @@ async def _serving(container: Container, settings: Settings) -> AsyncIterator[Po
     )
     _spare_the_collector()
     async with _queue(container.publisher()):
-        finishing, endless = _begin_background(container, stopping)
+        finishing = RunningLoops(_finishing(container))
+        endless = RunningLoops(_endless(container))
         try:
             yield Ports(
                 http=await _listen_http(webhooks, settings),
@@ -126,13 +125,14 @@ async def _serving(container: Container, settings: Settings) -> AsyncIterator[Po
         finally:
             end = asyncio.get_running_loop().time() + settings.drain_seconds
             stopping.set()
+            container.mutations().recovery.stop()
             await grpc_server.drain()
             container.watching().stop()
-            container.projector().stop()
-            await _cut(endless)
+            container.projector().loop.stop()
+            await endless.cut()
             await container.operations().stop()
             await asyncio.gather(grpc_server.drained(settings.drain_seconds), webhooks.cleanup())
-            container.publishing().stop()  # last, so that it sees what the others have queued
+            container.publishing().loop.stop()  # last, so that it sees what the others have queued
             await _finish(container.tasks(), finishing, end)
             await grpc_server.stop(0)
 
@@ -151,36 +151,25 @@ async def _queue(publisher: Publisher) -> AsyncIterator[None]:
         await publisher.close()
 
 
-_Background = list[asyncio.Task[None]]
+def _finishing(container: Container) -> list[Loop]:
+    """The loops that are stopped, each at its time, and finish what they have in hand."""
+    return [
+        container.projector().loop,
+        container.publishing().loop,
+        container.mutations().recovery,
+    ]
 
 
-def _begin_background(
-    container: Container, stopping: asyncio.Event
-) -> tuple[_Background, _Background]:
-    """Start what runs beside calls: what finishes what it has in hand, and what may be cut.
-
-    The latter goes on from its checkpoint in the next process, or in another one.
-    """
-    finishing = (
-        container.projector().run(),
-        container.publishing().run(),
-        _recover(container.mutations(), stopping),
-    )
-    endless = (
-        container.effects().run(),
-        container.catch_up().run(),
-        container.balance_transactions().run(),
-        container.invoice_payments().run(),
-        container.operations().run(),
-        container.store_health().run(container.grpc_server().tell_ready),
-    )
-    return [*map(asyncio.create_task, finishing)], [*map(asyncio.create_task, endless)]
-
-
-async def _cut(tasks: _Background) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def _endless(container: Container) -> list[Loop]:
+    """The loops that may be cut: they go on from their checkpoints in the next process."""
+    return [
+        container.effects().loop,
+        container.catch_up().loop,
+        container.balance_transactions().loop,
+        container.invoice_payments().loop,
+        container.operations().loop,
+        container.store_health().loop,
+    ]
 
 
 def _spare_the_collector() -> None:
@@ -193,14 +182,13 @@ def _spare_the_collector() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-async def _finish(tasks: Tasks, background: _Background, end: float) -> None:
+async def _finish(tasks: Tasks, loops: RunningLoops, end: float) -> None:
     """Let what was begun come to its end until `end`, in seconds of the loop's clock; then cut."""
     loop = asyncio.get_running_loop()
     cut = await tasks.drain(max(0.0, end - loop.time()))
     if cut:
         _log.warning("mutations left to the recovery of the next start", extra={"count": cut})
-    _, late = await asyncio.wait(background, timeout=max(0.0, end - loop.time()))
-    await _cut(list(late))
+    await loops.finish(max(0.0, end - loop.time()))
 
 
 async def serve(settings: Settings, ready: Callable[[Ports], None]) -> None:
@@ -236,22 +224,3 @@ def _cannot_listen(field: str, address: str) -> OSError:
     """What an operator is to read: the cause is nearly always another process on the port."""
     words = "is the port in use, or the host not this machine?"
     return OSError(f"{environment_name(field)}: cannot listen at {address}; {words}")
-
-
-async def _recover(mutations: Mutations, stopping: asyncio.Event) -> None:
-    """Settle mutations of unknown outcome, those of an earlier process first of all.
-
-    None is begun once the process stops, so that the drain sees the last of them.
-    """
-    waiting = Outage(_log, "recovery waits", "recovery goes on")
-    while not stopping.is_set():
-        try:
-            await mutations.recover()
-            waiting.answered()
-        except BillingError as error:
-            waiting.waits(error)
-        except Exception:  # noqa: BLE001 - a defect must not stop recovery for good
-            _log.exception("recovery failed")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RECOVERY_SECONDS):
-                await stopping.wait()

@@ -43,7 +43,7 @@ async def publish_for_ever(path: Path, url: str, turn: int) -> None:
     async with sqlite_stores(path) as stores:
         clock, queued, publisher = Ahead(turn), asyncio.Event(), NatsPublisher(url)
         publishing = Publishing(stores.outbox, publisher, clock, queued, f"turn {turn}")
-        running = asyncio.create_task(publishing.run())
+        running = asyncio.create_task(publishing.loop.run())
         number = 0
         while not running.done():
             jobs = [

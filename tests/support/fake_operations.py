@@ -213,7 +213,7 @@ class Process:
 
     def run(self) -> None:
         """Let it take up what waits, from now on."""
-        self._running = asyncio.create_task(self.operations.run())
+        self._running = asyncio.create_task(self.operations.loop.run())
 
     async def kill(self) -> None:
         """End it without a word."""

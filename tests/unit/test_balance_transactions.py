@@ -122,7 +122,7 @@ async def test_an_account_whose_list_fails_does_not_move_and_holds_up_nobody() -
 
 async def test_notes_within_the_debounce_are_one_listing() -> None:
     world = World()
-    run = asyncio.create_task(world.service.run())
+    run = asyncio.create_task(world.service.loop.run())
     try:
         await asked(world, 2)  # the schedule: the platform and the connection
         for _ in range(100):

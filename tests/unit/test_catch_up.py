@@ -120,7 +120,7 @@ async def test_an_outage_of_stripe_is_one_line_and_no_traceback(
     world = World()
     away = Unavailable(Reason.STRIPE_UNAVAILABLE, "Stripe does not answer")
     world.accounts.error = away
-    running = asyncio.create_task(world.catch_up().run())
+    running = asyncio.create_task(world.catch_up().loop.run())
 
     async def tried_often() -> bool:
         return len(world.accounts.asked) > 20

@@ -284,7 +284,7 @@ async def test_it_runs_on_what_arrives_and_survives_a_failing_store(
 
     desk.inbox.pause = fail_once
     with caplog.at_level(logging.INFO):
-        running = asyncio.create_task(desk.projector.run())
+        running = asyncio.create_task(desk.projector.loop.run())
         await failed.wait()
         await desk.receive("evt_1", 2_000, "a")
         desk.arrived.set()

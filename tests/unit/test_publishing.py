@@ -188,12 +188,12 @@ async def test_a_crash_at_any_step_loses_no_job(tmp_path: Path, how: str) -> Non
 
 async def test_the_task_publishes_what_is_queued_until_it_is_stopped(desk: Desk) -> None:
     publishing = desk.publishing()
-    running = asyncio.create_task(publishing.run())
+    running = asyncio.create_task(publishing.loop.run())
     for number in range(3):
         await desk.outbox.append([job(number)])
         desk.queued.set()
         await _until(partial(_more_than, desk.queue.got, number))
-    publishing.stop()
+    publishing.loop.stop()
     async with asyncio.timeout(BOUND_SECONDS):
         await running
     assert await desk.pending() == 0
@@ -214,11 +214,11 @@ async def test_the_task_outlives_an_absent_queue_a_failing_store_and_a_defect(
 
     publishing = desk.publishing(outbox=Breaking(desk.outbox, before=fail))
     with caplog.at_level(logging.INFO):
-        running = asyncio.create_task(publishing.run())
+        running = asyncio.create_task(publishing.loop.run())
         await _until(lambda: desk.queue.opened > 4)
         desk.queue.away = False
         await _until(lambda: bool(desk.queue.got))
-        publishing.stop()
+        publishing.loop.stop()
         async with asyncio.timeout(BOUND_SECONDS):
             await running
     said = [(record.levelname, record.getMessage()) for record in caplog.records]

@@ -71,7 +71,8 @@ async def break_down() -> None:
 
 @asynccontextmanager
 async def asked(store: Store) -> AsyncIterator[None]:
-    running = asyncio.create_task(store.health.run(store.note))
+    store.health.report_to(store.note)
+    running = asyncio.create_task(store.health.loop.run())
     try:
         yield
     finally:

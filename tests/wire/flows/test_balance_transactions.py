@@ -45,7 +45,7 @@ async def test_pending_ones_are_listed_until_they_are_available(flows: Flows) ->
 
 async def test_many_money_events_are_one_listing(flows: Flows) -> None:
     await flows.platform.stripe_account()
-    task = asyncio.create_task(flows.balance_transactions.run())
+    task = asyncio.create_task(flows.balance_transactions.loop.run())
     try:
         await listings(flows, 1)  # the schedule's first round: the platform alone
         await flows.live_a_little(customers=1)

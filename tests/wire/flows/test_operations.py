@@ -199,7 +199,7 @@ async def test_killed_midway_another_process_finishes_it(desk: Desk) -> None:
     await kill(process)
     before = list(desk.lister.asked)
     other = desk.process(clock=Later(EXPIRY * 2))
-    running = asyncio.create_task(other.run())
+    running = asyncio.create_task(other.loop.run())
     done = await desk.ended(other, BACKFILL)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
