@@ -123,25 +123,46 @@ class Projector:
             wake=arrived,
             gather=self._linger,
             back_off=_AFTER_FAILURE,
+            at_end=self._leave_ahead,
         )
+        self._ahead: asyncio.Task[Sequence[ClaimedEvent]] | None = None
+
+    def _has_more_to_do(self) -> bool:
+        """Whether it is not stopped, or has claimed ahead: left, that batch would wait for long."""
+        return self._ahead is not None or not self.loop.stopping
 
     async def project_batch(self) -> int:
         """Claim and project one batch; returns how many events it held.
 
-        Raises Unavailable (STORE_UNAVAILABLE): the batch is then due again after its lease.
+        Behind a full one, the next is claimed while this one is projected. So there are two batches
+        in hand at most, and the second is begun well within its lease, or else projected twice,
+        which changes nothing. Raises Unavailable (STORE_UNAVAILABLE): the batch is then due again
+        after its lease.
         """
-        claimed = await self._inbox.claim(
-            self._owner, now=self._clock.now(), lease=LEASE, limit=BATCH, max_bytes=BATCH_BYTES
-        )
+        ahead, self._ahead = self._ahead, None
+        claimed = await (ahead or self._claim())
+        if len(claimed) >= BATCH and not self.loop.stopping:
+            self._ahead = asyncio.create_task(self._claim())
         if claimed:
             await self._inbox.settle(self._owner, await self._project(claimed))
         return len(claimed)
 
+    async def _claim(self) -> Sequence[ClaimedEvent]:
+        return await self._inbox.claim(
+            self._owner, now=self._clock.now(), lease=LEASE, limit=BATCH, max_bytes=BATCH_BYTES
+        )
+
     async def _project_all(self) -> None:
         """Project whatever has arrived, batch by batch."""
-        while not self.loop.stopping and (count := await self.project_batch()):
+        while self._has_more_to_do() and (count := await self.project_batch()):
             if count < BATCH:  # else there is more: no event waits behind a burst
                 await self._linger()
+
+    async def _leave_ahead(self) -> None:
+        """Cut what is claimed ahead: the loop was cut, or could not project it."""
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
 
     async def _linger(self) -> None:
         """Let arrivals gather for as long as there are any, within bounds."""

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from typing_extensions import override
 
+from application import projector
 from application.mirroring import MAX_ROUNDS, Mirroring
 from application.ports.inbox import EventState
 from application.ports.mirror import Noun
@@ -268,6 +269,46 @@ async def test_a_projector_whose_lease_ran_out_settles_nothing(desk: Desk) -> No
     desk.inbox.pause = lapse
     await desk.projector.project_batch()
     assert desk.became("evt_1") == (EventState.IGNORED, "decided by the other")
+
+
+async def test_behind_a_full_batch_the_next_is_claimed_while_it_is_projected(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector, "BATCH", 2)
+    for number in range(4):
+        await desk.receive(f"evt_{number}", 2_000, "a", about=f"cus_{number}")
+    done: list[str] = []
+
+    async def log(where: str) -> None:
+        done.append(where)
+        await asyncio.sleep(0)
+
+    desk.inbox.pause = desk.mirror.pause = log
+    assert await desk.projector.project_batch() == 2
+    ports = [where for where in done if where in ("inbox.claim", "inbox.settle")]
+    assert ports == ["inbox.claim"] * 4 + ["inbox.settle"] * 2, "each begins and ends"
+    assert [desk.shown(f"cus_{number}") for number in range(4)] == ["a", "a", None, None]
+    assert await desk.another("other").project_batch() == 0, "two batches are in one's hands"
+    assert await desk.projector.project_batch() == 2
+    assert desk.shown("cus_3") == "a"
+
+
+async def test_what_was_claimed_ahead_is_projected_before_it_stops(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector, "BATCH", 1)
+    for number in range(3):
+        await desk.receive(f"evt_{number}", 2_000, "a", about=f"cus_{number}")
+
+    async def stop(where: str) -> None:
+        if where == "inbox.settle":
+            desk.projector.loop.stop()
+
+    desk.inbox.pause = stop
+    await asyncio.wait_for(desk.projector.loop.run(), 5)
+    assert [desk.shown(f"cus_{number}") for number in range(3)] == ["a", "a", None]
+    assert desk.became("evt_2") == (EventState.PENDING, "")
+    assert await desk.another("other").project_batch() == 1, "it is nobody's"
 
 
 async def test_it_runs_on_what_arrives_and_survives_a_failing_store(
