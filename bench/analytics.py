@@ -36,8 +36,9 @@ from domain.money import Money
 from domain.periods import Granularity, Period, edges, to_milliseconds
 from infrastructure.mongo.analytics import MongoAnalytics
 from infrastructure.mongo.database import Database as MongoDatabase
-from infrastructure.mongo.indexes import mirror_index
 from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.mongo.preparation import prepare as prepare_mongo
+from infrastructure.mongo.rows import mirror_index
 from infrastructure.sqlite.analytics import SqliteAnalytics
 from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.mirror import SqliteMirror
@@ -175,7 +176,7 @@ async def sqlite(folder: Path) -> AsyncIterator[Opened]:
 async def mongo(_: Path) -> AsyncIterator[Opened]:
     """A mongod with its data on disk; the floor has a client of its own."""
     with running_mongod(on_disk=True) as url:
-        database = MongoDatabase(url, MONGO_NAME)
+        database = MongoDatabase(url, MONGO_NAME, prepare_mongo)
         await database.start()
         try:
             with pymongo.MongoClient[dict[str, Any]](url) as client:

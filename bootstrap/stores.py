@@ -21,6 +21,7 @@ from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.parked import MongoParkedEvents
+from infrastructure.mongo.preparation import prepare as prepare_mongo
 from infrastructure.mongo.reports import MongoReports
 from infrastructure.mongo.shadow import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
@@ -58,6 +59,7 @@ class Stores(containers.DeclarativeContainer):
         MongoDatabase,
         settings.provided.mongo_url.get_secret_value.call(),
         settings.provided.mongo_database,
+        prepare_mongo,
     )
 
     # The defaults hand the class's own names into a function of its body.

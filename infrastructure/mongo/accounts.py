@@ -1,14 +1,17 @@
 """The accounts port: documents of the platform, of which Billing reads a few fields."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from domain.accounts import Account
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.database import ASCENDING, Collection, Database, Document, Duplicate
-from infrastructure.mongo.indexes import ACCOUNTS
+from infrastructure.mongo.collection import ASCENDING, Collection, Document, Duplicate
+from infrastructure.mongo.database import Database
+
+_ACCOUNTS: Final = "_accounts"
 
 
 class MongoAccounts:
@@ -39,7 +42,7 @@ class MongoAccounts:
 
     @property
     def _accounts(self) -> Collection:
-        return self._database.collection(ACCOUNTS)
+        return self._database.collection(_ACCOUNTS)
 
 
 def _account(document: Document) -> Account:

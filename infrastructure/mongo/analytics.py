@@ -7,8 +7,9 @@ from typing import Any, Final
 from application.ports.analytics import StatusRow, VolumeRow
 from application.ports.nouns import CHARGES
 from domain.periods import Span, spans, to_milliseconds
-from infrastructure.mongo.database import Database, Document
-from infrastructure.mongo.indexes import mirror_index
+from infrastructure.mongo.collection import Document
+from infrastructure.mongo.database import Database
+from infrastructure.mongo.rows import mirror_index
 
 _COVERING: Final = mirror_index(("status", "created", "currency", "amount_captured"))
 

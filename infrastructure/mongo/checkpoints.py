@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from pymongo import DeleteOne
 from typing_extensions import override
@@ -10,9 +11,27 @@ from typing_extensions import override
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from domain.errors import Conflict, Reason
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.database import ASCENDING, Collection, Database, Document, Duplicate
-from infrastructure.mongo.indexes import CHECKPOINTS, CHECKPOINTS_BY_ACCOUNT, CHECKPOINTS_BY_TIME
+from infrastructure.mongo.collection import (
+    ASCENDING,
+    Collection,
+    Document,
+    Duplicate,
+    Indexes,
+    index,
+)
+from infrastructure.mongo.database import Database
 from infrastructure.mongo.keys import restored, storable
+
+_CHECKPOINTS: Final = "billing.checkpoints"
+_BY_ACCOUNT: Final = "stripe_account_task"
+_BY_TIME: Final = "stripe_account_saved_at"
+
+INDEXES: Final[Indexes] = {
+    _CHECKPOINTS: [
+        index("stripe_account", "task", name=_BY_ACCOUNT),
+        index("stripe_account", "saved_at", name=_BY_TIME),
+    ],
+}
 
 _MOST_TASKS = 1_000
 
@@ -59,7 +78,7 @@ class MongoCheckpoints(Checkpoints):
             fields={"revision": 1},
             sort=[("saved_at", ASCENDING)],
             limit=limit,
-            hint=CHECKPOINTS_BY_TIME,
+            hint=_BY_TIME,
         )
         if not found:
             return 0
@@ -73,13 +92,13 @@ class MongoCheckpoints(Checkpoints):
             {"stripe_account": stripe_account},
             sort=[("task", ASCENDING)],
             limit=_MOST_TASKS,
-            hint=CHECKPOINTS_BY_ACCOUNT,
+            hint=_BY_ACCOUNT,
         )
         return [_checkpoint(document) for document in found]
 
     @property
     def _checkpoints(self) -> Collection:
-        return self._database.collection(CHECKPOINTS)
+        return self._database.collection(_CHECKPOINTS)
 
 
 def _id(stripe_account: str, task: str) -> Document:

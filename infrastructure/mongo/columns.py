@@ -1,18 +1,16 @@
 """Columns that follow their declaration: filled anew, at start, where it has changed."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from application.ports.mirror import Noun
 from infrastructure.documents import search_stamp
+from infrastructure.mongo.collection import Collection
 from infrastructure.mongo.rows import TERMS, refilling
-
-if TYPE_CHECKING:  # the database fills columns as it starts
-    from infrastructure.mongo.database import Collection
 
 _BATCH: Final = 1_000
 
 
-async def refill(rows: "Collection", stamps: "Collection", noun: Noun[Any]) -> int:
+async def refill(rows: Collection, stamps: Collection, noun: Noun[Any]) -> int:
     """Fill all rows' columns if the declaration is not the one that last filled them.
 
     Returns how many rows were read. May be interrupted and repeated, and run in several processes

@@ -1,14 +1,30 @@
 """The connections port: one document an account and mode."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from domain.connections import Connection, ConnectionState, Mode
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.database import ASCENDING, Collection, Database, Document, Duplicate
-from infrastructure.mongo.indexes import CONNECTIONS
+from infrastructure.mongo.collection import (
+    ASCENDING,
+    Collection,
+    Document,
+    Duplicate,
+    Indexes,
+    index,
+)
+from infrastructure.mongo.database import Database
+
+_CONNECTIONS: Final = "billing.connections"
+
+INDEXES: Final[Indexes] = {
+    _CONNECTIONS: [
+        index("stripe_account", "mode", unique=True, partialFilterExpression={"state": "active"}),
+    ],
+}
 
 
 class MongoConnections:
@@ -61,7 +77,7 @@ class MongoConnections:
 
     @property
     def _connections(self) -> Collection:
-        return self._database.collection(CONNECTIONS)
+        return self._database.collection(_CONNECTIONS)
 
 
 def _key(account: str, mode: Mode) -> str:

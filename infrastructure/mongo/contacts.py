@@ -20,20 +20,41 @@ from application.ports.contacts import (
 from domain.contacts import Contact, ContactField, ContactSync, folded, is_writable
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import check_bounds, to_builtins
-from infrastructure.mongo.database import ASCENDING, Collection, Database, Document, Duplicate
-from infrastructure.mongo.indexes import (
-    ANY_CASE,
+from infrastructure.mongo.collection import (
+    ASCENDING,
     BY_ID,
-    CONTACT_FIELDS,
-    CONTACT_FIELDS_BY_NAME,
-    CONTACT_LINKS,
-    CONTACT_LINKS_BY_CONTACT,
-    CONTACT_SYNC,
-    CONTACTS,
-    CONTACTS_BY_EMAIL,
-    CONTACTS_BY_ID,
-    CONTACTS_BY_PHONE,
+    Collection,
+    Document,
+    Duplicate,
+    Indexes,
+    index,
 )
+from infrastructure.mongo.database import Database
+
+_CONTACTS: Final = "crm.contacts"
+_CONTACT_FIELDS: Final = "crm.fields"
+_CONTACT_LINKS: Final = "billing.contact_links"
+_CONTACT_SYNC: Final = "billing.contact_sync"
+_CONTACTS_BY_EMAIL: Final = "account_email_any_case"
+_CONTACTS_BY_PHONE: Final = "account_phone"
+_CONTACTS_BY_ID: Final = "account_id"
+_FIELDS_BY_NAME: Final = "account_name"
+_LINKS_BY_CONTACT: Final = "account_stripe_account_contact"
+
+_ANY_CASE: Final[Document] = {"locale": "en", "strength": 2}
+"""Text is equal whatever the case of its letters (collation of secondary strength)."""
+
+INDEXES: Final[Indexes] = {
+    _CONTACTS: [
+        index("account", "email", "_id", name=_CONTACTS_BY_EMAIL, collation=_ANY_CASE),
+        index("account", "phone", "_id", name=_CONTACTS_BY_PHONE),
+        index("account", "_id", name=_CONTACTS_BY_ID),
+    ],
+    _CONTACT_FIELDS: [index("account", "name", name=_FIELDS_BY_NAME)],
+    _CONTACT_LINKS: [
+        index("account", "stripe_account", "contact", name=_LINKS_BY_CONTACT, unique=True)
+    ],
+}
 
 _FILLED: Final = "billing_filled"
 _BY_ID: Final = [("_id", ASCENDING)]
@@ -51,12 +72,12 @@ class MongoContactDirectory(ContactDirectory):
 
     @override
     async def sync_settings(self, account: str) -> ContactSync | None:
-        found = await self._database.collection(CONTACT_SYNC).find_one({"_id": account})
+        found = await self._database.collection(_CONTACT_SYNC).find_one({"_id": account})
         return None if found is None else msgspec.convert(found, ContactSync)
 
     @override
     async def put_sync_settings(self, settings: ContactSync) -> bool:
-        collection = self._database.collection(CONTACT_SYNC)
+        collection = self._database.collection(_CONTACT_SYNC)
         document = {"_id": settings.account, **to_builtins(settings)}
         if settings.revision == 1:
             try:
@@ -69,11 +90,11 @@ class MongoContactDirectory(ContactDirectory):
 
     @override
     async def custom_fields(self, account: str) -> Sequence[ContactField]:
-        found = await self._database.collection(CONTACT_FIELDS).find(
+        found = await self._database.collection(_CONTACT_FIELDS).find(
             {"account": account},
             sort=[("name", ASCENDING)],
             limit=MAX_CUSTOM_FIELDS,
-            hint=CONTACT_FIELDS_BY_NAME,
+            hint=_FIELDS_BY_NAME,
         )
         # They are the CRM's: one without a name that Billing can write is left out.
         named = [(str(one.get("name", "")), str(one.get("label") or "")) for one in found]
@@ -82,7 +103,7 @@ class MongoContactDirectory(ContactDirectory):
     @override
     async def put_field(self, account: str, field: ContactField) -> None:
         key = {"account": account, "name": field.name}
-        await self._database.collection(CONTACT_FIELDS).upsert(
+        await self._database.collection(_CONTACT_FIELDS).upsert(
             {"_id": f"{account}/{field.name}"}, {"$set": {**key, "label": field.label}}
         )
 
@@ -103,7 +124,7 @@ class MongoContactDirectory(ContactDirectory):
             {"account": account, "_id": {"$gt": after}},
             sort=_BY_ID,
             limit=limit,
-            hint=CONTACTS_BY_ID,
+            hint=_CONTACTS_BY_ID,
         )
         return [_contact(document) for document in found]
 
@@ -121,8 +142,8 @@ class MongoContactDirectory(ContactDirectory):
             {"account": account, "email": email, "$and": [exactly]},
             sort=_BY_ID,
             limit=limit,
-            hint=CONTACTS_BY_EMAIL,
-            collation=ANY_CASE,
+            hint=_CONTACTS_BY_EMAIL,
+            collation=_ANY_CASE,
         )
         # It takes more for equal than the case of letters, such as their width.
         return [
@@ -138,7 +159,7 @@ class MongoContactDirectory(ContactDirectory):
         if not branches:
             return []
         found = await self._contacts.find(
-            {"$or": branches}, sort=_BY_ID, limit=limit, hint=CONTACTS_BY_PHONE
+            {"$or": branches}, sort=_BY_ID, limit=limit, hint=_CONTACTS_BY_PHONE
         )
         return _by_id(found)
 
@@ -203,7 +224,7 @@ class MongoContactDirectory(ContactDirectory):
             {**own, "contact": {"$in": list(contacts)}},
             fields={"_id": 0, "contact": 1},
             limit=len(contacts),
-            hint=CONTACT_LINKS_BY_CONTACT,
+            hint=_LINKS_BY_CONTACT,
         )
         return frozenset(one["contact"] for one in found)
 
@@ -214,11 +235,11 @@ class MongoContactDirectory(ContactDirectory):
 
     @property
     def _contacts(self) -> Collection:
-        return self._database.collection(CONTACTS)
+        return self._database.collection(_CONTACTS)
 
     @property
     def _links(self) -> Collection:
-        return self._database.collection(CONTACT_LINKS)
+        return self._database.collection(_CONTACT_LINKS)
 
 
 def _key(link: ContactLink) -> str:

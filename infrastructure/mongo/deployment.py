@@ -3,8 +3,10 @@
 from typing import Final
 
 from domain.connections import Mode
-from infrastructure.mongo.database import Collection, Database, Document
-from infrastructure.mongo.indexes import DEPLOYMENT
+from infrastructure.mongo.collection import Collection, Document
+from infrastructure.mongo.database import Database
+
+DEPLOYMENT: Final = "billing.deployment"
 
 _ID: Final = "deployment"
 _CHECKS_ID: Final = "checks"

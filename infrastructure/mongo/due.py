@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from infrastructure.mongo.database import Document
+from infrastructure.mongo.collection import Document
 
 
 def due_by(field: str, now: dt.datetime, longest: dt.timedelta) -> Document:

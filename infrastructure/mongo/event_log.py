@@ -21,17 +21,36 @@ from application.ports.inbox import EventState, ReceivedEvent
 from application.ports.listing import EventHistory
 from domain.errors import Reason, Unavailable
 from domain.periods import from_milliseconds
-from infrastructure.mongo.database import ASCENDING, DESCENDING, Collection, Database, Document
-from infrastructure.mongo.inbox import event_of
-from infrastructure.mongo.indexes import (
+from infrastructure.mongo.collection import (
+    ASCENDING,
     BY_ID,
-    INBOX,
-    INBOX_BY_ACCOUNT,
-    INBOX_BY_OBJECT,
-    INBOX_BY_RECEIPT,
-    INBOX_DEAD,
-    INBOX_PENDING,
+    DESCENDING,
+    Collection,
+    Document,
+    Indexes,
+    index,
 )
+from infrastructure.mongo.database import Database
+from infrastructure.mongo.inbox import INBOX, INBOX_PENDING, event_of
+
+_DEAD: Final = "dead"
+_BY_RECEIPT: Final = "received_at_id_type"
+_BY_ACCOUNT: Final = "stripe_account_received_at_id_type"
+_BY_OBJECT: Final = "object_id_stripe_account_created_id"
+
+INDEXES: Final[Indexes] = {
+    INBOX: [
+        index(
+            *("state", "received_at", "_id", "stripe_account"),
+            name=_DEAD,
+            partialFilterExpression={"state": "dead"},
+        ),
+        # Lists that ask for a type skip the others without reading documents.
+        index("received_at", "_id", "type", name=_BY_RECEIPT),
+        index("stripe_account", "received_at", "_id", "type", name=_BY_ACCOUNT),
+        index("object_id", "stripe_account", "created", "_id", name=_BY_OBJECT),
+    ],
+}
 
 _RETRY_TRIES: Final = 5
 _NO_PAYLOAD: Final = {"payload": 0}
@@ -55,7 +74,7 @@ class MongoEventLog(EventLog, EventHistory):
             fields=_NO_PAYLOAD,
             sort=[("received_at", DESCENDING), ("_id", DESCENDING)],
             limit=limit,
-            hint=_index(where, where.state),
+            hint=_serving(where, where.state),
         )
         return [_record(document) for document in found]
 
@@ -79,7 +98,7 @@ class MongoEventLog(EventLog, EventHistory):
             conditions if after is None else _beyond(conditions, "created", *after),
             sort=[("created", ASCENDING), ("_id", ASCENDING)],
             limit=limit,
-            hint=INBOX_BY_OBJECT,
+            hint=_BY_OBJECT,
         )
         return [event_of(document) for document in found]
 
@@ -101,7 +120,7 @@ class MongoEventLog(EventLog, EventHistory):
             conditions,
             sort=[("received_at", ASCENDING), ("_id", ASCENDING)],
             limit=limit,
-            hint=INBOX_BY_ACCOUNT,
+            hint=_BY_ACCOUNT,
         )
         return [event_of(document) for document in found]
 
@@ -125,7 +144,7 @@ class MongoEventLog(EventLog, EventHistory):
                 fields={"_id": 1},
                 sort=[("received_at", ASCENDING), ("_id", ASCENDING)],
                 limit=limit,
-                hint=_index(where, EventState.DEAD),
+                hint=_serving(where, EventState.DEAD),
             )
             if not dead:
                 return 0
@@ -154,7 +173,7 @@ class MongoEventLog(EventLog, EventHistory):
     async def counts(self, stripe_account: str | None) -> dict[EventState, int]:
         where = EventFilter(stripe_account=stripe_account)
         return {
-            state: await self._events.count(_matching(where, state), hint=_index(where, state))
+            state: await self._events.count(_matching(where, state), hint=_serving(where, state))
             for state in (EventState.PENDING, EventState.DEAD)
         }
 
@@ -178,14 +197,14 @@ def _matching(where: EventFilter, state: EventState | None) -> Document:
     return conditions
 
 
-def _index(where: EventFilter, state: EventState | None) -> str:
+def _serving(where: EventFilter, state: EventState | None) -> str:
     if where.object_id is not None:
-        return INBOX_BY_OBJECT
+        return _BY_OBJECT
     if state is EventState.DEAD:
-        return INBOX_DEAD
+        return _DEAD
     if state is EventState.PENDING:
         return INBOX_PENDING
-    return INBOX_BY_RECEIPT if where.stripe_account is None else INBOX_BY_ACCOUNT
+    return _BY_RECEIPT if where.stripe_account is None else _BY_ACCOUNT
 
 
 def _before(conditions: Document, place: tuple[int, str]) -> Document:

@@ -13,9 +13,23 @@ from pymongo import UpdateMany
 from application.ports.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, ReceivedEvent, Settled
 from domain.errors import BillingError, RateLimited, Reason, Unavailable
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.database import ASCENDING, Collection, Database, Document
+from infrastructure.mongo.collection import ASCENDING, BY_ID, Collection, Document, Indexes, index
+from infrastructure.mongo.database import Database
 from infrastructure.mongo.due import due_by
-from infrastructure.mongo.indexes import BY_ID, INBOX, INBOX_PENDING
+
+INBOX: Final = "billing.events"
+INBOX_PENDING: Final = "pending"
+
+INDEXES: Final[Indexes] = {
+    INBOX: [
+        # Claims read ids and sizes from the index alone; processed events are not in it.
+        index(
+            *("state", "received_at", "_id", "due_at", "size"),
+            name=INBOX_PENDING,
+            partialFilterExpression={"state": "pending"},
+        ),
+    ],
+}
 
 MAX_WAITING: Final = 4_096
 """How many appends may wait; more are refused at once."""

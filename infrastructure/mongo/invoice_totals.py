@@ -7,8 +7,9 @@ from typing import Any, Final
 from application.ports.invoice_totals import TotalsFilter, TotalsRow
 from application.ports.nouns import INVOICES
 from domain.periods import to_milliseconds
-from infrastructure.mongo.database import Database, Document
-from infrastructure.mongo.indexes import mirror_index
+from infrastructure.mongo.collection import Document
+from infrastructure.mongo.database import Database
+from infrastructure.mongo.rows import mirror_index
 
 _COVERING: Final = mirror_index(("status", "created", "currency", "due_date", "counted"))
 _OF_CUSTOMER: Final = mirror_index(("customer", "status", "created"))

@@ -1,7 +1,7 @@
 """The mirror port: one document a row, one collection a noun, driven by the declarations."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from application.ports.mirror import NEWEST_FIRST, Filter, Noun, Order, Position, RowPage, T
@@ -13,13 +13,27 @@ from infrastructure.documents import (
     combinations,
     serving_index,
 )
-from infrastructure.mongo.database import ASCENDING, DESCENDING, Database, Document
-from infrastructure.mongo.indexes import mirror_index
-from infrastructure.mongo.rows import derivation, key, replacement, to_row
-from infrastructure.mongo.search import row_fields, search
+from infrastructure.mongo.collection import ASCENDING, DESCENDING, Document, Indexes, index
+from infrastructure.mongo.database import Database
+from infrastructure.mongo.rows import OWN_FIELDS, derivation, key, mirror_index, replacement, to_row
+from infrastructure.mongo.search import SEARCHED, row_fields, search
 
 _LIVE: Final = {"$ne": None}
 """What the order column of a row that is not live fails."""
+
+
+def indexes_of(noun: Noun[Any]) -> Indexes:
+    """The indexes of a noun's collection. ValueError for a column named as a field of the row."""
+    taken = OWN_FIELDS.intersection(column.name for column in noun.columns)
+    if taken:
+        raise ValueError(f"{noun.name}: a column cannot be called {sorted(taken)}")
+    searches = [] if noun.search is None else [SEARCHED]
+    return {
+        noun.collection: [
+            index("stripe_account", *columns, "id", name=mirror_index(columns))
+            for columns in (*noun.indexes, *searches)
+        ]
+    }
 
 
 class MongoMirror:
@@ -91,7 +105,7 @@ class MongoMirror:
     ) -> RowPage[T]:
         if not 1 <= limit <= MAX_ROWS:
             raise ValueError(f"limit: from 1 to {MAX_ROWS}")
-        index = serving_index(noun, where, order)
+        columns = serving_index(noun, where, order)
         if not combinations(where):
             return RowPage((), None)
         direction = DESCENDING if order.descending else ASCENDING
@@ -100,7 +114,7 @@ class MongoMirror:
             fields=row_fields(noun),
             sort=[(order.column, direction), ("id", direction)],
             limit=limit + 1,
-            hint=mirror_index(index),
+            hint=mirror_index(columns),
         )
         return _page(noun, documents, order.column, limit)
 

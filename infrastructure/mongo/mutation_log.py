@@ -17,9 +17,27 @@ from application.ports.mutation_log import (
 )
 from domain.errors import Conflict, Reason
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.database import ASCENDING, Collection, Database, Document, Duplicate
+from infrastructure.mongo.collection import (
+    ASCENDING,
+    Collection,
+    Document,
+    Duplicate,
+    Indexes,
+    index,
+)
+from infrastructure.mongo.database import Database
 from infrastructure.mongo.due import due_by
-from infrastructure.mongo.indexes import MUTATIONS, MUTATIONS_DONE, MUTATIONS_OPEN
+
+_MUTATIONS: Final = "billing.mutations"
+_OPEN: Final = "open"
+_DONE: Final = "done"
+
+INDEXES: Final[Indexes] = {
+    _MUTATIONS: [
+        index("due_at", name=_OPEN, partialFilterExpression={"state": "open"}),
+        index("created_at", name=_DONE, partialFilterExpression={"state": "done"}),
+    ],
+}
 
 _BEGIN_TRIES: Final = 3
 _NOBODY: Final = {"owner": None, "leased_until": None}
@@ -87,7 +105,7 @@ class MongoMutationLog:
             {"state": MutationState.OPEN, **due_by("due_at", now, LONGEST_PAUSE)},
             sort=[("due_at", ASCENDING)],
             limit=limit,
-            hint=MUTATIONS_OPEN,
+            hint=_OPEN,
         )
         return [_record(document) for document in found]
 
@@ -97,7 +115,7 @@ class MongoMutationLog:
             fields={"_id": 1},
             sort=[("created_at", ASCENDING)],
             limit=limit,
-            hint=MUTATIONS_DONE,
+            hint=_DONE,
         )
         if len(found) < limit:
             given_back = {"state": MutationState.OPEN, "due_at": None}
@@ -105,7 +123,7 @@ class MongoMutationLog:
                 {**given_back, "created_at": {"$lt": before}},
                 fields={"_id": 1},
                 limit=limit - len(found),
-                hint=MUTATIONS_OPEN,
+                hint=_OPEN,
             )
         if not found:
             return 0
@@ -114,7 +132,7 @@ class MongoMutationLog:
 
     @property
     def _mutations(self) -> Collection:
-        return self._database.collection(MUTATIONS)
+        return self._database.collection(_MUTATIONS)
 
 
 def _id(key: MutationKey) -> Document:

@@ -10,8 +10,34 @@ from application.ports.notes import MAX_NOTES, NoteFilter, NoteRepository
 from domain.notes import Note
 from domain.periods import from_milliseconds
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.database import DESCENDING, Collection, Database, Document, Duplicate
-from infrastructure.mongo.indexes import NOTES, notes_index
+from infrastructure.mongo.collection import (
+    DESCENDING,
+    Collection,
+    Document,
+    Duplicate,
+    Indexes,
+    index,
+)
+from infrastructure.mongo.database import Database
+
+_NOTES: Final = "billing.notes"
+
+
+def _by_time(*narrowed: str) -> str:
+    """The name of the index of notes that are narrowed by these fields."""
+    return "_".join(("account", *narrowed, "created_at"))
+
+
+INDEXES: Final[Indexes] = {
+    _NOTES: [
+        index(
+            *("account", *narrowed, "created_at", "_id"),
+            name=_by_time(*narrowed),
+            partialFilterExpression={"deleted": False},
+        )
+        for narrowed in ((), ("customer",), ("author",), ("customer", "author"))
+    ],
+}
 
 _NEWEST_FIRST: Final = [("created_at", DESCENDING), ("_id", DESCENDING)]
 
@@ -56,13 +82,13 @@ class MongoNotes(NoteRepository):
             branches[0] if len(branches) == 1 else {"$or": branches},
             sort=_NEWEST_FIRST,
             limit=limit,
-            hint=notes_index(tuple(narrowed)),
+            hint=_by_time(*narrowed),
         )
         return [_note(document) for document in found]
 
     @property
     def _notes(self) -> Collection:
-        return self._database.collection(NOTES)
+        return self._database.collection(_NOTES)
 
 
 def _places(where: NoteFilter, after: tuple[int, str] | None) -> Sequence[Document]:

@@ -23,17 +23,36 @@ from application.ports.outbox import (
 from domain.errors import Reason, Unavailable
 from domain.jobs import Job
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.database import ASCENDING, DESCENDING, Collection, Database, Document
-from infrastructure.mongo.due import due_by
-from infrastructure.mongo.indexes import (
+from infrastructure.mongo.collection import (
+    ASCENDING,
     BY_ID,
-    OUTBOX,
-    OUTBOX_BY_ACCOUNT,
-    OUTBOX_PENDING,
-    OUTBOX_POSITIONS,
-    OUTBOX_PUBLISHED,
+    DESCENDING,
+    Collection,
+    Document,
+    Indexes,
+    index,
 )
+from infrastructure.mongo.database import Database
+from infrastructure.mongo.due import due_by
 from infrastructure.mongo.keys import restored, storable
+
+_JOBS: Final = "queues"
+_PENDING: Final = "pending"
+_PUBLISHED: Final = "published"
+_POSITIONS: Final = "position"
+_BY_ACCOUNT: Final = "account_position"
+
+_NUMBERED: Final[Document] = {"position": {"$gt": 0}}
+
+INDEXES: Final[Indexes] = {
+    _JOBS: [
+        index("due_at", "_id", name=_PENDING, partialFilterExpression={"state": "pending"}),
+        index("published_at", name=_PUBLISHED, partialFilterExpression={"state": "published"}),
+        # Unique, so that of two processes which take the next position at once one is refused.
+        index("position", name=_POSITIONS, unique=True, partialFilterExpression=_NUMBERED),
+        index("account", "position", name=_BY_ACCOUNT, partialFilterExpression=_NUMBERED),
+    ],
+}
 
 _TRIES: Final = 5
 
@@ -42,7 +61,6 @@ _APPEND_TRIES: Final = 50
 
 _LAST_PAUSE_SECONDS: Final = 0.1
 
-_NUMBERED: Final[Document] = {"position": {"$gt": 0}}
 _random = SystemRandom()
 
 
@@ -109,7 +127,7 @@ class MongoOutbox(Outbox):
             fields={"_id": 0, "position": 1},
             sort=[("position", direction)],
             limit=1,
-            hint=OUTBOX_POSITIONS,
+            hint=_POSITIONS,
         )
         return int(found[0]["position"]) if found else 0
 
@@ -125,7 +143,7 @@ class MongoOutbox(Outbox):
                 fields={"_id": 1},
                 sort=[("due_at", ASCENDING), ("_id", ASCENDING)],
                 limit=limit,
-                hint=OUTBOX_PENDING,
+                hint=_PENDING,
             )
             if not due:
                 return []
@@ -200,13 +218,13 @@ class MongoOutbox(Outbox):
 
     @override
     async def counts(self) -> OutboxCounts:
-        pending = await self._jobs.count({"state": "pending"}, hint=OUTBOX_PENDING)
+        pending = await self._jobs.count({"state": "pending"}, hint=_PENDING)
         found = await self._jobs.find(
             {"state": "pending"},
             fields={"created_at": 1},
             sort=[("due_at", ASCENDING), ("_id", ASCENDING)],
             limit=1,
-            hint=OUTBOX_PENDING,
+            hint=_PENDING,
         )
         return OutboxCounts(pending, found[0]["created_at"] if found else None)
 
@@ -217,7 +235,7 @@ class MongoOutbox(Outbox):
             {"account": account, "position": {"$gt": max(after, 0)}},
             sort=[("position", ASCENDING)],
             limit=limit,
-            hint=OUTBOX_BY_ACCOUNT,
+            hint=_BY_ACCOUNT,
         )
         return [WatchedJob(document["position"], _job(document)) for document in found]
 
@@ -234,7 +252,7 @@ class MongoOutbox(Outbox):
             fields={"_id": 1},
             sort=[("published_at", ASCENDING)],
             limit=limit,
-            hint=OUTBOX_PUBLISHED,
+            hint=_PUBLISHED,
         )
         last = await self._outermost(DESCENDING)
         events = await self._jobs.find(
@@ -242,7 +260,7 @@ class MongoOutbox(Outbox):
             fields={"created_at": 1},
             sort=[("position", ASCENDING)],
             limit=limit,
-            hint=OUTBOX_POSITIONS,
+            hint=_POSITIONS,
         )
         old = [found["_id"] for found in published]
         for found in events:
@@ -256,7 +274,7 @@ class MongoOutbox(Outbox):
 
     @property
     def _jobs(self) -> Collection:
-        return self._database.collection(OUTBOX)
+        return self._database.collection(_JOBS)
 
 
 def _check(count: int) -> None:

@@ -1,14 +1,20 @@
 """The parked events port: one document an event, `_id` the event's id."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from pymongo import DeleteOne
 from typing_extensions import override
 
 from application.ports.parked import ParkedEvent, ParkedEvents
 from infrastructure.documents import check_bounds
-from infrastructure.mongo.database import ASCENDING, Collection, Database
-from infrastructure.mongo.indexes import PARKED, PARKED_BY_ACCOUNT
+from infrastructure.mongo.collection import ASCENDING, Collection, Indexes, index
+from infrastructure.mongo.database import Database
+
+_PARKED: Final = "billing.parked_events"
+_BY_ACCOUNT: Final = "stripe_account_event"
+
+INDEXES: Final[Indexes] = {_PARKED: [index("stripe_account", "_id", name=_BY_ACCOUNT)]}
 
 
 class MongoParkedEvents(ParkedEvents):
@@ -39,7 +45,7 @@ class MongoParkedEvents(ParkedEvents):
             {"stripe_account": stripe_account, "_id": {"$gt": after}},
             sort=[("_id", ASCENDING)],
             limit=limit,
-            hint=PARKED_BY_ACCOUNT,
+            hint=_BY_ACCOUNT,
         )
         return [
             ParkedEvent(document["_id"], document["stripe_account"], document["parked_at"])
@@ -61,14 +67,14 @@ class MongoParkedEvents(ParkedEvents):
             fields={"stripe_account": 1},
             sort=[("stripe_account", ASCENDING)],
             limit=1,
-            hint=PARKED_BY_ACCOUNT,
+            hint=_BY_ACCOUNT,
         )
         return str(found[0]["stripe_account"]) if found else None
 
     @override
     async def count(self) -> int:
-        return await self._events.count({}, hint=PARKED_BY_ACCOUNT)
+        return await self._events.count({}, hint=_BY_ACCOUNT)
 
     @property
     def _events(self) -> Collection:
-        return self._database.collection(PARKED)
+        return self._database.collection(_PARKED)

@@ -1,6 +1,7 @@
 """The reports port: one document a report."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from typing_extensions import override
@@ -8,8 +9,15 @@ from typing_extensions import override
 from application.ports.reports import Report, Reports
 from domain.periods import from_milliseconds
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.database import DESCENDING, Collection, Database, Document
-from infrastructure.mongo.indexes import REPORTS, REPORTS_BY_START
+from infrastructure.mongo.collection import DESCENDING, Collection, Document, Indexes, index
+from infrastructure.mongo.database import Database
+
+_REPORTS: Final = "billing.reports"
+_BY_START: Final = "stripe_account_started_at_id"
+
+INDEXES: Final[Indexes] = {
+    _REPORTS: [index("stripe_account", "started_at", "id", name=_BY_START)],
+}
 
 
 class MongoReports(Reports):
@@ -41,13 +49,13 @@ class MongoReports(Reports):
             branches[0] if len(branches) == 1 else {"$or": branches},
             sort=[("started_at", DESCENDING), ("id", DESCENDING)],
             limit=limit,
-            hint=REPORTS_BY_START,
+            hint=_BY_START,
         )
         return [msgspec.convert(document, Report) for document in found]
 
     @property
     def _reports(self) -> Collection:
-        return self._database.collection(REPORTS)
+        return self._database.collection(_REPORTS)
 
 
 def _id(stripe_account: str, report_id: str) -> Document:

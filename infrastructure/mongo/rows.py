@@ -4,6 +4,7 @@ A row's `_id` is `"<Stripe account>/<id>"`. The columns stand at the top level b
 so that indexes and sums read plain values; those of a row that is not live are null.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -22,6 +23,19 @@ _DERIVED: Final = "derived."
 
 TERMS: Final = "terms"
 """The field of a searched noun's row that holds all beginnings of its words, each an index key."""
+
+OWN_FIELDS: Final = frozenset(
+    (
+        f"_id stripe_account id revision snapshot unknown befores version deleted derived writer"
+        f" {TERMS}"
+    ).split()
+)
+"""The fields of a mirrored row that are no columns."""
+
+
+def mirror_index(columns: Sequence[str]) -> str:
+    """The name of the index of a declared tuple of columns."""
+    return "_".join(("stripe_account", *columns, "id"))
 
 
 def key(stripe_account: str, id_: str) -> str:

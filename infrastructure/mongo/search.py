@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from application.ports.mirror import Noun, Position, T
-from infrastructure.mongo.database import DESCENDING, Collection, Document
-from infrastructure.mongo.indexes import MIRROR_BY_TERM
-from infrastructure.mongo.rows import TERMS
+from infrastructure.mongo.collection import DESCENDING, Collection, Document
+from infrastructure.mongo.rows import TERMS, mirror_index
+
+SEARCHED: Final = (TERMS, "created")
+"""The columns of the index that a searched noun has beside the declared ones."""
+
+_BY_TERM: Final = mirror_index(SEARCHED)
 
 _COUNTED: Final = 1_000
 """So many of a word's rows are counted to find the rarest: beyond, the longest counts as such."""
@@ -62,7 +66,7 @@ async def search(
         fields=WITHOUT_TERMS,
         sort=[("created", DESCENDING), ("id", DESCENDING)],
         limit=limit,
-        hint=MIRROR_BY_TERM,
+        hint=_BY_TERM,
     )
 
 
@@ -76,7 +80,7 @@ async def _rarest_first(
         *(
             rows.count(
                 {"stripe_account": stripe_account, TERMS: word},
-                hint=MIRROR_BY_TERM,
+                hint=_BY_TERM,
                 limit=_COUNTED,
             )
             for word in words

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from typing_extensions import override
@@ -9,9 +10,18 @@ from typing_extensions import override
 from application.ports.subscription_history import MAX_CHANGES, SubscriptionHistory
 from domain.subscription_history import SubscriptionChange
 from infrastructure.documents import check_bounds, to_builtins
-from infrastructure.mongo.database import ASCENDING, Collection, Database, Document
-from infrastructure.mongo.indexes import HISTORY_BY_SUBSCRIPTION, SUBSCRIPTION_HISTORY
+from infrastructure.mongo.collection import ASCENDING, Collection, Document, Indexes, index
+from infrastructure.mongo.database import Database
 from infrastructure.mongo.keys import restored, storable
+
+_CHANGES: Final = "billing.subscription_history"
+_BY_SUBSCRIPTION: Final = "stripe_account_subscription_at_event"
+
+INDEXES: Final[Indexes] = {
+    _CHANGES: [
+        index("stripe_account", "subscription.id", "at", "event_id", name=_BY_SUBSCRIPTION),
+    ],
+}
 
 
 class MongoSubscriptionHistory(SubscriptionHistory):
@@ -55,10 +65,10 @@ class MongoSubscriptionHistory(SubscriptionHistory):
             where,
             sort=[("at", ASCENDING), ("event_id", ASCENDING)],
             limit=limit,
-            hint=HISTORY_BY_SUBSCRIPTION,
+            hint=_BY_SUBSCRIPTION,
         )
         return [msgspec.convert(restored(document), SubscriptionChange) for document in found]
 
     @property
     def _changes(self) -> Collection:
-        return self._database.collection(SUBSCRIPTION_HISTORY)
+        return self._database.collection(_CHANGES)

@@ -9,13 +9,37 @@ from typing_extensions import override
 from application.ports.support import PostedMessage, SupportInbox, SystemMessage
 from domain.errors import Conflict, Reason
 from infrastructure.documents import check_bounds
-from infrastructure.mongo.database import DESCENDING, Collection, Database, Document, Duplicate
-from infrastructure.mongo.indexes import (
-    CONVERSATIONS,
-    CONVERSATIONS_BY_CONTACT,
-    MESSAGES,
-    MESSAGES_BY_CONTACT,
+from infrastructure.mongo.collection import (
+    DESCENDING,
+    Collection,
+    Document,
+    Duplicate,
+    Indexes,
+    index,
 )
+from infrastructure.mongo.database import Database
+
+_CONVERSATIONS: Final = "support.conversations"
+_MESSAGES: Final = "support.messages"
+_CONVERSATIONS_BY_CONTACT: Final = "account_contact_state_last_message_at"
+_MESSAGES_BY_CONTACT: Final = "account_contact_created_at"
+
+INDEXES: Final[Indexes] = {
+    _CONVERSATIONS: [
+        index(
+            *("account", "contact", "state", "last_message_at", "_id"),
+            name=_CONVERSATIONS_BY_CONTACT,
+        ),
+        # Of those that Billing began, a contact has one open at a time.
+        index(
+            *("account", "contact"),
+            name="begun_by_billing",
+            unique=True,
+            partialFilterExpression={"state": "open", "begun_by": "billing"},
+        ),
+    ],
+    _MESSAGES: [index("account", "contact", "created_at", "_id", name=_MESSAGES_BY_CONTACT)],
+}
 
 _TRIES: Final = 5
 
@@ -64,7 +88,7 @@ class MongoSupportInbox(SupportInbox):
                 fields={"_id": 1},
                 sort=[("last_message_at", DESCENDING), ("_id", DESCENDING)],
                 limit=1,
-                hint=CONVERSATIONS_BY_CONTACT,
+                hint=_CONVERSATIONS_BY_CONTACT,
             )
             if found:
                 await self._conversations.update_one(
@@ -89,18 +113,18 @@ class MongoSupportInbox(SupportInbox):
             {"account": account, "contact": contact},
             sort=[("created_at", DESCENDING), ("_id", DESCENDING)],
             limit=limit,
-            hint=MESSAGES_BY_CONTACT,
+            hint=_MESSAGES_BY_CONTACT,
         )
         # Others write here too; theirs have no id of ours.
         return [_posted(document) for document in found if "id" in document]
 
     @property
     def _messages(self) -> Collection:
-        return self._database.collection(MESSAGES)
+        return self._database.collection(_MESSAGES)
 
     @property
     def _conversations(self) -> Collection:
-        return self._database.collection(CONVERSATIONS)
+        return self._database.collection(_CONVERSATIONS)
 
 
 def _id(message: SystemMessage) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from domain.charges import Charge
 from infrastructure.mongo.columns import refill
 from infrastructure.mongo.database import Database
 from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.mongo.preparation import prepare
 from tests.contract.samples import OURS, charge, facet, list_ids, store_new, tombstone
 from tests.support.stores import drop_mongo_database
 
@@ -35,12 +37,12 @@ async def test_rows_get_the_columns_of_a_changed_declaration(mongo_url: str) -> 
     name = f"billing_test_{uuid4().hex}"
     before, after = _charges_with(BEFORE), _charges_with(AFTER)
     try:
-        database = Database(mongo_url, name, nouns=(before,))
+        database = Database(mongo_url, name, partial(prepare, nouns=(before,)))
         await database.start()
         await _fill(MongoMirror(database), before)
         await database.close()
         for _ in range(2):
-            database = Database(mongo_url, name, nouns=(after,))
+            database = Database(mongo_url, name, partial(prepare, nouns=(after,)))
             await database.start()
             await _assert_filled(MongoMirror(database), after)
             rows, stamps = map(database.collection, (after.collection, "billing.deployment"))

@@ -27,8 +27,10 @@ from domain.connections import Connection, ConnectionKind, Mode
 from domain.contacts import ContactSync
 from domain.errors import Reason, Unavailable
 from domain.notes import Note
-from infrastructure.mongo.database import Database, Duplicate, Write
+from infrastructure.mongo.collection import Duplicate, Write
+from infrastructure.mongo.database import Database
 from infrastructure.mongo.inbox import MongoInbox
+from infrastructure.mongo.preparation import prepare
 from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
 from tests.support.mongod import own_mongod
 from tests.support.stores import Stores, mongo_stores
@@ -278,7 +280,7 @@ async def test_what_the_server_says_is_told_without_documents(
     mongo_url: str, name: str, client: Client, fail_point: FailPoint
 ) -> None:
     del client  # it drops the database after
-    database, said = Database(mongo_url, name), list[str]()
+    database, said = Database(mongo_url, name, prepare), list[str]()
     await database.start()
     database.report_to(said.append)
     rows = database.collection("rows")
@@ -316,7 +318,7 @@ async def test_what_the_server_says_is_told_without_documents(
 async def test_a_server_that_is_not_there_is_told_with_its_address() -> None:
     said: list[str] = []
     database = Database(
-        "mongodb://user:hidden@127.0.0.1:9/", "x", timeout=dt.timedelta(seconds=0.2)
+        "mongodb://user:hidden@127.0.0.1:9/", "x", prepare, timeout=dt.timedelta(seconds=0.2)
     )
     database.report_to(said.append)
     with pytest.raises(Unavailable) as refused:
@@ -367,7 +369,7 @@ async def test_a_known_event_is_not_told_as_kept_before_a_majority_has_it(
 async def test_a_bulk_done_in_part_is_unavailable(
     mongo_url: str, name: str, client: Client, fail_point: FailPoint
 ) -> None:
-    database = Database(mongo_url, name)
+    database = Database(mongo_url, name, prepare)
     await database.start()
     try:
         rows = database.collection("rows")
@@ -408,7 +410,7 @@ async def test_a_lost_answer_of_a_retry_counts_once(stores: Stores, fail_point: 
 async def test_a_server_that_hangs_is_unavailable_in_time(
     mongo_url: str, name: str, fail_point: FailPoint
 ) -> None:
-    database = Database(mongo_url, name, timeout=dt.timedelta(milliseconds=200))
+    database = Database(mongo_url, name, prepare, timeout=dt.timedelta(milliseconds=200))
     await database.start()
     try:
         inbox = MongoInbox(database)
@@ -431,7 +433,9 @@ async def test_whoever_stops_waiting_does_not_stop_the_others(stores: Stores) ->
 
 
 async def test_a_start_without_a_server_is_unavailable() -> None:
-    database = Database("mongodb://127.0.0.1:1/", "nowhere", timeout=dt.timedelta(milliseconds=200))
+    database = Database(
+        "mongodb://127.0.0.1:1/", "nowhere", prepare, timeout=dt.timedelta(milliseconds=200)
+    )
     async with asyncio.timeout(10):
         with pytest.raises(Unavailable):
             await database.start()

@@ -15,7 +15,7 @@ from application.ports.mirror import Column, Noun
 from application.ports.nouns import CHARGES, NOUNS
 from domain.charges import Charge
 from infrastructure.mongo.database import Database
-from infrastructure.mongo.indexes import declared_indexes
+from infrastructure.mongo.preparation import declared_indexes, prepare
 from tests.contract.test_mongo_failures import DAY_OF_WORK
 from tests.support.stores import mongo_stores
 
@@ -56,7 +56,7 @@ async def test_a_whole_day_of_work_scans_nothing(mongo_url: str, name: str, clie
 async def test_every_index_is_declared_and_a_declared_tuple_of_columns_has_one(
     mongo_url: str, name: str, client: Client
 ) -> None:
-    databases = [Database(mongo_url, name) for _ in range(4)]
+    databases = [Database(mongo_url, name, prepare) for _ in range(4)]
     await asyncio.gather(*(database.start() for database in databases))
     await databases[0].start()  # a second start of an open one
     for database in databases:
@@ -85,7 +85,7 @@ async def test_every_index_is_declared_and_a_declared_tuple_of_columns_has_one(
 async def test_only_what_carries_an_invariant_is_unique_beside_the_ids(
     mongo_url: str, name: str, client: Client
 ) -> None:
-    database = Database(mongo_url, name)
+    database = Database(mongo_url, name, prepare)
     await database.start()
     await database.close()
     unique = {

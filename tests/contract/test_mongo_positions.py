@@ -6,6 +6,7 @@ if at all, where two processes append at once; here the other one comes between 
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -14,8 +15,10 @@ import pytest
 from typing_extensions import override
 
 from domain.jobs import Job
-from infrastructure.mongo.database import Collection, Database
+from infrastructure.mongo.collection import Collection
+from infrastructure.mongo.database import Database
 from infrastructure.mongo.outbox import MongoOutbox
+from infrastructure.mongo.preparation import prepare
 from tests.contract.samples import NOON
 from tests.support.stores import drop_mongo_database
 
@@ -43,7 +46,7 @@ class Interrupted(MongoOutbox):
 @pytest.fixture
 async def database(mongo_url: str) -> AsyncIterator[tuple[Database, Documents]]:
     name = f"billing_test_{uuid4().hex}"
-    database = Database(mongo_url, name, nouns=())
+    database = Database(mongo_url, name, partial(prepare, nouns=()))
     await database.start()
     with pymongo.MongoClient[dict[str, Any]](mongo_url) as client:
         yield database, client[name]["queues"]

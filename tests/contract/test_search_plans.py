@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from infrastructure import documents
 from infrastructure.mongo.columns import refill
 from infrastructure.mongo.database import Database as MongoDatabase
 from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.mongo.preparation import prepare as prepare_mongo
 from infrastructure.sqlite import columns
 from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.mirror import SqliteMirror
@@ -217,7 +219,7 @@ async def test_mongodb_indexes_the_rows_that_are_there_when_the_declaration_chan
     name = f"billing_test_{uuid4().hex}"
 
     async def opened(noun: Noun[Customer]) -> tuple[MongoDatabase, MongoMirror]:
-        database = MongoDatabase(mongo_url, name, nouns=(noun,))
+        database = MongoDatabase(mongo_url, name, partial(prepare_mongo, nouns=(noun,)))
         await database.start()
         return database, MongoMirror(database)
 

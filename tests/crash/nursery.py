@@ -33,7 +33,7 @@ from bootstrap.container import Container
 from bootstrap.settings import Settings, load
 from domain.jobs import Job
 from infrastructure.clock import SystemClock
-from infrastructure.mongo.database import Collection
+from infrastructure.mongo.collection import Collection
 from infrastructure.telemetry.logs import configure
 from tests.crash.kill_points import DATABASE, Killer, KillPoint
 from tests.support.service import die_with_parent

@@ -12,6 +12,7 @@ from domain.errors import Unavailable
 from infrastructure.mongo.database import Database
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.mongo.preparation import prepare
 from tests.contract.samples import charge, event, snapshot
 from tests.support.mongod import own_mongod
 
@@ -26,7 +27,7 @@ async def test_no_acknowledged_write_is_lost_when_the_server_is_killed() -> None
         events: set[str] = set()
         rows: set[str] = set()
         for number in range(ROUNDS):
-            database = Database(server.url, "crash", timeout=dt.timedelta(seconds=1))
+            database = Database(server.url, "crash", prepare, timeout=dt.timedelta(seconds=1))
             await database.start()
             try:
                 await _write_until_killed(database, server.kill, number, events, rows)

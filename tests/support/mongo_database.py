@@ -8,7 +8,7 @@ from uuid import uuid4
 import pymongo
 from pymongo.database import Database
 
-from infrastructure.mongo.indexes import DEPLOYMENT
+from infrastructure.mongo.deployment import DEPLOYMENT
 from tests.support.stores import Stores, mongo_stores
 
 _OF_THE_SERVER: Final = "system."

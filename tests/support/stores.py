@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pymongo
-from typing_extensions import override
 
 from application.ports.accounts import Accounts
 from application.ports.analytics import Analytics
@@ -49,6 +48,7 @@ from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.parked import MongoParkedEvents
+from infrastructure.mongo.preparation import prepare as prepare_mongo
 from infrastructure.mongo.reports import MongoReports
 from infrastructure.mongo.shadow import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
@@ -263,30 +263,18 @@ def _columns(index: str | None, connection: sqlite3.Connection) -> tuple[str, ..
 _PROFILE_BYTES: Final = 16_000_000
 
 
-class _Made(MongoDatabase):
-    """A database whose indexes and stamps were made before: to start is to connect."""
-
-    @override
-    async def start(self) -> None:
-        nouns, self._nouns = self._nouns, ()
-        try:
-            await super().start()
-        finally:
-            self._nouns = nouns
-
-    @override
-    async def _create_indexes(self) -> None:
-        pass
-
-
 @asynccontextmanager
 async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> AsyncIterator[Stores]:
     """The stores in one database of a server; an `Opener` once bound to both.
 
     With `connect_only` nothing is made: all that a start makes is there.
     """
-    kind = _Made if connect_only else MongoDatabase
-    database = kind(url, name, nouns=NOUNS_UNDER_TEST)
+
+    async def prepare(opened: MongoDatabase) -> None:
+        if not (connect_only and opened.name == name):  # shadows beside it are always made
+            await prepare_mongo(opened, NOUNS_UNDER_TEST)
+
+    database = MongoDatabase(url, name, prepare)
     await database.start()
 
     async def explain(action: Callable[[], Awaitable[object]]) -> Sequence[Plan]:
