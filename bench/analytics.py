@@ -42,6 +42,7 @@ from infrastructure.mongo.rows import mirror_index
 from infrastructure.sqlite.analytics import SqliteAnalytics
 from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.mirror import SqliteMirror
+from infrastructure.sqlite.preparation import prepare as prepare_sqlite
 from tests.support.mongod import running_mongod
 from tests.support.stores import drop_mongo_database
 
@@ -158,7 +159,7 @@ async def sqlite(folder: Path) -> AsyncIterator[Opened]:
     """A SQLite file on disk; the floor has a connection of its own."""
     path = folder / "billing.db"
     bounds = (START_MS, ACCOUNT, START_MS, END_MS)
-    database = SqliteDatabase(path)
+    database = SqliteDatabase(path, prepare_sqlite)
     await database.start()
     try:
         connection = sqlite3.connect(path, check_same_thread=False)

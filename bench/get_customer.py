@@ -51,6 +51,7 @@ from infrastructure.sqlite.contacts import SqliteContactDirectory
 from infrastructure.sqlite.database import Database
 from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
+from infrastructure.sqlite.preparation import prepare
 from infrastructure.telemetry import logs
 from interfaces.grpc.analytics import AnalyticsServicer
 from interfaces.grpc.calls import Context
@@ -110,7 +111,7 @@ async def serve_echo() -> None:
 async def serve_billing(path: Path, key: str) -> None:
     logs.configure()
     clock = SystemClock()
-    database = Database(path)
+    database = Database(path, prepare)
     await database.start()
     mirror, repository = SqliteMirror(database), SqliteConnections(database)
     # Neither Stripe nor analytics is asked in this measurement.

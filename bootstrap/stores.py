@@ -41,6 +41,7 @@ from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.parked import SqliteParkedEvents
+from infrastructure.sqlite.preparation import prepare as prepare_sqlite
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadow import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
@@ -54,7 +55,7 @@ class Stores(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
 
     _store = settings.provided.store
-    _sqlite = providers.Singleton(SqliteDatabase, settings.provided.sqlite_path)
+    _sqlite = providers.Singleton(SqliteDatabase, settings.provided.sqlite_path, prepare_sqlite)
     _mongo = providers.Singleton(
         MongoDatabase,
         settings.provided.mongo_url.get_secret_value.call(),

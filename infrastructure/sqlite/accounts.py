@@ -10,6 +10,13 @@ from domain.accounts import Account
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    """
+    CREATE TABLE IF NOT EXISTS "_accounts" (id TEXT PRIMARY KEY, document TEXT NOT NULL)
+    """,
+)
 
 _GET: Final = 'SELECT document FROM "_accounts" WHERE id = ?'
 _ADD: Final = 'INSERT INTO "_accounts" (id, document) VALUES (?, ?) ON CONFLICT (id) DO NOTHING'

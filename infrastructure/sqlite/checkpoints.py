@@ -14,6 +14,20 @@ from domain.errors import Conflict, Reason
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    """
+    CREATE TABLE IF NOT EXISTS "billing.checkpoints" (
+        stripe_account TEXT NOT NULL, task TEXT NOT NULL, revision INTEGER NOT NULL,
+        state TEXT NOT NULL, saved_at INTEGER NOT NULL, PRIMARY KEY (stripe_account, task)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.checkpoints by time"
+    ON "billing.checkpoints" (stripe_account, saved_at)
+    """,
+)
 
 _COLUMNS: Final = "stripe_account, task, revision, state, saved_at"
 _LOAD: Final = f'SELECT {_COLUMNS} FROM "billing.checkpoints" WHERE stripe_account = ? AND task = ?'

@@ -20,6 +20,7 @@ from infrastructure.sqlite.search import (
     prepare_terms,
     words_value,
 )
+from infrastructure.sqlite.tables import columns_of
 
 _OWN_COLUMNS: Final = (
     "stripe_account", "id", "revision", "low", "high", "sent_at", "known_at", "unknown",
@@ -56,11 +57,6 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def index_name(noun: Noun[Any], columns: Sequence[str]) -> str:
     """The name of the index that a declaration's tuple of columns makes."""
     return f"{noun.collection} by {', '.join(columns)}"
-
-
-def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
-    """The names of the columns that a table has."""
-    return {row[1] for row in connection.execute(f"PRAGMA table_info({quoted(table)})")}
 
 
 def prepare_mirror(connection: sqlite3.Connection, noun: Noun[Any]) -> bool:

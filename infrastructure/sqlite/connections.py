@@ -10,6 +10,20 @@ from domain.connections import Connection, Mode
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    """
+    CREATE TABLE IF NOT EXISTS "billing.connections" (
+        account TEXT NOT NULL, mode TEXT NOT NULL, stripe_account TEXT NOT NULL,
+        state TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (account, mode)
+    )
+    """,
+    """
+    CREATE UNIQUE INDEX IF NOT EXISTS "billing.connections by stripe_account"
+    ON "billing.connections" (stripe_account, mode) WHERE state = 'active'
+    """,
+)
 
 _GET: Final = 'SELECT document FROM "billing.connections" WHERE account = ? AND mode = ?'
 _FIND: Final = (

@@ -21,6 +21,54 @@ from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import check_bounds, to_json
 from infrastructure.sqlite.database import Database
 from infrastructure.sqlite.row_cache import RowCache
+from infrastructure.sqlite.tables import Tables
+
+_EMAILS_FOLDED: Final = 3
+_FOLD_EMAILS: Final = 'UPDATE "crm.contacts" SET email = folded(email) WHERE email IS NOT NULL'
+"""Before that version contacts were found by their addresses as they are spelled."""
+
+
+def _mend(connection: sqlite3.Connection, version: int) -> None:
+    if version < _EMAILS_FOLDED:
+        connection.create_function("folded", 1, folded, deterministic=True)
+        connection.execute(_FOLD_EMAILS)
+
+
+TABLES: Final = Tables(
+    # `source` is the Stripe account from which a contact was filled last; the next three are how
+    # new its customer was. `email` is case-folded.
+    """
+    CREATE TABLE IF NOT EXISTS "crm.contacts" (
+        account TEXT NOT NULL, id TEXT NOT NULL, fields TEXT NOT NULL, email TEXT, phone TEXT,
+        source TEXT, high INTEGER, low INTEGER, revision INTEGER, PRIMARY KEY (account, id)
+    )
+    """,
+    # Of the fields that the account's contacts have, those that not every contact has.
+    """
+    CREATE TABLE IF NOT EXISTS "crm.fields" (
+        account TEXT NOT NULL, name TEXT NOT NULL, label TEXT NOT NULL, PRIMARY KEY (account, name)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "crm.contacts by email" ON "crm.contacts" (account, email, id)
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "crm.contacts by phone" ON "crm.contacts" (account, phone, id)
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.contact_links" (
+        account TEXT NOT NULL, stripe_account TEXT NOT NULL, customer TEXT NOT NULL,
+        contact TEXT NOT NULL, linked_at INTEGER NOT NULL,
+        PRIMARY KEY (account, stripe_account, customer), UNIQUE (account, stripe_account, contact)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.contact_sync" (
+        account TEXT PRIMARY KEY, document TEXT NOT NULL
+    )
+    """,
+    mend=_mend,
+)
 
 _SETTINGS: Final = 'SELECT document FROM "billing.contact_sync" WHERE account = ?'
 _PUT_SETTINGS: Final = (

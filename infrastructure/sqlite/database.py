@@ -16,14 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from application.ports.mirror import Noun
-from application.ports.nouns import NOUNS
 from domain.errors import RateLimited, Reason, Unavailable
-from infrastructure.sqlite import schema
 from infrastructure.sqlite.files import cannot, private_file
 
 R = TypeVar("R")
 Job = Callable[[sqlite3.Connection], R]
+Prepare = Callable[[sqlite3.Connection], None]
+"""Makes what is missing in a file that was opened. Idempotent."""
+
 Failed = Callable[[str], None]
 """Called with what SQLite itself says, for the log: it holds no values."""
 
@@ -62,20 +62,21 @@ class _Waiting:
 class Database:
     """One SQLite file: WAL, `synchronous=FULL`, so that what was acknowledged survives power loss.
 
+    `prepare` makes what its users need, once it is open, before anything else is done.
     `trace` is called with each statement as it is run, for tests that ask for its plan.
     """
 
     def __init__(
         self,
         path: Path,
+        prepare: Prepare,
         *,
-        nouns: Sequence[Noun[Any]] = NOUNS,
         max_waiting: int = MAX_WAITING,
         read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
         trace: Callable[[str], None] | None = None,
     ) -> None:
         self._path = path
-        self._nouns = nouns
+        self._prepare = prepare
         self._trace = trace
         self._max_waiting = max_waiting
         self._read_timeout_seconds = read_timeout_seconds
@@ -98,7 +99,7 @@ class Database:
         """Another file that is opened as this one is."""
         other = Database(
             path,
-            nouns=self._nouns,
+            self._prepare,
             max_waiting=self._max_waiting,
             read_timeout_seconds=self._read_timeout_seconds,
         )
@@ -110,10 +111,10 @@ class Database:
         self._failed = failed
 
     async def start(self) -> None:
-        """Open the file, make or mend its tables, start the threads. A second call does nothing.
+        """Open the file, prepare it, start the threads. A second call does nothing.
 
-        Raises Unavailable (STORE_UNAVAILABLE), which says why, where the file cannot be opened,
-        FailedPrecondition where a newer release has written it.
+        Raises Unavailable (STORE_UNAVAILABLE), which says why, where the file cannot be opened, and
+        what `prepare` raises.
         """
         if not self._open:
             await asyncio.to_thread(self._start)
@@ -133,7 +134,7 @@ class Database:
             connection = self._connect()
             # The mode is kept in the file; readers find it there.
             connection.execute("PRAGMA journal_mode = WAL")
-            schema.prepare(connection, self._nouns)
+            self._prepare(connection)
         except OSError as error:
             raise cannot("be opened", error) from error
         except sqlite3.Error as error:

@@ -5,6 +5,13 @@ from typing import Final
 
 from domain.connections import Mode
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    """
+    CREATE TABLE IF NOT EXISTS "billing.deployment" (name TEXT PRIMARY KEY, value TEXT NOT NULL)
+    """,
+)
 
 _GET: Final = 'SELECT value FROM "billing.deployment" WHERE name = ?'
 _ADD: Final = (

@@ -23,6 +23,21 @@ from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.sqlite.database import Database
 from infrastructure.sqlite.inbox import EVENT_COLUMNS, event_of
 from infrastructure.sqlite.listing import MIN_INTEGER
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    # A webhook pays for an index by the pages that it dirties. One in the order of receipt only
+    # grows at its end, so it may be wide: accounts and types are looked for in it without reading
+    # rows. One in any other order costs about 8 % of an event: one more by account was too much.
+    """
+    CREATE INDEX IF NOT EXISTS "billing.events by receipt"
+    ON "billing.events" (received_at, stripe_account, type)
+    """,
+    # Stripe's ids grow with time, so that new objects share a page, which those of accounts do not.
+    """
+    CREATE INDEX IF NOT EXISTS "billing.events by object" ON "billing.events" (object_id)
+    """,
+)
 
 _RECORD_COLUMNS: Final = (
     "id, stripe_account, type, api_version, created, object_type, object_id, received_at, size,"

@@ -10,6 +10,47 @@ from application.ports.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, Rec
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables, columns_of
+
+_EFFECTS: Final = "effects TEXT NOT NULL DEFAULT '[]'"
+"""A column that version 1 lacks."""
+
+
+def _mend(connection: sqlite3.Connection, _: int) -> None:
+    if "effects" not in columns_of(connection, "billing.events"):
+        connection.execute(f'ALTER TABLE "billing.events" ADD COLUMN {_EFFECTS}')
+
+
+TABLES: Final = Tables(
+    # `due_at` is when a pending event may be claimed: after its last failure's delay, and after
+    # the lease of whoever holds it. Payloads stand apart: SQLite writes a changed row anew, whole.
+    """
+    CREATE TABLE IF NOT EXISTS "billing.events" (
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, stripe_account TEXT NOT NULL,
+        type TEXT NOT NULL, api_version TEXT NOT NULL, created INTEGER NOT NULL,
+        object_type TEXT NOT NULL, object_id TEXT NOT NULL, received_at INTEGER NOT NULL,
+        state TEXT NOT NULL, decision TEXT NOT NULL, error TEXT NOT NULL DEFAULT '',
+        attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL DEFAULT 0, owner TEXT,
+        size INTEGER NOT NULL, effects TEXT NOT NULL DEFAULT '[]'
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "billing.event_payloads" (
+        seq INTEGER PRIMARY KEY, payload BLOB NOT NULL
+    )
+    """,
+    # What is not done: the queue, and the dead ones beside it, since every index of its own is
+    # looked at by each webhook.
+    """
+    DROP INDEX IF EXISTS "billing.events pending"
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.events open"
+    ON "billing.events" (state, received_at, seq, due_at, size, stripe_account)
+    WHERE state = 'pending' OR state = 'dead'
+    """,
+    mend=_mend,
+)
 
 EVENT_COLUMNS: Final = (
     "id, stripe_account, type, api_version, created, object_type, object_id, received_at, state,"

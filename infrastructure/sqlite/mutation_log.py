@@ -19,6 +19,29 @@ from application.ports.mutation_log import (
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    # `due_at` is when an open mutation falls to the recovery task: at the end of its lease, or
+    # when whoever gave it back said (null: never).
+    """
+    CREATE TABLE IF NOT EXISTS "billing.mutations" (
+        account TEXT NOT NULL, method TEXT NOT NULL, request_id TEXT NOT NULL,
+        stripe_account TEXT NOT NULL, payload BLOB NOT NULL, payload_hash TEXT NOT NULL,
+        created_at INTEGER NOT NULL, state TEXT NOT NULL, steps BLOB NOT NULL, reply BLOB,
+        failure BLOB, owner TEXT, leased_until INTEGER NOT NULL, due_at INTEGER,
+        PRIMARY KEY (account, method, request_id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.mutations open"
+    ON "billing.mutations" (due_at) WHERE state = 'open'
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.mutations done"
+    ON "billing.mutations" (created_at) WHERE state = 'done'
+    """,
+)
 
 _RECORD: Final = (
     "account, method, request_id, stripe_account, payload, payload_hash, created_at, state,"

@@ -12,6 +12,33 @@ from domain.notes import Note
 from domain.periods import to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    """
+    CREATE TABLE IF NOT EXISTS "billing.notes" (
+        account TEXT NOT NULL, id TEXT NOT NULL, customer TEXT NOT NULL, author TEXT NOT NULL,
+        created_at INTEGER NOT NULL, revision INTEGER NOT NULL, deleted INTEGER NOT NULL,
+        document TEXT NOT NULL, PRIMARY KEY (account, id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.notes by time"
+    ON "billing.notes" (account, created_at, id) WHERE deleted = 0
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.notes by customer"
+    ON "billing.notes" (account, customer, created_at, id) WHERE deleted = 0
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.notes by author"
+    ON "billing.notes" (account, author, created_at, id) WHERE deleted = 0
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.notes by customer and author"
+    ON "billing.notes" (account, customer, author, created_at, id) WHERE deleted = 0
+    """,
+)
 
 _ADD: Final = (
     'INSERT INTO "billing.notes"'

@@ -24,6 +24,35 @@ from domain.jobs import Job
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    # `position` orders billing events: there is one writer, so it grows with the commits.
+    """
+    CREATE TABLE IF NOT EXISTS "queues" (
+        position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+        account TEXT NOT NULL, payload TEXT NOT NULL, created_at INTEGER NOT NULL,
+        state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL,
+        owner TEXT, error TEXT NOT NULL DEFAULT '', published_at INTEGER
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "queues pending"
+    ON "queues" (state, due_at, position) WHERE state = 'pending'
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "queues watched by account"
+    ON "queues" (state, account, position) WHERE state = 'watched'
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "queues watched"
+    ON "queues" (state, position, created_at) WHERE state = 'watched'
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "queues published"
+    ON "queues" (state, published_at) WHERE state = 'published'
+    """,
+)
 
 _JOB: Final = "id, kind, account, created_at, payload"
 _APPEND: Final = (

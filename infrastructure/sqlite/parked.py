@@ -10,6 +10,16 @@ from application.ports.parked import ParkedEvent, ParkedEvents
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import check_bounds
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    """
+    CREATE TABLE IF NOT EXISTS "billing.parked_events" (
+        stripe_account TEXT NOT NULL, event_id TEXT NOT NULL, parked_at INTEGER NOT NULL,
+        PRIMARY KEY (stripe_account, event_id)
+    )
+    """,
+)
 
 _PARK: Final = (
     'INSERT INTO "billing.parked_events" (stripe_account, event_id, parked_at) VALUES (?, ?, ?)'

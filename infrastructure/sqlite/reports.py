@@ -11,6 +11,20 @@ from application.ports.reports import Report, Reports
 from domain.periods import to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    """
+    CREATE TABLE IF NOT EXISTS "billing.reports" (
+        stripe_account TEXT NOT NULL, id TEXT NOT NULL, started_at INTEGER NOT NULL,
+        document TEXT NOT NULL, PRIMARY KEY (stripe_account, id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.reports newest"
+    ON "billing.reports" (stripe_account, started_at, id)
+    """,
+)
 
 _PUT: Final = (
     'INSERT INTO "billing.reports" (stripe_account, id, started_at, document) VALUES (?, ?, ?, ?)'

@@ -13,6 +13,20 @@ from domain.periods import to_milliseconds
 from domain.subscription_history import SubscriptionChange
 from infrastructure.documents import check_bounds, to_json
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    """
+    CREATE TABLE IF NOT EXISTS "billing.subscription_history" (
+        stripe_account TEXT NOT NULL, event_id TEXT NOT NULL, subscription TEXT NOT NULL,
+        at INTEGER NOT NULL, document TEXT NOT NULL, PRIMARY KEY (stripe_account, event_id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.subscription_history by subscription"
+    ON "billing.subscription_history" (stripe_account, subscription, at, event_id)
+    """,
+)
 
 _APPEND: Final = (
     'INSERT INTO "billing.subscription_history"'

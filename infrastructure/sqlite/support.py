@@ -11,6 +11,31 @@ from application.ports.support import PostedMessage, SupportInbox, SystemMessage
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import check_bounds
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.tables import Tables
+
+TABLES: Final = Tables(
+    """
+    CREATE TABLE IF NOT EXISTS "support.conversations" (
+        account TEXT NOT NULL, id TEXT NOT NULL, contact TEXT NOT NULL, state TEXT NOT NULL,
+        created_at INTEGER NOT NULL, last_message_at INTEGER NOT NULL, PRIMARY KEY (account, id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "support.conversations by contact"
+    ON "support.conversations" (account, contact, state, last_message_at, id)
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS "support.messages" (
+        account TEXT NOT NULL, id TEXT NOT NULL, conversation TEXT NOT NULL, contact TEXT NOT NULL,
+        author TEXT NOT NULL, text TEXT NOT NULL, created_at INTEGER NOT NULL,
+        PRIMARY KEY (account, id)
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "support.messages by contact"
+    ON "support.messages" (account, contact, created_at, id)
+    """,
+)
 
 _MESSAGE: Final = "conversation, id, account, contact, text, created_at"
 _GET: Final = f'SELECT {_MESSAGE} FROM "support.messages" WHERE account = ? AND id = ?'

@@ -24,6 +24,7 @@ from infrastructure.mongo.preparation import prepare as prepare_mongo
 from infrastructure.sqlite import columns
 from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.mirror import SqliteMirror
+from infrastructure.sqlite.preparation import prepare as prepare_sqlite
 from tests.contract.samples import NOON, OURS, SECOND, snapshot, store_new, tombstone
 from tests.contract.test_mirror_search import ADA, ALAN, STRASSE, search
 from tests.contract.test_plans import assert_ordered
@@ -104,7 +105,7 @@ async def _rows_read(
 
 async def test_a_snapshot_with_the_same_words_writes_no_term(tmp_path: Path) -> None:
     statements: list[str] = []
-    database = SqliteDatabase(tmp_path / "billing.db", trace=statements.append)
+    database = SqliteDatabase(tmp_path / "billing.db", prepare_sqlite, trace=statements.append)
     await database.start()
     mirror = SqliteMirror(database)
     await store_new(mirror, CUSTOMERS, ADA)
@@ -122,7 +123,7 @@ async def test_a_snapshot_with_the_same_words_writes_no_term(tmp_path: Path) -> 
 
 
 async def _sqlite(path: Path, noun: Noun[Customer]) -> tuple[SqliteDatabase, SqliteMirror]:
-    database = SqliteDatabase(path, nouns=(noun,))
+    database = SqliteDatabase(path, partial(prepare_sqlite, nouns=(noun,)))
     await database.start()
     return database, SqliteMirror(database)
 

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from infrastructure.sqlite.database import Database
 from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.mirror import SqliteMirror
+from infrastructure.sqlite.preparation import prepare
 from tests.contract.samples import NOON, SECOND, charge, facet, list_ids, store_new, tombstone
 
 BOUND_SECONDS = 10.0
@@ -32,7 +34,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def database(path: Path) -> AsyncIterator[Database]:
     """An open database with a table of numbers."""
-    database = Database(path, max_waiting=8)
+    database = Database(path, prepare, max_waiting=8)
     await database.start()
     await database.write(lambda connection: connection.execute("CREATE TABLE t (n UNIQUE)").close())
     yield database
@@ -81,7 +83,7 @@ async def test_it_is_durable_and_in_wal(database: Database) -> None:
 
 async def test_what_waits_shares_one_commit(path: Path) -> None:
     statements: list[str] = []
-    database = Database(path, trace=statements.append)
+    database = Database(path, prepare, trace=statements.append)
     await database.start()
     gate = Gate(database)
     await gate.closed()
@@ -175,7 +177,7 @@ async def test_too_many_reads_are_refused_at_once(database: Database) -> None:
 
 
 async def test_an_endless_read_is_broken_off(path: Path) -> None:
-    database = Database(path, read_timeout_seconds=0.05)
+    database = Database(path, prepare, read_timeout_seconds=0.05)
     await database.start()
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n"
     with pytest.raises(Unavailable):
@@ -201,7 +203,7 @@ async def test_whoever_stopped_waiting_in_time_writes_nothing(database: Database
 
 
 async def test_close_finishes_what_waits_and_refuses_what_comes(path: Path) -> None:
-    database = Database(path)
+    database = Database(path, prepare)
     await database.start()
     await database.write(lambda connection: connection.execute("CREATE TABLE t (n)").close())
     gate = Gate(database)
@@ -235,7 +237,7 @@ async def test_a_file_of_a_newer_release_is_refused(path: Path) -> None:
         connection.execute("PRAGMA user_version = 999")
     connection.close()
     with pytest.raises(FailedPrecondition, match="999"):
-        await Database(path).start()
+        await Database(path, prepare).start()
 
 
 _EVENTS_OF_VERSION_1 = """
@@ -267,7 +269,7 @@ async def test_a_file_of_version_1_keeps_its_events_and_goes_on(path: Path) -> N
         connection.executescript(_EVENTS_OF_VERSION_1)
     connection.close()
     for waiting in (["evt_2"], []):  # it is mended once, and opened again as it is
-        database = Database(path)
+        database = Database(path, prepare)
         await database.start()
         inbox, log = SqliteInbox(database), SqliteEventLog(database)
         claimed = await inbox.claim("one", now=NOON, lease=SECOND, limit=9, max_bytes=99)
@@ -298,7 +300,7 @@ def nonsense(tmp_path: Path) -> Path:
 
 async def test_a_file_that_is_no_database_is_unavailable(nonsense: Path) -> None:
     with pytest.raises(Unavailable) as refused:
-        await Database(nonsense).start()
+        await Database(nonsense, prepare).start()
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
     assert "not a database" in str(refused.value)
     assert str(nonsense) not in str(refused.value)
@@ -311,7 +313,7 @@ def _charges_with(
 
 
 async def _make(path: Path) -> None:
-    database = Database(path)
+    database = Database(path, prepare)
     await database.start()
     await database.close()
 
@@ -337,7 +339,7 @@ async def test_a_changed_declaration_changes_the_table(path: Path) -> None:
         ),
         (("created",), ("payer", "created"), ("fee", "created"), ("risk", "created")),
     )
-    database = Database(path, nouns=(before,))
+    database = Database(path, partial(prepare, nouns=(before,)))
     await database.start()
     mirror = SqliteMirror(database)
     blocked = replace(charge("ch_1", customer="cus_1"), risk_level="high", outcome_type="blocked")
@@ -348,7 +350,7 @@ async def test_a_changed_declaration_changes_the_table(path: Path) -> None:
     await database.close()
 
     for _ in range(2):
-        database = Database(path, nouns=(after,))
+        database = Database(path, partial(prepare, nouns=(after,)))
         await database.start()
         mirror = SqliteMirror(database)
         assert await list_ids(mirror, after, Filter({"payer": "cus_1"})) == ["ch_1"]
@@ -367,4 +369,4 @@ async def test_a_column_cannot_take_a_name_of_the_store(path: Path) -> None:
     columns = (Column("created", "object.created"), Column("revision", "object.status"))
     taken = _charges_with(columns, (("created",),))
     with pytest.raises(ValueError, match="revision"):
-        await Database(path, nouns=(taken,)).start()
+        await Database(path, partial(prepare, nouns=(taken,))).start()

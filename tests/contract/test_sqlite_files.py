@@ -15,6 +15,7 @@ import pytest
 from domain.errors import FailedPrecondition, Reason, Unavailable
 from infrastructure.sqlite.database import Database
 from infrastructure.sqlite.files import private_file
+from infrastructure.sqlite.preparation import prepare
 from infrastructure.sqlite.serving import serving
 
 BOUND_SECONDS: Final = 20.0
@@ -37,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[Database]:
-    database = Database(path)
+    database = Database(path, prepare)
     await database.start()
     try:
         yield database
@@ -157,7 +158,7 @@ async def test_a_file_that_cannot_be_used_is_refused_with_the_cause(
     spoil(path)
     before = mode(path)
     with pytest.raises(Unavailable) as refused:
-        await Database(path).start()
+        await Database(path, prepare).start()
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
     assert refused.value.message == cause
     assert mode(path) == (0o600 if spoil in (_nonsense, _torn) else before)
@@ -166,7 +167,7 @@ async def test_a_file_that_cannot_be_used_is_refused_with_the_cause(
 async def test_a_folder_that_is_a_file_is_told(path: Path) -> None:
     _nonsense(path)
     with pytest.raises(Unavailable, match="cannot be opened: what should be its folder is a file"):
-        await Database(path / "billing.db").start()
+        await Database(path / "billing.db", prepare).start()
     with (
         pytest.raises(Unavailable, match="cannot be locked: what should be its folder is a file"),
         serving(path / "billing.db"),

@@ -12,6 +12,7 @@ from application.ports.outbox import FailedJob
 from application.ports.takeover import Takeover
 from domain.jobs import Job
 from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.preparation import prepare
 from infrastructure.sqlite.takeover import SqliteTakeover
 from tests.contract.samples import KEY, NOON, SECOND, event, record
 from tests.support.stores import Stores, sqlite_stores
@@ -24,7 +25,7 @@ HELD: Final = Lease("dead", NOON + LEASE)
 @pytest.fixture
 async def takeover(tmp_path: Path) -> AsyncIterator[Takeover]:
     """What takes over on the only store that one process has for itself."""
-    database = Database(tmp_path / "billing.db")
+    database = Database(tmp_path / "billing.db", prepare)
     await database.start()
     yield SqliteTakeover(database)
     await database.close()

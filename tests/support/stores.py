@@ -68,6 +68,7 @@ from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.parked import SqliteParkedEvents
+from infrastructure.sqlite.preparation import prepare as prepare_sqlite
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadow import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
@@ -181,7 +182,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
         if explaining:
             statements.append(statement)
 
-    database = SqliteDatabase(path, nouns=NOUNS_UNDER_TEST, trace=trace)
+    database = SqliteDatabase(path, partial(prepare_sqlite, nouns=NOUNS_UNDER_TEST), trace=trace)
     await database.start()
 
     async def explain(action: Callable[[], Awaitable[object]]) -> Sequence[Plan]:

@@ -6,7 +6,9 @@ from importlib import import_module
 from types import ModuleType
 
 import infrastructure.mongo
+import infrastructure.sqlite
 from infrastructure.mongo import preparation as mongo
+from infrastructure.sqlite import preparation as sqlite
 
 
 def _declaring(package: ModuleType, declaration: str) -> set[str]:
@@ -25,6 +27,12 @@ def test_each_file_that_declares_indexes_is_prepared() -> None:
     declaring = _declaring(infrastructure.mongo, "INDEXES")
     assert "infrastructure.mongo.inbox" in declaring
     assert _names(mongo.ADAPTERS) == declaring
+
+
+def test_each_file_that_declares_tables_is_prepared() -> None:
+    declaring = _declaring(infrastructure.sqlite, "TABLES")
+    assert "infrastructure.sqlite.inbox" in declaring
+    assert _names(sqlite.ADAPTERS) == declaring
 
 
 def test_two_files_may_declare_indexes_of_one_collection() -> None:
