@@ -56,11 +56,12 @@ from infrastructure.telemetry import logs
 from interfaces.grpc.analytics import AnalyticsServicer
 from interfaces.grpc.calls import Context
 from interfaces.grpc.connections import ConnectionServicer
+from interfaces.grpc.contract import services
 from interfaces.grpc.customers import CustomerServicer
 from interfaces.grpc.events import EventServicer
 from interfaces.grpc.mapping.customers import customer_message
 from interfaces.grpc.mirror import MirrorServicer
-from interfaces.grpc.server import Server, ServerOptions, services
+from interfaces.grpc.server import Server, ServerOptions
 
 ACCOUNT: Final = "acme"
 STRIPE_ACCOUNT: Final = "acct_1Bench"

@@ -78,6 +78,7 @@ from interfaces.grpc.analytics import AnalyticsServicer
 from interfaces.grpc.charges import ChargeServicer
 from interfaces.grpc.connections import ConnectionServicer
 from interfaces.grpc.contact_links import ContactLinkServicer
+from interfaces.grpc.contract import services
 from interfaces.grpc.customers import CustomerServicer
 from interfaces.grpc.events import EventServicer
 from interfaces.grpc.invoices import InvoiceServicer
@@ -85,7 +86,7 @@ from interfaces.grpc.mirror import MirrorServicer
 from interfaces.grpc.notes import NoteServicer
 from interfaces.grpc.payment_links import PaymentLinkServicer
 from interfaces.grpc.payment_methods import PaymentMethodServicer
-from interfaces.grpc.server import Server, ServerOptions, services
+from interfaces.grpc.server import Server, ServerOptions
 from interfaces.grpc.subscriptions import SubscriptionServicer
 
 

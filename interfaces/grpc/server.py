@@ -3,39 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from types import ModuleType
 from typing import Any, Final
 
 import grpc
-from billing.v1 import (
-    analytics_service_pb2,
-    analytics_service_pb2_grpc,
-    charge_service_pb2,
-    charge_service_pb2_grpc,
-    connection_service_pb2,
-    connection_service_pb2_grpc,
-    contact_link_service_pb2,
-    contact_link_service_pb2_grpc,
-    customer_service_pb2,
-    customer_service_pb2_grpc,
-    event_service_pb2,
-    event_service_pb2_grpc,
-    invoice_service_pb2,
-    invoice_service_pb2_grpc,
-    mirror_service_pb2,
-    mirror_service_pb2_grpc,
-    note_service_pb2,
-    note_service_pb2_grpc,
-    payment_link_service_pb2,
-    payment_link_service_pb2_grpc,
-    payment_method_service_pb2,
-    payment_method_service_pb2_grpc,
-    subscription_service_pb2,
-    subscription_service_pb2_grpc,
-)
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
@@ -43,6 +15,7 @@ from typing_extensions import override
 
 from application.callers import Tenancy
 from application.ports.tokens import TokenVerifier
+from interfaces.grpc.contract import Service
 from interfaces.grpc.interceptors import interceptors
 from interfaces.grpc.interceptors.draining import Draining
 from interfaces.grpc.interceptors.requests import MAX_REQUEST_BYTES
@@ -69,96 +42,6 @@ _CONNECTION_GRACE_MS: Final = 3_900_000
 _KEEPALIVE_MS: Final = 60_000
 _KEEPALIVE_TIMEOUT_MS: Final = 20_000
 _MIN_CLIENT_PING_MS: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A service of the contract, and how its servicer is added to a server.
-
-    Its methods are authorised by what the descriptor says: what is served and what is authorised
-    cannot differ.
-    """
-
-    descriptor: ServiceDescriptor
-    add: Callable[[grpc.aio.Server], None]
-
-
-CONTRACT: Final[tuple[tuple[Any, ModuleType, Callable[..., None]], ...]] = (
-    (
-        analytics_service_pb2_grpc.AnalyticsServiceServicer,
-        analytics_service_pb2,
-        analytics_service_pb2_grpc.add_AnalyticsServiceServicer_to_server,
-    ),
-    (
-        charge_service_pb2_grpc.ChargeServiceServicer,
-        charge_service_pb2,
-        charge_service_pb2_grpc.add_ChargeServiceServicer_to_server,
-    ),
-    (
-        connection_service_pb2_grpc.ConnectionServiceServicer,
-        connection_service_pb2,
-        connection_service_pb2_grpc.add_ConnectionServiceServicer_to_server,
-    ),
-    (
-        contact_link_service_pb2_grpc.ContactLinkServiceServicer,
-        contact_link_service_pb2,
-        contact_link_service_pb2_grpc.add_ContactLinkServiceServicer_to_server,
-    ),
-    (
-        customer_service_pb2_grpc.CustomerServiceServicer,
-        customer_service_pb2,
-        customer_service_pb2_grpc.add_CustomerServiceServicer_to_server,
-    ),
-    (
-        event_service_pb2_grpc.EventServiceServicer,
-        event_service_pb2,
-        event_service_pb2_grpc.add_EventServiceServicer_to_server,
-    ),
-    (
-        invoice_service_pb2_grpc.InvoiceServiceServicer,
-        invoice_service_pb2,
-        invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server,
-    ),
-    (
-        mirror_service_pb2_grpc.MirrorServiceServicer,
-        mirror_service_pb2,
-        mirror_service_pb2_grpc.add_MirrorServiceServicer_to_server,
-    ),
-    (
-        note_service_pb2_grpc.NoteServiceServicer,
-        note_service_pb2,
-        note_service_pb2_grpc.add_NoteServiceServicer_to_server,
-    ),
-    (
-        payment_link_service_pb2_grpc.PaymentLinkServiceServicer,
-        payment_link_service_pb2,
-        payment_link_service_pb2_grpc.add_PaymentLinkServiceServicer_to_server,
-    ),
-    (
-        payment_method_service_pb2_grpc.PaymentMethodServiceServicer,
-        payment_method_service_pb2,
-        payment_method_service_pb2_grpc.add_PaymentMethodServiceServicer_to_server,
-    ),
-    (
-        subscription_service_pb2_grpc.SubscriptionServiceServicer,
-        subscription_service_pb2,
-        subscription_service_pb2_grpc.add_SubscriptionServiceServicer_to_server,
-    ),
-)
-"""Of every service of the contract the servicer's base, its file, and what adds it to a server."""
-
-
-def services(*servicers: object) -> tuple[Service, ...]:
-    """The services of servicers. ValueError for one that is of no service of the contract."""
-    return tuple(map(_service_of, servicers))
-
-
-def _service_of(servicer: object) -> Service:
-    for base, file, add in CONTRACT:
-        if isinstance(servicer, base):
-            name = base.__name__.removesuffix("Servicer")
-            return Service(file.DESCRIPTOR.services_by_name[name], partial(add, servicer))
-    raise ValueError(f"{type(servicer).__name__}: not of the contract")
 
 
 class _NoLeavers(logging.Filter):

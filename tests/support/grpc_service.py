@@ -34,10 +34,11 @@ from infrastructure.telemetry import logs
 from infrastructure.telemetry.lines import Lines
 from interfaces.grpc.analytics import AnalyticsServicer
 from interfaces.grpc.connections import ConnectionServicer
+from interfaces.grpc.contract import services
 from interfaces.grpc.customers import CustomerServicer
 from interfaces.grpc.events import EventServicer
 from interfaces.grpc.mirror import MirrorServicer
-from interfaces.grpc.server import Server, ServerOptions, services
+from interfaces.grpc.server import Server, ServerOptions
 from tests.support.fakes import FakeAccounts
 from tests.support.service import until
 

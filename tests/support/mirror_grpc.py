@@ -22,8 +22,9 @@ from domain.connections import Connection, ConnectionKind, Mode
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens, caller_keys
 from infrastructure.telemetry import logs
+from interfaces.grpc.contract import Service
 from interfaces.grpc.mirror import MirrorServicer
-from interfaces.grpc.server import Server, ServerOptions, Service
+from interfaces.grpc.server import Server, ServerOptions
 from tests.support.fake_event_log import FakeEventLog
 from tests.support.fake_operations import Process, World
 from tests.support.fakes import NOON

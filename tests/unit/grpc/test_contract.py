@@ -4,11 +4,14 @@ import importlib
 import inspect
 import re
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import billing.v1
+import grpc
 import pytest
 from billing.v1 import customer_service_pb2, errors_pb2, period_pb2
 from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health
 
 import domain.errors
 from application.explaining import Basis, RowState, Telling
@@ -18,11 +21,11 @@ from domain.effects import FactName
 from domain.errors import BillingError, Reason
 from domain.periods import Granularity
 from interfaces.cli.token import SCOPES
+from interfaces.grpc.contract import services
 from interfaces.grpc.mapping import connections as mapping
 from interfaces.grpc.mapping import events
 from interfaces.grpc.mapping.periods import read_granularity
 from interfaces.grpc.methods import methods_of
-from interfaces.grpc.server import CONTRACT, services
 from interfaces.grpc.statuses import CODES
 
 PREFIX = "ERROR_REASON_"
@@ -54,16 +57,23 @@ def test_every_class_of_error_has_a_code() -> None:
     assert set(CODES) == kinds
 
 
-def test_every_service_of_the_contract_is_served() -> None:
-    served = {
-        service.descriptor.full_name for service in services(*(base() for base, _, _ in CONTRACT))
-    }
-    assert served == {descriptor.full_name for descriptor in contract()}
+def test_the_base_class_of_a_servicer_tells_its_service() -> None:
+    for descriptor in contract():
+        file = Path(descriptor.file.name).stem
+        stubs = importlib.import_module(f"billing.v1.{file}_pb2_grpc")
+        base = getattr(stubs, f"{descriptor.name}Servicer")
+        (service,) = services(type("Another", (base,), {})())
+        assert service.descriptor is descriptor
+        server = create_autospec(grpc.aio.Server)
+        service.add(server)
+        (added,) = server.add_registered_method_handlers.call_args_list
+        assert added.args[0] == descriptor.full_name
 
 
-def test_what_is_no_servicer_of_the_contract_is_not_served() -> None:
+@pytest.mark.parametrize("servicer", [object(), health.aio.HealthServicer()])
+def test_what_is_no_servicer_of_the_contract_is_not_served(servicer: object) -> None:
     with pytest.raises(ValueError, match="not of the contract"):
-        services(object())
+        services(servicer)
 
 
 def test_every_method_of_the_contract_says_who_may_call_it() -> None:
