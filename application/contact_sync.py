@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from typing_extensions import override
+
 from application.contact_matching import ContactMatching
+from application.effect import Effect
 from application.happenings import Due, Outcome, all_of
 from application.ports.contacts import ContactDirectory, ContactLink, SourceVersion
 from application.ports.mirror import Mirror
@@ -36,11 +39,12 @@ class Synced:
     filled: bool = False
 
 
-class ContactSyncing:
+class ContactSyncing(Effect):
     """Makes contacts show what the mirror shows of their customers.
 
-    It goes by the mirrored row, not by the event that gave cause: whatever the order of events, the
-    contact ends as the row does, and a row that somebody else has read earlier never overwrites it.
+    It comes before the effects that go by a customer's contact. It goes by the mirrored row, not by
+    the event that gave cause: whatever the order of events, the contact ends as the row does, and a
+    row that somebody else has read earlier never overwrites it.
     """
 
     def __init__(
@@ -50,11 +54,8 @@ class ContactSyncing:
         self._mirror = mirror
         self._matching = matching
 
-    async def sync(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
-        """Sync the customers that events are about, each once; notes what came of it.
-
-        Idempotent, and convergent when repeated after a crash between any two steps.
-        """
+    @override
+    async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
         tenants: dict[str, dict[str, list[Due]]] = defaultdict(lambda: defaultdict(list))
         for one in due:
             if one.happening.told.noun.name == CUSTOMERS.name:

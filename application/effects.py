@@ -5,34 +5,26 @@ and before the event is settled. So a crash in between repeats effects; their id
 business fact, make that harmless.
 """
 
-import asyncio
 import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from application.contact_sync import ContactSyncing
+from application.effect import Effect, Follower
 from application.happenings import Due, Happening, Outcome, Told
 from application.loops import Loop
-from application.payment_notices import PaymentNotices
 from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
 from application.ports.inbox import Inbox, ReceivedEvent
 from application.ports.mirror import Mirror
-from application.ports.outbox import MAX_JOBS, Outbox
 from application.ports.parked import ParkedEvent, ParkedEvents
 from application.ports.stripe import Deauthorized, EventReader, Hint, Irrelevant, Observed
-from application.ports.subscription_history import SubscriptionHistory
-from application.refreshing import Refreshing
 from domain.connections import Connection, Mode
-from domain.effects import DEFAULT_MAX_AGE, Fact, effects_since, fact_payload, facts_of
+from domain.effects import DEFAULT_MAX_AGE, Fact, effects_since, facts_of
 from domain.errors import BillingError
-from domain.jobs import EVENTS, Job, job_id
 from domain.mirror import Snapshot
 from domain.periods import to_milliseconds
-from domain.subscription_history import SubscriptionChange
-from domain.subscriptions import Subscription
 
 DRAIN_BATCH: Final = 100
 DRAIN_SECONDS: Final = 60.0
@@ -44,45 +36,36 @@ _Tenants = Mapping[str, Connection | None]
 
 
 class Effects:
-    """Does what follows from events: contacts, support messages, jobs, subscription history.
+    """Lets the followers and the effects that are registered do what follows from events.
 
-    All of it is durable when `after` returns. `queued` is set when there is something to publish.
-    Facts from before their connection, or older than `max_age`, have no effects. Backfill,
-    reconcile and rebuild never come here.
+    All of it is durable when `after` returns. Facts from before their connection, or older than
+    `max_age`, have no effects. Backfill, reconcile and rebuild never come here.
     """
 
     def __init__(
         self,
         *,
+        followers: Sequence[Follower],
+        effects: Sequence[Effect],
         inbox: Inbox,
         events: EventReader,
         mirror: Mirror,
         connections: ConnectionRepository,
-        contacts: ContactSyncing,
-        notices: PaymentNotices,
-        history: SubscriptionHistory,
-        outbox: Outbox,
         parked: ParkedEvents,
         clock: Clock,
         mode: Mode,
-        queued: asyncio.Event,
-        refreshing: Sequence[Refreshing] = (),
         max_age: dt.timedelta = DEFAULT_MAX_AGE,
     ) -> None:
-        """`refreshing` list what events do not tell, soon after those that hint at it."""
+        """`followers` and `effects` come in the order given, all followers before the effects."""
+        self._followers = tuple(followers)
+        self._effects = tuple(effects)
         self._inbox = inbox
         self._events = events
         self._mirror = mirror
         self._connections = connections
-        self._contacts = contacts
-        self._notices = notices
-        self._history = history
-        self._outbox = outbox
         self._parked = parked
         self._clock = clock
         self._mode = mode
-        self._queued = queued
-        self._refreshing = tuple(refreshing)
         self._max_age = max_age
         self.loop: Final = Loop("the drain of parked effects", self.drain_all, DRAIN_SECONDS)
 
@@ -92,13 +75,11 @@ class Effects:
         An event with an error has to come again; the others are done. Raises Unavailable or
         RateLimited where the store does not take it: then all have to come again.
         """
-        for one in told:
-            for refreshing in self._refreshing:
-                refreshing.notice(one.event.type, one.stripe_account)
         outcomes = {one.event.id: Outcome() for one in told}
         happenings = await self._happenings(told, outcomes)
-        await self._keep_history(happenings, outcomes)
-        effective = [one for one in happenings if one.effective]
+        for follower in self._followers:
+            await follower.after(happenings, outcomes)
+        effective = _effective(happenings, outcomes)
         tenants = {
             account: await self._connections.find_by_stripe_account(account, self._mode)
             for account in sorted({one.told.stripe_account for one in effective})
@@ -141,20 +122,21 @@ class Effects:
     async def _happenings(
         self, told: Sequence[Told], outcomes: Mapping[str, Outcome]
     ) -> list[Happening]:
-        """The events with their objects and facts; a deletion tells no fact and is left out."""
+        """The events with their objects and facts; notes what cannot be read for facts."""
         rows = await self._rows(one for one in told if one.snapshot is None)
         happenings = []
         for one in told:
             snapshot = one.snapshot or rows.get((one.noun.name, one.stripe_account, one.object_id))
             if snapshot is None or snapshot.object is None:
+                happenings.append(Happening(one, None, frozenset(), ()))
                 continue
+            facts: tuple[Fact, ...] = ()
             try:
                 befores = one.snapshot.befores if one.snapshot else ()  # a row has those of others
                 facts = facts_of(one.event.type, snapshot.object, befores)
             except Exception as error:  # noqa: BLE001 - a poisoned event holds up no other
                 outcomes[one.event.id].note(error)
-            else:
-                happenings.append(Happening(one, snapshot.object, snapshot.unknown, facts))
+            happenings.append(Happening(one, snapshot.object, snapshot.unknown, facts))
         return happenings
 
     async def _rows(self, told: Iterable[Told]) -> dict[tuple[str, str, str], Snapshot[Any]]:
@@ -171,30 +153,10 @@ class Effects:
                     found[name, stripe_account, row.id] = row.snapshot
         return found
 
-    async def _keep_history(
-        self, happenings: Sequence[Happening], outcomes: Mapping[str, Outcome]
-    ) -> None:
-        """One row an event of a subscription: a record of the mirror's, it needs no tenant."""
-        changes = []
-        for one in happenings:
-            if isinstance(one.object, Subscription):
-                change = SubscriptionChange(
-                    one.told.stripe_account,
-                    one.event_id,
-                    one.told.event.type,
-                    one.occurred_at,
-                    one.object,
-                    one.unknown,
-                    as_read=one.told.snapshot is None,
-                )
-                changes.append(change)
-                outcomes[one.event_id].note("history")
-        await self._history.append(changes)
-
     async def _act(
         self, happenings: Sequence[Happening], tenants: _Tenants, outcomes: Mapping[str, Outcome]
     ) -> None:
-        """Contacts first, since messages go to linked ones; jobs last, since they tell of them."""
+        """Let the effects have what is due, in the order of billing events."""
         now, due = self._clock.now(), []
         since_ms = {
             stripe_account: to_milliseconds(
@@ -207,30 +169,14 @@ class Effects:
             connection = tenants[one.told.stripe_account]
             if connection is None:
                 continue
-            if one.told.event.created >= since_ms[connection.stripe_account]:
-                due.append(Due(connection, one))
+            since = since_ms[connection.stripe_account]
+            if one.told.event.created >= since:
+                due.append(Due(connection, one, since))
             else:
                 outcomes[one.event_id].note("too old for effects")
-        due.sort(key=lambda one: one.happening.told.event.created)  # the order of billing events
-        await self._contacts.sync(due, outcomes)
-        notices = await self._notices.post(due, since_ms, outcomes)
-        await self._append_jobs(due, notices, outcomes)
-
-    async def _append_jobs(
-        self, due: Sequence[Due], notices: Mapping[str, Job], outcomes: Mapping[str, Outcome]
-    ) -> None:
-        now = self._clock.now()
-        jobs = dict(notices)
-        for one in due:
-            for fact in one.happening.facts:
-                job = _event_job(one, fact, now)
-                jobs.setdefault(job.id, job)
-                outcomes[one.happening.event_id].note(fact.name.value)
-        waiting = list(jobs.values())
-        for start in range(0, len(waiting), MAX_JOBS):
-            await self._outbox.append(waiting[start : start + MAX_JOBS])
-        if notices:
-            self._queued.set()
+        due.sort(key=lambda one: one.happening.told.event.created)
+        for effect in self._effects:
+            await effect.after(due, outcomes)
 
     async def _park(self, happenings: Sequence[Happening], outcomes: Mapping[str, Outcome]) -> None:
         if not happenings:
@@ -265,7 +211,7 @@ class Effects:
         outcomes = {one.event.id: Outcome() for one in told}
         try:
             happenings = await self._happenings(told, outcomes)
-            effective = [one for one in happenings if one.effective]
+            effective = _effective(happenings, outcomes)
             await self._act(effective, {connection.stripe_account: connection}, outcomes)
         except BillingError:
             raise
@@ -297,9 +243,6 @@ class Effects:
             await self._parked.remove(stripe_account, old)
 
 
-def _event_job(one: Due, fact: Fact, now: dt.datetime) -> Job:
-    """The billing event that WatchEvents tells of a fact."""
-    kind, account = f"{EVENTS}.{fact.name}", one.connection.account
-    told = one.happening.told
-    payload = fact_payload(fact, told.stripe_account, told.event.created)
-    return Job(job_id(kind, account, fact.name, fact.subject), kind, account, now, payload)
+def _effective(happenings: Sequence[Happening], outcomes: Mapping[str, Outcome]) -> list[Happening]:
+    """Those that may have effects; one that failed already comes again first."""
+    return [one for one in happenings if one.effective and outcomes[one.event_id].error is None]

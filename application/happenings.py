@@ -52,10 +52,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """An event with the object as it told it, and the facts in it."""
+    """An event with the object as it told it, and the facts in it.
+
+    `object` is None, and there are no facts, where it is deleted or the mirror does not show it.
+    """
 
     told: Told
-    object: MirroredObject
+    object: MirroredObject | None
     unknown: frozenset[str]
     facts: tuple[Fact, ...]
 
@@ -72,16 +75,21 @@ class Happening:
     @property
     def effective(self) -> bool:
         """Whether anything may follow from it for a tenant. The platform's own has none."""
-        follows = bool(self.facts) or self.told.noun.name == CUSTOMERS.name
-        return follows and bool(self.told.event.stripe_account)
+        if self.object is None or not self.told.event.stripe_account:
+            return False
+        return bool(self.facts) or self.told.noun.name == CUSTOMERS.name
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A happening whose tenant is known, and which is in time for effects."""
+    """A happening whose tenant is known, and which is in time for effects.
+
+    `since_ms` is from when on its tenant's facts have effects, in Stripe's time.
+    """
 
     connection: Connection
     happening: Happening
+    since_ms: int
 
 
 async def all_of(work: Mapping[K, Callable[[], Awaitable[R]]]) -> dict[K, R | Exception]:

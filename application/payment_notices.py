@@ -1,5 +1,6 @@
 """Payment notices: a paid invoice is said in the contact's support conversation."""
 
+import asyncio
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -7,11 +8,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from typing_extensions import override
+
+from application.effect import Effect
 from application.happenings import Due, Outcome, all_of
 from application.ports.clock import Clock
 from application.ports.contacts import ContactDirectory, ContactLink
 from application.ports.mirror import NEWEST_FIRST, Filter, Mirror
 from application.ports.nouns import CUSTOMERS, INVOICES
+from application.ports.outbox import Outbox, append_all
 from application.ports.support import SupportInbox, SystemMessage
 from domain.connections import Connection
 from domain.effects import Fact, FactName, payment_notice
@@ -46,29 +51,32 @@ class _Owed:
         return self.connection.account, self.connection.stripe_account, self.invoice.customer or ""
 
 
-class PaymentNotices:
+class PaymentNotices(Effect):
     """Posts a system message for each invoice that was paid, above zero, by a linked customer.
 
     The payment and the link may be told in either order. So an event of a customer, too, gives
-    cause to look: for what he had paid before he was linked.
+    cause to look: for what he had paid before he was linked. Each message has a job that tells the
+    support service of it; `queued` is set when there are any to publish.
     """
 
     def __init__(
-        self, contacts: ContactDirectory, support: SupportInbox, mirror: Mirror, clock: Clock
+        self,
+        contacts: ContactDirectory,
+        support: SupportInbox,
+        mirror: Mirror,
+        outbox: Outbox,
+        clock: Clock,
+        queued: asyncio.Event,
     ) -> None:
         self._contacts = contacts
         self._support = support
         self._mirror = mirror
+        self._outbox = outbox
         self._clock = clock
+        self._queued = queued
 
-    async def post(
-        self, due: Sequence[Due], since_ms: Mapping[str, int], outcomes: Mapping[str, Outcome]
-    ) -> Mapping[str, Job]:
-        """Post what is not there yet; returns the jobs that tell of the messages, by id.
-
-        `since_ms` is from when on facts have effects, by Stripe account. Idempotent. What could not
-        be posted is noted on its events' outcomes.
-        """
+    @override
+    async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
         owed: dict[str, _Owed] = {}
         for one in due:
             if any(map(_above_zero, one.happening.facts)):
@@ -77,8 +85,7 @@ class PaymentNotices:
         for one in due:
             link = links.get(_told_customer(one))
             if link is not None:
-                since = since_ms[one.connection.stripe_account]
-                for invoice in await self._paid_before(link, since):
+                for invoice in await self._paid_before(link, one.since_ms):
                     _owe(owed, one.connection, invoice, one.happening.event_id)
         results = await all_of(
             {
@@ -92,7 +99,10 @@ class PaymentNotices:
                 outcomes[event_id].note(
                     result if isinstance(result, Exception) else "payment notice"
                 )
-        return {id_: result for id_, result in results.items() if isinstance(result, Job)}
+        jobs = [result for result in results.values() if isinstance(result, Job)]
+        if jobs:
+            await append_all(self._outbox, jobs)
+            self._queued.set()
 
     async def _links(
         self, owed: Mapping[str, _Owed], due: Sequence[Due]

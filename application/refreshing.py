@@ -5,12 +5,16 @@ import datetime as dt
 import logging
 import math
 from abc import ABC
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from typing_extensions import override
+
+from application.effect import Follower
 from application.fleet import Fleet, Source, for_each
+from application.happenings import Happening, Outcome
 from application.importing import Importing
 from application.loops import Loop
 from application.oddity_log import log_oddities
@@ -46,12 +50,14 @@ class Refreshed:
     changed: int
 
 
-class Refreshing(ABC):
+class Refreshing(Follower, ABC):
     """Keeps a noun of every active connection and of the platform current, by its list.
 
     Overlapping windows by `created`, each read to its end before the watermark moves: soon after
     something was noted, once for many notes, and on a schedule. What is older than the window and
     changes still is a subclass's to look after.
+
+    As a follower it notes the accounts of events after which the list may have changed.
     """
 
     noun: ClassVar[Noun[Any]]
@@ -113,10 +119,11 @@ class Refreshing(ABC):
         self._due[stripe_account] = asyncio.get_running_loop().time() + self._debounce_seconds
         self._noted.set()
 
-    def notice(self, event_type: str, stripe_account: str) -> None:
-        """An event has come: `note` it, if the list may have changed with it."""
-        if event_type.startswith(self.noted_by):
-            self.note(stripe_account)
+    @override
+    async def after(self, events: Sequence[Happening], outcomes: Mapping[str, Outcome]) -> None:
+        for event in events:
+            if event.told.event.type.startswith(self.noted_by):
+                self.note(event.told.stripe_account)
 
     async def refresh_all(self) -> None:
         """Refresh every account, what is pending included; an account's failures are its own."""

@@ -17,6 +17,7 @@ from application.accounts import AccountAdministration
 from application.analytics import RevenueAnalytics
 from application.backfill import Backfill
 from application.balance_transactions import BalanceTransactions
+from application.billing_events import BillingEvents
 from application.callers import Tenancy
 from application.catch_up import CatchUp
 from application.charges import Charges
@@ -60,6 +61,7 @@ from application.receiving import Receiver
 from application.reconciling import Reconciliation
 from application.shadowing import ShadowRebuild
 from application.store_health import StoreHealth
+from application.subscription_changes import SubscriptionChanges
 from application.subscriptions import Subscriptions
 from application.taking_over import TakingOver
 from application.tasks import Tasks
@@ -228,19 +230,31 @@ class Container(containers.DeclarativeContainer):
     receiver = providers.Singleton(Receiver, stripe.webhooks, stores.inbox, clock, arrived)
     effects = providers.Singleton(
         Effects,
+        followers=providers.List(
+            balance_transactions,
+            invoice_payments,
+            providers.Singleton(SubscriptionChanges, stores.subscription_history),
+        ),
+        effects=providers.List(
+            contact_syncing,
+            providers.Singleton(
+                PaymentNotices,
+                stores.contacts,
+                stores.support,
+                mirror,
+                stores.outbox,
+                clock,
+                queued,
+            ),
+            providers.Singleton(BillingEvents, stores.outbox, clock),
+        ),
         inbox=stores.inbox,
         events=event_reader,
         mirror=mirror,
         connections=stores.connections,
-        contacts=contact_syncing,
-        notices=providers.Singleton(PaymentNotices, stores.contacts, stores.support, mirror, clock),
-        history=stores.subscription_history,
-        outbox=stores.outbox,
         parked=stores.parked_events,
         clock=clock,
         mode=mode,
-        queued=queued,
-        refreshing=providers.List(balance_transactions, invoice_payments),
         max_age=settings.provided.effects_max_age,
     )
     projector = providers.Singleton(

@@ -106,3 +106,9 @@ class Outbox(Protocol):
         that is not published yet is never deleted.
         """
         ...
+
+
+async def append_all(outbox: Outbox, jobs: Sequence[Job]) -> None:
+    """Append however many jobs, in order, MAX_JOBS a call. Cut off, the first ones are kept."""
+    for start in range(0, len(jobs), MAX_JOBS):
+        await outbox.append(jobs[start : start + MAX_JOBS])

@@ -13,10 +13,8 @@ from zlib import crc32
 from aiohttp import web
 from typing_extensions import override
 
-from application.effects import Effects
 from application.enrichment import Enrichment
 from application.mirroring import Mirroring
-from application.payment_notices import PaymentNotices
 from application.platform import Platform
 from application.ports.clock import Clock
 from application.ports.inbox import EventState
@@ -34,7 +32,7 @@ from infrastructure.stripe.webhooks import StripeWebhookReader
 from interfaces.http_webhook.app import create_app
 from tests.fuzz.mutate_events import ACCOUNTS
 from tests.fuzz.signatures import CONNECT_SECRET, PLATFORM_SECRET
-from tests.support.contacts import syncing
+from tests.support.effects import effects_on
 from tests.support.fakes import FakeClock, FakeStripeAccounts
 from tests.support.stores import Stores, sqlite_stores
 
@@ -102,7 +100,8 @@ class Service:
         self._platform = Platform(stores.deployment, FakeStripeAccounts(), Mode.TEST)
         self._projector = Projector(
             stores.inbox, Mirroring(stores.mirror), Enrichment(stores.mirror), self._events,
-            Objects(clock), self._platform, clock, asyncio.Event(), "fuzz", self._effects(),
+            Objects(clock), self._platform, clock, asyncio.Event(), "fuzz",
+            effects_on(stores, self._events, clock),
         )  # fmt: skip
 
     def receiver(self) -> Receiver:
@@ -111,23 +110,6 @@ class Service:
             platform_secrets=[PLATFORM_SECRET], connect_secrets=[CONNECT_SECRET], mode=Mode.TEST
         )
         return Receiver(reader, self.stores.inbox, self._clock, asyncio.Event())
-
-    def _effects(self) -> Effects:
-        stores = self.stores
-        return Effects(
-            inbox=stores.inbox,
-            events=self._events,
-            mirror=stores.mirror,
-            connections=stores.connections,
-            contacts=syncing(stores.contacts, stores.mirror, self._clock),
-            notices=PaymentNotices(stores.contacts, stores.support, stores.mirror, self._clock),
-            history=stores.subscription_history,
-            outbox=stores.outbox,
-            parked=stores.parked,
-            clock=self._clock,
-            mode=Mode.TEST,
-            queued=asyncio.Event(),
-        )
 
     async def connect(self) -> None:
         """Let one account be connected, its contacts following its customers."""

@@ -7,10 +7,10 @@ from typing import Any, Final, cast
 
 from typing_extensions import override
 
+from application.effect import Effect, Follower
 from application.effects import Effects
 from application.enrichment import Enrichment
 from application.mirroring import Mirroring
-from application.payment_notices import PaymentNotices
 from application.platform import Platform
 from application.ports.contacts import ContactLink, SourceVersion
 from application.ports.inbox import EventState, ReceivedEvent
@@ -26,7 +26,7 @@ from domain.mirror import MirroredObject, Snapshot, Version
 from domain.money import Money
 from domain.periods import to_milliseconds
 from domain.subscriptions import Subscription
-from tests.support.contacts import syncing
+from tests.support.effects import effects_on
 from tests.support.fakes import NOON, FakeClock, FakeStripeAccounts
 from tests.support.stores import Stores
 
@@ -86,29 +86,23 @@ class Objects(ObjectReader):
 
 
 class Desk:
-    """A projector with effects, on a store of its own; ports can be made to break."""
+    """A projector with effects, on a store of its own; ports can be made to break.
+
+    `more_followers` and `more_effects` come behind the service's own.
+    """
 
     def __init__(self, stores: Stores) -> None:
         self.stores, self.clock = stores, FakeClock(NOON + 60 * SECOND)
         self.events, self.objects, self.queued = Events(), Objects(), asyncio.Event()
+        self.more_followers: list[Follower] = []
+        self.more_effects: list[Effect] = []
 
     def effects(self, **broken: Any) -> Effects:
-        stores = replace(self.stores, **broken)
-        return Effects(
-            inbox=stores.inbox,
-            events=self.events,
-            mirror=stores.mirror,
-            connections=stores.connections,
-            contacts=syncing(stores.contacts, stores.mirror, self.clock),
-            notices=PaymentNotices(stores.contacts, stores.support, stores.mirror, self.clock),
-            history=stores.subscription_history,
-            outbox=stores.outbox,
-            parked=stores.parked,
-            clock=self.clock,
-            mode=Mode.TEST,
-            queued=self.queued,
-            max_age=dt.timedelta(days=2),
-        )
+        return effects_on(
+            replace(self.stores, **broken), self.events, self.clock, self.queued,
+            max_age=dt.timedelta(days=2), more_followers=self.more_followers,
+            more_effects=self.more_effects,
+        )  # fmt: skip
 
     async def project(self, *, owner: str = "one", **broken: Any) -> None:
         stores = replace(self.stores, **broken)

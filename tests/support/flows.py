@@ -21,7 +21,6 @@ from application.fleet import Fleet, Source
 from application.importing import Importing
 from application.invoice_payments import InvoicePayments
 from application.mirroring import Mirroring
-from application.payment_notices import PaymentNotices
 from application.platform import Platform
 from application.ports.listing import Place
 from application.ports.mirror import Filter, Mirror, Noun
@@ -41,7 +40,7 @@ from infrastructure.stripe.lists import StripeLister
 from infrastructure.stripe.nouns import TRANSLATIONS
 from infrastructure.stripe.objects import StripeObjectReader
 from tests.support.clocks import MovableClock
-from tests.support.contacts import syncing
+from tests.support.effects import effects_on
 from tests.support.emulator import RunningEmulator
 from tests.support.happened import Happened
 from tests.support.stores import Stores
@@ -125,22 +124,7 @@ class Flows:
 
     def effects(self, max_age: dt.timedelta = DEFAULT_MAX_AGE) -> Effects:
         """What follows from events, in the same store."""
-        stores = self.stores
-        return Effects(
-            inbox=stores.inbox,
-            events=StripeEventReader(),
-            mirror=stores.mirror,
-            connections=stores.connections,
-            contacts=syncing(stores.contacts, stores.mirror, self.clock),
-            notices=PaymentNotices(stores.contacts, stores.support, stores.mirror, self.clock),
-            history=stores.subscription_history,
-            outbox=stores.outbox,
-            parked=stores.parked,
-            clock=self.clock,
-            mode=Mode.TEST,
-            queued=asyncio.Event(),
-            max_age=max_age,
-        )
+        return effects_on(self.stores, StripeEventReader(), self.clock, max_age=max_age)
 
     def projector(
         self,

@@ -6,13 +6,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
+import pytest
+
 from application.balance_transactions import TASK, BalanceTransactions
 from application.enrichment import Enrichment
 from application.fleet import Fleet
+from application.happenings import Happening, Told
 from application.importing import Importing
 from application.mirroring import Mirroring
 from application.platform import Platform
-from application.ports.nouns import BALANCE_TRANSACTIONS
+from application.ports.inbox import ReceivedEvent
+from application.ports.nouns import BALANCE_TRANSACTIONS, CHARGES
 from application.walking import Retries
 from domain.balance_transactions import BalanceTransaction
 from domain.connections import Connection, ConnectionKind, Mode
@@ -136,6 +140,22 @@ async def test_notes_within_the_debounce_are_one_listing() -> None:
         with suppress(asyncio.CancelledError):
             await run
     assert len(world.stripe.asked) == 4
+
+
+async def test_an_event_that_moves_money_is_noted_for_its_own_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, noted = World(), list[str]()
+    monkeypatch.setattr(world.service, "note", noted.append)
+    told = [event("customer.deleted", "acct_2"), event("charge.succeeded", "acct_3")]
+    await world.service.after([*told, event("refund.failed", "acct_4")], {})
+    assert noted == ["acct_3", "acct_4"]
+
+
+def event(type_: str, stripe_account: str) -> Happening:
+    """An event of which nothing but its type and its account counts."""
+    received = ReceivedEvent("evt_1", "", type_, "", 0, "charge", "ch_1", b"", NOON)
+    return Happening(Told(received, stripe_account, CHARGES, "ch_1", None), None, frozenset(), ())
 
 
 async def asked(world: World, times: int) -> None:

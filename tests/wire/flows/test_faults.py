@@ -12,9 +12,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from application.effects import Effects
 from application.enrichment import Enrichment
-from application.payment_notices import PaymentNotices
 from application.ports.publisher import QueueUnavailable
 from application.projector import Projector
 from application.publishing import Publishing
@@ -30,7 +28,7 @@ from sandbox.emulator.messages import FaultSpec
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.support.breaking import Breaking
 from tests.support.clocks import MovableClock
-from tests.support.contacts import syncing
+from tests.support.effects import effects_on
 from tests.support.emulator import RunningEmulator, emulator_in_process
 from tests.support.flows import Flows
 from tests.support.stores import Opener, Stores, sqlite_stores
@@ -156,20 +154,7 @@ async def pipeline(
     async with emulator.sdk() as sdk:
         flows = Flows(emulator, sdk, api, disturbed, account, clock=clock)
         queued, arrived = asyncio.Event(), asyncio.Event()
-        effects = Effects(
-            inbox=disturbed.inbox,
-            events=StripeEventReader(),
-            mirror=disturbed.mirror,
-            connections=disturbed.connections,
-            contacts=syncing(disturbed.contacts, disturbed.mirror, clock),
-            notices=PaymentNotices(disturbed.contacts, disturbed.support, disturbed.mirror, clock),
-            history=disturbed.subscription_history,
-            outbox=disturbed.outbox,
-            parked=disturbed.parked,
-            clock=clock,
-            mode=Mode.TEST,
-            queued=queued,
-        )
+        effects = effects_on(disturbed, StripeEventReader(), clock, queued)
         projector = Projector(
             disturbed.inbox, flows.mirroring, Enrichment(disturbed.mirror), StripeEventReader(),
             flows.objects, flows.platform, clock, arrived, "one", effects,

@@ -1,0 +1,39 @@
+"""Billing events: each fact is told to the account's watchers (WatchEvents), once."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+from typing_extensions import override
+
+from application.effect import Effect
+from application.happenings import Due, Outcome
+from application.ports.clock import Clock
+from application.ports.outbox import Outbox, append_all
+from domain.effects import Fact, fact_payload
+from domain.jobs import EVENTS, Job, job_id
+
+
+class BillingEvents(Effect):
+    """Appends a job a fact. It comes after the other effects, since it tells of them."""
+
+    def __init__(self, outbox: Outbox, clock: Clock) -> None:
+        self._outbox = outbox
+        self._clock = clock
+
+    @override
+    async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
+        now = self._clock.now()
+        jobs: dict[str, Job] = {}
+        for event in due:
+            for fact in event.happening.facts:
+                job = _job(event, fact, now)
+                jobs.setdefault(job.id, job)
+                outcomes[event.happening.event_id].note(fact.name.value)
+        await append_all(self._outbox, list(jobs.values()))
+
+
+def _job(event: Due, fact: Fact, now: dt.datetime) -> Job:
+    kind, account = f"{EVENTS}.{fact.name}", event.connection.account
+    told = event.happening.told
+    payload = fact_payload(fact, told.stripe_account, told.event.created)
+    return Job(job_id(kind, account, fact.name, fact.subject), kind, account, now, payload)
