@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
+from typing_extensions import override
 
 from application.importing import Brought, Importing
 from application.oddity_log import log_oddities
@@ -17,9 +18,11 @@ from application.ports.mirror import Noun
 from application.ports.nouns import NOUNS
 from application.ports.stripe import Priority
 from application.walking import Retries, walk
+from application.work import Step, Work
 from domain.errors import NotUnderstood
 from domain.mirror import Snapshot
 from domain.oddities import Oddities, Oddity
+from domain.operations import Operation, OperationKind, OperationProgress
 from domain.periods import from_milliseconds, to_milliseconds
 
 TASK: Final = "backfill"
@@ -80,6 +83,20 @@ class Progress:
     reached: dt.datetime | None
     finished: bool
     oddities: Oddities = field(default_factory=Oddities)
+
+    def of_operation(self) -> OperationProgress:
+        """The same as an operation tells it."""
+        return OperationProgress(
+            phase="read",
+            noun=self.noun,
+            nouns_done=self.nouns_done,
+            nouns_total=self.nouns_total,
+            read=self.read,
+            changed=self.stored,
+            rate=self.rate,
+            reached=self.reached,
+            oddities=self.oddities,
+        )
 
 
 class Backfill:
@@ -214,6 +231,26 @@ class Backfill:
 
     def _now_ms(self) -> int:
         return to_milliseconds(self._clock.now())
+
+
+class BackfillWork(Work):
+    """A backfill as an operation: it goes on where an earlier one has ended, but for `restart`."""
+
+    kind = OperationKind.BACKFILL
+
+    def __init__(self, backfill: Backfill) -> None:
+        self._backfill = backfill
+
+    @override
+    async def prepare(self, operation: Operation) -> None:
+        if operation.options.restart:
+            await self._backfill.reset(operation.stripe_account)
+
+    @override
+    async def steps(self, operation: Operation) -> AsyncGenerator[Step, None]:
+        async with aclosing(self._backfill.run(operation.stripe_account)) as pages:
+            async for progress in pages:
+                yield Step(progress.of_operation())
 
 
 def _state(checkpoint: Checkpoint) -> BackfillState:

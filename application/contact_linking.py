@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
+from typing_extensions import override
 
 from application.contact_matching import ContactMatching
 from application.contact_sync import ContactSyncing, Wishes
@@ -15,6 +16,7 @@ from application.ports.connections import ConnectionRepository
 from application.ports.contacts import ContactDirectory, ContactLink
 from application.ports.mirror import Filter, Mirror, Order, Position, RowPage, Scalar
 from application.ports.nouns import CUSTOMERS
+from application.work import Meter, Step, Work, begin_anew
 from domain.connections import Connection, Mode
 from domain.contacts import ContactSync, contact_id_for
 from domain.customers import Customer
@@ -43,14 +45,16 @@ class LinkingState:
     oddities: Oddities = field(default_factory=Oddities)
 
 
-class ContactLinking:
-    """Goes through the mirror's customers, oldest first, and links those that have no contact.
+class ContactLinking(Work):
+    """Goes through all of the mirror's customers, oldest first, and links those without a contact.
 
     The oldest customer of an address so gets its contact, and one that is created meanwhile has its
     turn at the end. Each is synced as an event about it would sync it. Whatever ends a run, the
     next one goes on at the last block, and counts what it finds linked since the operation was
     asked for as its own.
     """
+
+    kind = OperationKind.LINK_CONTACTS
 
     def __init__(
         self,
@@ -72,15 +76,19 @@ class ContactLinking:
         self._clock = clock
         self._mode = mode
 
-    async def run(self, operation: Operation) -> AsyncGenerator[OperationProgress, None]:
-        """Begin, or go on at the checkpoint, to the end; tells of each block. Close it.
+    @override
+    async def prepare(self, operation: Operation) -> None:
+        await begin_anew(self._checkpoints, operation, self._clock)
+
+    @override
+    async def steps(self, operation: Operation) -> AsyncGenerator[Step, None]:
+        """A step a block.
 
         Raises FailedPrecondition (STRIPE_NOT_CONNECTED) where the Stripe account is no longer
-        connected to the account that asked, Conflict (REQUEST_IN_FLIGHT) where another run has
-        taken over, Unavailable and RateLimited.
+        connected to the account that asked.
         """
-        stripe_account = operation.stripe_account
-        checkpoint = await self._checkpoints.load(stripe_account, OperationKind.LINK_CONTACTS)
+        stripe_account, meter = operation.stripe_account, Meter(self._clock)
+        checkpoint = await self._checkpoints.load(stripe_account, self.kind)
         state = msgspec.convert(checkpoint.state, LinkingState)
         checkpoint = await self._save(checkpoint, state)
         total = await self._mirror.count(CUSTOMERS, stripe_account)
@@ -92,7 +100,7 @@ class ContactLinking:
             )  # fmt: skip
             state = _behind(await self._link(operation, wishes, page, state), page)
             checkpoint = await self._save(checkpoint, state)
-            yield _progress(state, total)
+            yield Step(meter.of(_progress(state, total)))
 
     async def _wishes(self, operation: Operation) -> Wishes:
         """What the account wants, as it stands now, on the connection that it still has."""

@@ -9,7 +9,7 @@ import msgspec
 
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
-from domain.operations import Operation, OperationKind
+from domain.operations import EXPIRY, Operation, OperationKind
 
 _TASK: Final = "operation "
 _NEVER: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -57,6 +57,15 @@ class OperationLog:
         )
         told = replace(checkpoint, state=msgspec.to_builtins(operation))
         return Kept(operation, await self._checkpoints.save(told, now=self._clock.now()))
+
+    async def is_elsewhere(self, operation: Operation) -> bool:
+        """Whether the same work was seen alive a moment ago, for instance as part of catch-up.
+
+        By its checkpoint, which is named by the kind: see `Work`.
+        """
+        checkpoint = await self._checkpoints.load(operation.stripe_account, operation.kind)
+        saved_at = checkpoint.saved_at
+        return saved_at is not None and abs(self._clock.now() - saved_at) < EXPIRY
 
     def take_over(self) -> None:
         """Know that whoever had an operation until now is not alive any more."""

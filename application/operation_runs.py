@@ -7,11 +7,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
 
-from application.mirror_work import MirrorWork
 from application.operation_log import Kept, OperationLog
 from application.outages import Outage
 from application.ports.clock import Clock
 from application.walking import Sleep, hear_waits
+from application.work import Work
 from domain.back_off import BackOff
 from domain.errors import BillingError, Conflict, RateLimited, Reason, Unavailable
 from domain.operations import Operation, OperationState
@@ -49,7 +49,7 @@ class OperationRun:
         self,
         kept: Kept,
         log: OperationLog,
-        work: MirrorWork,
+        work: Work,
         clock: Clock,
         *,
         sleep: Sleep = asyncio.sleep,
@@ -99,7 +99,7 @@ class OperationRun:
         while True:
             before = self.operation.progress
             try:
-                if elsewhere and await self._work.is_elsewhere(self.operation):
+                if elsewhere and await self._log.is_elsewhere(self.operation):
                     raise Conflict(
                         Reason.REQUEST_IN_FLIGHT, "the same work is being done elsewhere"
                     )
@@ -127,13 +127,13 @@ class OperationRun:
             await self._work.prepare(self.operation)
             self.operation = replace(self.operation, prepared=True)
             await self._save()
-        report = await self._work.report_of(self.operation)
-        if report is None:
+        report_id = await self._work.report(self.operation)
+        if not report_id:
             async with aclosing(self._work.steps(self.operation)) as steps:
                 async for step in steps:
                     self.operation = self.operation.advanced(step.progress)
-                    report = step.report
-        return self.operation.succeeded(report.id if report else "", self._clock.now())
+                    report_id = step.report_id
+        return self.operation.succeeded(report_id, self._clock.now())
 
     async def _wait(self, error: BillingError, seconds: float) -> None:
         if isinstance(error, RateLimited):
@@ -187,7 +187,8 @@ class OperationRun:
         try:
             await self._work.tidy(self.operation)
         except BillingError as error:  # the next operation of its kind removes it
-            _log.warning("a shadow is left", extra={**self._who(), "error": error.message})
+            told = {**self._who(), "error": error.message}
+            _log.warning("an operation has left something behind", extra=told)
 
     def _who(self) -> dict[str, str]:
         return {"stripe_account": self.operation.stripe_account, "kind": self.operation.kind}

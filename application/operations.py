@@ -12,13 +12,12 @@ from application.callers import Caller
 from application.fleet import Fleet, Source, for_each
 from application.loops import Loop, first_of
 from application.mirror_access import MirrorAccess
-from application.mirror_work import MirrorWork
 from application.operation_log import Kept, OperationLog
 from application.operation_runs import OperationRun
 from application.outages import AccountOutages
 from application.ports.clock import Clock
-from application.ports.shadow import MAX_NAME_CHARACTERS
 from application.walking import Sleep
+from application.work import Work
 from domain.errors import (
     BillingError,
     Conflict,
@@ -28,7 +27,7 @@ from domain.errors import (
     Reason,
     ShuttingDown,
 )
-from domain.operations import Operation, OperationKind, OperationOptions
+from domain.operations import ID_CHARACTERS, Operation, OperationKind, OperationOptions
 
 AT_ONCE: Final = 4
 """How many operations a process carries out at once; others wait, for this one or another."""
@@ -63,7 +62,7 @@ class Operations:
     def __init__(
         self,
         log: OperationLog,
-        work: MirrorWork,
+        works: Sequence[Work],
         access: MirrorAccess,
         fleet: Fleet,
         clock: Clock,
@@ -72,8 +71,9 @@ class Operations:
         at_once: int = AT_ONCE,
         max_watches: int = MAX_WATCHES,
     ) -> None:
+        """`works` are all that there are to carry out, one of a kind."""
         self._log = log
-        self._work = work
+        self._works = {work.kind: work for work in works}
         self._access = access
         self._fleet = fleet
         self._clock = clock
@@ -109,7 +109,7 @@ class Operations:
             try:
                 if kept is not None and not kept.operation.ended:
                     return await self._join(kept, options)
-                now, id_ = self._clock.now(), uuid4().hex[:MAX_NAME_CHARACTERS]
+                now, id_ = self._clock.now(), uuid4().hex[:ID_CHARACTERS]
                 fresh = Operation(id_, stripe_account, kind, options, now)
                 return (
                     await self._take(fresh, kept) or (await self._log.save(fresh, kept)).operation
@@ -227,7 +227,8 @@ class Operations:
 
     def _begin(self, kept: Kept) -> None:
         key = kept.operation.stripe_account, kept.operation.kind
-        run = OperationRun(kept, self._log, self._work, self._clock, sleep=self._sleep)
+        work = self._works[kept.operation.kind]
+        run = OperationRun(kept, self._log, work, self._clock, sleep=self._sleep)
         task = asyncio.create_task(_carry_out(run, self._running.get(key)))
         self._running[key] = _Running(run, task)
         task.add_done_callback(partial(self._forget, key))
@@ -281,10 +282,14 @@ class Operations:
 
     async def _tidy(self, operation: Operation) -> None:
         try:
-            await self._work.tidy(operation)
+            await self._works[operation.kind].tidy(operation)
         except BillingError as error:  # the next operation of its kind removes it
-            told = {"stripe_account": operation.stripe_account, "error": error.message}
-            _log.warning("a shadow is left", extra=told)
+            told = {
+                "stripe_account": operation.stripe_account,
+                "kind": operation.kind,
+                "error": error.message,
+            }
+            _log.warning("an operation has left something behind", extra=told)
 
     async def _cut(self, tasks: "Sequence[asyncio.Task[None]]") -> None:
         """Cancel tasks, and wait until they have ended, for a while."""

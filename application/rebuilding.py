@@ -26,6 +26,7 @@ from application.walking import Retries
 from domain.errors import FailedPrecondition, Reason
 from domain.mirror import Snapshot, Version
 from domain.oddities import Oddities
+from domain.operations import OperationProgress
 from domain.periods import to_milliseconds
 
 TASK: Final = "rebuild"
@@ -47,6 +48,21 @@ class Rebuilding:
     report: Report | None = None
     within: Progress | Compared | None = None
     oddities: Oddities = field(default_factory=Oddities)
+
+    @property
+    def report_id(self) -> str:
+        """The id of its report, at the end; before, nothing."""
+        return self.report.id if self.report else ""
+
+    def of_operation(self) -> OperationProgress:
+        """The same as an operation tells it."""
+        match self.within:
+            case Progress():
+                return self.within.of_operation()
+            case Compared():
+                return self.within.of_operation(self.phase)
+            case None:
+                return OperationProgress(phase=self.phase, read=self.done, oddities=self.oddities)
 
 
 class MirrorLister(ObjectLister):

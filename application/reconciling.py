@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
+from typing_extensions import override
 
 from application.comparing import Comparison, Judgement, Tally
 from application.oddity_log import log_oddities
@@ -19,12 +20,16 @@ from application.ports.nouns import NOUNS
 from application.ports.reports import Report, ReportKind, Reports
 from application.ports.stripe import Priority
 from application.walking import Retries, walk
+from application.work import Meter, Step, Work, begin_anew
 from domain.errors import NotUnderstood
 from domain.mirror import Snapshot
 from domain.oddities import Oddities, Oddity
+from domain.operations import Operation, OperationKind, OperationProgress
 from domain.periods import from_milliseconds, to_milliseconds
 
 _ROWS: Final = 500
+_REPORTS: Final = 20
+"""Among how many of the newest reports an operation's own is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,23 @@ class Compared:
     drifted: int
     report: Report | None = None
     oddities: Oddities = field(default_factory=Oddities)
+
+    @property
+    def report_id(self) -> str:
+        """The id of its report, at the end; before, nothing."""
+        return self.report.id if self.report else ""
+
+    def of_operation(self, phase: str = "compare") -> OperationProgress:
+        """The same as an operation tells it."""
+        return OperationProgress(
+            phase=phase,
+            noun=self.noun,
+            nouns_done=self.nouns_done,
+            nouns_total=self.nouns_total,
+            read=self.compared,
+            drifted=self.drifted,
+            oddities=self.oddities,
+        )
 
 
 class Reconciliation:
@@ -252,6 +274,52 @@ class Reconciliation:
         """Keep the state; None: the comparison is over."""
         told = {} if state is None else msgspec.to_builtins(state)
         return await self._checkpoints.save(replace(checkpoint, state=told), now=self._clock.now())
+
+
+class ReconciliationWork(Work):
+    """A comparison as an operation. It begins anew, so that its report is of one time."""
+
+    kind = OperationKind.RECONCILE
+
+    def __init__(
+        self,
+        reconciliation: Reconciliation,
+        checkpoints: Checkpoints,
+        reports: Reports,
+        clock: Clock,
+    ) -> None:
+        self._reconciliation = reconciliation
+        self._checkpoints = checkpoints
+        self._reports = reports
+        self._clock = clock
+
+    @override
+    async def prepare(self, operation: Operation) -> None:
+        await begin_anew(self._checkpoints, operation, self._clock)
+
+    @override
+    async def steps(self, operation: Operation) -> AsyncGenerator[Step, None]:
+        meter, repair = Meter(self._clock), operation.options.repair
+        run = self._reconciliation.run(operation.stripe_account, repair=repair)
+        async with aclosing(run) as comparisons:
+            async for compared in comparisons:
+                yield Step(meter.of(compared.of_operation()), compared.report_id)
+
+    @override
+    async def report(self, operation: Operation) -> str:
+        repair = operation.options.repair
+        return await report_of(self._reports, operation, ReportKind.RECONCILE, repair=repair)
+
+
+async def report_of(
+    reports: Reports, operation: Operation, kind: ReportKind, *, repair: bool
+) -> str:
+    """The id of the report that an operation's comparison has left, if it is over; or nothing."""
+    for report in await reports.newest(operation.stripe_account, after=None, limit=_REPORTS):
+        same = report.kind is kind and report.repair is repair
+        if same and report.started_at >= operation.requested_at:
+            return report.id
+    return ""
 
 
 def _state(checkpoint: Checkpoint) -> ReconcileState | None:

@@ -4,11 +4,14 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from typing_extensions import override
+
 from application.backfill import Backfill
 from application.comparing import Comparison
 from application.enrichment import Enrichment
 from application.importing import Importing
 from application.mirroring import Mirroring
+from application.platform import Platform
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
 from application.ports.listing import EventHistory, ObjectLister
@@ -17,16 +20,21 @@ from application.ports.nouns import NOUNS
 from application.ports.reports import ReportKind, Reports
 from application.ports.shadow import Shadow, Shadows
 from application.ports.stripe import EventReader, ObjectReader
-from application.rebuilding import MirrorLister, Rebuild, Rebuilding
-from application.reconciling import Reconciliation
+from application.rebuilding import MirrorLister, Rebuild
+from application.reconciling import Reconciliation, report_of
 from application.walking import Retries
+from application.work import Meter, Step, Work, begin_anew
+from domain.operations import Operation, OperationKind
 
 
-class ShadowRebuild:
+class ShadowRebuild(Work):
     """Rebuilds the mirror of an account in a shadow. `mirror` and `checkpoints` are the live ones.
 
+    The shadow bears the operation's id, and goes with it.
     See docs/decisions/0004-a-rebuild-is-a-second-store.md.
     """
+
+    kind = OperationKind.REBUILD
 
     def __init__(
         self,
@@ -39,6 +47,7 @@ class ShadowRebuild:
         comparison: Comparison,
         checkpoints: Checkpoints,
         reports: Reports,
+        platform: Platform,
         clock: Clock,
         *,
         nouns: Sequence[Noun[Any]] = NOUNS,
@@ -53,32 +62,38 @@ class ShadowRebuild:
         self._comparison = comparison
         self._checkpoints = checkpoints
         self._reports = reports
+        self._platform = platform
         self._clock = clock
         self._nouns = tuple(nouns)
         self._retries = retries or Retries()
 
-    async def run(
-        self, stripe_account: str, name: str, *, ours: bool
-    ) -> AsyncGenerator[Rebuilding, None]:
-        """Begin in an empty shadow, or go on in the one of that name. See `Rebuild.run`.
+    @override
+    async def prepare(self, operation: Operation) -> None:
+        """Nothing is compared half with what an earlier one has read, whose shadow goes."""
+        for name in await self._shadows.names(operation.stripe_account):
+            if name != operation.id:
+                await self._shadows.discard(operation.stripe_account, name)
+        await begin_anew(self._checkpoints, operation, self._clock)
 
-        Close it (`aclosing`). The shadow stays, also at the end.
-        """
-        async with self._shadows.open(stripe_account, name) as shadow:
-            rebuild = self._over(shadow)
-            async with aclosing(rebuild.run(stripe_account, ours=ours)) as steps:
-                async for step in steps:
-                    yield step
+    @override
+    async def steps(self, operation: Operation) -> AsyncGenerator[Step, None]:
+        """See `Rebuild.run`. The shadow stays, also at the end."""
+        account, meter = operation.stripe_account, Meter(self._clock)
+        ours = account == await self._platform.stripe_account()
+        async with (
+            self._shadows.open(account, operation.id) as shadow,
+            aclosing(self._over(shadow).run(account, ours=ours)) as rebuildings,
+        ):
+            async for one in rebuildings:
+                yield Step(meter.of(one.of_operation()), one.report_id)
 
-    async def discard(self, stripe_account: str, name: str) -> None:
-        """Remove the shadow of that name, if there is one."""
-        await self._shadows.discard(stripe_account, name)
+    @override
+    async def report(self, operation: Operation) -> str:
+        return await report_of(self._reports, operation, ReportKind.REBUILD, repair=True)
 
-    async def discard_others(self, stripe_account: str, name: str) -> None:
-        """Remove the account's shadows but for the one of that name: nobody goes on with them."""
-        for other in await self._shadows.names(stripe_account):
-            if other != name:
-                await self._shadows.discard(stripe_account, other)
+    @override
+    async def tidy(self, operation: Operation) -> None:
+        await self._shadows.discard(operation.stripe_account, operation.id)
 
     def _over(self, shadow: Shadow) -> Rebuild:
         importing = Importing(Mirroring(shadow.mirror), self._objects, Enrichment(shadow.mirror))

@@ -15,7 +15,7 @@ from dependency_injector import containers, providers
 
 from application.accounts import AccountAdministration
 from application.analytics import RevenueAnalytics
-from application.backfill import Backfill
+from application.backfill import Backfill, BackfillWork
 from application.balance_transactions import BalanceTransactions
 from application.billing_events import BillingEvents
 from application.callers import Tenancy
@@ -44,7 +44,6 @@ from application.mirror_access import MirrorAccess
 from application.mirror_reader import MirrorReader
 from application.mirror_reports import MirrorReports
 from application.mirror_status import MirrorStatuses
-from application.mirror_work import MirrorWork
 from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.notes import Notes
@@ -58,7 +57,7 @@ from application.platform import Platform
 from application.projector import Projector
 from application.publishing import Publishing
 from application.receiving import Receiver
-from application.reconciling import Reconciliation
+from application.reconciling import Reconciliation, ReconciliationWork
 from application.shadowing import ShadowRebuild
 from application.store_health import StoreHealth
 from application.subscription_changes import SubscriptionChanges
@@ -208,6 +207,7 @@ class Container(containers.DeclarativeContainer):
         comparison,
         stores.checkpoints,
         stores.reports,
+        platform,
         clock,
     )
 
@@ -285,24 +285,19 @@ class Container(containers.DeclarativeContainer):
         arrived,
     )
 
-    # --- long work on the mirror ---
+    # --- long work ---
     operation_log = providers.Singleton(OperationLog, stores.checkpoints, clock)
     taking_over = providers.Singleton(TakingOver, stores.takeover, operation_log, clock)
     mirror_access = providers.Singleton(MirrorAccess, connections, platform)
-    mirror_work = providers.Singleton(
-        MirrorWork,
-        backfill,
-        reconciliation,
+    works = providers.List(
+        providers.Singleton(BackfillWork, backfill),
+        providers.Singleton(
+            ReconciliationWork, reconciliation, stores.checkpoints, stores.reports, clock
+        ),
         rebuild,
-        stores.checkpoints,
-        stores.reports,
-        platform,
         contact_linking,
-        clock,
     )
-    operations = providers.Singleton(
-        Operations, operation_log, mirror_work, mirror_access, fleet, clock
-    )
+    operations = providers.Singleton(Operations, operation_log, works, mirror_access, fleet, clock)
     mirror_reports = providers.Singleton(MirrorReports, stores.reports, mirror_access, page_tokens)
     mirror_statuses = providers.Singleton(
         MirrorStatuses,

@@ -10,6 +10,9 @@ from domain.oddities import Oddities
 EXPIRY: Final = dt.timedelta(seconds=60)
 """After how long without a sign of life a running operation may be taken over."""
 
+ID_CHARACTERS: Final = 12
+"""An operation's id has so many hexadecimal digits. A rebuild's names the shadow that it fills."""
+
 MAX_TAKEOVERS: Final = 100
 """How many processes an operation may lose: it may be what ends them."""
 

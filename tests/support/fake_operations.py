@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from typing_extensions import override
 
-from application.backfill import Backfill
+from application.backfill import Backfill, BackfillWork
 from application.callers import Caller
 from application.comparing import Comparison
 from application.connections import Connections
@@ -17,7 +17,6 @@ from application.enrichment import Enrichment
 from application.fleet import Fleet
 from application.importing import Importing
 from application.mirror_access import MirrorAccess
-from application.mirror_work import MirrorWork
 from application.mirroring import Mirroring
 from application.operation_log import OperationLog
 from application.operations import Operations
@@ -27,9 +26,10 @@ from application.ports.listing import EventHistory
 from application.ports.nouns import CUSTOMERS, PRODUCTS
 from application.ports.shadow import Shadow, Shadows, check_shadow
 from application.ports.stripe import EventReader, Irrelevant
-from application.reconciling import Reconciliation
+from application.reconciling import Reconciliation, ReconciliationWork
 from application.shadowing import ShadowRebuild
 from application.walking import Retries, Sleep
+from application.work import Work
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer
 from domain.mirror import MirroredObject
@@ -138,7 +138,7 @@ class World:
         await self.where(where)
 
     def process(self, **options: Any) -> "Process":
-        """A new process; `options` are those of Operations."""
+        """A new process; `options` are those of Process and Operations."""
         found = Process(self, **options)
         self.processes.append(found)
         return found
@@ -174,9 +174,9 @@ class World:
 
 
 class Process:
-    """One process's operations."""
+    """One process's operations; `works` are the service's own unless others are given."""
 
-    def __init__(self, world: World, **options: Any) -> None:
+    def __init__(self, world: World, works: Sequence[Work] | None = None, **options: Any) -> None:
         clock, sleep = world.time.clock, world.sleep
         retries = Retries(tries=world.tries, sleep=sleep)
         platform = Platform(world.deployment, FakeStripeAccounts(), Mode.TEST)
@@ -187,26 +187,27 @@ class Process:
             world.stripe, world.mirror, comparison, world.checkpoints, world.reports, clock,
             nouns=NOUNS, retries=retries,
         )  # fmt: skip
-        self.work = MirrorWork(
-            Backfill(
-                world.stripe, importing, world.checkpoints, clock, nouns=NOUNS, retries=retries
-            ),
-            self.reconciliation,
+        backfill = Backfill(
+            world.stripe, importing, world.checkpoints, clock, nouns=NOUNS, retries=retries
+        )
+        self.backfill_work = BackfillWork(backfill)
+        own: list[Work] = [
+            self.backfill_work,
+            ReconciliationWork(self.reconciliation, world.checkpoints, world.reports, clock),
             ShadowRebuild(
                 world.shadows, world.stripe, world.stripe, no_events, no_events, world.mirror,
-                comparison, world.checkpoints, world.reports, clock, nouns=NOUNS, retries=retries,
+                comparison, world.checkpoints, world.reports, platform, clock, nouns=NOUNS,
+                retries=retries,
             ),
-            world.checkpoints, world.reports, platform,
             linking(world.contacts, world.mirror, world.connections, world.checkpoints, clock),
-            clock,
-        )  # fmt: skip
+        ]  # fmt: skip
         connections = Connections(
             world.connections, FakeStripeAccounts(), world.mirror, clock, Mode.TEST
         )
         self.platform = platform
         self.access = MirrorAccess(connections, platform)
         self.operations = Operations(
-            world.log(), self.work, self.access,
+            world.log(), works or own, self.access,
             Fleet(world.connections, platform, Mode.TEST), clock, sleep=sleep, **options,
         )  # fmt: skip
         self._running: asyncio.Task[None] | None = None

@@ -145,7 +145,7 @@ async def test_a_finished_one_is_not_given_back(new_world: NewWorld) -> None:
 
 async def test_a_run_that_has_ended_gives_nothing_back(new_world: NewWorld) -> None:
     world = new_world()
-    work, clock = world.process().work, world.time.clock
+    work, clock = world.process().backfill_work, world.time.clock
     operation = Operation("0", ACCOUNT, BACKFILL, OperationOptions(), NOON)
     kept = await world.log().save(operation.taken("me", NOON), None)
     run = OperationRun(kept, world.log(), work, clock, sleep=world.time.sleep)

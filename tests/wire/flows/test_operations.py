@@ -9,12 +9,11 @@ from typing import Any, Final
 import pytest
 from typing_extensions import override
 
-from application.backfill import Backfill
+from application.backfill import Backfill, BackfillWork
 from application.callers import Caller
 from application.comparing import Comparison
 from application.connections import Connections
 from application.mirror_access import MirrorAccess
-from application.mirror_work import MirrorWork
 from application.operation_log import OperationLog
 from application.operations import Operations
 from application.ports.clock import Clock
@@ -23,6 +22,7 @@ from application.ports.mirror import Noun, T
 from application.ports.nouns import CHARGES, CUSTOMERS, NOUNS
 from application.ports.reports import Drift, ReportKind
 from application.ports.stripe import Priority
+from application.reconciling import ReconciliationWork
 from application.shadowing import ShadowRebuild
 from application.walking import Sleep
 from domain.connections import Connection, ConnectionKind, Mode
@@ -102,24 +102,22 @@ class Desk:
         comparison = Comparison(live, flows.objects, importing, retries=flows.retries)
         rebuild = ShadowRebuild(
             stores.shadows, self.lister, flows.objects, stores.event_history, StripeEventReader(),
-            live, comparison, stores.checkpoints, stores.reports, flows.clock,
-            retries=flows.retries,
+            live, comparison, stores.checkpoints, stores.reports,
+            flows.platform, flows.clock, retries=flows.retries,
         )  # fmt: skip
         backfill = Backfill(
             self.lister, importing, stores.checkpoints, flows.clock, retries=flows.retries
         )
-        work = MirrorWork(
-            backfill, flows.reconciliation, rebuild, stores.checkpoints, stores.reports,
-            flows.platform,
-            linking(
-                stores.contacts, stores.mirror, stores.connections, stores.checkpoints, clock
-            ),
-            clock,
-        )  # fmt: skip
+        works = [
+            BackfillWork(backfill),
+            ReconciliationWork(flows.reconciliation, stores.checkpoints, stores.reports, clock),
+            rebuild,
+            linking(stores.contacts, stores.mirror, stores.connections, stores.checkpoints, clock),
+        ]
         stripe = StripeConnectedAccounts(flows.api)
         connections = Connections(stores.connections, stripe, stores.mirror, clock, Mode.TEST)
         return Operations(
-            OperationLog(stores.checkpoints, clock), work,
+            OperationLog(stores.checkpoints, clock), works,
             MirrorAccess(connections, flows.platform), flows.fleet, clock, sleep=sleep,
         )  # fmt: skip
 
