@@ -34,6 +34,6 @@ class BillingEvents(Effect):
 
 def _job(event: Due, fact: Fact, now: dt.datetime) -> Job:
     kind, account = f"{EVENTS}.{fact.name}", event.connection.account
-    told = event.happening.told
-    payload = fact_payload(fact, told.stripe_account, told.event.created)
+    projected = event.happening.projected
+    payload = fact_payload(fact, projected.stripe_account, projected.received.created)
     return Job(job_id(kind, account, fact.name, fact.subject), kind, account, now, payload)

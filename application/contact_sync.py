@@ -58,8 +58,8 @@ class ContactSyncing(Effect):
     async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
         tenants: dict[str, dict[str, list[Due]]] = defaultdict(lambda: defaultdict(list))
         for one in due:
-            if one.happening.told.noun.name == CUSTOMERS.name:
-                tenants[one.connection.account][one.happening.told.object_id].append(one)
+            if one.happening.projected.noun.name == CUSTOMERS.name:
+                tenants[one.connection.account][one.happening.projected.object_id].append(one)
         for account, customers in tenants.items():
             settings = await self._contacts.sync_settings(account)
             if settings is None or not settings.mapping:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from application.effect import Effect, Follower
-from application.happenings import Due, Happening, Outcome, Told
+from application.happenings import Due, Happening, Outcome, ProjectedEvent
 from application.loops import Loop
 from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
@@ -69,24 +69,24 @@ class Effects:
         self._max_age = max_age
         self.loop: Final = Loop("the drain of parked effects", self.drain_all, DRAIN_SECONDS)
 
-    async def after(self, told: Sequence[Told]) -> Mapping[str, Outcome]:
+    async def after(self, events: Sequence[ProjectedEvent]) -> Mapping[str, Outcome]:
         """Do what follows from events, at most 1,000; returns what, by event id.
 
         An event with an error has to come again; the others are done. Raises Unavailable or
         RateLimited where the store does not take it: then all have to come again.
         """
-        outcomes = {one.event.id: Outcome() for one in told}
-        happenings = await self._happenings(told, outcomes)
+        outcomes = {event.received.id: Outcome() for event in events}
+        happenings = await self._happenings(events, outcomes)
         for follower in self._followers:
             await follower.after(happenings, outcomes)
         effective = _effective(happenings, outcomes)
         tenants = {
             account: await self._connections.find_by_stripe_account(account, self._mode)
-            for account in sorted({one.told.stripe_account for one in effective})
+            for account in sorted({one.projected.stripe_account for one in effective})
         }
         await self._act(effective, tenants, outcomes)
         await self._park(
-            [one for one in effective if tenants[one.told.stripe_account] is None], outcomes
+            [one for one in effective if tenants[one.projected.stripe_account] is None], outcomes
         )
         return outcomes
 
@@ -120,38 +120,42 @@ class Effects:
         return drained
 
     async def _happenings(
-        self, told: Sequence[Told], outcomes: Mapping[str, Outcome]
+        self, events: Sequence[ProjectedEvent], outcomes: Mapping[str, Outcome]
     ) -> list[Happening]:
         """The events with their objects and facts; notes what cannot be read for facts."""
-        rows = await self._rows(one for one in told if one.snapshot is None)
+        rows = await self._rows(event for event in events if event.snapshot is None)
         happenings = []
-        for one in told:
-            snapshot = one.snapshot or rows.get((one.noun.name, one.stripe_account, one.object_id))
+        for event in events:
+            key = event.noun.name, event.stripe_account, event.object_id
+            snapshot = event.snapshot or rows.get(key)
             if snapshot is None or snapshot.object is None:
-                happenings.append(Happening(one, None, frozenset(), ()))
+                happenings.append(Happening(event, None, frozenset(), ()))
                 continue
             facts: tuple[Fact, ...] = ()
             try:
-                befores = one.snapshot.befores if one.snapshot else ()  # a row has those of others
-                facts = facts_of(one.event.type, snapshot.object, befores)
+                # A row has those of other events.
+                befores = event.snapshot.befores if event.snapshot else ()
+                facts = facts_of(event.received.type, snapshot.object, befores)
             except Exception as error:  # noqa: BLE001 - a poisoned event holds up no other
-                outcomes[one.event.id].note(error)
-            happenings.append(Happening(one, snapshot.object, snapshot.unknown, facts))
+                outcomes[event.received.id].note(error)
+            happenings.append(Happening(event, snapshot.object, snapshot.unknown, facts))
         return happenings
 
-    async def _rows(self, told: Iterable[Told]) -> dict[tuple[str, str, str], Snapshot[Any]]:
+    async def _rows(
+        self, events: Iterable[ProjectedEvent]
+    ) -> dict[tuple[str, str, str], Snapshot[Any]]:
         """What the mirror shows of the events' objects, by noun, Stripe account and id."""
-        wanted: dict[tuple[str, str], list[Told]] = defaultdict(list)
-        for one in told:
-            wanted[one.noun.name, one.stripe_account].append(one)
-        found = {}
-        for (name, stripe_account), ones in wanted.items():
-            ids = sorted({one.object_id for one in ones})
-            rows = await self._mirror.fetch(ones[0].noun, stripe_account, ids)
+        wanted: dict[tuple[str, str], list[ProjectedEvent]] = defaultdict(list)
+        for event in events:
+            wanted[event.noun.name, event.stripe_account].append(event)
+        snapshots = {}
+        for (name, stripe_account), alike in wanted.items():
+            ids = sorted({event.object_id for event in alike})
+            rows = await self._mirror.fetch(alike[0].noun, stripe_account, ids)
             for row in rows.values():
                 if row.snapshot is not None:
-                    found[name, stripe_account, row.id] = row.snapshot
-        return found
+                    snapshots[name, stripe_account, row.id] = row.snapshot
+        return snapshots
 
     async def _act(
         self, happenings: Sequence[Happening], tenants: _Tenants, outcomes: Mapping[str, Outcome]
@@ -166,15 +170,15 @@ class Effects:
             if one is not None
         }
         for one in happenings:
-            connection = tenants[one.told.stripe_account]
+            connection = tenants[one.projected.stripe_account]
             if connection is None:
                 continue
             since = since_ms[connection.stripe_account]
-            if one.told.event.created >= since:
+            if one.projected.received.created >= since:
                 due.append(Due(connection, one, since))
             else:
                 outcomes[one.event_id].note("too old for effects")
-        due.sort(key=lambda one: one.happening.told.event.created)
+        due.sort(key=lambda one: one.happening.projected.received.created)
         for effect in self._effects:
             await effect.after(due, outcomes)
 
@@ -183,55 +187,57 @@ class Effects:
             return
         now = self._clock.now()
         await self._parked.park(
-            [ParkedEvent(one.event_id, one.told.stripe_account, now) for one in happenings]
+            [ParkedEvent(one.event_id, one.projected.stripe_account, now) for one in happenings]
         )
         for one in happenings:
             outcomes[one.event_id].note("effects wait for a connection")
         # Whoever connected before these were parked has drained too early to see them.
-        for stripe_account in sorted({one.told.stripe_account for one in happenings}):
+        for stripe_account in sorted({one.projected.stripe_account for one in happenings}):
             await self.drain(stripe_account)
 
     async def _resume(self, connection: Connection, event_ids: Sequence[str]) -> list[str]:
         """Run parked events' effects; returns those that need not wait any longer."""
         stripe_account = connection.stripe_account
-        told = []
+        events = []
         for event_id in event_ids:
-            found = await self._inbox.get(event_id)
-            one = None if found is None else self._read(found[0], stripe_account)
-            if one is not None:
-                told.append(one)
-        outcomes = await self._resumed(connection, told)
+            received = await self._inbox.get(event_id)
+            event = None if received is None else self._read(received[0], stripe_account)
+            if event is not None:
+                events.append(event)
+        outcomes = await self._resumed(connection, events)
         failed = {event_id for event_id, outcome in outcomes.items() if outcome.error is not None}
         if failed:
             _log.error("parked effects failed", extra={"count": len(failed)})
         return [event_id for event_id in event_ids if event_id not in failed]
 
-    async def _resumed(self, connection: Connection, told: Sequence[Told]) -> Mapping[str, Outcome]:
+    async def _resumed(
+        self, connection: Connection, events: Sequence[ProjectedEvent]
+    ) -> Mapping[str, Outcome]:
         """What followed from parked events; where all together fail, from each apart."""
-        outcomes = {one.event.id: Outcome() for one in told}
+        outcomes = {event.received.id: Outcome() for event in events}
         try:
-            happenings = await self._happenings(told, outcomes)
+            happenings = await self._happenings(events, outcomes)
             effective = _effective(happenings, outcomes)
             await self._act(effective, {connection.stripe_account: connection}, outcomes)
         except BillingError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, other events go on
-            if len(told) == 1:
-                return {told[0].event.id: Outcome(error=error)}
-            apart = [await self._resumed(connection, [one]) for one in told]
+            if len(events) == 1:
+                return {events[0].received.id: Outcome(error=error)}
+            apart = [await self._resumed(connection, [event]) for event in events]
             return {id_: outcome for each in apart for id_, outcome in each.items()}
         return outcomes
 
-    def _read(self, event: ReceivedEvent, stripe_account: str) -> Told | None:
+    def _read(self, received: ReceivedEvent, stripe_account: str) -> ProjectedEvent | None:
         try:
-            reading = self._events.read(event, stripe_account)
+            reading = self._events.read(received, stripe_account)
         except ValueError:
             return None  # it was read when it was parked: this release reads it no more
         match reading:
             case Observed(noun, snapshot):
-                return Told(event, stripe_account, noun, snapshot.id, snapshot)
+                return ProjectedEvent(received, stripe_account, noun, snapshot.id, snapshot)
             case Hint(noun, object_id):
-                return Told(event, stripe_account, noun, object_id, None)
+                return ProjectedEvent(received, stripe_account, noun, object_id, None)
             case Deauthorized() | Irrelevant():
                 return None
 

@@ -1,4 +1,4 @@
-"""What the effects have in common: events as they told it, and work on many of them at once."""
+"""What the effects have in common: events and their facts, and work on many of them at once."""
 
 import asyncio
 import datetime as dt
@@ -22,13 +22,13 @@ AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A distinct event whose object is in the mirror, and what it told of it.
+class ProjectedEvent:
+    """A distinct event whose object is in the mirror, and the snapshot of it in the event.
 
     `snapshot` is None where the payload is no help: the mirrored row then speaks for it.
     """
 
-    event: ReceivedEvent
+    received: ReceivedEvent
     stripe_account: str
     noun: Noun[Any]
     object_id: str
@@ -52,12 +52,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """An event with the object as it told it, and the facts in it.
+    """An event with the object as its snapshot shows it, or else the mirror; and its facts.
 
     `object` is None, and there are no facts, where it is deleted or the mirror does not show it.
     """
 
-    told: Told
+    projected: ProjectedEvent
     object: MirroredObject | None
     unknown: frozenset[str]
     facts: tuple[Fact, ...]
@@ -65,19 +65,19 @@ class Happening:
     @property
     def event_id(self) -> str:
         """The event's id."""
-        return self.told.event.id
+        return self.projected.received.id
 
     @property
     def occurred_at(self) -> dt.datetime:
         """When it happened, in Stripe's time."""
-        return from_milliseconds(self.told.event.created)
+        return from_milliseconds(self.projected.received.created)
 
     @property
     def effective(self) -> bool:
         """Whether anything may follow from it for a tenant. The platform's own has none."""
-        if self.object is None or not self.told.event.stripe_account:
+        if self.object is None or not self.projected.received.stripe_account:
             return False
-        return bool(self.facts) or self.told.noun.name == CUSTOMERS.name
+        return bool(self.facts) or self.projected.noun.name == CUSTOMERS.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,8 +166,8 @@ def _owe(owed: dict[str, _Owed], connection: Connection, invoice: Invoice, event
 
 def _told_customer(one: Due) -> _Customer:
     """The customer that an event is about; none of another noun's."""
-    told = one.happening.told
-    about = told.object_id if told.noun.name == CUSTOMERS.name else ""
+    event = one.happening.projected
+    about = event.object_id if event.noun.name == CUSTOMERS.name else ""
     return one.connection.account, one.connection.stripe_account, about
 
 

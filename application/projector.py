@@ -12,7 +12,7 @@ from typing import Any, Final
 from application.deauthorizing import Deauthorizing
 from application.effects import Effects
 from application.enrichment import Enrichment
-from application.happenings import Outcome, Told
+from application.happenings import Outcome, ProjectedEvent
 from application.loops import Loop
 from application.mirroring import Mirroring, ObjectKey
 from application.platform import Platform
@@ -248,7 +248,7 @@ class Projector:
     async def _run_effects(self, effects: Effects, items: Sequence[_Item]) -> Mapping[str, Outcome]:
         """What followed, by event id; where running all together fails, from each event apart."""
         try:
-            return await effects.after([_told(item) for item in items])
+            return await effects.after([_projected(item) for item in items])
         except BillingError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, other events go on
@@ -379,10 +379,10 @@ def _snapshot(item: _Item) -> Snapshot[Any]:
     raise TypeError("the event tells no state")
 
 
-def _told(item: _Item) -> Told:
+def _projected(item: _Item) -> ProjectedEvent:
     stripe_account, object_id = item.key
     snapshot = item.reading.snapshot if isinstance(item.reading, Observed) else None
-    return Told(item.claimed.event, stripe_account, _noun(item), object_id, snapshot)
+    return ProjectedEvent(item.claimed.event, stripe_account, _noun(item), object_id, snapshot)
 
 
 def _why_read(item: _Item) -> str:

@@ -122,8 +122,8 @@ class Refreshing(Follower, ABC):
     @override
     async def after(self, events: Sequence[Happening], outcomes: Mapping[str, Outcome]) -> None:
         for event in events:
-            if event.told.event.type.startswith(self.noted_by):
-                self.note(event.told.stripe_account)
+            if event.projected.received.type.startswith(self.noted_by):
+                self.note(event.projected.stripe_account)
 
     async def refresh_all(self) -> None:
         """Refresh every account, what is pending included; an account's failures are its own."""

@@ -23,13 +23,13 @@ class SubscriptionChanges(Follower):
         for event in events:
             if isinstance(event.object, Subscription):
                 change = SubscriptionChange(
-                    event.told.stripe_account,
+                    event.projected.stripe_account,
                     event.event_id,
-                    event.told.event.type,
+                    event.projected.received.type,
                     event.occurred_at,
                     event.object,
                     event.unknown,
-                    as_read=event.told.snapshot is None,
+                    as_read=event.projected.snapshot is None,
                 )
                 changes.append(change)
                 outcomes[event.event_id].note("history")
