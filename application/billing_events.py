@@ -24,16 +24,16 @@ class BillingEvents(Effect):
     async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
         now = self._clock.now()
         jobs: dict[str, Job] = {}
-        for event in due:
-            for fact in event.happening.facts:
-                job = _job(event, fact, now)
+        for due_event in due:
+            for fact in due_event.event.facts:
+                job = _job(due_event, fact, now)
                 jobs.setdefault(job.id, job)
-                outcomes[event.happening.event_id].note(fact.name.value)
+                outcomes[due_event.event.id].note(fact.name.value)
         await append_all(self._outbox, list(jobs.values()))
 
 
-def _job(event: Due, fact: Fact, now: dt.datetime) -> Job:
-    kind, account = f"{EVENTS}.{fact.name}", event.connection.account
-    projected = event.happening.projected
+def _job(due: Due, fact: Fact, now: dt.datetime) -> Job:
+    kind, account = f"{EVENTS}.{fact.name}", due.connection.account
+    projected = due.event.projected
     payload = fact_payload(fact, projected.stripe_account, projected.received.created)
     return Job(job_id(kind, account, fact.name, fact.subject), kind, account, now, payload)

@@ -58,8 +58,8 @@ class ContactSyncing(Effect):
     async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
         tenants: dict[str, dict[str, list[Due]]] = defaultdict(lambda: defaultdict(list))
         for one in due:
-            if one.happening.projected.noun.name == CUSTOMERS.name:
-                tenants[one.connection.account][one.happening.projected.object_id].append(one)
+            if one.event.projected.noun.name == CUSTOMERS.name:
+                tenants[one.connection.account][one.event.projected.object_id].append(one)
         for account, customers in tenants.items():
             settings = await self._contacts.sync_settings(account)
             if settings is None or not settings.mapping:
@@ -73,7 +73,7 @@ class ContactSyncing(Effect):
             )
             for id_, result in results.items():
                 for one in customers[id_]:
-                    outcomes[one.happening.event_id].note(result)
+                    outcomes[one.event.id].note(result)
 
     async def sync_row(
         self, wishes: Wishes, row: Row[Customer], link: ContactLink | None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from application.happenings import Due, Happening, Outcome
+from application.happenings import Due, EventWithFacts, Outcome
 
 
 class Follower(Protocol):
@@ -14,7 +14,9 @@ class Follower(Protocol):
     the first `Effect`.
     """
 
-    async def after(self, events: Sequence[Happening], outcomes: Mapping[str, Outcome]) -> None:
+    async def after(
+        self, events: Sequence[EventWithFacts], outcomes: Mapping[str, Outcome]
+    ) -> None:
         """Do what follows from events, at most 1,000, whose objects are in the mirror.
 
         Also from those that are too old for their row, of the platform's own account, or of a

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from application.effect import Effect, Follower
-from application.happenings import Due, Happening, Outcome, ProjectedEvent
+from application.happenings import Due, EventWithFacts, Outcome, ProjectedEvent
 from application.loops import Loop
 from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
@@ -76,17 +76,18 @@ class Effects:
         RateLimited where the store does not take it: then all have to come again.
         """
         outcomes = {event.received.id: Outcome() for event in events}
-        happenings = await self._happenings(events, outcomes)
+        with_facts = await self._with_facts(events, outcomes)
         for follower in self._followers:
-            await follower.after(happenings, outcomes)
-        effective = _effective(happenings, outcomes)
+            await follower.after(with_facts, outcomes)
+        effective = _effective(with_facts, outcomes)
         tenants = {
             account: await self._connections.find_by_stripe_account(account, self._mode)
-            for account in sorted({one.projected.stripe_account for one in effective})
+            for account in sorted({event.projected.stripe_account for event in effective})
         }
         await self._act(effective, tenants, outcomes)
         await self._park(
-            [one for one in effective if tenants[one.projected.stripe_account] is None], outcomes
+            [event for event in effective if tenants[event.projected.stripe_account] is None],
+            outcomes,
         )
         return outcomes
 
@@ -119,17 +120,17 @@ class Effects:
             await self._forget_old(found)
         return drained
 
-    async def _happenings(
+    async def _with_facts(
         self, events: Sequence[ProjectedEvent], outcomes: Mapping[str, Outcome]
-    ) -> list[Happening]:
+    ) -> list[EventWithFacts]:
         """The events with their objects and facts; notes what cannot be read for facts."""
         rows = await self._rows(event for event in events if event.snapshot is None)
-        happenings = []
+        with_facts = []
         for event in events:
             key = event.noun.name, event.stripe_account, event.object_id
             snapshot = event.snapshot or rows.get(key)
             if snapshot is None or snapshot.object is None:
-                happenings.append(Happening(event, None, frozenset(), ()))
+                with_facts.append(EventWithFacts(event, None, frozenset(), ()))
                 continue
             facts: tuple[Fact, ...] = ()
             try:
@@ -138,8 +139,8 @@ class Effects:
                 facts = facts_of(event.received.type, snapshot.object, befores)
             except Exception as error:  # noqa: BLE001 - a poisoned event holds up no other
                 outcomes[event.received.id].note(error)
-            happenings.append(Happening(event, snapshot.object, snapshot.unknown, facts))
-        return happenings
+            with_facts.append(EventWithFacts(event, snapshot.object, snapshot.unknown, facts))
+        return with_facts
 
     async def _rows(
         self, events: Iterable[ProjectedEvent]
@@ -158,7 +159,7 @@ class Effects:
         return snapshots
 
     async def _act(
-        self, happenings: Sequence[Happening], tenants: _Tenants, outcomes: Mapping[str, Outcome]
+        self, events: Sequence[EventWithFacts], tenants: _Tenants, outcomes: Mapping[str, Outcome]
     ) -> None:
         """Let the effects have what is due, in the order of billing events."""
         now, due = self._clock.now(), []
@@ -169,30 +170,32 @@ class Effects:
             for stripe_account, one in tenants.items()
             if one is not None
         }
-        for one in happenings:
-            connection = tenants[one.projected.stripe_account]
+        for event in events:
+            connection = tenants[event.projected.stripe_account]
             if connection is None:
                 continue
             since = since_ms[connection.stripe_account]
-            if one.projected.received.created >= since:
-                due.append(Due(connection, one, since))
+            if event.projected.received.created >= since:
+                due.append(Due(connection, event, since))
             else:
-                outcomes[one.event_id].note("too old for effects")
-        due.sort(key=lambda one: one.happening.projected.received.created)
+                outcomes[event.id].note("too old for effects")
+        due.sort(key=lambda one: one.event.projected.received.created)
         for effect in self._effects:
             await effect.after(due, outcomes)
 
-    async def _park(self, happenings: Sequence[Happening], outcomes: Mapping[str, Outcome]) -> None:
-        if not happenings:
+    async def _park(
+        self, events: Sequence[EventWithFacts], outcomes: Mapping[str, Outcome]
+    ) -> None:
+        if not events:
             return
         now = self._clock.now()
         await self._parked.park(
-            [ParkedEvent(one.event_id, one.projected.stripe_account, now) for one in happenings]
+            [ParkedEvent(event.id, event.projected.stripe_account, now) for event in events]
         )
-        for one in happenings:
-            outcomes[one.event_id].note("effects wait for a connection")
+        for event in events:
+            outcomes[event.id].note("effects wait for a connection")
         # Whoever connected before these were parked has drained too early to see them.
-        for stripe_account in sorted({one.projected.stripe_account for one in happenings}):
+        for stripe_account in sorted({event.projected.stripe_account for event in events}):
             await self.drain(stripe_account)
 
     async def _resume(self, connection: Connection, event_ids: Sequence[str]) -> list[str]:
@@ -216,8 +219,7 @@ class Effects:
         """What followed from parked events; where all together fail, from each apart."""
         outcomes = {event.received.id: Outcome() for event in events}
         try:
-            happenings = await self._happenings(events, outcomes)
-            effective = _effective(happenings, outcomes)
+            effective = _effective(await self._with_facts(events, outcomes), outcomes)
             await self._act(effective, {connection.stripe_account: connection}, outcomes)
         except BillingError:
             raise
@@ -249,6 +251,8 @@ class Effects:
             await self._parked.remove(stripe_account, old)
 
 
-def _effective(happenings: Sequence[Happening], outcomes: Mapping[str, Outcome]) -> list[Happening]:
+def _effective(
+    events: Sequence[EventWithFacts], outcomes: Mapping[str, Outcome]
+) -> list[EventWithFacts]:
     """Those that may have effects; one that failed already comes again first."""
-    return [one for one in happenings if one.effective and outcomes[one.event_id].error is None]
+    return [event for event in events if event.effective and outcomes[event.id].error is None]

@@ -51,7 +51,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class EventWithFacts:
     """An event with the object as its snapshot shows it, or else the mirror; and its facts.
 
     `object` is None, and there are no facts, where it is deleted or the mirror does not show it.
@@ -63,7 +63,7 @@ class Happening:
     facts: tuple[Fact, ...]
 
     @property
-    def event_id(self) -> str:
+    def id(self) -> str:
         """The event's id."""
         return self.projected.received.id
 
@@ -82,13 +82,13 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A happening whose tenant is known, and which is in time for effects.
+    """An event whose tenant is known, and which is in time for effects.
 
     `since_ms` is from when on its tenant's facts have effects, in Stripe's time.
     """
 
     connection: Connection
-    happening: Happening
+    event: EventWithFacts
     since_ms: int
 
 

@@ -79,14 +79,14 @@ class PaymentNotices(Effect):
     async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
         owed: dict[str, _Owed] = {}
         for one in due:
-            if any(map(_above_zero, one.happening.facts)):
-                _owe(owed, one.connection, _invoice(one), one.happening.event_id)
+            if any(map(_above_zero, one.event.facts)):
+                _owe(owed, one.connection, _invoice(one), one.event.id)
         links = await self._links(owed, due)
         for one in due:
             link = links.get(_told_customer(one))
             if link is not None:
                 for invoice in await self._paid_before(link, one.since_ms):
-                    _owe(owed, one.connection, invoice, one.happening.event_id)
+                    _owe(owed, one.connection, invoice, one.event.id)
         results = await all_of(
             {
                 id_: partial(self._post, id_, one, links[one.customer].contact)
@@ -166,7 +166,7 @@ def _owe(owed: dict[str, _Owed], connection: Connection, invoice: Invoice, event
 
 def _told_customer(one: Due) -> _Customer:
     """The customer that an event is about; none of another noun's."""
-    event = one.happening.projected
+    event = one.event.projected
     about = event.object_id if event.noun.name == CUSTOMERS.name else ""
     return one.connection.account, one.connection.stripe_account, about
 
@@ -177,6 +177,6 @@ def _above_zero(fact: Fact) -> bool:
 
 
 def _invoice(one: Due) -> Invoice:
-    if isinstance(one.happening.object, Invoice):
-        return one.happening.object
+    if isinstance(one.event.object, Invoice):
+        return one.event.object
     raise TypeError("only an invoice is paid")

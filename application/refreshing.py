@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from application.effect import Follower
 from application.fleet import Fleet, Source, for_each
-from application.happenings import Happening, Outcome
+from application.happenings import EventWithFacts, Outcome
 from application.importing import Importing
 from application.loops import Loop
 from application.oddity_log import log_oddities
@@ -120,7 +120,9 @@ class Refreshing(Follower, ABC):
         self._noted.set()
 
     @override
-    async def after(self, events: Sequence[Happening], outcomes: Mapping[str, Outcome]) -> None:
+    async def after(
+        self, events: Sequence[EventWithFacts], outcomes: Mapping[str, Outcome]
+    ) -> None:
         for event in events:
             if event.projected.received.type.startswith(self.noted_by):
                 self.note(event.projected.stripe_account)

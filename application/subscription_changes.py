@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing_extensions import override
 
 from application.effect import Follower
-from application.happenings import Happening, Outcome
+from application.happenings import EventWithFacts, Outcome
 from application.ports.subscription_history import SubscriptionHistory
 from domain.subscription_history import SubscriptionChange
 from domain.subscriptions import Subscription
@@ -18,13 +18,15 @@ class SubscriptionChanges(Follower):
         self._history = history
 
     @override
-    async def after(self, events: Sequence[Happening], outcomes: Mapping[str, Outcome]) -> None:
+    async def after(
+        self, events: Sequence[EventWithFacts], outcomes: Mapping[str, Outcome]
+    ) -> None:
         changes = []
         for event in events:
             if isinstance(event.object, Subscription):
                 change = SubscriptionChange(
                     event.projected.stripe_account,
-                    event.event_id,
+                    event.id,
                     event.projected.received.type,
                     event.occurred_at,
                     event.object,
@@ -32,5 +34,5 @@ class SubscriptionChanges(Follower):
                     as_read=event.projected.snapshot is None,
                 )
                 changes.append(change)
-                outcomes[event.event_id].note("history")
+                outcomes[event.id].note("history")
         await self._history.append(changes)

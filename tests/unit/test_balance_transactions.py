@@ -11,7 +11,7 @@ import pytest
 from application.balance_transactions import TASK, BalanceTransactions
 from application.enrichment import Enrichment
 from application.fleet import Fleet
-from application.happenings import Happening, ProjectedEvent
+from application.happenings import EventWithFacts, ProjectedEvent
 from application.importing import Importing
 from application.mirroring import Mirroring
 from application.platform import Platform
@@ -152,11 +152,11 @@ async def test_an_event_that_moves_money_is_noted_for_its_own_account(
     assert noted == ["acct_3", "acct_4"]
 
 
-def event(type_: str, stripe_account: str) -> Happening:
+def event(type_: str, stripe_account: str) -> EventWithFacts:
     """An event of which nothing but its type and its account counts."""
     received = ReceivedEvent("evt_1", "", type_, "", 0, "charge", "ch_1", b"", NOON)
     projected = ProjectedEvent(received, stripe_account, CHARGES, "ch_1", None)
-    return Happening(projected, None, frozenset(), ())
+    return EventWithFacts(projected, None, frozenset(), ())
 
 
 async def asked(world: World, times: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from typing_extensions import override
 
 from application.effect import Effect, Follower
-from application.happenings import Due, Happening, Outcome
+from application.happenings import Due, EventWithFacts, Outcome
 from application.ports.inbox import EventState
 from application.ports.nouns import CUSTOMERS
 from application.ports.stripe import Hint
@@ -28,10 +28,12 @@ class Listening(Follower):
     fails: dict[str, Exception] = field(default_factory=dict)
 
     @override
-    async def after(self, events: Sequence[Happening], outcomes: Mapping[str, Outcome]) -> None:
+    async def after(
+        self, events: Sequence[EventWithFacts], outcomes: Mapping[str, Outcome]
+    ) -> None:
         for event in events:
-            self.told.append(event.event_id)
-            outcomes[event.event_id].note(self.fails.get(event.event_id, "listened"))
+            self.told.append(event.id)
+            outcomes[event.id].note(self.fails.get(event.id, "listened"))
 
 
 @dataclass
@@ -47,11 +49,11 @@ class Thanks(Effect):
         if self.refuses is not None:
             refused, self.refuses = self.refuses, None
             raise refused
-        for event in due:
-            if isinstance(event.happening.object, Invoice):
-                self.given.append((event.connection.account, event.happening.object.id))
-                self.before.append(event.since_ms)
-                outcomes[event.happening.event_id].note("thanked")
+        for due_event in due:
+            if isinstance(due_event.event.object, Invoice):
+                self.given.append((due_event.connection.account, due_event.event.object.id))
+                self.before.append(due_event.since_ms)
+                outcomes[due_event.event.id].note("thanked")
 
 
 @pytest.fixture
