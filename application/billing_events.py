@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing_extensions import override
 
 from application.effect import Effect
-from application.happenings import Due, Outcome
+from application.happenings import DueEvent, Outcome
 from application.ports.clock import Clock
 from application.ports.outbox import Outbox, append_all
 from domain.effects import Fact, fact_payload
@@ -21,7 +21,7 @@ class BillingEvents(Effect):
         self._clock = clock
 
     @override
-    async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
+    async def after(self, due: Sequence[DueEvent], outcomes: Mapping[str, Outcome]) -> None:
         now = self._clock.now()
         jobs: dict[str, Job] = {}
         for due_event in due:
@@ -32,7 +32,7 @@ class BillingEvents(Effect):
         await append_all(self._outbox, list(jobs.values()))
 
 
-def _job(due: Due, fact: Fact, now: dt.datetime) -> Job:
+def _job(due: DueEvent, fact: Fact, now: dt.datetime) -> Job:
     kind, account = f"{EVENTS}.{fact.name}", due.connection.account
     projected = due.event.projected
     payload = fact_payload(fact, projected.stripe_account, projected.received.created)

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from application.contact_matching import ContactMatching
 from application.effect import Effect
-from application.happenings import Due, Outcome, all_of
+from application.happenings import DueEvent, Outcome, all_of
 from application.ports.contacts import ContactDirectory, ContactLink, SourceVersion
 from application.ports.mirror import Mirror
 from application.ports.nouns import CUSTOMERS
@@ -55,11 +55,12 @@ class ContactSyncing(Effect):
         self._matching = matching
 
     @override
-    async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
-        tenants: dict[str, dict[str, list[Due]]] = defaultdict(lambda: defaultdict(list))
-        for one in due:
-            if one.event.projected.noun.name == CUSTOMERS.name:
-                tenants[one.connection.account][one.event.projected.object_id].append(one)
+    async def after(self, due: Sequence[DueEvent], outcomes: Mapping[str, Outcome]) -> None:
+        tenants: dict[str, dict[str, list[DueEvent]]] = defaultdict(lambda: defaultdict(list))
+        for due_event in due:
+            projected = due_event.event.projected
+            if projected.noun.name == CUSTOMERS.name:
+                tenants[due_event.connection.account][projected.object_id].append(due_event)
         for account, customers in tenants.items():
             settings = await self._contacts.sync_settings(account)
             if settings is None or not settings.mapping:
@@ -72,8 +73,8 @@ class ContactSyncing(Effect):
                 {id_: partial(self._sync, wishes, row) for id_, row in rows.items()}
             )
             for id_, result in results.items():
-                for one in customers[id_]:
-                    outcomes[one.event.id].note(result)
+                for due_event in customers[id_]:
+                    outcomes[due_event.event.id].note(result)
 
     async def sync_row(
         self, wishes: Wishes, row: Row[Customer], link: ContactLink | None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from application.happenings import Due, EventWithFacts, Outcome
+from application.happenings import DueEvent, EventWithFacts, Outcome
 
 
 class Follower(Protocol):
@@ -38,7 +38,7 @@ class Effect(Protocol):
     do. Backfill, reconcile and rebuild have no effects.
     """
 
-    async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
+    async def after(self, due: Sequence[DueEvent], outcomes: Mapping[str, Outcome]) -> None:
         """Do what follows from events, at most 1,000, oldest first, whose account is connected.
 
         Only from those with a fact, or about a customer, that are in time for effects. Durable on

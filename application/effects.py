@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from application.effect import Effect, Follower
-from application.happenings import Due, EventWithFacts, Outcome, ProjectedEvent
+from application.happenings import DueEvent, EventWithFacts, Outcome, ProjectedEvent
 from application.loops import Loop
 from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
@@ -176,10 +176,10 @@ class Effects:
                 continue
             since = since_ms[connection.stripe_account]
             if event.projected.received.created >= since:
-                due.append(Due(connection, event, since))
+                due.append(DueEvent(connection, event, since))
             else:
                 outcomes[event.id].note("too old for effects")
-        due.sort(key=lambda one: one.event.projected.received.created)
+        due.sort(key=lambda due_event: due_event.event.projected.received.created)
         for effect in self._effects:
             await effect.after(due, outcomes)
 

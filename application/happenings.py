@@ -81,7 +81,7 @@ class EventWithFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueEvent:
     """An event whose tenant is known, and which is in time for effects.
 
     `since_ms` is from when on its tenant's facts have effects, in Stripe's time.

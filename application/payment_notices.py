@@ -11,7 +11,7 @@ from typing import Final
 from typing_extensions import override
 
 from application.effect import Effect
-from application.happenings import Due, Outcome, all_of
+from application.happenings import DueEvent, Outcome, all_of
 from application.ports.clock import Clock
 from application.ports.contacts import ContactDirectory, ContactLink
 from application.ports.mirror import NEWEST_FIRST, Filter, Mirror
@@ -76,17 +76,17 @@ class PaymentNotices(Effect):
         self._queued = queued
 
     @override
-    async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
+    async def after(self, due: Sequence[DueEvent], outcomes: Mapping[str, Outcome]) -> None:
         owed: dict[str, _Owed] = {}
-        for one in due:
-            if any(map(_above_zero, one.event.facts)):
-                _owe(owed, one.connection, _invoice(one), one.event.id)
+        for due_event in due:
+            if any(map(_above_zero, due_event.event.facts)):
+                _owe(owed, due_event.connection, _invoice(due_event), due_event.event.id)
         links = await self._links(owed, due)
-        for one in due:
-            link = links.get(_told_customer(one))
+        for due_event in due:
+            link = links.get(_customer_of(due_event))
             if link is not None:
-                for invoice in await self._paid_before(link, one.since_ms):
-                    _owe(owed, one.connection, invoice, one.event.id)
+                for invoice in await self._paid_before(link, due_event.since_ms):
+                    _owe(owed, due_event.connection, invoice, due_event.event.id)
         results = await all_of(
             {
                 id_: partial(self._post, id_, one, links[one.customer].contact)
@@ -105,10 +105,10 @@ class PaymentNotices(Effect):
             self._queued.set()
 
     async def _links(
-        self, owed: Mapping[str, _Owed], due: Sequence[Due]
+        self, owed: Mapping[str, _Owed], due: Sequence[DueEvent]
     ) -> Mapping[_Customer, ContactLink]:
         """The links of those who paid, and of those whom events are about."""
-        wanted = {one.customer for one in owed.values()} | {_told_customer(one) for one in due}
+        wanted = {one.customer for one in owed.values()} | set(map(_customer_of, due))
         tenants: dict[tuple[str, str], list[str]] = defaultdict(list)
         for account, stripe_account, customer in sorted(wanted):
             if customer:
@@ -164,11 +164,11 @@ def _owe(owed: dict[str, _Owed], connection: Connection, invoice: Invoice, event
     owed.setdefault(id_, _Owed(connection, invoice)).events.append(event_id)
 
 
-def _told_customer(one: Due) -> _Customer:
+def _customer_of(due_event: DueEvent) -> _Customer:
     """The customer that an event is about; none of another noun's."""
-    event = one.event.projected
+    event = due_event.event.projected
     about = event.object_id if event.noun.name == CUSTOMERS.name else ""
-    return one.connection.account, one.connection.stripe_account, about
+    return due_event.connection.account, due_event.connection.stripe_account, about
 
 
 def _above_zero(fact: Fact) -> bool:
@@ -176,7 +176,7 @@ def _above_zero(fact: Fact) -> bool:
     return paid and fact.amount is not None and fact.amount.amount > 0
 
 
-def _invoice(one: Due) -> Invoice:
-    if isinstance(one.event.object, Invoice):
-        return one.event.object
+def _invoice(due_event: DueEvent) -> Invoice:
+    if isinstance(due_event.event.object, Invoice):
+        return due_event.event.object
     raise TypeError("only an invoice is paid")

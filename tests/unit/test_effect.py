@@ -9,7 +9,7 @@ import pytest
 from typing_extensions import override
 
 from application.effect import Effect, Follower
-from application.happenings import Due, EventWithFacts, Outcome
+from application.happenings import DueEvent, EventWithFacts, Outcome
 from application.ports.inbox import EventState
 from application.ports.nouns import CUSTOMERS
 from application.ports.stripe import Hint
@@ -45,7 +45,7 @@ class Thanks(Effect):
     refuses: Exception | None = None
 
     @override
-    async def after(self, due: Sequence[Due], outcomes: Mapping[str, Outcome]) -> None:
+    async def after(self, due: Sequence[DueEvent], outcomes: Mapping[str, Outcome]) -> None:
         if self.refuses is not None:
             refused, self.refuses = self.refuses, None
             raise refused
