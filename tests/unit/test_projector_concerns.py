@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from application.deauthorizing import Deauthorizing
 from application.effects import Effects
-from application.happenings import Outcome, Told
+from application.happenings import Outcome, ProjectedEvent
 from application.ports.inbox import EventState
 from application.ports.stripe import Concern, Deauthorized, Hint, Observed, Priority
 from application.projector import MAX_ATTEMPTS
@@ -28,9 +28,9 @@ class Heard(Effects):
         self.of: list[str] = []
 
     @override
-    async def after(self, told: Sequence[Told]) -> Mapping[str, Outcome]:
-        self.of += [one.event.id for one in told]
-        return {one.event.id: Outcome() for one in told}
+    async def after(self, events: Sequence[ProjectedEvent]) -> Mapping[str, Outcome]:
+        self.of += [event.received.id for event in events]
+        return {event.received.id: Outcome() for event in events}
 
 
 class Judge(Deauthorizing):
