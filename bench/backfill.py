@@ -36,7 +36,7 @@ from application.ports.reports import Report
 from bench.histories import History, record
 from bench.opening import PLATFORM_KEY, STORES, machine, settings, spare_the_collector
 from bench.pages import RunningPages, pages
-from bootstrap.container import Container
+from bootstrap.containers.service import Container
 from bootstrap.process import opened
 from bootstrap.settings import Settings
 from domain.mirror import Row, Snapshot

@@ -23,7 +23,7 @@ from rich.table import Table
 from application.ports.mirror import NEWEST_FIRST, Filter, Mirror
 from application.ports.nouns import CUSTOMERS
 from bench.opening import STORES, machine, settings, spare_the_collector
-from bootstrap.container import Container
+from bootstrap.containers.service import Container
 from bootstrap.process import opened
 from domain.customers import Customer
 from domain.mirror import Snapshot, Version

@@ -34,7 +34,7 @@ from application.ports.stripe import ObjectReader, Priority
 from bench.events import signature
 from bench.histories import History, record
 from bench.opening import STORES, machine, settings, spare_the_collector
-from bootstrap.container import Container
+from bootstrap.containers.service import Container
 from bootstrap.process import opened
 from bootstrap.settings import Settings
 from domain.attribution import INVOICE, attribution

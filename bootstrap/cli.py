@@ -1,46 +1,21 @@
-"""The `billing` command: joins the commands of the service and of its sandbox."""
+"""The `billing` command: joins the commands of the service and of its sandbox.
 
-import asyncio
-import contextlib
+What a command needs is imported when it runs: `--help`, `--version` and `token` are to be quick.
+"""
+
 import datetime as dt
+import gc
 import json
-import logging
-import os
-import signal
 import sys
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from importlib.metadata import version
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Final
 
-import grpc
 import typer
-import uvloop
-from pydantic import SecretStr
-from rich.console import Console
 
-from application.accounts import AccountAdministration
-from application.contacts import ContactAdministration
-from bootstrap import process
-from bootstrap.settings import Settings, SettingsError, environment_name, ignored_names, load
+from bootstrap.names import SettingsError
 from domain.errors import BillingError
-from infrastructure.clock import SystemClock
-from infrastructure.security.tokens import CallerTokens
-from infrastructure.telemetry.logs import configure
-from interfaces.cli.accounts import accounts_app
-from interfaces.cli.client import authorised
-from interfaces.cli.contacts import contacts_app
-from interfaces.cli.events import events_app
-from interfaces.cli.mirror import add_mirror_commands
+from interfaces.cli.late import Late
 from interfaces.cli.token import add_token_command
-
-T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
-
-_TOKEN_LIFETIME: Final = dt.timedelta(minutes=5)
-_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - to call, not to listen
-"""Where to call a service of this machine that listens at all of its addresses."""
 
 _Child = Annotated[
     bool,
@@ -59,30 +34,14 @@ Start with [bold]billing demo[/bold]: it needs no settings and leaves nothing be
 [bold]status[/bold], [bold]backfill[/bold], [bold]reconcile[/bold], [bold]rebuild[/bold], \
 [bold]reports[/bold] and [bold]events[/bold] ask the running service; docs/mirror.md tells when.
 
-[bold]Settings[/bold] are read from the environment by all but \
-[bold]demo[/bold], [bold]sandbox[/bold] and [bold]emulator[/bold]:
+The environment sets what [bold]billing settings[/bold] lists. [bold]demo[/bold], \
+[bold]sandbox[/bold] and [bold]emulator[/bold] read none of it, [bold]token[/bold] only \
+BILLING_CALLER_KEYS.
 """
-
-
-def _manual() -> str:
-    """The introduction, and every setting as `Settings` declares it."""
-    lines = [_INTRODUCTION]
-    for field, setting in Settings.model_fields.items():
-        default = setting.default
-        if setting.is_required():
-            note = ", required"
-        elif isinstance(default, SecretStr) or default == "":
-            note = ""
-        else:
-            note = f", default {str(default).lower() if isinstance(default, bool) else default}"
-        lines.append(f"[bold]{environment_name(field)}[/bold]{note}")
-        lines.append(f"    {setting.description}")
-    return "\n".join(lines)
-
 
 app = typer.Typer(
     name="billing",
-    help=_manual(),
+    help=_INTRODUCTION,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -103,6 +62,8 @@ def main() -> None:
 
 
 def _fail(*lines: str) -> None:
+    from rich.console import Console
+
     console = Console(stderr=True, highlight=False)
     for line in lines:
         console.print(f"billing: {line}", markup=False, soft_wrap=True)
@@ -111,6 +72,8 @@ def _fail(*lines: str) -> None:
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         typer.echo(version("billing-service"))
         raise typer.Exit
 
@@ -130,9 +93,12 @@ def _root(
 @app.command()
 def demo() -> None:
     """Watch ninety days of two businesses arrive, and come back over gRPC as revenue."""
-    from bootstrap.sandbox import play_demo  # here, since `serve` starts faster without it
+    from rich.console import Console
 
-    if not _interruptible(play_demo(Console())):
+    from bootstrap.commands import interruptible
+    from bootstrap.sandbox import play_demo
+
+    if not interruptible(play_demo(Console())):
         sys.exit(1)
 
 
@@ -142,9 +108,12 @@ def sandbox_command(
     http_address: Annotated[str, typer.Option(help="Where webhooks arrive.")] = "127.0.0.1:8080",
 ) -> None:
     """Keep emulator and service running on a store of their own, and say what to try."""
+    from rich.console import Console
+
+    from bootstrap.commands import interruptible
     from bootstrap.sandbox import keep_running
 
-    _interruptible(keep_running(grpc_address, http_address, Console()))
+    interruptible(keep_running(grpc_address, http_address, Console()))
 
 
 @app.command()
@@ -153,10 +122,13 @@ def emulator(
     child: _Child = False,
 ) -> None:
     """Run the Stripe emulator alone, for Stripe's SDK to call instead of Stripe."""
+    import uvloop
+
+    from bootstrap.commands import end_with_parent
     from bootstrap.sandbox import serve_emulator
 
     if child:
-        _end_with_parent()
+        end_with_parent()
 
     def listening(url: str) -> None:
         typer.echo(json.dumps({"url": url}) if child else f"Stripe's API is emulated at {url}")
@@ -167,85 +139,95 @@ def emulator(
 @app.command()
 def serve(child: _Child = False) -> None:
     """Run the service until SIGTERM: gRPC, webhooks, projection, recovery."""
+    gc.disable()  # until it serves: what is imported stays, and would be looked through ten times
+    from bootstrap import commands
+
     if child:
-        _end_with_parent()
-    settings = load()
-    configure(level=settings.log_level.upper(), console=settings.log_format == "console")
-    for name in ignored_names():
-        _log.warning("what the environment names so is no setting", extra={"setting": name})
+        commands.end_with_parent()
+    commands.serve(child=child)
 
-    def ready(ports: process.Ports) -> None:
-        if child:
-            typer.echo(json.dumps({"grpc": ports.grpc, "http": ports.http}))
-        else:
-            typer.echo(
-                f"gRPC on port {ports.grpc}, webhooks on port {ports.http}, mode {settings.mode}"
-            )
 
-    uvloop.run(process.serve(settings, ready))
+@app.command()
+def settings() -> None:
+    """List the settings, which are read from the environment."""
+    from bootstrap.commands import print_settings
+
+    print_settings()
 
 
 def _issue_token(subject: str, account: str, scopes: Sequence[str], lifetime: dt.timedelta) -> str:
-    return CallerTokens(load().callers, SystemClock()).issue(subject, account, scopes, lifetime)
+    from bootstrap.tokens import issue
 
-
-def _administer(work: Callable[[AccountAdministration], Awaitable[T]]) -> T:
-    async def run(settings: Settings) -> T:
-        async with process.opened(settings) as container:
-            return await work(container.account_administration())
-
-    return asyncio.run(run(load()))
-
-
-def _keep_contacts(work: Callable[[ContactAdministration], Awaitable[T]]) -> T:
-    async def run(settings: Settings) -> T:
-        async with process.opened(settings) as container:
-            return await work(container.contact_administration())
-
-    return asyncio.run(run(load()))
-
-
-def _connect(
-    account: str, scopes: Sequence[str]
-) -> contextlib.AbstractAsyncContextManager[grpc.aio.Channel]:
-    """A channel to the running service, with tokens for an account (or OPERATOR) and scopes."""
-    settings = load()
-    tokens = CallerTokens(settings.callers, SystemClock())
-    host, _, port = settings.grpc_address.rpartition(":")
-    address = f"{_LOOPBACK.get(host, host)}:{port}"
-    return authorised(address, lambda: tokens.issue("operator", account, scopes, _TOKEN_LIFETIME))
+    return issue(subject, account, scopes, lifetime)
 
 
 add_token_command(app, _issue_token)
-add_mirror_commands(app, _connect)
-app.add_typer(events_app(_connect), name="events")
-app.add_typer(accounts_app(_administer), name="accounts")
-app.add_typer(contacts_app(_keep_contacts), name="contacts")
 
 
-def _interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """Run until done; SIGINT and SIGTERM both end it in order, so that nothing is left running."""
+def _mirror_commands() -> typer.Typer:
+    from bootstrap.commands import connect
+    from interfaces.cli.mirror import add_mirror_commands
 
-    async def run() -> T:
-        task = asyncio.ensure_future(work)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await task
-
-    try:
-        return uvloop.run(run())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit(130)
+    commands = typer.Typer(add_completion=False)
+    add_mirror_commands(commands, connect)
+    return commands
 
 
-def _end_with_parent() -> None:
-    """End in order when standard input does: whatever kills the parent ends this process too."""
+@app.command(cls=Late)
+def backfill() -> typer.Typer:
+    """Read all that Stripe holds into the mirror."""
+    return _mirror_commands()
 
-    def watch() -> None:
-        while os.read(0, 4_096):  # unbuffered: a buffer's lock would be held at the end
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=watch, daemon=True).start()
+@app.command(cls=Late)
+def reconcile() -> typer.Typer:
+    """Compare the mirror with Stripe; exit code 1 where it is wrong and not mended."""
+    return _mirror_commands()
+
+
+@app.command(cls=Late)
+def rebuild() -> typer.Typer:
+    """Make the mirror anew beside the present one, and mend that by it."""
+    return _mirror_commands()
+
+
+@app.command(cls=Late)
+def reports() -> typer.Typer:
+    """List the reports of comparisons, the last one first, or show one."""
+    return _mirror_commands()
+
+
+@app.command(cls=Late)
+def status() -> typer.Typer:
+    """Show how current the mirror is, what waits, and what it holds."""
+    return _mirror_commands()
+
+
+@app.command(cls=Late)
+def events() -> typer.Typer:
+    """Follow, explain and retry Stripe's events."""
+    from bootstrap.commands import connect
+    from interfaces.cli.events import events_app
+
+    return events_app(connect)
+
+
+@app.command(cls=Late)
+def accounts() -> typer.Typer:
+    """Keep the accounts, where no platform does."""
+    from bootstrap.commands import administer
+    from interfaces.cli.accounts import accounts_app
+
+    return accounts_app(administer)
+
+
+@app.command(cls=Late)
+def contacts() -> typer.Typer:
+    """Keep contacts, where no CRM does."""
+    from bootstrap.commands import keep_contacts
+    from interfaces.cli.contacts import contacts_app
+
+    return contacts_app(keep_contacts)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ _OF_OTHERS: Final = (
 _OTHERS: Final = frozenset({"BILLING_PORT"})
 
 
+class SettingsError(Exception):
+    """A line for each setting that is missing, malformed or misspelt."""
+
+
 @dataclass(frozen=True, slots=True)
 class UnknownName:
     """A name that nobody reads. `meant` is the setting that it nearly is, if any."""

@@ -15,10 +15,9 @@ from application.loops import Loop, RunningLoops
 from application.ports.publisher import Publisher, QueueUnavailable
 from application.store_health import StoreHealth
 from application.tasks import Tasks
-from bootstrap.container import Container
+from bootstrap.containers.service import Container, compose
 from bootstrap.settings import Settings, environment_name
 from domain.errors import FailedPrecondition, Reason, Unavailable
-from infrastructure.sqlite.serving import serving
 from interfaces.grpc.server import Server
 from interfaces.http_webhook.app import create_app
 
@@ -41,7 +40,7 @@ async def opened(settings: Settings) -> AsyncIterator[Container]:
     Raises Unavailable, which names the setting, where the store cannot be opened, and
     FailedPrecondition where it holds the other mode's objects.
     """
-    container = Container(settings=settings)
+    container = compose(settings)
     database = container.stores.database()
     with _naming_the_store(settings):
         await database.start()
@@ -54,7 +53,8 @@ async def opened(settings: Settings) -> AsyncIterator[Container]:
         yield container
     finally:
         await container.stripe_api().close()
-        await container.internal_api().close()
+        if settings.short_links == "internal_api":
+            await container.internal_api().close()
         await database.close()
 
 
@@ -76,6 +76,8 @@ def _alone(settings: Settings) -> Iterator[None]:
     """Be the one process that serves from SQLite's file; MongoDB may have any number."""
     with contextlib.ExitStack() as held:
         if settings.store == "sqlite":
+            from infrastructure.sqlite.serving import serving  # which MongoDB does without
+
             with _naming_the_store(settings):
                 held.enter_context(serving(settings.sqlite_path))
         yield
@@ -175,11 +177,12 @@ def _endless(container: Container) -> list[Loop]:
 def _spare_the_collector() -> None:
     """Let Python look for garbage cycles seldom: events and messages make none.
 
-    With its default thresholds the collector takes a quarter of the CPU of a webhook.
+    With its default thresholds the collector takes a quarter of the CPU of a webhook. What is there
+    by now stays: to look for what little of it is garbage would take 70 ms.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 async def _finish(tasks: Tasks, loops: RunningLoops, end: float) -> None:

@@ -23,9 +23,9 @@ from typing_extensions import override
 from application.accounts import AccountAdministration
 from bootstrap.process import Ports, opened
 from bootstrap.settings import Settings, environment_name, problems
+from bootstrap.tokens import list_scopes
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
-from interfaces.cli.token import SCOPES
 from sandbox.demo import Business, World, introduce, open_accounts
 from sandbox.demo import run as run_demo
 from sandbox.emulator import server as emulator
@@ -162,7 +162,9 @@ def _world(settings: Settings, ports: Ports, environment_file: Path) -> World:
         webhook_secret=settings.connect_webhook_secrets[0],
         environment_file=environment_file,
         businesses=tuple(
-            replace(business, token=tokens.issue("sandbox", business.account, SCOPES, lifetime))
+            replace(
+                business, token=tokens.issue("sandbox", business.account, list_scopes(), lifetime)
+            )
             for business in BUSINESSES
         ),
     )

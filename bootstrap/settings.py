@@ -21,10 +21,13 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bootstrap.names import UnknownName, unknown_names
+from bootstrap.caller_keys import listed
+from bootstrap.names import SettingsError, UnknownName, unknown_names
 from domain.connections import Mode
-from infrastructure.internal_api.short_links import PATH as SHORT_LINKS_PATH
 from infrastructure.security.tokens import MIN_SECRET_BYTES, caller_keys
+
+SHORT_LINKS_PATH: Final = "/short-links"
+"""Where API_BASE_URL makes short links, unless a setting names another address."""
 
 _STRIPE_KEY: Final = re.compile(r"(?:sk|rk)_(test|live)_[A-Za-z0-9]{1,255}")
 _WEBHOOK_SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,255}")
@@ -35,10 +38,6 @@ _NATS_URL: Final = re.compile(r"(?:nats|tls)://\S+")
 _MONGO_URL: Final = re.compile(r"mongodb(?:\+srv)?://\S+")
 
 
-class SettingsError(Exception):
-    """A line for each setting that is missing or malformed."""
-
-
 def _stripe_key(key: SecretStr) -> SecretStr:
     if not _STRIPE_KEY.fullmatch(key.get_secret_value()):
         raise ValueError("a secret key of Stripe's is needed: sk_test_... or sk_live_...")
@@ -46,7 +45,7 @@ def _stripe_key(key: SecretStr) -> SecretStr:
 
 
 def _listed(raw: SecretStr) -> list[str]:
-    return [part.strip() for part in raw.get_secret_value().split(",") if part.strip()]
+    return listed(raw.get_secret_value())
 
 
 def _webhook_secrets(raw: SecretStr) -> SecretStr:

@@ -16,9 +16,6 @@ from application.outages import Outage
 from application.ports.short_links import NoShortLink, ShortLinks
 from infrastructure.internal_api.client import InternalApi, InternalApiError
 
-PATH: Final = "/short-links"
-"""Where API_BASE_URL makes them, unless a setting names another address."""
-
 MAX_CHARACTERS: Final = 2_048
 FAILURES_TO_OPEN: Final = 5
 RECOVERY_SECONDS: Final = 30.0

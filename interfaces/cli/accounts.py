@@ -21,7 +21,11 @@ _Row = tuple[Account, Connection | None]
 
 def accounts_app(run: Run[list[_Row]]) -> typer.Typer:
     """The commands, on whatever store `run` opens."""
-    app = typer.Typer(no_args_is_help=True, help="Keep the accounts, where no platform does.")
+    app = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        help="Keep the accounts, where no platform does.",
+    )
 
     @app.command()
     def add(

@@ -24,7 +24,9 @@ _SHOWN = ("name", "email", "phone")
 
 def contacts_app(run: Run) -> typer.Typer:
     """The commands, on whatever store `run` opens."""
-    app = typer.Typer(no_args_is_help=True, help="Keep contacts, where no CRM does.")
+    app = typer.Typer(
+        add_completion=False, no_args_is_help=True, help="Keep contacts, where no CRM does."
+    )
 
     @app.command()
     def add(

@@ -58,7 +58,11 @@ UntilOption: TypeAlias = Annotated[
 
 def events_app(connect: Connect) -> typer.Typer:
     """The commands, on the service that `connect` leads to."""
-    app = typer.Typer(no_args_is_help=True, help="Follow, explain and retry Stripe's events.")
+    app = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        help="Follow, explain and retry Stripe's events.",
+    )
     service = _Service(connect)
 
     @app.command("list")

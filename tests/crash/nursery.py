@@ -29,7 +29,7 @@ from typing_extensions import override
 from application.ports.clock import Clock
 from application.ports.publisher import Publisher, QueueUnavailable
 from bootstrap import process
-from bootstrap.container import Container
+from bootstrap.containers.service import Container, compose
 from bootstrap.settings import Settings, load
 from domain.jobs import Job
 from infrastructure.clock import SystemClock
@@ -114,7 +114,7 @@ def _live(life: Life) -> None:
             settings = load()
         killer = Killer(life.point, lambda point: _tell(News(dies=point)))
         log = configure(level=settings.log_level.upper())
-        with mock.patch.object(process, "Container", partial(_composed, life, killer)):
+        with mock.patch.object(process, "compose", partial(_composed, life, killer)):
             uvloop.run(process.serve(settings, _ready))
         log.close()
         _tell(News(seen=sorted(killer.seen)))
@@ -126,9 +126,9 @@ def _live(life: Life) -> None:
         os._exit(code)
 
 
-def _composed(life: Life, killer: Killer, *, settings: Settings) -> Container:
+def _composed(life: Life, killer: Killer, settings: Settings) -> Container:
     """The service's own composition, with another clock, and its ports watched."""
-    container = Container(settings=settings)
+    container = compose(settings)
     container.clock.override(providers.Object(Ahead(life.ahead_seconds)))
     if life.answers_lost:
         _lose_answers(container.publisher())

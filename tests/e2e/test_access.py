@@ -12,7 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from interfaces.cli.token import SCOPES
+from bootstrap.tokens import list_scopes
 from tests.support.ground import METHODS, Ground
 from tests.support.service import (
     PRIVATE,
@@ -77,8 +77,8 @@ def asking(name: str, account: str = "") -> Any:
 
 @every_rpc
 async def test_strangers_are_refused(here: World, owner: Tenant, rival: Tenant, name: str) -> None:
-    others = [scope for scope in SCOPES if scope != rule_of(name).scope]
-    assert len(others) == len(SCOPES) - 1
+    others = [scope for scope in list_scopes() if scope != rule_of(name).scope]
+    assert len(others) == len(list_scopes()) - 1
     foreign = token_for(owner.account, secret="x" * 64)
     narrow = bearer(token_for(owner.account, *others))
     assert await outcome(here, name, asking(name), ()) == "TOKEN_MISSING"
@@ -118,10 +118,10 @@ async def test_an_operator_must_name_an_account_but_where_the_contract_says(
 
 async def test_every_scope_can_be_given_and_is_explained() -> None:
     needed = {rule_of(name).scope for name in EVERY_RPC}
-    assert needed <= {*SCOPES}
+    assert needed <= {*list_scopes()}
     lines = TOKENS_PAGE.read_text().splitlines()
     rows = map(re.compile(r"\| `(\w+\.\w+)` \|").match, lines)
-    assert {row[1] for row in rows if row} == {*SCOPES}
+    assert {row[1] for row in rows if row} == {*list_scopes()}
 
 
 @pytest.mark.parametrize("text", [PRIVATE, f"cus_{PRIVATE}", f"seti_1_secret_{PRIVATE}"])

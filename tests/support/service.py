@@ -28,9 +28,9 @@ from grpc_status import rpc_status
 
 from bootstrap.process import opened
 from bootstrap.settings import Settings, load
+from bootstrap.tokens import list_scopes
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
-from interfaces.cli.token import SCOPES
 from sandbox.emulator.control import ControlClient
 from sandbox.emulator.messages import AccountSpec
 from sandbox.emulator.settings import PLATFORM_KEY
@@ -269,7 +269,7 @@ def bearer(token: str) -> Metadata:
 def token_for(account: str, *scopes: str, secret: str = CALLER_SECRET) -> str:
     """A token of an account; without scopes, one with all of them."""
     tokens = CallerTokens({"tests": secret.encode()}, SystemClock())
-    return tokens.issue("tests", account, scopes or SCOPES, dt.timedelta(hours=1))
+    return tokens.issue("tests", account, scopes or list_scopes(), dt.timedelta(hours=1))
 
 
 @dataclass

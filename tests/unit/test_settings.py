@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.names import edit_distance
-from bootstrap.settings import Settings, SettingsError, environment_name, ignored_names, load
+from bootstrap.names import SettingsError, edit_distance
+from bootstrap.settings import Settings, environment_name, ignored_names, load
 from domain.connections import Mode
 
 SECRET: Final = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

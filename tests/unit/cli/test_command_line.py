@@ -3,6 +3,8 @@
 import datetime as dt
 import importlib
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +20,11 @@ from application.events import PAYLOAD_SCOPE
 from application.notes import ADMIN_SCOPE
 from bootstrap import cli
 from bootstrap.settings import Settings, environment_name, ignored_names, load
+from bootstrap.tokens import list_scopes
 from domain.errors import Unauthenticated
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
-from interfaces.cli.token import SCOPES
+from interfaces.cli.late import Late
 from interfaces.grpc.methods import methods_of
 from tests.support.fakes import FakeClock
 
@@ -57,14 +60,52 @@ def test_the_manual_names_every_command() -> None:
     registered = [
         command.name or str(getattr(command.callback, "__name__", "")) for command in commands
     ]
-    groups = [str(group.name) for group in cli.app.registered_groups]
-    assert {"demo", "sandbox", "serve", "emulator", "token", "accounts"} <= {*registered, *groups}
-    for command in (*registered, *groups):
+    assert not cli.app.registered_groups, "what it would import, the manual would wait for"
+    assert {"demo", "sandbox", "serve", "emulator", "token", "accounts"} <= {*registered}
+    for command in registered:
         assert re.search(rf"^│ {command} +[A-Z]", manual, re.MULTILINE), command
 
 
-def test_the_manual_names_every_setting_with_its_default() -> None:
-    lines = [line.strip() for line in printed("--help").splitlines()]
+def late_commands() -> dict[str, Late]:
+    """The commands whose modules are imported when they are called."""
+    commands: dict[str, Any] = getattr(typer.main.get_command(cli.app), "commands", {})
+    return {name: command for name, command in commands.items() if isinstance(command, Late)}
+
+
+def test_the_line_of_a_command_in_the_manual_is_the_first_of_its_own() -> None:
+    late = late_commands()
+    assert {"status", "events", "accounts"} <= {*late}
+    for name, command in late.items():
+        assert command.help == command.load().help, name
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "token --help"])
+def test_what_is_asked_for_often_imports_nothing_of_the_service(arguments: str) -> None:
+    imported = imported_by(*arguments.split())
+    assert "interfaces.cli.token" in imported
+    libraries = {"grpc", "google", "aiohttp", "stripe", "dependency_injector", "pydantic_settings"}
+    heavy = {"bootstrap.settings", "bootstrap.process", "application", "infrastructure"}
+    assert not imported & (libraries | heavy)
+
+
+def test_a_token_is_made_without_the_settings_of_the_service() -> None:
+    imported = imported_by("token", "acme")
+    assert "bootstrap.tokens" in imported
+    assert not imported & {"bootstrap.settings", "bootstrap.process", "pydantic_settings", "stripe"}
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """The modules that a command has imported by its end, in a process of its own."""
+    code = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+    run = "from bootstrap.cli import main; sys.argv[0] = 'billing'; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code + run, *arguments], capture_output=True, text=True, check=True
+    )
+    return {*done.stderr.split()}
+
+
+def test_every_setting_is_listed_with_its_default() -> None:
+    lines = [line.strip() for line in printed("settings").splitlines()]
     for field, setting in Settings.model_fields.items():
         name = environment_name(field)
         (place,) = (number for number, line in enumerate(lines) if line.partition(",")[0] == name)
@@ -78,12 +119,16 @@ def test_the_manual_names_every_setting_with_its_default() -> None:
 def test_the_manual_fits_80_columns_and_says_where_to_begin() -> None:
     manual = printed("--help")
     assert max(map(len, manual.splitlines())) <= 80
-    assert manual.index("billing demo") < manual.index("billing serve") < manual.index("STRIPE_")
+    assert manual.index("billing demo") < manual.index("billing serve")
+    assert manual.index("billing serve") < manual.index("billing settings")
+    assert max(map(len, printed("settings").splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("demo",), ("sandbox",), ("emulator",), ("serve",), ("token",), ("accounts",),
+    [("demo",), ("sandbox",), ("emulator",), ("serve",), ("settings",), ("token",),
+     ("backfill",), ("reconcile",), ("rebuild",), ("reports",), ("status",),
+     ("contacts",), ("contacts", "add"), ("accounts",),
      ("accounts", "add"), ("accounts", "list"), ("accounts", "show"), ("events",),
      ("events", "list"), ("events", "show"), ("events", "retry"), ("events", "retry-dead"),
      ("events", "explain"), ("events", "watch")],
@@ -92,6 +137,7 @@ def test_every_command_explains_itself(arguments: tuple[str, ...]) -> None:
     manual = printed(*arguments, "--help")
     assert f"Usage: billing {' '.join(arguments)}" in manual
     assert "--child" not in manual
+    assert "completion" not in manual
 
 
 def test_version() -> None:
@@ -108,7 +154,7 @@ def test_a_token_is_signed_with_the_first_key() -> None:
     token = printed("token", "acme").strip()
     verified = CallerTokens({"first": FIRST.encode()}, SystemClock()).verify(token)
     assert (verified.subject, verified.account) == ("operator", "acme")
-    assert verified.scopes == {*SCOPES}
+    assert verified.scopes == {*list_scopes()}
     with pytest.raises(Unauthenticated):
         CallerTokens({"first": SECOND.encode()}, SystemClock()).verify(token)
 
@@ -137,7 +183,7 @@ def test_a_token_may_have_every_scope_of_the_contract() -> None:
     files = [importlib.import_module(f"billing.v1.{name}") for name in names]
     services = [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
     of_methods = {method.scope for method in methods_of(services).values()}
-    assert set(SCOPES) == {*of_methods, PAYLOAD_SCOPE, ADMIN_SCOPE}
+    assert set(list_scopes()) == {*of_methods, PAYLOAD_SCOPE, ADMIN_SCOPE}
 
 
 def fail(
@@ -177,17 +223,40 @@ def _names_read_by(command: Any) -> Iterator[str]:
     for parameter in command.params:
         names = parameter.envvar or ()
         yield from (names,) if isinstance(names, str) else names
-    for below in getattr(command, "commands", {}).values():
-        yield from _names_read_by(below)
+    below = getattr(command, "commands", {}).values()
+    for command in (one.load() if isinstance(one, Late) else one for one in below):
+        yield from _names_read_by(command)
 
 
-@pytest.mark.parametrize("command", [("serve",), ("token", "acme"), ("accounts", "list")])
+@pytest.mark.parametrize("command", [("serve",), ("status",), ("accounts", "list")])
 def test_a_misspelt_setting_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("BILLING_STOER", "mongo")
     assert fail(monkeypatch, capsys, *command) == [
         "billing: BILLING_STOER: is no setting; is BILLING_STORE meant?"
+    ]
+
+
+def test_a_token_needs_the_callers_keys_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("STRIPE_SECRET_KEY")
+    monkeypatch.setenv("BILLING_STOER", "mongo")
+    assert printed("token", "acme")
+    monkeypatch.setenv("billing_caller_keys", SETTINGS["BILLING_CALLER_KEYS"])  # in either case
+    monkeypatch.delenv("BILLING_CALLER_KEYS")
+    assert printed("token", "acme")
+    monkeypatch.delenv("billing_caller_keys")
+    monkeypatch.setenv("BILLING_CALLER_KEY", SETTINGS["BILLING_CALLER_KEYS"])
+    assert fail(monkeypatch, capsys, "token", "acme") == [
+        "billing: BILLING_CALLER_KEYS: is required",
+        "billing: BILLING_CALLER_KEY: is no setting; is BILLING_CALLER_KEYS meant?",
+    ]
+    monkeypatch.setenv("BILLING_CALLER_KEYS", "first:short")
+    monkeypatch.delenv("BILLING_CALLER_KEY")
+    assert fail(monkeypatch, capsys, "token", "acme") == [
+        "billing: BILLING_CALLER_KEYS: key 1: a secret of 32 bytes at least is needed"
     ]
 
 

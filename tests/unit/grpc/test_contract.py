@@ -16,11 +16,11 @@ from grpc_health.v1 import health
 import domain.errors
 from application.explaining import Basis, RowState, Telling
 from application.ports.inbox import EventState
+from bootstrap.tokens import list_scopes
 from domain.connections import ConnectionKind, ConnectionState, Mode
 from domain.effects import FactName
 from domain.errors import BillingError, Reason
 from domain.periods import Granularity
-from interfaces.cli.token import SCOPES
 from interfaces.grpc.contract import services
 from interfaces.grpc.mapping import connections as mapping
 from interfaces.grpc.mapping import events
@@ -92,9 +92,9 @@ def test_every_method_of_the_contract_says_who_may_call_it() -> None:
 def test_every_scope_of_the_contract_is_offered_and_told() -> None:
     scopes = {method.scope for method in methods_of(contract()).values()}
     beside = {"events.payload", "notes.admin"}  # of a view, and of who edits others' notes
-    assert set(SCOPES) == scopes | beside
+    assert set(list_scopes()) == scopes | beside
     told = (Path(__file__).parents[3] / "docs" / "tokens.md").read_text(encoding="utf-8")
-    assert {scope for scope in SCOPES if f"| `{scope}` |" not in told} == set()
+    assert {scope for scope in list_scopes() if f"| `{scope}` |" not in told} == set()
 
 
 def test_a_method_without_authorization_stops_the_start() -> None:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from application.ports.short_links import NoShortLink
+from bootstrap.settings import SHORT_LINKS_PATH
 from infrastructure.internal_api.client import (
     AUDIENCE,
     ISSUER,
@@ -17,7 +18,7 @@ from infrastructure.internal_api.client import (
     TOKEN_SECONDS,
     InternalApi,
 )
-from infrastructure.internal_api.short_links import MAX_CHARACTERS, PATH, InternalShortLinks
+from infrastructure.internal_api.short_links import MAX_CHARACTERS, InternalShortLinks
 from tests.support.fakes import NOON, FakeClock
 
 SECRET: Final = "an-app-secret-of-more-than-32-bytes!!"
@@ -62,7 +63,7 @@ async def platform() -> AsyncIterator[Platform]:
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}{PATH}"
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}{SHORT_LINKS_PATH}"
     try:
         yield made
     finally:
@@ -96,7 +97,7 @@ async def test_a_link_is_asked_for_with_a_token_that_ends_soon(
 ) -> None:
     assert await links.shorten(LONG) == SHORT
     (request,) = platform.asked
-    assert (request.method, request.path) == ("POST", PATH)
+    assert (request.method, request.path) == ("POST", SHORT_LINKS_PATH)
     assert platform.bodies == [{"url": LONG}]
     assert request.content_type == "application/json"
     scheme, _, token = request.headers["Authorization"].partition(" ")
@@ -156,7 +157,7 @@ async def test_a_redirection_does_not_carry_the_token_on(
 
     platform.handler = elsewhere
     assert await refused(links) == "HTTP 307"
-    assert [request.path for request in platform.asked] == [PATH]
+    assert [request.path for request in platform.asked] == [SHORT_LINKS_PATH]
 
 
 async def test_a_packed_answer_is_not_unpacked(
@@ -241,11 +242,11 @@ async def test_what_is_no_http_is_no_short_link(api: InternalApi, answer: bytes)
 
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        assert await refused(InternalShortLinks(api, f"http://127.0.0.1:{port}{PATH}"))
+        assert await refused(InternalShortLinks(api, f"http://127.0.0.1:{port}{SHORT_LINKS_PATH}"))
 
 
 async def test_nobody_at_the_address(api: InternalApi, unused_tcp_port: int) -> None:
-    links = InternalShortLinks(api, f"http://127.0.0.1:{unused_tcp_port}{PATH}")
+    links = InternalShortLinks(api, f"http://127.0.0.1:{unused_tcp_port}{SHORT_LINKS_PATH}")
     assert await refused(links) == "ClientConnectorError"
 
 

@@ -10,27 +10,20 @@ import os
 import socket
 import uuid
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from dependency_injector import containers, providers
 
-from application.accounts import AccountAdministration
-from application.analytics import RevenueAnalytics
 from application.backfill import Backfill, BackfillWork
 from application.balance_transactions import BalanceTransactions
 from application.billing_events import BillingEvents
 from application.callers import Tenancy
 from application.catch_up import CatchUp
-from application.charges import Charges
 from application.comparing import Comparison
 from application.connections import Connections
-from application.contact_customers import ContactCustomers
-from application.contact_link_jobs import ContactLinkJobs
 from application.contact_linking import ContactLinking
-from application.contact_links import ContactLinks
 from application.contact_matching import ContactMatching
 from application.contact_sync import ContactSyncing
-from application.contacts import ContactAdministration
-from application.customers import Customers
 from application.deauthorizing import Deauthorizing
 from application.effects import Effects
 from application.enrichment import Enrichment
@@ -38,22 +31,20 @@ from application.events import Events
 from application.fleet import Fleet
 from application.importing import Importing
 from application.invoice_payments import InvoicePayments
-from application.invoices import Invoices
-from application.leases import Leases
 from application.mirror_access import MirrorAccess
 from application.mirror_reader import MirrorReader
 from application.mirror_reports import MirrorReports
 from application.mirror_status import MirrorStatuses
 from application.mirroring import Mirroring
 from application.mutations import Mutations
-from application.notes import Notes
 from application.operation_log import OperationLog
 from application.operations import Operations
 from application.paging import PageTokens
-from application.payment_links import PaymentLinks
-from application.payment_methods import PaymentMethods
 from application.payment_notices import PaymentNotices
 from application.platform import Platform
+from application.ports.clock import Clock
+from application.ports.publisher import Publisher
+from application.ports.short_links import ShortLinks
 from application.projector import Projector
 from application.publishing import Publishing
 from application.receiving import Receiver
@@ -61,34 +52,19 @@ from application.reconciling import Reconciliation, ReconciliationWork
 from application.shadowing import ShadowRebuild
 from application.store_health import StoreHealth
 from application.subscription_changes import SubscriptionChanges
-from application.subscriptions import Subscriptions
 from application.taking_over import TakingOver
 from application.tasks import Tasks
 from application.watching import Watching
+from bootstrap.containers.rooms import Rooms
+from bootstrap.containers.stripe import Stripe
 from bootstrap.settings import Settings
-from bootstrap.stores import Stores
-from bootstrap.stripe import Stripe
 from infrastructure.clock import SystemClock
-from infrastructure.internal_api.client import InternalApi
-from infrastructure.internal_api.short_links import InternalShortLinks
 from infrastructure.phones import NumberingPlans
-from infrastructure.queue.embedded import EmbeddedPublisher
-from infrastructure.queue.nats import NatsPublisher
 from infrastructure.security.tokens import CallerTokens
-from interfaces.grpc.analytics import AnalyticsServicer
-from interfaces.grpc.charges import ChargeServicer
-from interfaces.grpc.connections import ConnectionServicer
-from interfaces.grpc.contact_links import ContactLinkServicer
-from interfaces.grpc.contract import services
-from interfaces.grpc.customers import CustomerServicer
-from interfaces.grpc.events import EventServicer
-from interfaces.grpc.invoices import InvoiceServicer
-from interfaces.grpc.mirror import MirrorServicer
-from interfaces.grpc.notes import NoteServicer
-from interfaces.grpc.payment_links import PaymentLinkServicer
-from interfaces.grpc.payment_methods import PaymentMethodServicer
 from interfaces.grpc.server import Server, ServerOptions
-from interfaces.grpc.subscriptions import SubscriptionServicer
+
+if TYPE_CHECKING:
+    from infrastructure.internal_api.client import InternalApi
 
 
 def _page_token_key(callers: Mapping[str, bytes]) -> bytes:
@@ -99,6 +75,43 @@ def _page_token_key(callers: Mapping[str, bytes]) -> bytes:
 def _owner() -> str:
     """Who holds a lease: unique for each start of each process."""
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+# What only some settings need is imported where it is chosen: `serve` starts without the rest.
+
+
+def _stores(settings: Settings) -> containers.DeclarativeContainer:
+    if settings.store == "mongo":
+        from bootstrap.containers.stores_mongo import MongoStores
+
+        return MongoStores(settings=settings)
+    from bootstrap.containers.stores_sqlite import SqliteStores
+
+    return SqliteStores(settings=settings)
+
+
+def _embedded_publisher() -> Publisher:
+    from infrastructure.queue.embedded import EmbeddedPublisher
+
+    return EmbeddedPublisher()
+
+
+def _nats_publisher(url: str, *, replicas: int) -> Publisher:
+    from infrastructure.queue.nats import NatsPublisher
+
+    return NatsPublisher(url, replicas=replicas)
+
+
+def _internal_api(secret: str, clock: Clock) -> "InternalApi":
+    from infrastructure.internal_api.client import InternalApi
+
+    return InternalApi(secret, clock)
+
+
+def _internal_short_links(api: "InternalApi", url: str) -> ShortLinks:
+    from infrastructure.internal_api.short_links import InternalShortLinks
+
+    return InternalShortLinks(api, url)
 
 
 class Container(containers.DeclarativeContainer):
@@ -116,13 +129,13 @@ class Container(containers.DeclarativeContainer):
     phones = providers.Singleton(NumberingPlans)
 
     # --- the store and the queue ---
-    stores = providers.Container(Stores, settings=settings)
+    stores = providers.DependenciesContainer()
     mirror = stores.mirror
     publisher = providers.Selector(
         settings.provided.queue,
-        embedded=providers.Singleton(EmbeddedPublisher),
+        embedded=providers.Singleton(_embedded_publisher),
         nats=providers.Singleton(
-            NatsPublisher,
+            _nats_publisher,
             settings.provided.nats_url.get_secret_value.call(),
             replicas=settings.provided.nats_replicas,
         ),
@@ -140,13 +153,13 @@ class Container(containers.DeclarativeContainer):
 
     # --- the platform's internal API ---
     internal_api = providers.Singleton(
-        InternalApi, settings.provided.app_secret.get_secret_value.call(), clock
+        _internal_api, settings.provided.app_secret.get_secret_value.call(), clock
     )
     short_links = providers.Selector(
         settings.provided.short_links,
         off=providers.Object(None),
         internal_api=providers.Singleton(
-            InternalShortLinks, internal_api, settings.provided.short_links_address
+            _internal_short_links, internal_api, settings.provided.short_links_address
         ),
     )
 
@@ -310,87 +323,39 @@ class Container(containers.DeclarativeContainer):
         platform,
     )
 
-    # --- use cases ---
+    # --- what every call to a room needs ---
     mutations = providers.Singleton(
         Mutations, stores.mutation_log, connections, mirroring, clock, tasks, object_reader
     )
     mirror_reader = providers.Singleton(MirrorReader, mirror, page_tokens)
-    customers = providers.Singleton(
-        Customers, mirror_reader, connections, mutations, stripe.customers, stores.contacts
+
+    # --- the rooms ---
+    rooms = providers.Container(
+        Rooms,
+        stores=stores,
+        stripe=stripe,
+        clock=clock,
+        mode=mode,
+        phones=phones,
+        page_tokens=page_tokens,
+        short_links=short_links,
+        connections=connections,
+        mutations=mutations,
+        mirror_reader=mirror_reader,
+        contact_matching=contact_matching,
+        events=events,
+        watching=watching,
+        operations=operations,
+        mirror_reports=mirror_reports,
+        mirror_statuses=mirror_statuses,
     )
-    charges = providers.Singleton(Charges, mirror_reader, connections, mutations, stripe.charges)
-    contact_links = providers.Singleton(
-        ContactLinks, stores.contacts, mirror, mirror_reader, connections, mutations, page_tokens
-    )
-    contact_link_jobs = providers.Singleton(ContactLinkJobs, operations)
-    notes = providers.Singleton(Notes, mirror_reader, stores.notes, mutations, page_tokens, clock)
-    subscriptions = providers.Singleton(
-        Subscriptions, mirror_reader, connections, mutations, stripe.subscriptions
-    )
-    payment_methods = providers.Singleton(
-        PaymentMethods,
-        mirror_reader,
-        connections,
-        mutations,
-        stripe.payment_methods,
-        page_tokens,
-    )
-    contact_customers = providers.Singleton(
-        ContactCustomers,
-        stores.contacts,
-        contact_matching,
-        mirror,
-        stripe.customer_lookup,
-        stripe.customers,
-        phones,
-        providers.Singleton(Leases, stores.checkpoints, clock),
-        clock,
-    )
-    payment_links = providers.Singleton(
-        PaymentLinks, mutations, contact_customers, stripe.invoices, short_links
-    )
-    invoices = providers.Singleton(
-        Invoices,
-        mirror_reader,
-        connections,
-        mutations,
-        stripe.invoices,
-        stripe.invoice_previews,
-        stores.invoice_totals,
-        object_reader,
-        clock,
-    )
-    revenue_analytics = providers.Singleton(RevenueAnalytics, stores.analytics, connections, clock)
-    contact_administration = providers.Singleton(
-        ContactAdministration,
-        stores.contacts,
-        contact_links,
-        stores.accounts,
-        stores.connections,
-        mode,
-    )
-    account_administration = providers.Singleton(
-        AccountAdministration, stores.accounts, stores.connections, clock, mode
-    )
+    account_administration = rooms.account_administration
+    contact_administration = rooms.contact_administration
 
     # --- gRPC ---
     grpc_server = providers.Singleton(
         Server,
-        providers.Callable(
-            services,
-            providers.Singleton(CustomerServicer, customers),
-            providers.Singleton(ChargeServicer, charges),
-            providers.Singleton(InvoiceServicer, invoices),
-            providers.Singleton(AnalyticsServicer, revenue_analytics),
-            providers.Singleton(ConnectionServicer, connections),
-            providers.Singleton(EventServicer, events, watching),
-            providers.Singleton(MirrorServicer, operations, mirror_reports, mirror_statuses),
-            providers.Singleton(PaymentMethodServicer, payment_methods),
-            providers.Singleton(SubscriptionServicer, subscriptions),
-            providers.Singleton(NoteServicer, notes),
-            providers.Singleton(ContactLinkServicer, contact_links, contact_link_jobs),
-            providers.Singleton(PaymentLinkServicer, payment_links),
-        ),
+        rooms.offered,
         caller_tokens,
         tenancy,
         providers.Factory(
@@ -400,3 +365,8 @@ class Container(containers.DeclarativeContainer):
             reflection=settings.provided.reflection,
         ),
     )
+
+
+def compose(settings: Settings) -> Container:
+    """Every object of one process, on the store that the settings name; no other is imported."""
+    return Container(settings=settings, stores=_stores(settings))

@@ -1,0 +1,58 @@
+"""MongoDB behind the ports of the store."""
+
+from dependency_injector import containers, providers
+
+from bootstrap.settings import Settings
+from infrastructure.mongo.accounts import MongoAccounts
+from infrastructure.mongo.analytics import MongoAnalytics
+from infrastructure.mongo.checkpoints import MongoCheckpoints
+from infrastructure.mongo.connections import MongoConnections
+from infrastructure.mongo.contacts import MongoContactDirectory
+from infrastructure.mongo.database import Database
+from infrastructure.mongo.deployment import MongoDeployment
+from infrastructure.mongo.event_log import MongoEventLog
+from infrastructure.mongo.inbox import MongoInbox
+from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
+from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.mongo.mutation_log import MongoMutationLog
+from infrastructure.mongo.notes import MongoNotes
+from infrastructure.mongo.outbox import MongoOutbox
+from infrastructure.mongo.parked import MongoParkedEvents
+from infrastructure.mongo.preparation import prepare
+from infrastructure.mongo.reports import MongoReports
+from infrastructure.mongo.shadow import MongoShadows
+from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
+from infrastructure.mongo.support import MongoSupportInbox
+
+
+class MongoStores(containers.DeclarativeContainer):
+    """What stands behind each port of the store, with BILLING_STORE=mongo."""
+
+    settings = providers.Dependency(instance_of=Settings)
+
+    database = providers.Singleton(
+        Database,
+        settings.provided.mongo_url.get_secret_value.call(),
+        settings.provided.mongo_database,
+        prepare,
+    )
+    accounts = providers.Singleton(MongoAccounts, database)
+    analytics = providers.Singleton(MongoAnalytics, database)
+    checkpoints = providers.Singleton(MongoCheckpoints, database)
+    connections = providers.Singleton(MongoConnections, database)
+    contacts = providers.Singleton(MongoContactDirectory, database)
+    deployment = providers.Singleton(MongoDeployment, database)
+    event_log = providers.Singleton(MongoEventLog, database)
+    inbox = providers.Singleton(MongoInbox, database)
+    invoice_totals = providers.Singleton(MongoInvoiceTotals, database)
+    mirror = providers.Singleton(MongoMirror, database)
+    mutation_log = providers.Singleton(MongoMutationLog, database)
+    notes = providers.Singleton(MongoNotes, database)
+    outbox = providers.Singleton(MongoOutbox, database)
+    parked_events = providers.Singleton(MongoParkedEvents, database)
+    reports = providers.Singleton(MongoReports, database)
+    shadows = providers.Singleton(MongoShadows, database)
+    subscription_history = providers.Singleton(MongoSubscriptionHistory, database)
+    support = providers.Singleton(MongoSupportInbox, database)
+    # Others may be at work on the same store: there a lease ends by itself.
+    takeover: providers.Object[None] = providers.Object(None)

@@ -1,0 +1,53 @@
+"""SQLite behind the ports of the store."""
+
+from dependency_injector import containers, providers
+
+from bootstrap.settings import Settings
+from infrastructure.sqlite.accounts import SqliteAccounts
+from infrastructure.sqlite.analytics import SqliteAnalytics
+from infrastructure.sqlite.checkpoints import SqliteCheckpoints
+from infrastructure.sqlite.connections import SqliteConnections
+from infrastructure.sqlite.contacts import SqliteContactDirectory
+from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.deployment import SqliteDeployment
+from infrastructure.sqlite.event_log import SqliteEventLog
+from infrastructure.sqlite.inbox import SqliteInbox
+from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
+from infrastructure.sqlite.mirror import SqliteMirror
+from infrastructure.sqlite.mutation_log import SqliteMutationLog
+from infrastructure.sqlite.notes import SqliteNotes
+from infrastructure.sqlite.outbox import SqliteOutbox
+from infrastructure.sqlite.parked import SqliteParkedEvents
+from infrastructure.sqlite.preparation import prepare
+from infrastructure.sqlite.reports import SqliteReports
+from infrastructure.sqlite.shadow import SqliteShadows
+from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
+from infrastructure.sqlite.support import SqliteSupportInbox
+from infrastructure.sqlite.takeover import SqliteTakeover
+
+
+class SqliteStores(containers.DeclarativeContainer):
+    """What stands behind each port of the store, with BILLING_STORE=sqlite."""
+
+    settings = providers.Dependency(instance_of=Settings)
+
+    database = providers.Singleton(Database, settings.provided.sqlite_path, prepare)
+    accounts = providers.Singleton(SqliteAccounts, database)
+    analytics = providers.Singleton(SqliteAnalytics, database)
+    checkpoints = providers.Singleton(SqliteCheckpoints, database)
+    connections = providers.Singleton(SqliteConnections, database)
+    contacts = providers.Singleton(SqliteContactDirectory, database)
+    deployment = providers.Singleton(SqliteDeployment, database)
+    event_log = providers.Singleton(SqliteEventLog, database)
+    inbox = providers.Singleton(SqliteInbox, database)
+    invoice_totals = providers.Singleton(SqliteInvoiceTotals, database)
+    mirror = providers.Singleton(SqliteMirror, database)
+    mutation_log = providers.Singleton(SqliteMutationLog, database)
+    notes = providers.Singleton(SqliteNotes, database)
+    outbox = providers.Singleton(SqliteOutbox, database)
+    parked_events = providers.Singleton(SqliteParkedEvents, database)
+    reports = providers.Singleton(SqliteReports, database)
+    shadows = providers.Singleton(SqliteShadows, database)
+    subscription_history = providers.Singleton(SqliteSubscriptionHistory, database)
+    support = providers.Singleton(SqliteSupportInbox, database)
+    takeover = providers.Singleton(SqliteTakeover, database)
