@@ -10,6 +10,7 @@ told as lines of JSON on standard output.
 
 import datetime as dt
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -90,8 +91,20 @@ class Ahead(Clock):
         return SystemClock().now() + self._ahead
 
 
+_CHOSEN_BY_SETTINGS: Final = (
+    "bootstrap.containers.stores_sqlite",
+    "bootstrap.containers.stores_mongo",
+    "infrastructure.queue.embedded",
+    "infrastructure.queue.nats",
+    "infrastructure.sqlite.serving",
+)
+"""What the service imports where its settings ask for it."""
+
+
 def main() -> None:
     """Bring up one life after another until standard input ends."""
+    for module in _CHOSEN_BY_SETTINGS:
+        importlib.import_module(module)
     gc.collect()
     gc.freeze()  # no life has to look through what was imported, nor to copy it for that
     for line in sys.stdin:
