@@ -18,8 +18,8 @@ from application.ports.clock import Clock
 from application.ports.connections import ConnectionRepository
 from application.ports.inbox import Inbox, ReceivedEvent
 from application.ports.mirror import Mirror
-from application.ports.parked import ParkedEvent, ParkedEvents
 from application.ports.stripe import Deauthorized, EventReader, Hint, Irrelevant, Observed
+from application.ports.waiting import WaitingEvent, WaitingEvents
 from domain.connections import Connection, Mode
 from domain.effects import DEFAULT_MAX_AGE, Fact, effects_since, facts_of
 from domain.errors import BillingError
@@ -51,7 +51,7 @@ class Effects:
         events: EventReader,
         mirror: Mirror,
         connections: ConnectionRepository,
-        parked: ParkedEvents,
+        waiting: WaitingEvents,
         clock: Clock,
         mode: Mode,
         max_age: dt.timedelta = DEFAULT_MAX_AGE,
@@ -63,11 +63,11 @@ class Effects:
         self._events = events
         self._mirror = mirror
         self._connections = connections
-        self._parked = parked
+        self._waiting = waiting
         self._clock = clock
         self._mode = mode
         self._max_age = max_age
-        self.loop: Final = Loop("the drain of parked effects", self.drain_all, DRAIN_SECONDS)
+        self.loop: Final = Loop("the drain of waiting effects", self.drain_all, DRAIN_SECONDS)
 
     async def after(self, events: Sequence[ProjectedEvent]) -> Mapping[str, Outcome]:
         """Do what follows from events, at most 1,000; returns what, by event id.
@@ -85,7 +85,7 @@ class Effects:
             for account in sorted({event.projected.stripe_account for event in effective})
         }
         await self._act(effective, tenants, outcomes)
-        await self._park(
+        await self._let_wait(
             [event for event in effective if tenants[event.projected.stripe_account] is None],
             outcomes,
         )
@@ -100,10 +100,10 @@ class Effects:
         if connection is None:
             return 0
         drained, after = 0, ""
-        while waiting := await self._parked.of(stripe_account, after=after, limit=DRAIN_BATCH):
+        while waiting := await self._waiting.of(stripe_account, after=after, limit=DRAIN_BATCH):
             after = waiting[-1].event_id
             done = await self._resume(connection, [one.event_id for one in waiting])
-            await self._parked.remove(stripe_account, done)
+            await self._waiting.remove(stripe_account, done)
             drained += len(done)
         return drained
 
@@ -114,7 +114,7 @@ class Effects:
         waited for longer than `max_age` would have no effects any more and are forgotten.
         """
         drained, stripe_account = 0, ""
-        while found := await self._parked.next_stripe_account(after=stripe_account):
+        while found := await self._waiting.next_stripe_account(after=stripe_account):
             stripe_account = found
             drained += await self.drain(found)
             await self._forget_old(found)
@@ -183,23 +183,23 @@ class Effects:
         for effect in self._effects:
             await effect.after(due, outcomes)
 
-    async def _park(
+    async def _let_wait(
         self, events: Sequence[EventWithFacts], outcomes: Mapping[str, Outcome]
     ) -> None:
         if not events:
             return
         now = self._clock.now()
-        await self._parked.park(
-            [ParkedEvent(event.id, event.projected.stripe_account, now) for event in events]
+        await self._waiting.add(
+            [WaitingEvent(event.id, event.projected.stripe_account, now) for event in events]
         )
         for event in events:
             outcomes[event.id].note("effects wait for a connection")
-        # Whoever connected before these were parked has drained too early to see them.
+        # A connection made before these were added has drained too early to see them.
         for stripe_account in sorted({event.projected.stripe_account for event in events}):
             await self.drain(stripe_account)
 
     async def _resume(self, connection: Connection, event_ids: Sequence[str]) -> list[str]:
-        """Run parked events' effects; returns those that need not wait any longer."""
+        """Run the effects of waiting events; returns the ids of those that need not wait longer."""
         stripe_account = connection.stripe_account
         events = []
         for event_id in event_ids:
@@ -210,13 +210,13 @@ class Effects:
         outcomes = await self._resumed(connection, events)
         failed = {event_id for event_id, outcome in outcomes.items() if outcome.error is not None}
         if failed:
-            _log.error("parked effects failed", extra={"count": len(failed)})
+            _log.error("waiting effects failed", extra={"count": len(failed)})
         return [event_id for event_id in event_ids if event_id not in failed]
 
     async def _resumed(
         self, connection: Connection, events: Sequence[ProjectedEvent]
     ) -> Mapping[str, Outcome]:
-        """What followed from parked events; where all together fail, from each apart."""
+        """What followed from waiting events; where all together fail, from each apart."""
         outcomes = {event.received.id: Outcome() for event in events}
         try:
             effective = _effective(await self._with_facts(events, outcomes), outcomes)
@@ -234,7 +234,7 @@ class Effects:
         try:
             reading = self._events.read(received, stripe_account)
         except ValueError:
-            return None  # it was read when it was parked: this release reads it no more
+            return None  # it was read when it was added: this release reads it no more
         match reading:
             case Observed(noun, snapshot):
                 return ProjectedEvent(received, stripe_account, noun, snapshot.id, snapshot)
@@ -245,10 +245,10 @@ class Effects:
 
     async def _forget_old(self, stripe_account: str) -> None:
         before, after = self._clock.now() - self._max_age, ""
-        while waiting := await self._parked.of(stripe_account, after=after, limit=DRAIN_BATCH):
+        while waiting := await self._waiting.of(stripe_account, after=after, limit=DRAIN_BATCH):
             after = waiting[-1].event_id
-            old = [one.event_id for one in waiting if one.parked_at < before]
-            await self._parked.remove(stripe_account, old)
+            old = [one.event_id for one in waiting if one.since < before]
+            await self._waiting.remove(stripe_account, old)
 
 
 def _effective(

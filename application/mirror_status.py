@@ -15,11 +15,11 @@ from application.ports.event_log import EventLog
 from application.ports.inbox import EventState
 from application.ports.mirror import Mirror
 from application.ports.nouns import NOUNS
-from application.ports.parked import ParkedEvents
+from application.ports.waiting import WaitingEvents
 from domain.operations import MIRROR_KINDS, Operation
 
-MAX_PARKED: Final = 10_000
-"""How far the parked events of one account are counted."""
+MAX_WAITING: Final = 10_000
+"""How far the waiting events of one account are counted."""
 
 _PAGE: Final = 1_000
 
@@ -28,12 +28,12 @@ _PAGE: Final = 1_000
 class Backlog:
     """Events that are not done: `pending` for the mirror, `dead` for an operator.
 
-    `parked` are in the mirror, and their effects wait until an account is connected.
+    `waiting` are in the mirror, and their effects wait until an account is connected.
     """
 
     pending: int
     dead: int
-    parked: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class MirrorStatuses:
         self,
         mirror: Mirror,
         event_log: EventLog,
-        parked: ParkedEvents,
+        waiting: WaitingEvents,
         catch_up: CatchUp,
         operations: OperationLog,
         access: MirrorAccess,
@@ -68,7 +68,7 @@ class MirrorStatuses:
     ) -> None:
         self._mirror = mirror
         self._event_log = event_log
-        self._parked = parked
+        self._waiting = waiting
         self._catch_up = catch_up
         self._operations = operations
         self._access = access
@@ -94,13 +94,13 @@ class MirrorStatuses:
     async def _backlog(self, stripe_account: str) -> Backlog:
         ours = stripe_account == await self._platform.stripe_account()
         counts = await self._event_log.counts("" if ours else stripe_account)
-        return _backlog(counts, await self._count_parked(stripe_account))
+        return _backlog(counts, await self._count_waiting(stripe_account))
 
-    async def _count_parked(self, stripe_account: str) -> int:
-        """How many events of the account are parked, counted up to MAX_PARKED."""
+    async def _count_waiting(self, stripe_account: str) -> int:
+        """How many events of the account wait for effects, counted up to MAX_WAITING."""
         count, after = 0, ""
-        while count < MAX_PARKED:
-            page = await self._parked.of(stripe_account, after=after, limit=_PAGE)
+        while count < MAX_WAITING:
+            page = await self._waiting.of(stripe_account, after=after, limit=_PAGE)
             count += len(page)
             if len(page) < _PAGE:
                 break
@@ -108,8 +108,8 @@ class MirrorStatuses:
         return count
 
     async def _everything(self) -> Backlog:
-        return _backlog(await self._event_log.counts(None), await self._parked.count())
+        return _backlog(await self._event_log.counts(None), await self._waiting.count())
 
 
-def _backlog(counts: Mapping[EventState, int], parked: int) -> Backlog:
-    return Backlog(counts.get(EventState.PENDING, 0), counts.get(EventState.DEAD, 0), parked)
+def _backlog(counts: Mapping[EventState, int], waiting: int) -> Backlog:
+    return Backlog(counts.get(EventState.PENDING, 0), counts.get(EventState.DEAD, 0), waiting)

@@ -17,12 +17,12 @@ from infrastructure.mongo.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
 from infrastructure.mongo.outbox import MongoOutbox
-from infrastructure.mongo.parked import MongoParkedEvents
 from infrastructure.mongo.preparation import prepare
 from infrastructure.mongo.reports import MongoReports
 from infrastructure.mongo.shadow import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
 from infrastructure.mongo.support import MongoSupportInbox
+from infrastructure.mongo.waiting_events import MongoWaitingEvents
 
 
 class MongoStores(containers.DeclarativeContainer):
@@ -49,7 +49,7 @@ class MongoStores(containers.DeclarativeContainer):
     mutation_log = providers.Singleton(MongoMutationLog, database)
     notes = providers.Singleton(MongoNotes, database)
     outbox = providers.Singleton(MongoOutbox, database)
-    parked_events = providers.Singleton(MongoParkedEvents, database)
+    waiting_events = providers.Singleton(MongoWaitingEvents, database)
     reports = providers.Singleton(MongoReports, database)
     shadows = providers.Singleton(MongoShadows, database)
     subscription_history = providers.Singleton(MongoSubscriptionHistory, database)

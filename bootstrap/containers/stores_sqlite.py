@@ -17,13 +17,13 @@ from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
 from infrastructure.sqlite.outbox import SqliteOutbox
-from infrastructure.sqlite.parked import SqliteParkedEvents
 from infrastructure.sqlite.preparation import prepare
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadow import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
 from infrastructure.sqlite.support import SqliteSupportInbox
 from infrastructure.sqlite.takeover import SqliteTakeover
+from infrastructure.sqlite.waiting_events import SqliteWaitingEvents
 
 
 class SqliteStores(containers.DeclarativeContainer):
@@ -45,7 +45,7 @@ class SqliteStores(containers.DeclarativeContainer):
     mutation_log = providers.Singleton(SqliteMutationLog, database)
     notes = providers.Singleton(SqliteNotes, database)
     outbox = providers.Singleton(SqliteOutbox, database)
-    parked_events = providers.Singleton(SqliteParkedEvents, database)
+    waiting_events = providers.Singleton(SqliteWaitingEvents, database)
     reports = providers.Singleton(SqliteReports, database)
     shadows = providers.Singleton(SqliteShadows, database)
     subscription_history = providers.Singleton(SqliteSubscriptionHistory, database)

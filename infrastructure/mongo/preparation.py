@@ -20,10 +20,10 @@ from infrastructure.mongo import (
     mutation_log,
     notes,
     outbox,
-    parked,
     reports,
     subscription_history,
     support,
+    waiting_events,
 )
 from infrastructure.mongo.collection import Indexes
 from infrastructure.mongo.columns import refill
@@ -48,7 +48,7 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     mutation_log,
     notes,
     outbox,
-    parked,
+    waiting_events,
     reports,
     subscription_history,
     support,

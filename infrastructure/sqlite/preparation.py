@@ -24,10 +24,10 @@ from infrastructure.sqlite import (
     mutation_log,
     notes,
     outbox,
-    parked,
     reports,
     subscription_history,
     support,
+    waiting_events,
 )
 from infrastructure.sqlite.columns import prepare_mirror, refill, transaction
 from infrastructure.sqlite.tables import Tables
@@ -53,7 +53,7 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     checkpoints,
     reports,
     outbox,
-    parked,
+    waiting_events,
     subscription_history,
     contacts,
     support,

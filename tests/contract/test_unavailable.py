@@ -13,8 +13,8 @@ from application.ports.mutation_log import Lease, Step
 from application.ports.notes import NoteFilter
 from application.ports.nouns import CHARGES, CUSTOMERS
 from application.ports.outbox import FailedJob
-from application.ports.parked import ParkedEvent
 from application.ports.support import SystemMessage
+from application.ports.waiting import WaitingEvent
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.contacts import Contact, ContactField, ContactSync
@@ -94,12 +94,12 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "outbox.watch": lambda s: s.outbox.watch("acme", after=0, limit=1),
     "outbox.bounds": lambda s: s.outbox.bounds(),
     "outbox.purge": lambda s: s.outbox.purge(before=NOON, limit=1),
-    "parked.park": lambda s: s.parked.park([ParkedEvent("evt_1", OURS, NOON)]),
-    "parked.of": lambda s: s.parked.of(OURS, after="", limit=1),
-    "parked.remove": lambda s: s.parked.remove(OURS, ["evt_1"]),
+    "waiting_events.add": lambda s: s.waiting_events.add([WaitingEvent("evt_1", OURS, NOON)]),
+    "waiting_events.of": lambda s: s.waiting_events.of(OURS, after="", limit=1),
+    "waiting_events.remove": lambda s: s.waiting_events.remove(OURS, ["evt_1"]),
     "deployment.check": lambda s: s.deployment.check(),
-    "parked.next": lambda s: s.parked.next_stripe_account(after=""),
-    "parked.count": lambda s: s.parked.count(),
+    "waiting_events.next": lambda s: s.waiting_events.next_stripe_account(after=""),
+    "waiting_events.count": lambda s: s.waiting_events.count(),
     "history.append": lambda s: s.subscription_history.append([CHANGE]),
     "history.of": lambda s: s.subscription_history.of_subscription(
         OURS, "sub_1", after=None, limit=1

@@ -64,7 +64,7 @@ class Business:
         self._notices: list[tuple[str, str, str]] = []
         self._changes: list[tuple[str, str, str]] = []
         self._contacts: dict[tuple[str, str], str] = {}
-        self._park: list[tuple[str, str]] = []
+        self._without_effects: list[tuple[str, str]] = []
 
     @property
     def waiting(self) -> str:
@@ -110,7 +110,9 @@ class Business:
     def effects(self) -> set[Effect]:
         """Everything that must have followed by the end."""
         found: set[Effect] = {("history", *change) for change in self._changes}
-        found |= {("parked", *event) for event in self._park if event[0] not in self.connected}
+        found |= {
+            ("waiting", *event) for event in self._without_effects if event[0] not in self.connected
+        }
         for stripe_account, fact, object_id in self._facts:
             if stripe_account in self.connected:
                 found.add(("billing event", tenant_of(stripe_account), f"events.{fact}", object_id))
@@ -270,7 +272,7 @@ class Business:
             api_version=api_version,
         )  # fmt: skip
         if stripe_account == self.waiting:
-            self._park.append((stripe_account, event["id"]))
+            self._without_effects.append((stripe_account, event["id"]))
         told = samples.without(event, "account") if ours else event
         self._told.append(Sent(event["id"], samples.encoded(told), ours))
         return str(event["id"])

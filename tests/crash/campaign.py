@@ -129,7 +129,7 @@ class Campaign:
             await self._connect(CONNECTED, KNOWN)
             for point in planned.points:
                 if point.step in DRAINING:
-                    await self._let_park(lives)
+                    await self._let_wait(lives)
                     await self._connect(self.business.waiting, 0)
                     self.business.connect()
                 if point.step in LEAVING:
@@ -168,17 +168,17 @@ class Campaign:
             os.kill(begun.pid, signal.SIGKILL)
         self.any_time += 1
 
-    async def _let_park(self, lives: Nursery) -> None:
-        """See to it that an event of the waiting account is parked."""
+    async def _let_wait(self, lives: Nursery) -> None:
+        """See to it that an event of the waiting account waits for its effects."""
 
-        async def parked() -> bool:
+        async def waits() -> bool:
             found = await asyncio.to_thread(self._store.rows.effects)
-            return any(one[:2] == ("parked", self.business.waiting) for one in found)
+            return any(one[:2] == ("waiting", self.business.waiting) for one in found)
 
-        if await parked():
+        if await waits():
             return
         async with self._life(lives) as begun:
-            await until(parked, LIFE_SECONDS)
+            await until(waits, LIFE_SECONDS)
             os.kill(begun.pid, signal.SIGKILL)
         self.any_time += 1
 
@@ -202,7 +202,7 @@ class Campaign:
         if self.deliveries.due or "pending" in self._store.rows.events().values():
             return False
         return not any(
-            kind == "pending" or (kind == "parked" and whose in self.business.connected)
+            kind == "pending" or (kind == "waiting" and whose in self.business.connected)
             for kind, whose, *_ in self._store.rows.effects()
         )
 

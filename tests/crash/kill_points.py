@@ -37,11 +37,11 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
         "contacts.fill",
         "support.post",
         "outbox.append",
-        "parked_events.park",
-        "parked_events.next_stripe_account",
-        "parked_events.of",
+        "waiting_events.add",
+        "waiting_events.next_stripe_account",
+        "waiting_events.of",
         "inbox.get",
-        "parked_events.remove",
+        "waiting_events.remove",
     ),
     "publish": (
         "publisher.open",
@@ -65,7 +65,12 @@ DATABASE: Final = "database.call"
 """A call of the store's own, of which a port's method may make several."""
 
 DRAINING: Final = frozenset(
-    {"parked_events.next_stripe_account", "parked_events.of", "inbox.get", "parked_events.remove"}
+    {
+        "waiting_events.next_stripe_account",
+        "waiting_events.of",
+        "inbox.get",
+        "waiting_events.remove",
+    }
 )
 """The steps that only take place where an account was connected after its events had come."""
 
@@ -86,7 +91,7 @@ LEAVING: Final = frozenset({"stripe_accounts.get", "connections.revoke"})
 RELEASING: Final = "outbox.release"
 """The step that only takes place where the stream's answer is lost."""
 
-_EMPTY_HANDED: Final = frozenset({"inbox.claim", "outbox.claim", "parked_events.of"})
+_EMPTY_HANDED: Final = frozenset({"inbox.claim", "outbox.claim", "waiting_events.of"})
 """Steps that often find nothing: the end of such a call is no place where anything differs."""
 
 

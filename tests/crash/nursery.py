@@ -47,7 +47,7 @@ _STORE_PORTS: Final = (
     "contacts",
     "support",
     "outbox",
-    "parked_events",
+    "waiting_events",
 )
 _OTHER_PORTS: Final = ("object_reader", "stripe_accounts", "publisher")
 

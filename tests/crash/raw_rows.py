@@ -67,8 +67,8 @@ class SqliteRows(Rows):
             found["connection", *connection] += 1
         for conversation in self._all('SELECT account, contact FROM "support.conversations"'):
             found["conversation", *conversation] += 1
-        for parked in self._all('SELECT stripe_account, event_id FROM "billing.parked_events"'):
-            found["parked", *parked] += 1
+        for waiting in self._all('SELECT stripe_account, event_id FROM "billing.parked_events"'):
+            found["waiting", *waiting] += 1
         return found
 
     def _all(self, query: str) -> Sequence[tuple[Any, ...]]:
@@ -106,8 +106,8 @@ class MongoRows(Rows):
             found["connection", one["account"], one["stripe_account"], one["state"]] += 1
         for conversation in self._all("support.conversations"):
             found["conversation", conversation["account"], conversation["contact"]] += 1
-        for parked in self._all("billing.parked_events"):
-            found["parked", parked["stripe_account"], parked["_id"]] += 1
+        for waiting in self._all("billing.parked_events"):
+            found["waiting", waiting["stripe_account"], waiting["_id"]] += 1
         return found
 
     def _all(self, collection: str) -> Iterator[dict[str, Any]]:

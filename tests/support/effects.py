@@ -44,7 +44,7 @@ def effects_on(
         events=events,
         mirror=stores.mirror,
         connections=stores.connections,
-        parked=stores.parked,
+        waiting=stores.waiting_events,
         clock=clock,
         mode=Mode.TEST,
         max_age=max_age,

@@ -10,9 +10,9 @@ from typing_extensions import override
 
 from application.ports.contacts import ContactDirectory, ContactLink, SourceVersion
 from application.ports.outbox import ClaimedJob, FailedJob, Outbox, OutboxCounts, WatchedJob
-from application.ports.parked import ParkedEvent, ParkedEvents
 from application.ports.subscription_history import SubscriptionHistory
 from application.ports.support import PostedMessage, SupportInbox, SystemMessage
+from application.ports.waiting import WaitingEvent, WaitingEvents
 from domain.contacts import Contact, ContactField, ContactSync, folded
 from domain.errors import AlreadyExists, Reason
 from domain.jobs import Job
@@ -284,42 +284,42 @@ class FakeOutbox(Fake, Outbox):
         return [WatchedJob(self._positions[job.id], job) for job in found]
 
 
-class FakeParked(Fake, ParkedEvents):
-    """Parked events by id."""
+class FakeWaitingEvents(Fake, WaitingEvents):
+    """Waiting events by id."""
 
     def __init__(self, pause: Pause = no_pause) -> None:
         super().__init__(pause)
-        self.parked: dict[str, ParkedEvent] = {}
+        self.waiting: dict[str, WaitingEvent] = {}
 
     @override
-    async def park(self, events: Sequence[ParkedEvent]) -> None:
-        async with self._step("parked.park"):
+    async def add(self, events: Sequence[WaitingEvent]) -> None:
+        async with self._step("waiting_events.add"):
             for one in events:
-                self.parked.setdefault(one.event_id, one)
+                self.waiting.setdefault(one.event_id, one)
 
     @override
-    async def of(self, stripe_account: str, *, after: str, limit: int) -> Sequence[ParkedEvent]:
-        async with self._step("parked.of"):
-            own = [one for one in self.parked.values() if one.stripe_account == stripe_account]
+    async def of(self, stripe_account: str, *, after: str, limit: int) -> Sequence[WaitingEvent]:
+        async with self._step("waiting_events.of"):
+            own = [one for one in self.waiting.values() if one.stripe_account == stripe_account]
         own.sort(key=lambda one: one.event_id)
         return [one for one in own if one.event_id > after][:limit]
 
     @override
     async def remove(self, stripe_account: str, event_ids: Sequence[str]) -> None:
-        async with self._step("parked.remove"):
+        async with self._step("waiting_events.remove"):
             for event_id in event_ids:
-                self.parked.pop(event_id, None)
+                self.waiting.pop(event_id, None)
 
     @override
     async def next_stripe_account(self, *, after: str) -> str | None:
-        async with self._step("parked.next_stripe_account"):
-            waiting = {one.stripe_account for one in self.parked.values()}
+        async with self._step("waiting_events.next_stripe_account"):
+            waiting = {one.stripe_account for one in self.waiting.values()}
         return min((one for one in waiting if one > after), default=None)
 
     @override
     async def count(self) -> int:
-        async with self._step("parked.count"):
-            return len(self.parked)
+        async with self._step("waiting_events.count"):
+            return len(self.waiting)
 
 
 def memory_stores() -> Stores:
@@ -331,7 +331,7 @@ def memory_stores() -> Stores:
         "connections": FakeConnections(),
         "deployment": FakeDeployment(),
         "outbox": FakeOutbox(),
-        "parked": FakeParked(),
+        "waiting_events": FakeWaitingEvents(),
         "contacts": FakeContacts(),
         "support": FakeSupport(),
         "subscription_history": FakeSubscriptionHistory(),

@@ -17,7 +17,7 @@ from application.catch_up import CatchUp
 from application.mirror_reports import MirrorReports
 from application.mirror_status import MirrorStatuses
 from application.paging import PageTokens
-from application.ports.parked import ParkedEvents
+from application.ports.waiting import WaitingEvents
 from domain.connections import Connection, ConnectionKind, Mode
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens, caller_keys
@@ -47,7 +47,7 @@ class MirrorDesk:
     world: World
     process: Process
     event_log: FakeEventLog
-    parked: Any
+    waiting_events: Any
     data_through: AsyncMock
     tokens: CallerTokens
     port: int
@@ -85,15 +85,15 @@ async def mirror_desk() -> AsyncIterator[MirrorDesk]:
         link = Connection(account, f"acct_{account[-4:]}", Mode.TEST, ConnectionKind.MANUAL, NOON)
         world.connections.kept[account, Mode.TEST] = link
     process = world.process()
-    event_log, parked = FakeEventLog(), create_autospec(ParkedEvents, instance=True)
-    parked.of.return_value, parked.count.return_value = [], 0
+    event_log, waiting_events = FakeEventLog(), create_autospec(WaitingEvents, instance=True)
+    waiting_events.of.return_value, waiting_events.count.return_value = [], 0
     catch_up = create_autospec(CatchUp, instance=True)
     catch_up.data_through.return_value = None
     servicer = MirrorServicer(
         process.operations,
         MirrorReports(world.reports, process.access, PageTokens(b"k" * 32, world.time.clock)),
         MirrorStatuses(
-            world.mirror, event_log, parked, catch_up, world.log(), process.access,
+            world.mirror, event_log, waiting_events, catch_up, world.log(), process.access,
             process.platform,
         ),
     )  # fmt: skip
@@ -109,7 +109,14 @@ async def mirror_desk() -> AsyncIterator[MirrorDesk]:
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             yield MirrorDesk(
-                world, process, event_log, parked, catch_up.data_through, tokens, port, channel
+                world,
+                process,
+                event_log,
+                waiting_events,
+                catch_up.data_through,
+                tokens,
+                port,
+                channel,
             )
     finally:
         await process.stop()

@@ -27,11 +27,11 @@ from application.ports.mutation_log import MutationLog
 from application.ports.notes import NoteRepository
 from application.ports.nouns import NOUNS
 from application.ports.outbox import Outbox
-from application.ports.parked import ParkedEvents
 from application.ports.reports import Reports
 from application.ports.shadow import Shadows
 from application.ports.subscription_history import SubscriptionHistory
 from application.ports.support import SupportInbox
+from application.ports.waiting import WaitingEvents
 from domain.money import Money
 from infrastructure.mongo.accounts import MongoAccounts
 from infrastructure.mongo.analytics import MongoAnalytics
@@ -47,12 +47,12 @@ from infrastructure.mongo.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
 from infrastructure.mongo.outbox import MongoOutbox
-from infrastructure.mongo.parked import MongoParkedEvents
 from infrastructure.mongo.preparation import prepare as prepare_mongo
 from infrastructure.mongo.reports import MongoReports
 from infrastructure.mongo.shadow import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
 from infrastructure.mongo.support import MongoSupportInbox
+from infrastructure.mongo.waiting_events import MongoWaitingEvents
 from infrastructure.sqlite.accounts import SqliteAccounts
 from infrastructure.sqlite.analytics import SqliteAnalytics
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
@@ -67,12 +67,12 @@ from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
 from infrastructure.sqlite.outbox import SqliteOutbox
-from infrastructure.sqlite.parked import SqliteParkedEvents
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadow import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
 from infrastructure.sqlite.support import SqliteSupportInbox
+from infrastructure.sqlite.waiting_events import SqliteWaitingEvents
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Stores:
     checkpoints: Checkpoints
     reports: Reports
     outbox: Outbox
-    parked: ParkedEvents
+    waiting_events: WaitingEvents
     contacts: ContactDirectory
     support: SupportInbox
     subscription_history: SubscriptionHistory
@@ -211,7 +211,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             checkpoints=SqliteCheckpoints(database),
             reports=SqliteReports(database),
             outbox=SqliteOutbox(database),
-            parked=SqliteParkedEvents(database),
+            waiting_events=SqliteWaitingEvents(database),
             contacts=SqliteContactDirectory(database),
             support=SqliteSupportInbox(database),
             subscription_history=SqliteSubscriptionHistory(database),
@@ -308,7 +308,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             checkpoints=MongoCheckpoints(database),
             reports=MongoReports(database),
             outbox=MongoOutbox(database),
-            parked=MongoParkedEvents(database),
+            waiting_events=MongoWaitingEvents(database),
             contacts=MongoContactDirectory(database),
             support=MongoSupportInbox(database),
             subscription_history=MongoSubscriptionHistory(database),

@@ -145,7 +145,7 @@ async def test_effects_wait_for_the_connection_and_are_drained_by_it(desk: Desk)
         await desk.receive(f"evt_{number}", "invoice.paid", invoice(f"in_{number}"))
     await desk.receive("evt_x", "invoice.updated", invoice("in_x"))
     await desk.project()
-    assert await desk.stores.parked.count() == 3
+    assert await desk.stores.waiting_events.count() == 3
     assert (await desk.became("evt_0"))[0] is EventState.PROCESSED
     assert (await desk.became("evt_0"))[2][-1] == "effects wait for a connection"
     assert await desk.effects().drain(STRIPE) == 0
@@ -153,39 +153,39 @@ async def test_effects_wait_for_the_connection_and_are_drained_by_it(desk: Desk)
     assert await desk.effects().drain(STRIPE) == 3
     assert await desk.messages() == [NOTICE] * 3
     assert await desk.jobs() == sorted(BOTH * 3)
-    assert await desk.stores.parked.count() == 0
+    assert await desk.stores.waiting_events.count() == 0
     assert await desk.effects().drain(STRIPE) == 0
 
 
-async def test_a_connection_made_while_an_event_is_parked_is_not_missed(desk: Desk) -> None:
+async def test_a_connection_made_while_an_event_is_added_is_not_missed(desk: Desk) -> None:
     await desk.link()
     await desk.receive("evt_1", "invoice.paid", invoice())
 
     async def connect(where: str) -> None:
-        if where == "park":
+        if where == "add":
             await desk.connect()
             assert await desk.effects().drain(STRIPE) == 0, "it comes too early"
 
-    await desk.project(parked=Breaking(desk.stores.parked, before=connect))
+    await desk.project(waiting_events=Breaking(desk.stores.waiting_events, before=connect))
     assert await desk.messages() == [NOTICE]
-    assert await desk.stores.parked.count() == 0
+    assert await desk.stores.waiting_events.count() == 0
 
 
-async def test_what_a_dead_process_left_parked_is_found(desk: Desk) -> None:
+async def test_what_a_dead_process_left_waiting_is_found(desk: Desk) -> None:
     await desk.link()
     await desk.receive("evt_1", "invoice.paid", invoice())
     await desk.receive("evt_2", "invoice.paid", invoice("in_2"), account="acct_0")
     await desk.project()
     await desk.connect()
     assert await desk.effects().drain_all() == 1
-    assert await desk.stores.parked.count() == 1
+    assert await desk.stores.waiting_events.count() == 1
     desk.clock.advance(days=3)
     assert await desk.effects().drain_all() == 0
-    assert await desk.stores.parked.count() == 0, "too old to have effects any more"
+    assert await desk.stores.waiting_events.count() == 0, "too old to have effects any more"
     assert await desk.messages() == [NOTICE]
 
 
-async def test_a_failing_effect_stays_parked_and_holds_up_no_other(desk: Desk) -> None:
+async def test_a_failing_effect_goes_on_waiting_and_holds_up_no_other(desk: Desk) -> None:
     await desk.link()
     for number in range(2):
         await desk.receive(f"evt_{number}", "invoice.paid", invoice(f"in_{number}"))
@@ -197,12 +197,12 @@ async def test_a_failing_effect_stays_parked_and_holds_up_no_other(desk: Desk) -
 
     broken = desk.effects(support=Breaking(desk.stores.support, before=refuse))
     assert await broken.drain(STRIPE) == 0
-    assert await desk.stores.parked.count() == 2
+    assert await desk.stores.waiting_events.count() == 2
     assert await desk.effects().drain(STRIPE) == 2
     assert await desk.messages() == [NOTICE] * 2
 
 
-async def test_a_parked_effect_that_fails_holds_up_no_other(desk: Desk) -> None:
+async def test_a_waiting_effect_that_fails_holds_up_no_other(desk: Desk) -> None:
     await desk.link()
     for number in range(3):
         await desk.receive(f"evt_{number}", "invoice.paid", invoice(f"in_{number}"))
@@ -215,7 +215,7 @@ async def test_a_parked_effect_that_fails_holds_up_no_other(desk: Desk) -> None:
 
     broken = desk.effects(support=Breaking(desk.stores.support, before_with=refuse))
     assert await broken.drain(STRIPE) == 2
-    assert await desk.stores.parked.count() == 1
+    assert await desk.stores.waiting_events.count() == 1
     assert await desk.messages() == [NOTICE] * 2
 
 
@@ -223,5 +223,5 @@ async def test_the_platforms_own_events_have_no_tenant(desk: Desk) -> None:
     await desk.receive("evt_1", "invoice.paid", invoice(), account="")
     await desk.project()
     assert (await desk.became("evt_1"))[0] is EventState.PROCESSED
-    assert await desk.stores.parked.count() == 0
+    assert await desk.stores.waiting_events.count() == 0
     assert await desk.jobs() == []

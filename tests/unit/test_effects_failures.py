@@ -64,7 +64,7 @@ async def test_a_poisoned_effect_holds_up_no_other_and_is_tried_again(linked: De
 
 PORTS: Final = (
     "inbox", "mirror", "connections", "contacts", "support", "subscription_history", "outbox",
-    "parked",
+    "waiting_events",
 )  # fmt: skip
 MOST_CALLS: Final = 200
 
@@ -98,7 +98,7 @@ async def _assert_once(desk: Desk) -> None:
     history = desk.stores.subscription_history
     kept = await history.of_subscription(STRIPE, "sub_1", after=None, limit=9)
     assert [one.event_id for one in kept] == ["evt_6"]
-    assert await desk.stores.parked.count() == 1
+    assert await desk.stores.waiting_events.count() == 1
     assert await desk.stores.inbox.backlog() == 0
 
 

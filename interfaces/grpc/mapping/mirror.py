@@ -153,7 +153,7 @@ def _finding_message(finding: Finding) -> pb.Finding:
 
 def _backlog_message(backlog: Backlog) -> pb.EventBacklog:
     return pb.EventBacklog(
-        pending_count=backlog.pending, dead_count=backlog.dead, parked_count=backlog.parked
+        pending_count=backlog.pending, dead_count=backlog.dead, parked_count=backlog.waiting
     )
 
 

@@ -15,8 +15,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from application.callers import OPERATOR
 from application.ports.inbox import EventState
 from application.ports.nouns import NOUNS
-from application.ports.parked import ParkedEvent
 from application.ports.reports import Drift, Finding, NounCounts, Report, ReportKind
+from application.ports.waiting import WaitingEvent
 from domain.errors import FailedPrecondition, Reason
 from domain.operations import OperationKind
 from tests.support.events_desk import event
@@ -233,9 +233,9 @@ async def test_the_status_of_a_mirror(desk: MirrorDesk) -> None:
         desk.event_log.add(event(f"evt_{number}", ACCOUNT, state=EventState.PENDING))
     desk.event_log.add(event("evt_d", ACCOUNT, state=EventState.DEAD))
     desk.event_log.add(event("evt_o", "acct_other", state=EventState.PENDING))
-    parked = [ParkedEvent(f"evt_{n}", ACCOUNT, NOON) for n in range(1_000)]
-    desk.parked.of.side_effect = [parked, parked[:7]]
-    desk.parked.count.return_value = 4_000
+    waiting = [WaitingEvent(f"evt_{n}", ACCOUNT, NOON) for n in range(1_000)]
+    desk.waiting_events.of.side_effect = [waiting, waiting[:7]]
+    desk.waiting_events.count.return_value = 4_000
     desk.data_through.return_value = NOON
     status = await desk.call("GetMirrorStatus", pb.GetMirrorStatusRequest())
     assert status.stripe_account == ACCOUNT
@@ -251,7 +251,7 @@ async def test_the_status_of_a_mirror(desk: MirrorDesk) -> None:
 async def test_the_status_of_everything_is_for_operators(desk: MirrorDesk) -> None:
     desk.event_log.add(event("evt_p", "", state=EventState.PENDING))
     desk.event_log.add(event("evt_a", ACCOUNT, state=EventState.DEAD))
-    desk.parked.count.return_value = 4_000
+    desk.waiting_events.count.return_value = 4_000
     status = await desk.call("GetMirrorStatus", pb.GetMirrorStatusRequest(), account=OPERATOR)
     assert status.stripe_account == "acct_platform"
     assert status.backlog == pb.EventBacklog(pending_count=1)

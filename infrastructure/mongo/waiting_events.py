@@ -1,4 +1,7 @@
-"""The parked events port: one document an event, `_id` the event's id."""
+"""The waiting events port: one document an event, `_id` the event's id.
+
+The collection and its `parked_at` bear a former name.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,25 +9,25 @@ from typing import Final
 from pymongo import DeleteOne
 from typing_extensions import override
 
-from application.ports.parked import ParkedEvent, ParkedEvents
+from application.ports.waiting import WaitingEvent, WaitingEvents
 from infrastructure.documents import check_bounds
 from infrastructure.mongo.collection import ASCENDING, Collection, Indexes, index
 from infrastructure.mongo.database import Database
 
-_PARKED: Final = "billing.parked_events"
+_WAITING: Final = "billing.parked_events"
 _BY_ACCOUNT: Final = "stripe_account_event"
 
-INDEXES: Final[Indexes] = {_PARKED: [index("stripe_account", "_id", name=_BY_ACCOUNT)]}
+INDEXES: Final[Indexes] = {_WAITING: [index("stripe_account", "_id", name=_BY_ACCOUNT)]}
 
 
-class MongoParkedEvents(ParkedEvents):
-    """ParkedEvents on MongoDB."""
+class MongoWaitingEvents(WaitingEvents):
+    """WaitingEvents on MongoDB."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @override
-    async def park(self, events: Sequence[ParkedEvent]) -> None:
+    async def add(self, events: Sequence[WaitingEvent]) -> None:
         check_bounds(len(events))
         if events:
             await self._events.insert_many(
@@ -32,14 +35,14 @@ class MongoParkedEvents(ParkedEvents):
                     {
                         "_id": event.event_id,
                         "stripe_account": event.stripe_account,
-                        "parked_at": event.parked_at,
+                        "parked_at": event.since,
                     }
                     for event in events
                 ]
             )
 
     @override
-    async def of(self, stripe_account: str, *, after: str, limit: int) -> Sequence[ParkedEvent]:
+    async def of(self, stripe_account: str, *, after: str, limit: int) -> Sequence[WaitingEvent]:
         check_bounds(limit)
         found = await self._events.find(
             {"stripe_account": stripe_account, "_id": {"$gt": after}},
@@ -48,7 +51,7 @@ class MongoParkedEvents(ParkedEvents):
             hint=_BY_ACCOUNT,
         )
         return [
-            ParkedEvent(document["_id"], document["stripe_account"], document["parked_at"])
+            WaitingEvent(document["_id"], document["stripe_account"], document["parked_at"])
             for document in found
         ]
 
@@ -77,4 +80,4 @@ class MongoParkedEvents(ParkedEvents):
 
     @property
     def _events(self) -> Collection:
-        return self._database.collection(_PARKED)
+        return self._database.collection(_WAITING)

@@ -1,4 +1,4 @@
-"""Parked events in SQLite."""
+"""Waiting events in SQLite, in a table that bears their former name."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from application.ports.parked import ParkedEvent, ParkedEvents
+from application.ports.waiting import WaitingEvent, WaitingEvents
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import check_bounds
 from infrastructure.sqlite.database import Database
@@ -21,7 +21,7 @@ TABLES: Final = Tables(
     """,
 )
 
-_PARK: Final = (
+_ADD: Final = (
     'INSERT INTO "billing.parked_events" (stripe_account, event_id, parked_at) VALUES (?, ?, ?)'
     " ON CONFLICT (stripe_account, event_id) DO NOTHING"
 )
@@ -37,27 +37,27 @@ _NEXT: Final = (
 _COUNT: Final = 'SELECT count(*) FROM "billing.parked_events"'
 
 
-class SqliteParkedEvents(ParkedEvents):
-    """`application.ports.parked.ParkedEvents` on one SQLite file."""
+class SqliteWaitingEvents(WaitingEvents):
+    """`application.ports.waiting.WaitingEvents` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @override
-    async def park(self, events: Sequence[ParkedEvent]) -> None:
+    async def add(self, events: Sequence[WaitingEvent]) -> None:
         check_bounds(len(events))
         await self._change(
-            _PARK,
-            [(one.stripe_account, one.event_id, to_milliseconds(one.parked_at)) for one in events],
+            _ADD,
+            [(one.stripe_account, one.event_id, to_milliseconds(one.since)) for one in events],
         )
 
     @override
-    async def of(self, stripe_account: str, *, after: str, limit: int) -> Sequence[ParkedEvent]:
+    async def of(self, stripe_account: str, *, after: str, limit: int) -> Sequence[WaitingEvent]:
         check_bounds(limit)
 
-        def job(connection: sqlite3.Connection) -> Sequence[ParkedEvent]:
+        def job(connection: sqlite3.Connection) -> Sequence[WaitingEvent]:
             rows = connection.execute(_OF, (stripe_account, after, limit))
-            return [ParkedEvent(row[0], row[1], from_milliseconds(row[2])) for row in rows]
+            return [WaitingEvent(row[0], row[1], from_milliseconds(row[2])) for row in rows]
 
         return await self._database.read(job)
 

@@ -7,27 +7,27 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class ParkedEvent:
+class WaitingEvent:
     """An event that is in the mirror, and whose effects wait for a connection."""
 
     event_id: str
     stripe_account: str
-    parked_at: dt.datetime
+    since: dt.datetime
 
 
-class ParkedEvents(Protocol):
+class WaitingEvents(Protocol):
     """Remembers, by id, the events of Stripe accounts that no account is connected to.
 
     A collection of its own, so that the inbox knows nothing of effects: for the inbox these events
     are done. Raises Unavailable (STORE_UNAVAILABLE) when the store does not answer.
     """
 
-    async def park(self, events: Sequence[ParkedEvent]) -> None:
+    async def add(self, events: Sequence[WaitingEvent]) -> None:
         """Remember events, durably; at most 1,000. Idempotent by event id."""
         ...
 
-    async def of(self, stripe_account: str, *, after: str, limit: int) -> Sequence[ParkedEvent]:
-        """Parked events of a Stripe account, in order of event id, from behind one."""
+    async def of(self, stripe_account: str, *, after: str, limit: int) -> Sequence[WaitingEvent]:
+        """Waiting events of a Stripe account, in order of event id, from behind one."""
         ...
 
     async def remove(self, stripe_account: str, event_ids: Sequence[str]) -> None:
@@ -35,9 +35,9 @@ class ParkedEvents(Protocol):
         ...
 
     async def next_stripe_account(self, *, after: str) -> str | None:
-        """The first Stripe account behind `after` with parked events, or None. Across tenants."""
+        """The first Stripe account behind `after` with waiting events, or None. Across tenants."""
         ...
 
     async def count(self) -> int:
-        """How many events are parked. Across tenants: for operators."""
+        """How many events wait. Across tenants: for operators."""
         ...
