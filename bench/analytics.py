@@ -43,8 +43,7 @@ from infrastructure.sqlite.analytics import SqliteAnalytics
 from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
-from tests.support.mongod import running_mongod
-from tests.support.stores import drop_mongo_database
+from sandbox.servers.mongod import drop_mongo_database, running_mongod
 
 ACCOUNT: Final = "acct_1Bench"
 OTHERS: Final = "acct_1Others"

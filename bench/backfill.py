@@ -42,7 +42,7 @@ from bootstrap.settings import Settings
 from domain.mirror import Row, Snapshot
 from infrastructure.stripe.nouns import TRANSLATIONS
 from infrastructure.stripe.shapes import Translation
-from tests.support.emulator import close_client
+from sandbox.emulator.running import close_client
 
 S = TypeVar("S")
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 import stripe
 
 from infrastructure.stripe.nouns import TRANSLATIONS
+from sandbox.emulator.running import RunningEmulator, emulator_in_process
 from sandbox.emulator.settings import Settings
-from tests.support.emulator import RunningEmulator, emulator_in_process
 
 Document = dict[str, Any]
 

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from bench.events import SECRET
 from bootstrap.settings import Settings
+from sandbox.servers.mongod import running_mongod
 
 STORES: Final = ("sqlite", "mongo")
 PLATFORM_KEY: Final = "sk_test_bench"
@@ -30,8 +31,6 @@ def settings(
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=build))
         url = ""
         if chosen == "mongo":
-            from tests.support.mongod import running_mongod  # from PyPI, for tests only
-
             url = stack.enter_context(running_mongod(on_disk=True))
         yield Settings(
             stripe_secret_key=SecretStr(PLATFORM_KEY),

@@ -23,9 +23,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from tests.support.memory import memory
+from sandbox.servers.memory import memory
+from sandbox.servers.mongod import running_mongod
 from tests.support.mongo_database import SharedDatabase, shared_database
-from tests.support.mongod import running_mongod
 from tests.support.stores import Opener, sqlite_stores
 
 # How long an example takes is a matter of what else the machine does.

@@ -14,8 +14,9 @@ import pytest
 from application.ports.event_log import MAX_ABOUT, MAX_EVENTS, EventFilter, EventLog, EventRecord
 from application.ports.inbox import EventState, ReceivedEvent, Settled
 from domain.periods import to_milliseconds
+from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON, NOON_MS, OURS, SECOND, THEIRS, event
-from tests.support.stores import Opener, Stores, drop_mongo_database, mongo_stores
+from tests.support.stores import Opener, Stores, mongo_stores
 
 LEASE = 30 * SECOND
 MILLISECOND = dt.timedelta(milliseconds=1)

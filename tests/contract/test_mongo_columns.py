@@ -13,8 +13,8 @@ from infrastructure.mongo.columns import refill
 from infrastructure.mongo.database import Database
 from infrastructure.mongo.mirror import MongoMirror
 from infrastructure.mongo.preparation import prepare
+from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import OURS, charge, facet, list_ids, store_new, tombstone
-from tests.support.stores import drop_mongo_database
 
 CREATED = Column("created", "object.created")
 BEFORE = (CREATED, Column("risk", "object.risk_level"))

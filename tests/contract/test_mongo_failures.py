@@ -31,8 +31,8 @@ from infrastructure.mongo.collection import Duplicate, Write
 from infrastructure.mongo.database import Database
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.preparation import prepare
+from sandbox.servers.mongod import own_mongod
 from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
-from tests.support.mongod import own_mongod
 from tests.support.stores import Stores, mongo_stores
 
 Client = pymongo.MongoClient[dict[str, Any]]

@@ -19,8 +19,8 @@ from infrastructure.mongo.collection import Collection
 from infrastructure.mongo.database import Database
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.preparation import prepare
+from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON
-from tests.support.stores import drop_mongo_database
 
 NAMES = ("a", "b", "c", "d")
 OPERATIONS = 5

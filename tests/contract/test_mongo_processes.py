@@ -10,8 +10,9 @@ from application.ports.inbox import EventState, Inbox, Settled
 from application.ports.nouns import CHARGES
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import AlreadyExists
+from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON, OURS, SECOND, charge, event, snapshot
-from tests.support.stores import drop_mongo_database, mongo_stores
+from tests.support.stores import mongo_stores
 
 PROCESSES: Final = 4
 EVENTS: Final = 1_000

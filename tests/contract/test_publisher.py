@@ -16,8 +16,8 @@ from domain.errors import FailedPrecondition
 from domain.jobs import Job
 from infrastructure.queue.embedded import MAX_IN_FLIGHT, EmbeddedPublisher
 from infrastructure.queue.nats import DUPLICATE_WINDOW_SECONDS, STREAM, NatsPublisher
+from sandbox.servers.nats import NatsServer, own_nats_server
 from tests.contract.samples import NOON, NOON_MS
-from tests.support.nats_server import NatsServer, own_nats_server
 from tests.support.service import until
 
 KINDS: Final = ("support.payment_notice", "crm.contact.linked")

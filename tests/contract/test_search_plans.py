@@ -25,10 +25,11 @@ from infrastructure.sqlite import columns
 from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
+from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON, OURS, SECOND, snapshot, store_new, tombstone
 from tests.contract.test_mirror_search import ADA, ALAN, STRASSE, search
 from tests.contract.test_plans import assert_ordered
-from tests.support.stores import Opener, Stores, drop_mongo_database, mongo_stores
+from tests.support.stores import Opener, Stores, mongo_stores
 
 UNSEARCHED = replace(CUSTOMERS, search=None)
 BY_EMAIL = replace(CUSTOMERS, search=Search(texts=("email",)))

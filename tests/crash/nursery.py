@@ -36,8 +36,8 @@ from domain.jobs import Job
 from infrastructure.clock import SystemClock
 from infrastructure.mongo.collection import Collection
 from infrastructure.telemetry.logs import configure
+from sandbox.servers.children import die_with_parent
 from tests.crash.kill_points import DATABASE, Killer, KillPoint
-from tests.support.service import die_with_parent
 
 _STORE_PORTS: Final = (
     "inbox",

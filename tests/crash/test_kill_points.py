@@ -24,12 +24,12 @@ import pymongo
 import pytest
 import pytest_asyncio
 
+from sandbox.servers.nats import own_nats_server
 from tests.crash.audit import Findings
 from tests.crash.campaign import Campaign, Store, plan
 from tests.crash.kill_points import DATABASE, OTHERS, PHASE_OF, STEPS, Side
 from tests.crash.raw_rows import MongoRows, SqliteRows
 from tests.property.seed import SEED
-from tests.support.nats_server import own_nats_server
 
 ROUNDS: Final = int(os.environ.get("CRASH_ROUNDS") or 1)
 EXTRA: Final = 8

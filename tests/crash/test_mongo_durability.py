@@ -13,8 +13,8 @@ from infrastructure.mongo.database import Database
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.mirror import MongoMirror
 from infrastructure.mongo.preparation import prepare
+from sandbox.servers.mongod import own_mongod
 from tests.contract.samples import charge, event, snapshot
-from tests.support.mongod import own_mongod
 
 ROUNDS: Final = 3
 WRITERS: Final = 16

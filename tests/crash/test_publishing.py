@@ -19,7 +19,7 @@ from application.publishing import LEASE, Publishing
 from domain.jobs import Job
 from infrastructure.clock import SystemClock
 from infrastructure.queue.nats import STREAM, NatsPublisher
-from tests.support.nats_server import own_nats_server
+from sandbox.servers.nats import own_nats_server
 from tests.support.stores import sqlite_stores
 
 _KILLS: Final = 8

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from sandbox.demo import Business, World, introduce, run
 from sandbox.demo.play import Bounds
+from sandbox.emulator.running import RunningEmulator, emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY, Settings
-from tests.support.emulator import RunningEmulator, emulator_in_process
 from tests.support.mirror_service import SECRET, MirrorService, mirror_service
 
 BUSINESSES = (

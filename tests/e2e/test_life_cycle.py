@@ -19,8 +19,9 @@ from billing.v1 import customer_service_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sandbox.emulator.messages import FaultSpec
+from sandbox.emulator.running import LIVE_KEY
 from sandbox.emulator.settings import PLATFORM_KEY
-from tests.support.emulator import LIVE_KEY
+from sandbox.servers.children import die_with_parent
 from tests.support.service import (
     CONNECT_SECRET,
     PRIVATE,
@@ -30,7 +31,6 @@ from tests.support.service import (
     World,
     arrived,
     command,
-    die_with_parent,
     environment,
     reason_of,
     run_command,

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from billing.v1 import customer_service_pb2 as pb
 
-from tests.support.emulator import LIVE_KEY
+from sandbox.emulator.running import LIVE_KEY
 from tests.support.mongo_world import mongo_world, neighbour_of
 from tests.support.service import (
     PRIVATE,

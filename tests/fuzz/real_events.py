@@ -11,8 +11,8 @@ import msgspec
 import stripe
 
 from sandbox.emulator.control import ControlClient
+from sandbox.emulator.running import emulator_in_process
 from sandbox.emulator.settings import Settings
-from tests.support.emulator import emulator_in_process
 from tests.support.fakes import NOON
 
 Event = dict[str, Any]

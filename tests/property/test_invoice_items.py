@@ -26,9 +26,9 @@ from infrastructure.stripe.client import StripeApi, StripeSettings
 from infrastructure.stripe.invoice_gateway import StripeInvoices
 from sandbox.emulator.core.currencies import check_amount
 from sandbox.emulator.core.errors import ApiError
+from sandbox.emulator.running import emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.property.seed import EFFORT
-from tests.support.emulator import emulator_in_process
 from tests.support.fakes import FakeClock
 from tests.support.invoice_drawer import Merchant, shown
 

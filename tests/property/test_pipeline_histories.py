@@ -19,12 +19,12 @@ import pytest
 from infrastructure.stripe.budget import RateBudget
 from infrastructure.stripe.client import StripeApi, StripeSettings
 from sandbox.emulator.messages import DeliveryChange, FaultSpec
+from sandbox.emulator.running import emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.property.business import Business
 from tests.property.running import Service
 from tests.property.seed import EFFORT, FIGURES, SEED
 from tests.support.clocks import MovableClock
-from tests.support.emulator import emulator_in_process
 from tests.support.flows import Flows
 from tests.support.listening import listening
 from tests.support.outcomes import differences, has_followed, should_follow, unsettled

@@ -39,9 +39,9 @@ from infrastructure.stripe.events import StripeEventReader
 from infrastructure.stripe.lists import StripeLister
 from infrastructure.stripe.nouns import TRANSLATIONS
 from infrastructure.stripe.objects import StripeObjectReader
+from sandbox.emulator.running import RunningEmulator
 from tests.support.clocks import MovableClock
 from tests.support.effects import effects_on
-from tests.support.emulator import RunningEmulator
 from tests.support.happened import Happened
 from tests.support.stores import Stores
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pymongo
 
+from sandbox.servers.mongod import drop_mongo_database
 from tests.support.service import Service, World, check_log, world
-from tests.support.stores import drop_mongo_database
 
 _NO_SCANS: Final = "notablescan"
 

@@ -1,12 +1,10 @@
 """The real `billing serve` as a process of its own, and what a test needs around it."""
 
 import asyncio
-import ctypes
 import datetime as dt
 import json
 import os
 import secrets
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -33,8 +31,9 @@ from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
 from sandbox.emulator.control import ControlClient
 from sandbox.emulator.messages import AccountSpec
+from sandbox.emulator.running import RunningEmulator, emulator_process
 from sandbox.emulator.settings import PLATFORM_KEY
-from tests.support.emulator import RunningEmulator, emulator_process
+from sandbox.servers.children import die_with_parent
 
 T = TypeVar("T")
 Metadata = tuple[tuple[str, str], ...]
@@ -47,9 +46,6 @@ CALLER_SECRET: Final = secrets.token_hex(32)
 
 PRIVATE: Final = "Xanthippe"
 """Part of every name and address that these tests give to customers: it is in no log."""
-
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 async def until(holds: Callable[[], Awaitable[T | None]], seconds: float = 10.0) -> T:
@@ -91,12 +87,6 @@ def settings_for(stripe_url: str, **more: str) -> dict[str, str]:
         "BILLING_LOG_LEVEL": "debug",
         **more,
     }
-
-
-def die_with_parent() -> None:
-    """Linux ends the child with the test run, whatever ends that; elsewhere nothing happens."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 async def run_command(*arguments: str, **settings: str) -> tuple[int, str, str]:

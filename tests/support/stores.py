@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import pymongo
-
 from application.ports.accounts import Accounts
 from application.ports.analytics import Analytics
 from application.ports.checkpoints import Checkpoints
@@ -318,12 +316,6 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
         )
     finally:
         await database.close()
-
-
-def drop_mongo_database(url: str, name: str) -> None:
-    """Remove what `mongo_stores` has made."""
-    with pymongo.MongoClient[dict[str, Any]](url) as client:
-        client.drop_database(name)
 
 
 _MONGO_INDEX: Final = re.compile(r"\{ (.*?) \}")

@@ -6,8 +6,8 @@ import pytest
 import stripe
 
 from sandbox.emulator.control import ControlClient
+from sandbox.emulator.running import RunningEmulator, emulator_in_process
 from sandbox.emulator.settings import Settings
-from tests.support.emulator import RunningEmulator, emulator_in_process
 
 
 @pytest.fixture

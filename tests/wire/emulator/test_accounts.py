@@ -4,8 +4,8 @@ import stripe
 
 from sandbox.emulator.control import ControlClient
 from sandbox.emulator.messages import AccountSpec
+from sandbox.emulator.running import LIVE_KEY, RunningEmulator
 from sandbox.emulator.settings import PLATFORM_ACCOUNT
-from tests.support.emulator import LIVE_KEY, RunningEmulator
 
 
 async def test_the_own_account_is_the_platforms_or_the_connected_one(

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from sandbox.emulator.control import ControlClient, ControlError
 from sandbox.emulator.messages import DeliveryChange, EventSpec
-from tests.support.emulator import LIVE_KEY, RunningEmulator
+from sandbox.emulator.running import LIVE_KEY, RunningEmulator
 
 
 @dataclass

@@ -9,8 +9,8 @@ import pytest
 import stripe
 
 from sandbox.emulator.control import ControlClient
+from sandbox.emulator.running import RunningEmulator
 from sandbox.emulator.settings import PLATFORM_KEY
-from tests.support.emulator import RunningEmulator
 
 
 @pytest.mark.parametrize(

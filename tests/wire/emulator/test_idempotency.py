@@ -7,7 +7,7 @@ import stripe
 
 from sandbox.emulator.control import ControlClient
 from sandbox.emulator.messages import FaultSpec
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 
 
 async def count(client: stripe.StripeClient) -> int:

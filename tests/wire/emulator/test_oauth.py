@@ -6,7 +6,7 @@ import stripe
 from sandbox.emulator.control import ControlClient
 from sandbox.emulator.core.grants import CLIENT_ID
 from sandbox.emulator.messages import AccountSpec
-from tests.support.emulator import LIVE_KEY, RunningEmulator
+from sandbox.emulator.running import LIVE_KEY, RunningEmulator
 
 
 async def exchanged(client: stripe.StripeClient, code: str) -> stripe.StripeObject:

@@ -3,7 +3,7 @@
 import stripe
 
 from sandbox.emulator.control import ControlClient
-from tests.support.emulator import RunningEmulator, emulator_process
+from sandbox.emulator.running import RunningEmulator, emulator_process
 
 
 async def test_it_starts_serves_and_ends() -> None:

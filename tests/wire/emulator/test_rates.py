@@ -9,7 +9,7 @@ from sandbox.emulator.control import ControlClient, ControlError
 from sandbox.emulator.core.errors import ApiError
 from sandbox.emulator.core.rates import Rates
 from sandbox.emulator.core.values import Scope
-from tests.support.emulator import LIVE_KEY, RunningEmulator
+from sandbox.emulator.running import LIVE_KEY, RunningEmulator
 
 
 def test_a_second_slides() -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from infrastructure.stripe.budget import RateBudget
 from infrastructure.stripe.client import StripeApi, StripeSettings
+from sandbox.emulator.running import emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.support.clocks import MovableClock
-from tests.support.emulator import emulator_in_process
 from tests.support.flows import Flows
 from tests.support.stores import Opener
 

@@ -25,11 +25,11 @@ from infrastructure.stripe.budget import RateBudget
 from infrastructure.stripe.client import StripeApi, StripeSettings
 from infrastructure.stripe.events import StripeEventReader
 from sandbox.emulator.messages import FaultSpec
+from sandbox.emulator.running import RunningEmulator, emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.support.breaking import Breaking
 from tests.support.clocks import MovableClock
 from tests.support.effects import effects_on
-from tests.support.emulator import RunningEmulator, emulator_in_process
 from tests.support.flows import Flows
 from tests.support.stores import Opener, Stores, sqlite_stores
 

@@ -14,8 +14,8 @@ from infrastructure.stripe.client import StripeApi, StripeSettings
 from infrastructure.stripe.customers import StripeCustomers
 from infrastructure.stripe.invoice_gateway import StripeInvoices
 from infrastructure.stripe.invoice_previews import StripeInvoicePreviews
+from sandbox.emulator.running import RunningEmulator, emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
-from tests.support.emulator import RunningEmulator, emulator_in_process
 from tests.support.invoice_drawer import Drawer, Merchant
 
 

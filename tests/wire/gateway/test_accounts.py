@@ -13,8 +13,8 @@ from infrastructure.stripe.client import StripeApi
 from infrastructure.stripe.customers import StripeCustomers
 from infrastructure.stripe.objects import StripeObjectReader
 from sandbox.emulator.messages import AccountSpec
+from sandbox.emulator.running import RunningEmulator
 from sandbox.emulator.settings import PLATFORM_ACCOUNT
-from tests.support.emulator import RunningEmulator
 
 
 async def test_a_connected_account_describes_itself(

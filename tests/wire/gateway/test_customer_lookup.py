@@ -8,7 +8,7 @@ from infrastructure.stripe.client import StripeApi
 from infrastructure.stripe.customer_lookup import StripeCustomerLookup
 from infrastructure.stripe.customers import StripeCustomers
 from sandbox.emulator.messages import FaultSpec
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall, Served
 
 ADA = CustomerFields(email="ada@example.com", name="Ada")

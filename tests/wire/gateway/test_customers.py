@@ -12,7 +12,7 @@ from domain.mirror import Snapshot
 from infrastructure.stripe import mutations
 from infrastructure.stripe.customers import StripeCustomers
 from sandbox.emulator.messages import FaultSpec
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall, Served
 
 ADA = CustomerFields(

@@ -14,7 +14,7 @@ from infrastructure.stripe.client import Request, StripeApi
 from infrastructure.stripe.customers import StripeCustomers
 from infrastructure.stripe.errors import Subject, connection_error
 from sandbox.emulator.messages import FaultKind, FaultSpec
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeApi, MakeCall, Served, until
 
 ADA = CustomerFields(name="Ada")

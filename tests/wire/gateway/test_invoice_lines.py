@@ -11,7 +11,7 @@ from infrastructure.stripe import invoice_gateway
 from infrastructure.stripe.invoice_gateway import StripeInvoices
 from infrastructure.stripe.invoice_previews import StripeInvoicePreviews
 from sandbox.emulator.messages import FaultSpec
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 from tests.support.invoice_drawer import WORK, Drawer, Merchant, lines, now, shown
 from tests.wire.gateway.conftest import MakeCall, Served
 

@@ -24,7 +24,7 @@ from domain.errors import (
 from domain.money import Money
 from infrastructure.stripe.invoice_gateway import StripeInvoices
 from sandbox.emulator.messages import FaultSpec
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 from tests.support.invoice_drawer import DUE, SENT, Drawer, Merchant, lines, now, shown
 from tests.wire.gateway.conftest import MakeCall
 

@@ -22,7 +22,7 @@ from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.events import StripeEventReader
 from infrastructure.stripe.lists import StripeLister
 from infrastructure.stripe.objects import StripeObjectReader
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import Served
 
 SILENT = {"disputed"}

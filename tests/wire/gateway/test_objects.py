@@ -13,7 +13,7 @@ from infrastructure.stripe.accounts import StripeConnectedAccounts, account_requ
 from infrastructure.stripe.client import PLATFORM, StripeApi
 from infrastructure.stripe.customers import StripeCustomers
 from infrastructure.stripe.objects import StripeObjectReader
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall
 
 

@@ -24,7 +24,7 @@ from infrastructure.stripe.customers import StripeCustomers
 from infrastructure.stripe.payment_method_gateway import StripePaymentMethods
 from infrastructure.stripe.subscription_gateway import StripeSubscriptions
 from sandbox.emulator.messages import FaultSpec
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 from tests.support.invoice_drawer import Drawer, Merchant, lines, now, shown
 from tests.wire.gateway.conftest import MakeCall
 

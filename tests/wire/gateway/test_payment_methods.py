@@ -22,7 +22,7 @@ from infrastructure.stripe import payment_method_gateway
 from infrastructure.stripe.client import StripeApi
 from infrastructure.stripe.payment_method_gateway import StripePaymentMethods
 from sandbox.emulator.messages import FaultSpec
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall, Served
 
 

@@ -15,7 +15,7 @@ from domain.refunds import Refund
 from infrastructure.stripe.client import StripeApi
 from infrastructure.stripe.refund_gateway import StripeRefunds
 from sandbox.emulator.messages import FaultSpec
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeApi, MakeCall, Served
 
 CREATE = "POST /v1/refunds"

@@ -24,7 +24,7 @@ from domain.mirror import Snapshot
 from domain.subscriptions import Subscription
 from infrastructure.stripe.client import StripeApi
 from infrastructure.stripe.subscription_gateway import StripeSubscriptions
-from tests.support.emulator import RunningEmulator
+from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall, Served
 
 MONTH = dt.timedelta(days=31)

@@ -1,4 +1,4 @@
-"""Where what a test writes stays in memory: durability is not what most of them are about."""
+"""Where what a server writes stays in memory: durability is not what most tests are about."""
 
 import shutil
 from pathlib import Path

@@ -1,9 +1,7 @@
-"""A Stripe emulator for a test: in its own process, or on the test's event loop."""
+"""A Stripe emulator for tests and bench: in its own process, or on their event loop."""
 
 import asyncio
-import ctypes
 import json
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,11 +13,10 @@ import stripe
 from sandbox.emulator.control import ControlClient
 from sandbox.emulator.server import running
 from sandbox.emulator.settings import PLATFORM_KEY, Settings
+from sandbox.servers.children import die_with_parent
 
 LIVE_KEY: Final = PLATFORM_KEY.replace("sk_test_", "sk_live_")
 START_SECONDS: Final = 20.0
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ class RunningEmulator:
 
 async def close_client(client: stripe.StripeClient) -> None:
     """Close the connections of an SDK client."""
-    http_client: Any = client._requestor._get_http_client()
+    http_client: Any = client._requestor._get_http_client()  # noqa: SLF001 - it is not told
     await http_client.close_async()
 
 
@@ -70,21 +67,16 @@ async def emulator_in_process(settings: Settings | None = None) -> AsyncIterator
         yield RunningEmulator(url, control)
 
 
-def _die_with_parent() -> None:
-    """Linux ends the child with the test run, whatever ends that; elsewhere nothing happens."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 @asynccontextmanager
 async def emulator_process(*arguments: str) -> AsyncIterator[RunningEmulator]:
     """An emulator in a process of its own, started with these arguments, ended by SIGTERM."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "sandbox.emulator", "--port", "0", *arguments,
-        stdout=asyncio.subprocess.PIPE, preexec_fn=_die_with_parent,
+        stdout=asyncio.subprocess.PIPE, preexec_fn=die_with_parent,
     )  # fmt: skip
-    assert process.stdout is not None
     try:
+        if process.stdout is None:
+            raise RuntimeError("the emulator has no output")
         line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
         url = json.loads(line)["url"]
         async with ControlClient(url) as control:
@@ -93,4 +85,5 @@ async def emulator_process(*arguments: str) -> AsyncIterator[RunningEmulator]:
         with suppress(ProcessLookupError):
             process.terminate()
         await asyncio.wait_for(process.wait(), START_SECONDS)
-    assert process.returncode == 0, f"the emulator ended with {process.returncode}"
+    if process.returncode != 0:
+        raise RuntimeError(f"the emulator ended with {process.returncode}")

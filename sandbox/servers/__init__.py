@@ -1,0 +1,1 @@
+"""Servers that tests and bench start, and end: mongod, nats-server."""
