@@ -339,6 +339,7 @@ async def test_what_no_majority_has_is_not_told_as_done(
             pytest.raises(Unavailable),
         ):
             await DAY_OF_WORK[name](stores)
+        await stores.deployment.check()  # what came before has a majority when this write has one
 
 
 async def test_an_event_refused_halfway_is_taken_when_it_comes_again(
