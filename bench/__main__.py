@@ -15,6 +15,7 @@ BENCHES = (
     ("bench.analytics",),
     ("bench.search", "--store", "sqlite"),
     ("bench.search", "--store", "mongo"),
+    ("bench.start",),
     ("bench.footprint",),
 )
 

@@ -140,11 +140,14 @@ def emulator(
 def serve(child: _Child = False) -> None:
     """Run the service until SIGTERM: gRPC, webhooks, projection, recovery."""
     gc.disable()  # until it serves: what is imported stays, and would be looked through ten times
-    from bootstrap import commands
+    try:
+        from bootstrap import commands
 
-    if child:
-        commands.end_with_parent()
-    commands.serve(child=child)
+        if child:
+            commands.end_with_parent()
+        commands.serve(child=child)
+    finally:
+        gc.enable()
 
 
 @app.command()

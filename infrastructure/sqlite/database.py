@@ -41,7 +41,9 @@ _BUSY_TIMEOUT_MS: Final = 5_000
 _STEPS_BETWEEN_LOOKS: Final = 100_000
 """How many of SQLite's instructions, about a millisecond, pass between looks at the clock."""
 
-_CACHE_KIB: Final = 32_768
+_CACHE_KIB: Final = 4_096
+"""What each connection may remember of the file; the operating system remembers the rest."""
+
 _MAX_WAL_BYTES: Final = 64 * 1_024 * 1_024
 
 

@@ -1,6 +1,7 @@
 """The `billing` command: its manual, its version, its tokens, its way to fail."""
 
 import datetime as dt
+import gc
 import importlib
 import re
 import subprocess
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 from application.callers import OPERATOR
 from application.events import PAYLOAD_SCOPE
 from application.notes import ADMIN_SCOPE
-from bootstrap import cli
+from bootstrap import cli, process
 from bootstrap.settings import Settings, environment_name, ignored_names, load
 from bootstrap.tokens import list_scopes
 from domain.errors import Unauthenticated
@@ -266,6 +267,28 @@ def test_a_missing_setting_is_one_line(
 ) -> None:
     monkeypatch.delenv("BILLING_CALLER_KEYS")
     assert fail(monkeypatch, capsys, *command) == ["billing: BILLING_CALLER_KEYS: is required"]
+
+
+def test_a_service_that_does_not_start_leaves_the_collector_at_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("BILLING_CALLER_KEYS")
+    fail(monkeypatch, capsys, "serve")
+    assert gc.isenabled()
+
+
+def test_a_service_that_serves_has_the_collector_at_work_and_seldom() -> None:
+    thresholds = gc.get_threshold()
+    gc.disable()
+    try:
+        process._spare_the_collector()
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] > thresholds[0]
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 @pytest.mark.parametrize(
