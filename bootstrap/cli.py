@@ -95,7 +95,7 @@ def demo() -> None:
     """Watch ninety days of two businesses arrive, and come back over gRPC as revenue."""
     from rich.console import Console
 
-    from bootstrap.commands import interruptible
+    from bootstrap.endings import interruptible
     from bootstrap.sandbox import play_demo
 
     if not interruptible(play_demo(Console())):
@@ -110,7 +110,7 @@ def sandbox_command(
     """Keep emulator and service running on a store of their own, and say what to try."""
     from rich.console import Console
 
-    from bootstrap.commands import interruptible
+    from bootstrap.endings import interruptible
     from bootstrap.sandbox import keep_running
 
     interruptible(keep_running(grpc_address, http_address, Console()))
@@ -124,8 +124,9 @@ def emulator(
     """Run the Stripe emulator alone, for Stripe's SDK to call instead of Stripe."""
     import uvloop
 
-    from bootstrap.commands import end_with_parent
-    from bootstrap.sandbox import serve_emulator
+    from bootstrap.endings import end_with_parent
+    from sandbox.emulator import server
+    from sandbox.emulator.settings import Settings
 
     if child:
         end_with_parent()
@@ -133,7 +134,7 @@ def emulator(
     def listening(url: str) -> None:
         typer.echo(json.dumps({"url": url}) if child else f"Stripe's API is emulated at {url}")
 
-    uvloop.run(serve_emulator(port, listening))
+    uvloop.run(server.serve(Settings(port=port), listening))
 
 
 @app.command()
@@ -141,11 +142,12 @@ def serve(child: _Child = False) -> None:
     """Run the service until SIGTERM: gRPC, webhooks, projection, recovery."""
     gc.disable()  # until it serves: what is imported stays, and would be looked through ten times
     try:
-        from bootstrap import commands
+        from bootstrap.commands import serve_until_stopped
+        from bootstrap.endings import end_with_parent
 
         if child:
-            commands.end_with_parent()
-        commands.serve(child=child)
+            end_with_parent()
+        serve_until_stopped(child=child)
     finally:
         gc.enable()
 

@@ -5,12 +5,8 @@ import contextlib
 import datetime as dt
 import json
 import logging
-import os
-import signal
-import sys
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 import grpc
 import typer
@@ -36,7 +32,7 @@ _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - to 
 """Where to call a service of this machine that listens at all of its addresses."""
 
 
-def serve(*, child: bool) -> None:
+def serve_until_stopped(*, child: bool) -> None:
     """Run the service until SIGTERM. A `child` says where it listens in JSON."""
     settings = load()
     configure(level=settings.log_level.upper(), console=settings.log_format == "console")
@@ -98,28 +94,3 @@ def connect(
     host, _, port = settings.grpc_address.rpartition(":")
     address = f"{_LOOPBACK.get(host, host)}:{port}"
     return authorised(address, lambda: tokens.issue("operator", account, scopes, _TOKEN_LIFETIME))
-
-
-def interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """Run until done; SIGINT and SIGTERM both end it in order, so that nothing is left running."""
-
-    async def run() -> T:
-        task = asyncio.ensure_future(work)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await task
-
-    try:
-        return uvloop.run(run())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit(130)
-
-
-def end_with_parent() -> None:
-    """End in order when standard input does: whatever kills the parent ends this process too."""
-
-    def watch() -> None:
-        while os.read(0, 4_096):  # unbuffered: a buffer's lock would be held at the end
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -9,7 +9,7 @@ import secrets
 import shlex
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -28,10 +28,8 @@ from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
 from sandbox.demo import Business, World, introduce, open_accounts
 from sandbox.demo import run as run_demo
-from sandbox.emulator import server as emulator
 from sandbox.emulator.control import ControlError
 from sandbox.emulator.settings import PLATFORM_KEY
-from sandbox.emulator.settings import Settings as EmulatorSettings
 
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 10.0
@@ -70,11 +68,6 @@ async def keep_running(grpc_address: str, http_address: str, console: Console) -
             raise SandboxError(f"the emulator does not answer: {error}") from error
         print_things_to_try(world, console)
         await asyncio.Event().wait()
-
-
-async def serve_emulator(port: int, listening: Callable[[str], None]) -> None:
-    """The emulator alone, until SIGTERM; `listening` is told its URL."""
-    await emulator.serve(EmulatorSettings(port=port), listening)
 
 
 @contextlib.asynccontextmanager

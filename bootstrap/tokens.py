@@ -23,7 +23,7 @@ def list_scopes() -> Sequence[str]:
     """Every scope, in order: those of the contract's methods, and those of what is beside them."""
     names = (module.name for module in pkgutil.iter_modules(billing.v1.__path__))
     files = [
-        importlib.import_module(f"billing.v1.{name}")
+        importlib.import_module(f"{billing.v1.__name__}.{name}")
         for name in names
         if name.endswith(_SERVICE_FILE)
     ]
