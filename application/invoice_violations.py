@@ -8,8 +8,8 @@ from application.invoice_items import currency_violations, item_violations
 from application.ports.invoices import (
     InvoiceFields,
     InvoiceItemFields,
-    InvoicePayment,
     InvoicePreview,
+    PayInvoice,
 )
 from application.subscription_violations import items_violations
 from application.violations import (
@@ -92,7 +92,7 @@ def change_violations(
         yield from _undue_violations(values)
 
 
-def payment_violations(payment: InvoicePayment) -> Iterator[FieldViolation]:
+def payment_violations(payment: PayInvoice) -> Iterator[FieldViolation]:
     """A payment of an invoice."""
     yield from invoice_id_violations(payment.id, "id")
     yield from _method_violations(payment.payment_method, "payment_method")

@@ -33,9 +33,9 @@ from application.ports.invoices import (
     InvoiceChange,
     InvoiceFields,
     InvoiceGateway,
-    InvoicePayment,
     InvoicePreview,
     InvoicePreviews,
+    PayInvoice,
 )
 from application.ports.mirror import Filter
 from application.ports.nouns import INVOICES, SUBSCRIPTIONS
@@ -106,7 +106,7 @@ class Invoices:
             "InvoiceService.UpdateInvoice", InvoiceChange, Invoice, self._update_steps
         )
         self._pay = mutations.method(
-            "InvoiceService.PayInvoice", InvoicePayment, Invoice, self._pay_steps
+            "InvoiceService.PayInvoice", PayInvoice, Invoice, self._pay_steps
         )
         self._delete = mutations.method(
             "InvoiceService.DeleteInvoice", InvoiceAction, InvoiceAction, self._delete_steps
@@ -193,7 +193,7 @@ class Invoices:
         """Give up an open invoice."""
         return await _act(self._mark_uncollectible, caller, request_id, invoice_id)
 
-    async def pay(self, caller: Caller, request_id: str, payment: InvoicePayment) -> Invoice:
+    async def pay(self, caller: Caller, request_id: str, payment: PayInvoice) -> Invoice:
         """Pay an open or uncollectible invoice now. Raises PaymentDeclined too."""
         refuse(chain(request_id_violations(request_id), payment_violations(payment)))
         return await self._pay.run(caller, request_id, payment)
@@ -235,7 +235,7 @@ class Invoices:
             raise as_written(error) from None
         return shown(INVOICES, updated)
 
-    async def _pay_steps(self, steps: Steps, payment: InvoicePayment) -> Invoice:
+    async def _pay_steps(self, steps: Steps, payment: PayInvoice) -> Invoice:
         # Stripe would finalize a draft unasked.
         if not steps.was_sent("pay") and await self._status(steps, payment.id) == _DRAFT:
             raise WrongState(INVOICES.name, payment.id, _DRAFT)

@@ -79,7 +79,7 @@ class InvoiceAction:
 
 
 @dataclass(frozen=True, slots=True)
-class InvoicePayment:
+class PayInvoice:
     """How an invoice is to be paid: by a payment method, out of band, or else by the default one.
 
     `payment_method` may be the id of a legacy source.
@@ -174,12 +174,12 @@ class InvoiceGateway(Protocol):
         """The invoice, if it is no draft any more: Stripe does not tell whether it was mailed."""
         ...
 
-    async def pay(self, call: Call, params: InvoicePayment) -> Snapshot[Invoice]:
+    async def pay(self, call: Call, params: PayInvoice) -> Snapshot[Invoice]:
         """Pay an open invoice. Raises PaymentDeclined too."""
         ...
 
     async def find_paid(
-        self, call: Call, params: InvoicePayment, sent_at: dt.datetime
+        self, call: Call, params: PayInvoice, sent_at: dt.datetime
     ) -> Snapshot[Invoice] | None:
         """The invoice, if it is paid."""
         ...

@@ -22,9 +22,9 @@ from application.ports.invoices import (
     InvoiceFields,
     InvoiceGateway,
     InvoiceItemFields,
-    InvoicePayment,
     NewInvoice,
     NewInvoiceLines,
+    PayInvoice,
 )
 from application.ports.stripe import REQUEST_TAG, Call
 from domain.errors import BillingError, InvalidArgument, NotFound
@@ -144,7 +144,7 @@ class StripeInvoices(InvoiceGateway):
         return await self._read_unless(call, params.id, "draft")
 
     @override
-    async def pay(self, call: Call, params: InvoicePayment) -> Snapshot[Invoice]:
+    async def pay(self, call: Call, params: PayInvoice) -> Snapshot[Invoice]:
         wanted: InvoicePayParams = {}
         if params.paid_out_of_band:
             wanted["paid_out_of_band"] = True
@@ -160,7 +160,7 @@ class StripeInvoices(InvoiceGateway):
 
     @override
     async def find_paid(
-        self, call: Call, params: InvoicePayment, sent_at: dt.datetime
+        self, call: Call, params: PayInvoice, sent_at: dt.datetime
     ) -> Snapshot[Invoice] | None:
         return await self._read_in(call, params.id, "paid")
 

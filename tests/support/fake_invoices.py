@@ -11,11 +11,11 @@ from application.ports.invoices import (
     InvoiceAction,
     InvoiceChange,
     InvoiceGateway,
-    InvoicePayment,
     InvoicePreview,
     InvoicePreviews,
     NewInvoice,
     NewInvoiceLines,
+    PayInvoice,
 )
 from application.ports.mirror import Noun
 from application.ports.stripe import Call, ObjectReader, Priority
@@ -92,7 +92,7 @@ class FakeInvoiceGateway(InvoiceGateway):
         return self._move("send", call, params, "open")
 
     @override
-    async def pay(self, call: Call, params: InvoicePayment) -> Snapshot[Invoice]:
+    async def pay(self, call: Call, params: PayInvoice) -> Snapshot[Invoice]:
         return self._move("pay", call, params, "paid")
 
     @override
@@ -108,7 +108,7 @@ class FakeInvoiceGateway(InvoiceGateway):
         return self._send("delete", call, params, None, params.id)
 
     def _move(
-        self, method: str, call: Call, params: InvoiceAction | InvoicePayment, status: str
+        self, method: str, call: Call, params: InvoiceAction | PayInvoice, status: str
     ) -> Snapshot[Invoice]:
         moved = replace(self.invoices[params.id], status=status)
         return self._send(method, call, params, moved)

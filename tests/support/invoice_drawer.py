@@ -10,9 +10,9 @@ from application.ports.invoices import (
     InvoiceAction,
     InvoiceFields,
     InvoiceItemFields,
-    InvoicePayment,
     NewInvoice,
     NewInvoiceLines,
+    PayInvoice,
 )
 from application.ports.stripe import Call
 from domain.invoices import Invoice
@@ -75,7 +75,7 @@ class Drawer:
 
     async def paid(self) -> Invoice:
         """A paid one."""
-        payment = InvoicePayment((await self.opened()).id)
+        payment = PayInvoice((await self.opened()).id)
         return shown(await self.invoices.pay(self.call("paid"), payment))
 
 

@@ -13,7 +13,7 @@ from application.ports.invoices import (
     InvoiceChange,
     InvoiceFields,
     InvoiceItemFields,
-    InvoicePayment,
+    PayInvoice,
 )
 from application.ports.stripe import Unanswered
 from domain.errors import (
@@ -298,7 +298,7 @@ async def test_what_the_mirror_knows_to_be_no_draft_needs_no_read(desk: Desk) ->
     assert caught.value.state == "open"
     assert (desk.stripe.sends, desk.reader.reads) == ([], [])
     desk.stripe.add("open")
-    assert (await desk.invoices.pay(CALLER, "r-2", InvoicePayment("in_1"))).status == "paid"
+    assert (await desk.invoices.pay(CALLER, "r-2", PayInvoice("in_1"))).status == "paid"
     assert desk.reader.reads == []
 
 
@@ -308,14 +308,14 @@ async def test_a_draft_of_the_mirror_may_have_moved_on(desk: Desk) -> None:
     with pytest.raises(WrongState) as caught:
         await desk.invoices.update(CALLER, "r-1", CHANGE)
     assert caught.value.state == "open"
-    assert (await desk.invoices.pay(CALLER, "r-2", InvoicePayment("in_1"))).status == "paid"
+    assert (await desk.invoices.pay(CALLER, "r-2", PayInvoice("in_1"))).status == "paid"
     assert desk.stripe.sent == ["pay"]
 
 
 async def test_a_draft_is_not_paid(desk: Desk) -> None:
     desk.stripe.add("draft")
     with pytest.raises(WrongState) as caught:
-        await desk.invoices.pay(CALLER, "r-1", InvoicePayment("in_1"))
+        await desk.invoices.pay(CALLER, "r-1", PayInvoice("in_1"))
     assert caught.value.state == "draft"
     assert desk.stripe.sends == []
 
@@ -340,7 +340,7 @@ async def test_what_neither_the_mirror_nor_stripe_has_is_not_found(desk: Desk) -
     for call in (
         desk.invoices.get(CALLER, "in_1"),
         desk.invoices.update(CALLER, "r-1", CHANGE),
-        desk.invoices.pay(CALLER, "r-1", InvoicePayment("in_1")),
+        desk.invoices.pay(CALLER, "r-1", PayInvoice("in_1")),
         desk.invoices.delete(CALLER, "r-1", "in_1"),
     ):
         with pytest.raises(NotFound) as caught:
@@ -364,6 +364,6 @@ async def test_actions(desk: Desk) -> None:
 
 
 async def test_a_payment_is_of_one_kind(desk: Desk) -> None:
-    payment = InvoicePayment("in\n", "pm\n", paid_out_of_band=True)
+    payment = PayInvoice("in\n", "pm\n", paid_out_of_band=True)
     fields = await violations(desk.invoices.pay(CALLER, "", payment))
     assert fields == ["request_id", "id", "payment_method", "paid_out_of_band"]

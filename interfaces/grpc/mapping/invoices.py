@@ -17,8 +17,8 @@ from application.ports.invoice_totals import TotalsFilter
 from application.ports.invoices import (
     InvoiceFields,
     InvoiceItemFields,
-    InvoicePayment,
     InvoicePreview,
+    PayInvoice,
 )
 from application.ports.subscriptions import ItemChange
 from domain.errors import FieldViolation
@@ -158,9 +158,9 @@ def read_update(request: pb.UpdateInvoiceRequest, found: list[FieldViolation]) -
     )
 
 
-def read_payment(request: pb.PayInvoiceRequest) -> InvoicePayment:
+def read_payment(request: pb.PayInvoiceRequest) -> PayInvoice:
     """What to pay, and with what."""
-    return InvoicePayment(request.id, request.payment_method, request.paid_out_of_band)
+    return PayInvoice(request.id, request.payment_method, request.paid_out_of_band)
 
 
 def read_preview(request: pb.PreviewInvoiceRequest) -> InvoicePreview:

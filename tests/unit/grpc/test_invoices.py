@@ -20,8 +20,8 @@ from application.ports.invoice_totals import TotalsFilter
 from application.ports.invoices import (
     InvoiceFields,
     InvoiceItemFields,
-    InvoicePayment,
     InvoicePreview,
+    PayInvoice,
 )
 from application.ports.subscriptions import ItemChange
 from domain.invoices import Invoice, InvoiceLine
@@ -279,7 +279,7 @@ async def test_pay_and_delete(invoices: Any) -> None:
         id="in_1", payment_method="pm_1", paid_out_of_band=True, request_id="r-1"
     )
     assert await ask(invoices, "PayInvoice", request) == MESSAGE
-    payment = InvoicePayment("in_1", "pm_1", paid_out_of_band=True)
+    payment = PayInvoice("in_1", "pm_1", paid_out_of_band=True)
     invoices.pay.assert_awaited_once_with(CALLER, "r-1", payment)
     await ask(invoices, "DeleteInvoice", pb.DeleteInvoiceRequest(id="in_1", request_id="r-2"))
     invoices.delete.assert_awaited_once_with(CALLER, "r-2", "in_1")

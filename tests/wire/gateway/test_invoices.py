@@ -9,8 +9,8 @@ from application.ports.invoices import (
     InvoiceAction,
     InvoiceChange,
     InvoiceFields,
-    InvoicePayment,
     NewInvoice,
+    PayInvoice,
 )
 from application.ports.stripe import Call
 from domain.errors import (
@@ -162,10 +162,10 @@ async def test_an_invoice_is_paid_and_found(
         drawer.customer, {"source": "tok_mastercard"}, merchant.options
     )
     payment = {
-        "default": InvoicePayment(opened.id),
-        "method": InvoicePayment(opened.id, "pm_card_amex"),
-        "source": InvoicePayment(opened.id, source.id),
-        "out of band": InvoicePayment(opened.id, paid_out_of_band=True),
+        "default": PayInvoice(opened.id),
+        "method": PayInvoice(opened.id, "pm_card_amex"),
+        "source": PayInvoice(opened.id, source.id),
+        "out of band": PayInvoice(opened.id, paid_out_of_band=True),
     }[how]
     assert await invoices.find_paid(call(), payment, now()) is None
     paid = shown(await invoices.pay(call(), payment))
@@ -182,7 +182,7 @@ async def test_a_decline_is_one_and_leaves_the_invoice_open(
     invoices: StripeInvoices, drawer: Drawer, call: MakeCall
 ) -> None:
     opened = await drawer.opened()
-    payment = InvoicePayment(opened.id, "pm_card_chargeDeclinedExpiredCard")
+    payment = PayInvoice(opened.id, "pm_card_chargeDeclinedExpiredCard")
     with pytest.raises(PaymentDeclined) as caught:
         await invoices.pay(call(), payment)
     assert caught.value.decline_code == "expired_card"
@@ -195,7 +195,7 @@ async def test_nothing_to_pay_with_is_no_matter_of_state(
     customer = await merchant.v1.customers.create_async({}, merchant.options)
     opened = await Drawer(invoices, call, customer.id).opened()
     with pytest.raises(FailedPrecondition) as caught:
-        await invoices.pay(call(), InvoicePayment(opened.id))
+        await invoices.pay(call(), PayInvoice(opened.id))
     assert caught.value.reason is Reason.STRIPE_REFUSED
     assert "such as a payment method to charge" in caught.value.message
 
@@ -233,7 +233,7 @@ async def test_a_state_that_forbids_an_action_is_named(
         "add_lines": (invoices.add_lines, lines(found.id)),
         "finalize": (invoices.finalize, action),
         "send": (invoices.send, action),
-        "pay": (invoices.pay, InvoicePayment(found.id)),
+        "pay": (invoices.pay, PayInvoice(found.id)),
         "void": (invoices.void, action),
         "mark_uncollectible": (invoices.mark_uncollectible, action),
         "delete": (invoices.delete, action),
@@ -276,7 +276,7 @@ async def test_what_never_was_is_not_found(invoices: StripeInvoices, call: MakeC
             await send(call(send.__name__), never)
         assert caught.value.metadata["id"] == "in_never"
     with pytest.raises(NotFound):
-        await invoices.pay(call("pay"), InvoicePayment("in_never"))
+        await invoices.pay(call("pay"), PayInvoice("in_never"))
     with pytest.raises(NotFound):
         await invoices.update(call("update"), InvoiceChange("in_never", SENT))
     with pytest.raises(NotFound):
@@ -286,7 +286,7 @@ async def test_what_never_was_is_not_found(invoices: StripeInvoices, call: MakeC
         invoices.find_marked_uncollectible,
     ):  # fmt: skip
         assert await find(call(), never, now()) is None
-    assert await invoices.find_paid(call(), InvoicePayment("in_never"), now()) is None
+    assert await invoices.find_paid(call(), PayInvoice("in_never"), now()) is None
     assert await invoices.find_updated(call(), InvoiceChange("in_never", SENT), now()) is None
 
 
