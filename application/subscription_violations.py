@@ -9,8 +9,8 @@ from application.ports.subscriptions import (
     CollectionPause,
     ItemChange,
     NewSubscription,
-    SubscriptionChange,
     SubscriptionFields,
+    SubscriptionUpdate,
 )
 from application.violations import (
     CUSTOMER_ID,
@@ -71,7 +71,7 @@ def new_violations(wanted: NewSubscription) -> Iterator[FieldViolation]:
 
 
 def change_violations(
-    change: SubscriptionChange,
+    change: SubscriptionUpdate,
     values: SubscriptionFields,
     mask: Sequence[str],
     changeable: Sequence[str],

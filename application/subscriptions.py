@@ -21,9 +21,9 @@ from application.ports.subscriptions import (
     Continuation,
     ItemChange,
     NewSubscription,
-    SubscriptionChange,
     SubscriptionFields,
     SubscriptionGateway,
+    SubscriptionUpdate,
 )
 from application.subscription_violations import (
     cancellation_violations,
@@ -95,7 +95,7 @@ class Subscriptions:
         )  # fmt: skip
         self._update = mutations.method(
             "SubscriptionService.UpdateSubscription",
-            SubscriptionChange, Subscription, self._update_steps,
+            SubscriptionUpdate, Subscription, self._update_steps,
         )  # fmt: skip
         self._cancel = mutations.method(
             "SubscriptionService.CancelSubscription",
@@ -199,7 +199,7 @@ class Subscriptions:
             await steps.call("create", SUBSCRIPTIONS, wanted, gateway.create, gateway.find_created),
         )
 
-    async def _update_steps(self, steps: Steps, change: SubscriptionChange) -> Subscription:
+    async def _update_steps(self, steps: Steps, change: SubscriptionUpdate) -> Subscription:
         gateway = self._gateway
         if change.items and not steps.was_sent("update"):
             standing = await self._standing(steps, change.id)
@@ -268,7 +268,7 @@ def _filter(query: ListSubscriptions) -> Filter:
     )
 
 
-def _change(command: UpdateSubscription) -> SubscriptionChange:
+def _change(command: UpdateSubscription) -> SubscriptionUpdate:
     """The change as Stripe is to be told it: None leaves alone, empty clears."""
     values = command.values
     mask = command.mask or tuple(name for name in CHANGEABLE if getattr(values, name))
@@ -279,7 +279,7 @@ def _change(command: UpdateSubscription) -> SubscriptionChange:
         description=values.description or "" if "description" in mask else None,
         metadata=values.metadata or {} if "metadata" in mask else None,
     )
-    return SubscriptionChange(
+    return SubscriptionUpdate(
         command.id, fields, command.items, command.proration_behavior, command.payment_behavior
     )
 

@@ -61,7 +61,7 @@ class SubscriptionFields:
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionChange:
+class SubscriptionUpdate:
     """A change of one subscription; items that are not named stay as they are."""
 
     id: str
@@ -128,12 +128,12 @@ class SubscriptionGateway(Protocol):
         """The subscription that bears the call's tag."""
         ...
 
-    async def update(self, call: Call, params: SubscriptionChange) -> Snapshot[Subscription]:
+    async def update(self, call: Call, params: SubscriptionUpdate) -> Snapshot[Subscription]:
         """Change fields and items, all or nothing."""
         ...
 
     async def find_updated(
-        self, call: Call, params: SubscriptionChange, sent_at: dt.datetime
+        self, call: Call, params: SubscriptionUpdate, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
         """The subscription, if it shows every field and item as the change asked for."""
         ...

@@ -21,9 +21,9 @@ from application.ports.subscriptions import (
     Continuation,
     ItemChange,
     NewSubscription,
-    SubscriptionChange,
     SubscriptionFields,
     SubscriptionGateway,
+    SubscriptionUpdate,
 )
 from domain.errors import BillingError, InvalidArgument, NotFound
 from domain.mirror import Snapshot
@@ -91,7 +91,7 @@ class StripeSubscriptions(SubscriptionGateway):
         return await find_tagged(self._api, SUBSCRIPTION, call, sent_at)
 
     @override
-    async def update(self, call: Call, params: SubscriptionChange) -> Snapshot[Subscription]:
+    async def update(self, call: Call, params: SubscriptionUpdate) -> Snapshot[Subscription]:
         wanted = _fields(params.fields)
         if params.items:
             wanted["items"] = [_item_change(item) for item in params.items]
@@ -104,7 +104,7 @@ class StripeSubscriptions(SubscriptionGateway):
 
     @override
     async def find_updated(
-        self, call: Call, params: SubscriptionChange, sent_at: dt.datetime
+        self, call: Call, params: SubscriptionUpdate, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
         def shows(found: Subscription) -> bool:
             return _shows_fields(found, params.fields) and all(

@@ -23,9 +23,9 @@ from application.ports.subscriptions import (
     ItemChange,
     NewItem,
     NewSubscription,
-    SubscriptionChange,
     SubscriptionFields,
     SubscriptionGateway,
+    SubscriptionUpdate,
 )
 from application.subscriptions import ListSubscriptions, Subscriptions, UpdateSubscription
 from application.tasks import Tasks
@@ -212,7 +212,7 @@ async def test_the_mask_says_what_counts(
     desk: Desk, mask: tuple[str, ...], told: SubscriptionFields
 ) -> None:
     await desk.subscriptions.update(CALLER, "r-1", UpdateSubscription("sub_1", VALUES, mask))
-    assert desk.sent("update") == SubscriptionChange("sub_1", told)
+    assert desk.sent("update") == SubscriptionUpdate("sub_1", told)
     desk.stripe.read.assert_not_awaited()
 
 
@@ -233,7 +233,7 @@ async def test_items_are_changed_only_if_what_falls_due_is_paid(
     nothing = SubscriptionFields()
     command = UpdateSubscription("sub_1", nothing, (), items, "always_invoice", asked)
     await desk.subscriptions.update(CALLER, "r-1", command)
-    expected = SubscriptionChange("sub_1", nothing, items, "always_invoice", sent)
+    expected = SubscriptionUpdate("sub_1", nothing, items, "always_invoice", sent)
     assert desk.sent("update") == expected
 
 

@@ -16,8 +16,8 @@ from application.ports.subscriptions import (
     ItemChange,
     NewItem,
     NewSubscription,
-    SubscriptionChange,
     SubscriptionFields,
+    SubscriptionUpdate,
 )
 from domain.errors import FailedPrecondition, InvalidArgument, NotFound, PaymentDeclined, WrongState
 from domain.mirror import Snapshot
@@ -173,9 +173,9 @@ async def test_a_refused_parameter_bears_the_callers_name_of_it(
         (SubscriptionFields(description="x" * 501), "subscription.description"),
     ):
         with pytest.raises(InvalidArgument) as refused:
-            await gateway.update(call(field), SubscriptionChange(made.id, change))
+            await gateway.update(call(field), SubscriptionUpdate(made.id, change))
         assert refused.value.violations[0].field.startswith(field)
-    last = SubscriptionChange(
+    last = SubscriptionUpdate(
         made.id, SubscriptionFields(), (ItemChange(standing.id, remove=True),)
     )
     with pytest.raises((InvalidArgument, FailedPrecondition)) as kept:
@@ -211,7 +211,7 @@ async def test_update_changes_fields_and_items_at_once(
 ) -> None:
     made = shown(await gateway.create(call(), shop.order(description="old", metadata={"a": "1"})))
     dearer = await shop.priced(5_000)
-    change = SubscriptionChange(
+    change = SubscriptionUpdate(
         made.id,
         SubscriptionFields(description="", metadata={"a": "", "b": "2"}),
         (ItemChange(id=made.items[0].id, quantity=7), ItemChange(price=dearer, quantity=3)),
@@ -225,7 +225,7 @@ async def test_update_changes_fields_and_items_at_once(
     assert {item.price: item.quantity for item in found.items} == {shop.price: 7, dearer: 3}
     assert shown(await gateway.find_updated(call("two"), change, now())) == found
     added = next(item for item in found.items if item.price == dearer)
-    removal = SubscriptionChange(
+    removal = SubscriptionUpdate(
         made.id, SubscriptionFields(), (ItemChange(id=added.id, remove=True),), "none"
     )
     assert await gateway.find_updated(call("three"), removal, now()) is None
@@ -251,7 +251,7 @@ async def test_update_sets_and_clears_what_is_charged(
             ("", (None, None)),
         ]
     ):
-        change = SubscriptionChange(made.id, SubscriptionFields(default_payment_method=wanted))
+        change = SubscriptionUpdate(made.id, SubscriptionFields(default_payment_method=wanted))
         assert await gateway.find_updated(call(), change, now()) is None
         found = shown(await gateway.update(call(f"c{number}"), change))
         assert (found.default_payment_method, found.default_source) == expected
@@ -262,10 +262,10 @@ async def test_an_update_that_names_what_is_not_there_is_refused(
     gateway: StripeSubscriptions, call: MakeCall, shop: Shop
 ) -> None:
     made = await gateway.create(call(), shop.order())
-    unknown = SubscriptionChange(made.id, SubscriptionFields(), (ItemChange("si_no", quantity=1),))
+    unknown = SubscriptionUpdate(made.id, SubscriptionFields(), (ItemChange("si_no", quantity=1),))
     with pytest.raises(InvalidArgument, match=r"items\[0\]\.id"):
         await gateway.update(call("two"), unknown)
-    nobody = SubscriptionChange("sub_never", SubscriptionFields(description="x"))
+    nobody = SubscriptionUpdate("sub_never", SubscriptionFields(description="x"))
     with pytest.raises(NotFound):
         await gateway.update(call("three"), nobody)
     assert await gateway.find_updated(call(), nobody, now()) is None
@@ -333,7 +333,7 @@ async def test_what_has_ended_is_named_by_its_state(
     id_ = made.id
     for number, change in enumerate(
         (
-            gateway.update(call("a"), SubscriptionChange(id_, SubscriptionFields(description="x"))),
+            gateway.update(call("a"), SubscriptionUpdate(id_, SubscriptionFields(description="x"))),
             gateway.cancel(call("b"), Cancellation(id_, at_period_end=True)),
             gateway.go_on(call("c"), Continuation(id_, at_period_end=True)),
             gateway.go_on(call("d"), Continuation(id_)),
