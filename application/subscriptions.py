@@ -18,9 +18,9 @@ from application.ports.subscriptions import (
     Cancellation,
     CollectionPause,
     CollectionStart,
-    Continuation,
     ItemChange,
     NewSubscription,
+    ResumeSubscription,
     SubscriptionFields,
     SubscriptionGateway,
     SubscriptionUpdate,
@@ -103,7 +103,7 @@ class Subscriptions:
         )  # fmt: skip
         self._resume = mutations.method(
             "SubscriptionService.ResumeSubscription",
-            Continuation, Subscription, self._resume_steps,
+            ResumeSubscription, Subscription, self._resume_steps,
         )  # fmt: skip
         self._pause = mutations.method(
             "SubscriptionService.PauseCollection",
@@ -171,7 +171,7 @@ class Subscriptions:
         """Take a scheduled cancellation back. WrongState for a subscription that has ended."""
         wrong = subscription_id_violations(subscription_id, "id")
         refuse(chain(request_id_violations(request_id), wrong))
-        return await self._resume.run(caller, request_id, Continuation(subscription_id))
+        return await self._resume.run(caller, request_id, ResumeSubscription(subscription_id))
 
     async def pause_collection(
         self,
@@ -223,7 +223,7 @@ class Subscriptions:
             ),
         )
 
-    async def _resume_steps(self, steps: Steps, wanted: Continuation) -> Subscription:
+    async def _resume_steps(self, steps: Steps, wanted: ResumeSubscription) -> Subscription:
         gateway = self._gateway
         if not steps.was_sent("resume"):
             standing = await self._standing(steps, wanted.id)

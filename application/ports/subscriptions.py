@@ -82,8 +82,8 @@ class Cancellation:
 
 
 @dataclass(frozen=True, slots=True)
-class Continuation:
-    """The taking back of a scheduled cancellation.
+class ResumeSubscription:
+    """Take back the scheduled cancellation of one subscription.
 
     `at_period_end` tells how it is scheduled: with the period's end, else at an instant.
     """
@@ -151,12 +151,12 @@ class SubscriptionGateway(Protocol):
         """The subscription, if it is canceled, or to be so at its period's end."""
         ...
 
-    async def go_on(self, call: Call, params: Continuation) -> Snapshot[Subscription]:
+    async def go_on(self, call: Call, params: ResumeSubscription) -> Snapshot[Subscription]:
         """Take a scheduled cancellation back."""
         ...
 
     async def find_going_on(
-        self, call: Call, params: Continuation, sent_at: dt.datetime
+        self, call: Call, params: ResumeSubscription, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
         """The subscription, if none is scheduled."""
         ...

@@ -18,9 +18,9 @@ from application.ports.subscriptions import (
     Cancellation,
     CollectionPause,
     CollectionStart,
-    Continuation,
     ItemChange,
     NewSubscription,
+    ResumeSubscription,
     SubscriptionFields,
     SubscriptionGateway,
     SubscriptionUpdate,
@@ -145,7 +145,7 @@ class StripeSubscriptions(SubscriptionGateway):
         return await self._find(call, params.id, shows)
 
     @override
-    async def go_on(self, call: Call, params: Continuation) -> Snapshot[Subscription]:
+    async def go_on(self, call: Call, params: ResumeSubscription) -> Snapshot[Subscription]:
         # Stripe refuses both at once, and neither takes the other back.
         wanted: SubscriptionUpdateParams = (
             {"cancel_at_period_end": False} if params.at_period_end else {"cancel_at": ""}
@@ -154,7 +154,7 @@ class StripeSubscriptions(SubscriptionGateway):
 
     @override
     async def find_going_on(
-        self, call: Call, params: Continuation, sent_at: dt.datetime
+        self, call: Call, params: ResumeSubscription, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
         def shows(found: Subscription) -> bool:
             scheduled = found.cancel_at_period_end or found.cancel_at is not None

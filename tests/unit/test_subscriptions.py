@@ -19,10 +19,10 @@ from application.ports.subscriptions import (
     Cancellation,
     CollectionPause,
     CollectionStart,
-    Continuation,
     ItemChange,
     NewItem,
     NewSubscription,
+    ResumeSubscription,
     SubscriptionFields,
     SubscriptionGateway,
     SubscriptionUpdate,
@@ -329,7 +329,7 @@ async def test_a_cancellation_is_taken_back_as_it_was_scheduled(
 ) -> None:
     desk.stripe.read.return_value = replace(ACTIVE, cancel_at_period_end=at_period_end)
     await desk.subscriptions.resume(CALLER, "r-1", "sub_1")
-    assert desk.sent("go_on") == Continuation("sub_1", at_period_end)
+    assert desk.sent("go_on") == ResumeSubscription("sub_1", at_period_end)
 
 
 async def test_pauses_are_sent_as_they_were_asked_for(desk: Desk) -> None:

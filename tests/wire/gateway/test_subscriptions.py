@@ -12,10 +12,10 @@ from application.ports.subscriptions import (
     Cancellation,
     CollectionPause,
     CollectionStart,
-    Continuation,
     ItemChange,
     NewItem,
     NewSubscription,
+    ResumeSubscription,
     SubscriptionFields,
     SubscriptionUpdate,
 )
@@ -301,7 +301,7 @@ async def test_a_scheduled_cancellation_is_taken_back(
     else:
         at = int((now() + MONTH).timestamp())
         await shop.sdk.subscriptions.update_async(made.id, {"cancel_at": at}, shop.options)
-    back = Continuation(made.id, at_period_end)
+    back = ResumeSubscription(made.id, at_period_end)
     assert await gateway.find_going_on(call(), back, now()) is None
     found = shown(await gateway.go_on(call("three"), back))
     assert (found.cancel_at, found.cancel_at_period_end) == (None, False)
@@ -335,8 +335,8 @@ async def test_what_has_ended_is_named_by_its_state(
         (
             gateway.update(call("a"), SubscriptionUpdate(id_, SubscriptionFields(description="x"))),
             gateway.cancel(call("b"), Cancellation(id_, at_period_end=True)),
-            gateway.go_on(call("c"), Continuation(id_, at_period_end=True)),
-            gateway.go_on(call("d"), Continuation(id_)),
+            gateway.go_on(call("c"), ResumeSubscription(id_, at_period_end=True)),
+            gateway.go_on(call("d"), ResumeSubscription(id_)),
             gateway.pause(call("e"), CollectionPause(id_, "void")),
             gateway.collect(call("f"), CollectionStart(id_)),
         )
@@ -344,4 +344,4 @@ async def test_what_has_ended_is_named_by_its_state(
         with pytest.raises(WrongState) as refused:
             await change
         assert (number, refused.value.state) == (number, "canceled")
-    assert await gateway.find_going_on(call(), Continuation(id_), now()) is None
+    assert await gateway.find_going_on(call(), ResumeSubscription(id_), now()) is None
