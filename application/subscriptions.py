@@ -17,9 +17,9 @@ from application.ports.nouns import SUBSCRIPTIONS
 from application.ports.subscriptions import (
     Cancellation,
     CollectionPause,
-    CollectionStart,
     ItemChange,
     NewSubscription,
+    ResumeCollection,
     ResumeSubscription,
     SubscriptionFields,
     SubscriptionGateway,
@@ -111,7 +111,7 @@ class Subscriptions:
         )  # fmt: skip
         self._collect = mutations.method(
             "SubscriptionService.ResumeCollection",
-            CollectionStart, Subscription, self._collect_steps,
+            ResumeCollection, Subscription, self._collect_steps,
         )  # fmt: skip
 
     async def list(
@@ -190,7 +190,7 @@ class Subscriptions:
         """Collect payments again. WrongState for a subscription that has ended."""
         wrong = subscription_id_violations(subscription_id, "id")
         refuse(chain(request_id_violations(request_id), wrong))
-        return await self._collect.run(caller, request_id, CollectionStart(subscription_id))
+        return await self._collect.run(caller, request_id, ResumeCollection(subscription_id))
 
     async def _create_steps(self, steps: Steps, wanted: NewSubscription) -> Subscription:
         gateway = self._gateway
@@ -240,12 +240,12 @@ class Subscriptions:
             await steps.call("pause", SUBSCRIPTIONS, pause, gateway.pause, gateway.find_paused),
         )
 
-    async def _collect_steps(self, steps: Steps, start: CollectionStart) -> Subscription:
+    async def _collect_steps(self, steps: Steps, resume: ResumeCollection) -> Subscription:
         gateway = self._gateway
         return shown(
             SUBSCRIPTIONS,
             await steps.call(
-                "collect", SUBSCRIPTIONS, start, gateway.collect, gateway.find_collecting
+                "collect", SUBSCRIPTIONS, resume, gateway.collect, gateway.find_collecting
             ),
         )
 

@@ -102,8 +102,8 @@ class CollectionPause:
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionStart:
-    """The end of such a pause."""
+class ResumeCollection:
+    """End such a pause."""
 
     id: str
 
@@ -171,12 +171,12 @@ class SubscriptionGateway(Protocol):
         """The subscription, if it shows this very pause."""
         ...
 
-    async def collect(self, call: Call, params: CollectionStart) -> Snapshot[Subscription]:
+    async def collect(self, call: Call, params: ResumeCollection) -> Snapshot[Subscription]:
         """Collect payments again."""
         ...
 
     async def find_collecting(
-        self, call: Call, params: CollectionStart, sent_at: dt.datetime
+        self, call: Call, params: ResumeCollection, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
         """The subscription, if its payments are not paused."""
         ...

@@ -17,9 +17,9 @@ from application.ports.stripe import REQUEST_TAG, Call
 from application.ports.subscriptions import (
     Cancellation,
     CollectionPause,
-    CollectionStart,
     ItemChange,
     NewSubscription,
+    ResumeCollection,
     ResumeSubscription,
     SubscriptionFields,
     SubscriptionGateway,
@@ -184,12 +184,12 @@ class StripeSubscriptions(SubscriptionGateway):
         return await self._find(call, params.id, shows)
 
     @override
-    async def collect(self, call: Call, params: CollectionStart) -> Snapshot[Subscription]:
+    async def collect(self, call: Call, params: ResumeCollection) -> Snapshot[Subscription]:
         return await self._change(call, params.id, {"pause_collection": ""})
 
     @override
     async def find_collecting(
-        self, call: Call, params: CollectionStart, sent_at: dt.datetime
+        self, call: Call, params: ResumeCollection, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
         return await self._find(call, params.id, lambda found: found.pause_behavior is None)
 

@@ -18,10 +18,10 @@ from application.ports.stripe import Unanswered
 from application.ports.subscriptions import (
     Cancellation,
     CollectionPause,
-    CollectionStart,
     ItemChange,
     NewItem,
     NewSubscription,
+    ResumeCollection,
     ResumeSubscription,
     SubscriptionFields,
     SubscriptionGateway,
@@ -337,4 +337,4 @@ async def test_pauses_are_sent_as_they_were_asked_for(desk: Desk) -> None:
     await desk.subscriptions.pause_collection(CALLER, "r-1", pause)
     await desk.subscriptions.resume_collection(CALLER, "r-1", "sub_1")
     assert desk.sent("pause") == pause
-    assert desk.sent("collect") == CollectionStart("sub_1")
+    assert desk.sent("collect") == ResumeCollection("sub_1")

@@ -11,10 +11,10 @@ from application.ports.stripe import Call
 from application.ports.subscriptions import (
     Cancellation,
     CollectionPause,
-    CollectionStart,
     ItemChange,
     NewItem,
     NewSubscription,
+    ResumeCollection,
     ResumeSubscription,
     SubscriptionFields,
     SubscriptionUpdate,
@@ -313,7 +313,7 @@ async def test_collection_is_paused_and_goes_on(
     gateway: StripeSubscriptions, call: MakeCall, shop: Shop, resumes_at: dt.datetime | None
 ) -> None:
     made = await gateway.create(call(), shop.order())
-    pause, start = CollectionPause(made.id, "void", resumes_at), CollectionStart(made.id)
+    pause, start = CollectionPause(made.id, "void", resumes_at), ResumeCollection(made.id)
     assert await gateway.find_paused(call(), pause, now()) is None
     found = shown(await gateway.pause(call("two"), pause))
     assert (found.pause_behavior, found.pause_resumes_at) == ("void", resumes_at)
@@ -338,7 +338,7 @@ async def test_what_has_ended_is_named_by_its_state(
             gateway.go_on(call("c"), ResumeSubscription(id_, at_period_end=True)),
             gateway.go_on(call("d"), ResumeSubscription(id_)),
             gateway.pause(call("e"), CollectionPause(id_, "void")),
-            gateway.collect(call("f"), CollectionStart(id_)),
+            gateway.collect(call("f"), ResumeCollection(id_)),
         )
     ):
         with pytest.raises(WrongState) as refused:
