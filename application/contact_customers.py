@@ -41,14 +41,14 @@ _MOST_FOUND: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class ContactCustomer:
+class SettledCustomer:
     """The live customer that a contact is linked to. `created`: by this very mutation."""
 
     id: str
     created: bool
 
 
-class ContactCustomers:
+class CustomerOfContact:
     """Settles which customer a contact is.
 
     A customer is sought by the contact's link, then by address in the mirror and at Stripe; by
@@ -80,7 +80,7 @@ class ContactCustomers:
         self._clock = clock
         self._wait_seconds = wait_seconds
 
-    async def settle(self, steps: Steps, contact_id: str) -> ContactCustomer:
+    async def settle(self, steps: Steps, contact_id: str) -> SettledCustomer:
         """The contact's customer, linked to it from now on.
 
         Run again after a crash or a lost answer, it goes on where it was. Raises NotFound for a
@@ -105,7 +105,7 @@ class ContactCustomers:
         if not customer.email:
             raise _no_email()
         # By its tag, not by the step: a later run finds it linked already.
-        return ContactCustomer(customer.id, customer.metadata.get(REQUEST_TAG) == steps.tag(CREATE))
+        return SettledCustomer(customer.id, customer.metadata.get(REQUEST_TAG) == steps.tag(CREATE))
 
     async def _settle_alone(self, steps: Steps, contact: str, payer: Payer) -> Customer | None:
         """Find or make the customer under the lease; None where somebody else has that.

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from application.callers import Caller
-from application.contact_customers import CREATE, ContactCustomers
+from application.contact_customers import CREATE, CustomerOfContact
 from application.contact_violations import contact_id_violations
 from application.failures import is_definite
 from application.invoice_creation import discard_draft
@@ -57,7 +57,7 @@ class PaymentLinks:
     def __init__(
         self,
         mutations: Mutations,
-        customers: ContactCustomers,
+        customers: CustomerOfContact,
         invoices: InvoiceGateway,
         short_links: ShortLinks | None,
     ) -> None:

@@ -6,7 +6,7 @@ from application.accounts import AccountAdministration
 from application.analytics import RevenueAnalytics
 from application.charges import Charges
 from application.connections import Connections
-from application.contact_customers import ContactCustomers
+from application.contact_customers import CustomerOfContact
 from application.contact_link_jobs import ContactLinkJobs
 from application.contact_links import ContactLinks
 from application.contact_matching import ContactMatching
@@ -93,8 +93,8 @@ class Rooms(containers.DeclarativeContainer):
         stripe.payment_methods,
         page_tokens,
     )
-    contact_customers = providers.Singleton(
-        ContactCustomers,
+    customer_of_contact = providers.Singleton(
+        CustomerOfContact,
         stores.contacts,
         contact_matching,
         mirror,
@@ -105,7 +105,7 @@ class Rooms(containers.DeclarativeContainer):
         clock,
     )
     payment_links = providers.Singleton(
-        PaymentLinks, mutations, contact_customers, stripe.invoices, short_links
+        PaymentLinks, mutations, customer_of_contact, stripe.invoices, short_links
     )
     invoices = providers.Singleton(
         Invoices,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from application.connections import Connections
-from application.contact_customers import ContactCustomers
+from application.contact_customers import CustomerOfContact
 from application.leases import Leases
 from application.mirroring import Mirroring
 from application.mutation_steps import LEASE
@@ -241,7 +241,7 @@ class Process:
         self.mutations = Mutations(
             desk.log, connections, Mirroring(desk.mirror), desk.clock, Tasks()
         )
-        customers = ContactCustomers(
+        customers = CustomerOfContact(
             desk.contacts,
             matching(desk.contacts, desk.mirror, desk.clock),
             desk.mirror,
