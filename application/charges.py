@@ -13,7 +13,7 @@ from application.mirror_reader import MirrorReader, equal_to, within
 from application.mutation_steps import Steps, shown
 from application.mutations import Mutations, request_id_violations
 from application.paging import Page, page_size_violations
-from application.ports.charges import ChargeGateway, RefundOrder
+from application.ports.charges import RefundGateway, RefundOrder
 from application.ports.mirror import Filter
 from application.ports.nouns import CHARGES, REFUNDS
 from application.ports.stripe import Call
@@ -80,7 +80,7 @@ class Charges:
         reader: MirrorReader,
         connections: Connections,
         mutations: Mutations,
-        gateway: ChargeGateway,
+        gateway: RefundGateway,
     ) -> None:
         self._reader = reader
         self._connections = connections

@@ -25,8 +25,8 @@ class RefundOrder:
     metadata: dict[str, str] | None = None
 
 
-class ChargeGateway(Protocol):
-    """Charges at Stripe. Each `…` is a `Send`, each `find_…` its `Find`."""
+class RefundGateway(Protocol):
+    """Refunds of charges at Stripe. Each `…` is a `Send`, each `find_…` its `Find`."""
 
     async def refund(self, call: Call, params: RefundOrder) -> Snapshot[Refund]:
         """Give money back. A charge that its state does not let be refunded is WrongState.

@@ -76,7 +76,7 @@ class Rooms(containers.DeclarativeContainer):
     customers = providers.Singleton(
         Customers, mirror_reader, connections, mutations, stripe.customers, stores.contacts
     )
-    charges = providers.Singleton(Charges, mirror_reader, connections, mutations, stripe.charges)
+    charges = providers.Singleton(Charges, mirror_reader, connections, mutations, stripe.refunds)
     contact_links = providers.Singleton(
         ContactLinks, stores.contacts, mirror, mirror_reader, connections, mutations, page_tokens
     )

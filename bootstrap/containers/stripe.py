@@ -15,7 +15,7 @@ from infrastructure.stripe.invoice_previews import StripeInvoicePreviews
 from infrastructure.stripe.lists import StripeLister
 from infrastructure.stripe.objects import StripeObjectReader
 from infrastructure.stripe.payment_method_gateway import StripePaymentMethods
-from infrastructure.stripe.refund_gateway import StripeRefunds
+from infrastructure.stripe.refund_gateway import StripeRefundGateway
 from infrastructure.stripe.subscription_gateway import StripeSubscriptions
 from infrastructure.stripe.webhooks import StripeWebhookReader
 
@@ -44,7 +44,7 @@ class Stripe(containers.DeclarativeContainer):
     accounts = providers.Singleton(StripeConnectedAccounts, api)
     customers = providers.Singleton(StripeCustomers, api)
     customer_lookup = providers.Singleton(StripeCustomerLookup, api)
-    charges = providers.Singleton(StripeRefunds, api)
+    refunds = providers.Singleton(StripeRefundGateway, api)
     invoices = providers.Singleton(StripeInvoices, api)
     invoice_previews = providers.Singleton(StripeInvoicePreviews, api)
     payment_methods = providers.Singleton(StripePaymentMethods, api)

@@ -7,7 +7,7 @@ from typing import Final
 from stripe.params import RefundCreateParams
 from typing_extensions import override
 
-from application.ports.charges import ChargeGateway, RefundOrder
+from application.ports.charges import RefundGateway, RefundOrder
 from application.ports.stripe import REQUEST_TAG, Call
 from domain.charges import Charge
 from domain.errors import (
@@ -31,7 +31,7 @@ _STATES: Final = {"charge_already_refunded": "refunded", "charge_disputed": "dis
 """The states that Stripe's codes tell of ("Error codes")."""
 
 
-class StripeRefunds(ChargeGateway):
+class StripeRefundGateway(RefundGateway):
     """Refunds at Stripe (API reference, "Refunds")."""
 
     def __init__(self, api: StripeApi) -> None:

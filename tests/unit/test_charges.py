@@ -15,7 +15,7 @@ from application.mirror_reader import MirrorReader
 from application.mirroring import Mirroring
 from application.mutations import Mutations
 from application.paging import Page, PageTokens
-from application.ports.charges import ChargeGateway, RefundOrder
+from application.ports.charges import RefundGateway, RefundOrder
 from application.ports.nouns import CHARGES, REFUNDS
 from application.ports.stripe import Call
 from application.tasks import Tasks
@@ -43,7 +43,7 @@ def charge(id_: str = "ch_1", *, refunded: int = 0, **fields: Any) -> Charge:
     )  # fmt: skip
 
 
-class FakeCharges(ChargeGateway):
+class FakeRefundGateway(RefundGateway):
     """One charge at Stripe, and what was given back of it."""
 
     def __init__(self, clock: FakeClock) -> None:
@@ -109,7 +109,7 @@ class Desk:
 
     def __init__(self) -> None:
         clock = FakeClock()
-        self.mirror, self.stripe = FakeMirror(), FakeCharges(clock)
+        self.mirror, self.stripe = FakeMirror(), FakeRefundGateway(clock)
         other = replace(CONNECTION, account="other", stripe_account="acct_2")
         connections = Connections(
             FakeConnections(CONNECTION, other), FakeStripeAccounts(), self.mirror, clock, Mode.TEST

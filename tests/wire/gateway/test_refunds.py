@@ -13,7 +13,7 @@ from domain.mirror import Snapshot
 from domain.money import Money
 from domain.refunds import Refund
 from infrastructure.stripe.client import StripeApi
-from infrastructure.stripe.refund_gateway import StripeRefunds
+from infrastructure.stripe.refund_gateway import StripeRefundGateway
 from sandbox.emulator.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeApi, MakeCall, Served
@@ -22,8 +22,8 @@ CREATE = "POST /v1/refunds"
 
 
 @pytest.fixture
-def refunds(api: StripeApi) -> StripeRefunds:
-    return StripeRefunds(api)
+def refunds(api: StripeApi) -> StripeRefundGateway:
+    return StripeRefundGateway(api)
 
 
 def now() -> dt.datetime:
@@ -60,7 +60,7 @@ async def paid(
 
 
 async def test_a_part_then_the_rest_is_given_back(
-    refunds: StripeRefunds, call: MakeCall, emulator: RunningEmulator, account: str
+    refunds: StripeRefundGateway, call: MakeCall, emulator: RunningEmulator, account: str
 ) -> None:
     charge = await paid(emulator, account)
     order = RefundOrder(charge, 500, "usd", "duplicate", {"ticket": "7"})
@@ -81,7 +81,7 @@ async def test_a_part_then_the_rest_is_given_back(
 
 
 async def test_more_than_is_left_names_the_amount(
-    refunds: StripeRefunds, call: MakeCall, emulator: RunningEmulator, account: str
+    refunds: StripeRefundGateway, call: MakeCall, emulator: RunningEmulator, account: str
 ) -> None:
     charge = await paid(emulator, account)
     with pytest.raises(InvalidArgument) as refused:
@@ -90,7 +90,7 @@ async def test_more_than_is_left_names_the_amount(
 
 
 async def test_a_refunded_charge_is_in_the_wrong_state(
-    refunds: StripeRefunds, call: MakeCall, emulator: RunningEmulator, account: str
+    refunds: StripeRefundGateway, call: MakeCall, emulator: RunningEmulator, account: str
 ) -> None:
     charge = await paid(emulator, account)
     await refunds.refund(call(), RefundOrder(charge))
@@ -108,7 +108,7 @@ async def test_a_refunded_charge_is_in_the_wrong_state(
     ],
 )
 async def test_a_charge_that_has_no_money_to_give_back_is_in_the_wrong_state(
-    refunds: StripeRefunds,
+    refunds: StripeRefundGateway,
     call: MakeCall,
     emulator: RunningEmulator,
     account: str,
@@ -123,7 +123,7 @@ async def test_a_charge_that_has_no_money_to_give_back_is_in_the_wrong_state(
 
 
 async def test_a_refusal_that_no_state_explains_stays_what_it_is(
-    refunds: StripeRefunds, call: MakeCall, emulator: RunningEmulator, account: str
+    refunds: StripeRefundGateway, call: MakeCall, emulator: RunningEmulator, account: str
 ) -> None:
     charge = await paid(emulator, account)
     spec = FaultSpec(kind="fail", status=400, route="/v1/refunds", method="POST")
@@ -134,7 +134,7 @@ async def test_a_refusal_that_no_state_explains_stays_what_it_is(
 
 
 async def test_an_unknown_charge_and_another_accounts_are_not_found(
-    refunds: StripeRefunds, call: MakeCall, emulator: RunningEmulator
+    refunds: StripeRefundGateway, call: MakeCall, emulator: RunningEmulator
 ) -> None:
     other = await emulator.control.create_account()
     theirs = await paid(emulator, other)
@@ -147,7 +147,11 @@ async def test_an_unknown_charge_and_another_accounts_are_not_found(
 
 
 async def test_the_same_key_gives_back_once(
-    refunds: StripeRefunds, call: MakeCall, emulator: RunningEmulator, account: str, served: Served
+    refunds: StripeRefundGateway,
+    call: MakeCall,
+    emulator: RunningEmulator,
+    account: str,
+    served: Served,
 ) -> None:
     order = RefundOrder(await paid(emulator, account), 500, "usd")
     first, again = [await refunds.refund(call(), order) for _ in range(2)]
@@ -161,7 +165,7 @@ async def test_the_same_key_gives_back_once(
 async def test_a_refund_whose_answer_was_lost_is_found_by_its_tag(
     call: MakeCall, make_api: MakeApi, emulator: RunningEmulator, account: str
 ) -> None:
-    refunds = StripeRefunds(make_api(tries=1))
+    refunds = StripeRefundGateway(make_api(tries=1))
     order = RefundOrder(await paid(emulator, account), 500, "usd")
     sent_at = now()
     await refunds.refund(call("before"), replace(order, amount=100))
