@@ -11,9 +11,9 @@ from domain.money import Money
 from infrastructure.stripe.shapes import (
     Amount,
     Expandable,
+    Fields,
     Seconds,
     Shape,
-    Told,
     Translation,
     instant,
     reference,
@@ -41,25 +41,25 @@ class BalanceTransactionShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: BalanceTransactionShape) -> tuple[BalanceTransaction, frozenset[str]]:
     """The balance transaction, and the names of its fields that were not told."""
-    told = Told()
-    rate = told("exchange_rate", shape.exchange_rate, None)
+    fields = Fields()
+    rate = fields("exchange_rate", shape.exchange_rate, None)
     if rate is not None and not rate.is_finite():
         raise ValueError("exchange_rate: must be a number")
     transaction = BalanceTransaction(
         id=shape.id,
         created=instant(shape.created),
         amount=Money(shape.amount, shape.currency),
-        fee=told.money("fee", shape.fee, shape.currency),
-        net=told.money("net", shape.net, shape.currency),
-        type=told("type", shape.type, ""),
-        status=told("status", shape.status, ""),
-        available_on=instant(told("available_on", shape.available_on, shape.created)),
-        source=told("source", reference(shape.source), None),
-        reporting_category=told("reporting_category", shape.reporting_category, None),
+        fee=fields.money("fee", shape.fee, shape.currency),
+        net=fields.money("net", shape.net, shape.currency),
+        type=fields("type", shape.type, ""),
+        status=fields("status", shape.status, ""),
+        available_on=instant(fields("available_on", shape.available_on, shape.created)),
+        source=fields("source", reference(shape.source), None),
+        reporting_category=fields("reporting_category", shape.reporting_category, None),
         exchange_rate=None if rate is None else str(rate),
-        description=told("description", shape.description, None),
+        description=fields("description", shape.description, None),
     )
-    return transaction, told.unknown
+    return transaction, fields.unknown
 
 
 BALANCE_TRANSACTION: Final = Translation(

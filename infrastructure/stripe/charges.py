@@ -11,8 +11,8 @@ from domain.money import Money
 from infrastructure.stripe.shapes import (
     Amount,
     Expandable,
+    Fields,
     Shape,
-    Told,
     Translation,
     instant,
     reference,
@@ -56,31 +56,33 @@ class ChargeShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: ChargeShape) -> tuple[Charge, frozenset[str]]:
     """The charge, and the names of its fields that were not told."""
-    told = Told()
+    fields = Fields()
     details, outcome = shape.payment_method_details, shape.outcome
     charge = Charge(
         id=shape.id,
         created=instant(shape.created),
         amount=Money(shape.amount, shape.currency),
-        amount_captured=told.money("amount_captured", shape.amount_captured, shape.currency),
-        amount_refunded=told.money("amount_refunded", shape.amount_refunded, shape.currency),
-        status=told("status", shape.status, ""),
-        captured=told("captured", shape.captured, False),
-        refunded=told("refunded", shape.refunded, False),
-        disputed=told("disputed", shape.disputed, False),
-        customer=told("customer", reference(shape.customer), None),
-        payment_intent=told("payment_intent", reference(shape.payment_intent), None),
-        payment_method=told("payment_method", reference(shape.payment_method), None),
-        payment_method_type=told("payment_method_type", details and details.type, None),
-        balance_transaction=told("balance_transaction", reference(shape.balance_transaction), None),
-        description=told("description", shape.description, None),
-        failure_code=told("failure_code", shape.failure_code, None),
-        outcome_type=told("outcome_type", outcome and outcome.type, None),
-        outcome_reason=told("outcome_reason", outcome and outcome.reason, None),
-        risk_level=told("risk_level", outcome and outcome.risk_level, None),
-        metadata=told.metadata(shape.metadata),
+        amount_captured=fields.money("amount_captured", shape.amount_captured, shape.currency),
+        amount_refunded=fields.money("amount_refunded", shape.amount_refunded, shape.currency),
+        status=fields("status", shape.status, ""),
+        captured=fields("captured", shape.captured, False),
+        refunded=fields("refunded", shape.refunded, False),
+        disputed=fields("disputed", shape.disputed, False),
+        customer=fields("customer", reference(shape.customer), None),
+        payment_intent=fields("payment_intent", reference(shape.payment_intent), None),
+        payment_method=fields("payment_method", reference(shape.payment_method), None),
+        payment_method_type=fields("payment_method_type", details and details.type, None),
+        balance_transaction=fields(
+            "balance_transaction", reference(shape.balance_transaction), None
+        ),
+        description=fields("description", shape.description, None),
+        failure_code=fields("failure_code", shape.failure_code, None),
+        outcome_type=fields("outcome_type", outcome and outcome.type, None),
+        outcome_reason=fields("outcome_reason", outcome and outcome.reason, None),
+        risk_level=fields("risk_level", outcome and outcome.risk_level, None),
+        metadata=fields.metadata(shape.metadata),
     )
-    return charge, told.unknown
+    return charge, fields.unknown
 
 
 CHARGE: Final = Translation(CHARGES, "/v1/charges", ChargeShape, to_domain)

@@ -23,7 +23,7 @@ from domain.mirror import Snapshot
 from infrastructure.stripe.client import Request, StripeApi, object_path
 from infrastructure.stripe.errors import Subject
 from infrastructure.stripe.mutations import after_sending, find_tagged, look, send
-from infrastructure.stripe.shapes import Expandable, Shape, Told, Translation, instant, reference
+from infrastructure.stripe.shapes import Expandable, Fields, Shape, Translation, instant, reference
 
 
 @final
@@ -47,24 +47,24 @@ class CustomerShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: CustomerShape) -> tuple[Customer, frozenset[str]]:
     """The customer, and the names of its fields that were not told."""
-    told = Told()
+    fields = Fields()
     settings = shape.invoice_settings
     method = settings and reference(settings.default_payment_method)
     customer = Customer(
         id=shape.id,
         created=instant(shape.created),
-        email=told("email", shape.email, None) or None,
-        name=told("name", shape.name, None) or None,
-        phone=told("phone", shape.phone, None) or None,
-        description=told("description", shape.description, None) or None,
-        address=told("address", shape.address, None),
-        currency=told("currency", shape.currency, None),
-        delinquent=told("delinquent", shape.delinquent, None),
-        default_payment_method=told("default_payment_method", method, None),
-        default_source=told("default_source", reference(shape.default_source), None),
-        metadata=told.metadata(shape.metadata),
+        email=fields("email", shape.email, None) or None,
+        name=fields("name", shape.name, None) or None,
+        phone=fields("phone", shape.phone, None) or None,
+        description=fields("description", shape.description, None) or None,
+        address=fields("address", shape.address, None),
+        currency=fields("currency", shape.currency, None),
+        delinquent=fields("delinquent", shape.delinquent, None),
+        default_payment_method=fields("default_payment_method", method, None),
+        default_source=fields("default_source", reference(shape.default_source), None),
+        metadata=fields.metadata(shape.metadata),
     )
-    return customer, told.unknown
+    return customer, fields.unknown
 
 
 CUSTOMER: Final = Translation(

@@ -10,9 +10,9 @@ from domain.money import Money
 from infrastructure.stripe.shapes import (
     Amount,
     Expandable,
+    Fields,
     Reference,
     Shape,
-    Told,
     Translation,
     instant,
     reference,
@@ -37,21 +37,21 @@ class DisputeShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: DisputeShape) -> tuple[Dispute, frozenset[str]]:
     """The dispute, and the names of its fields that were not told."""
-    told = Told()
-    moved = told("balance_transactions", shape.balance_transactions, [])
+    fields = Fields()
+    moved = fields("balance_transactions", shape.balance_transactions, [])
     dispute = Dispute(
         id=shape.id,
         created=instant(shape.created),
         amount=Money(shape.amount, shape.currency),
-        status=told("status", shape.status, ""),
-        charge=told("charge", reference(shape.charge), None),
-        payment_intent=told("payment_intent", reference(shape.payment_intent), None),
-        reason=told("reason", shape.reason, None),
-        is_charge_refundable=told("is_charge_refundable", shape.is_charge_refundable, None),
+        status=fields("status", shape.status, ""),
+        charge=fields("charge", reference(shape.charge), None),
+        payment_intent=fields("payment_intent", reference(shape.payment_intent), None),
+        reason=fields("reason", shape.reason, None),
+        is_charge_refundable=fields("is_charge_refundable", shape.is_charge_refundable, None),
         balance_transactions=tuple(transaction.id for transaction in moved),
-        metadata=told.metadata(shape.metadata),
+        metadata=fields.metadata(shape.metadata),
     )
-    return dispute, told.unknown
+    return dispute, fields.unknown
 
 
 _OF_CHARGE: Final = (CHARGES, "charge")

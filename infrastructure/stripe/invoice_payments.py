@@ -11,9 +11,9 @@ from domain.money import Money
 from infrastructure.stripe.shapes import (
     Amount,
     Expandable,
+    Fields,
     Seconds,
     Shape,
-    Told,
     Translation,
     instant,
     reference,
@@ -49,21 +49,21 @@ class InvoicePaymentShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: InvoicePaymentShape) -> tuple[InvoicePayment, frozenset[str]]:
     """The invoice payment, and the names of its fields that were not told."""
-    told, changes = Told(), shape.status_transitions
-    paid = told("amount_paid", shape.amount_paid, None)
+    fields, changes = Fields(), shape.status_transitions
+    paid = fields("amount_paid", shape.amount_paid, None)
     payment = InvoicePayment(
         id=shape.id,
         created=instant(shape.created),
-        invoice=told("invoice", reference(shape.invoice), None) or "",
-        status=told("status", shape.status, ""),
+        invoice=fields("invoice", reference(shape.invoice), None) or "",
+        status=fields("status", shape.status, ""),
         amount_requested=Money(shape.amount_requested, shape.currency),
         amount_paid=None if paid is None else Money(paid, shape.currency),
-        payment_intent=told("payment_intent", _paid_by(shape.payment, "payment_intent"), None),
-        charge=told("charge", _paid_by(shape.payment, "charge"), None),
-        is_default=told("is_default", shape.is_default, None),
-        paid_at=told.instant("paid_at", changes and changes.paid_at),
+        payment_intent=fields("payment_intent", _paid_by(shape.payment, "payment_intent"), None),
+        charge=fields("charge", _paid_by(shape.payment, "charge"), None),
+        is_default=fields("is_default", shape.is_default, None),
+        paid_at=fields.instant("paid_at", changes and changes.paid_at),
     )
-    return payment, told.unknown
+    return payment, fields.unknown
 
 
 def _paid_by(payment: _Payment | UnsetType, kind: str) -> str | UnsetType | None:

@@ -12,12 +12,12 @@ from infrastructure.stripe.shapes import (
     Amount,
     DecimalText,
     Expandable,
+    Fields,
     Identifier,
     Metadata,
     NestedList,
     Seconds,
     Shape,
-    Told,
     Translation,
     instant,
     reference,
@@ -130,53 +130,55 @@ class InvoiceShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: InvoiceShape) -> tuple[Invoice, frozenset[str]]:
     """The invoice, and the names of its fields that were not told."""
-    told, currency = Told(), shape.currency
+    fields, currency = Fields(), shape.currency
     details, changes = _subscription_details(shape), shape.status_transitions
     subscription = details and reference(details.subscription)
     invoice = Invoice(
         id=shape.id,
         created=instant(shape.created),
         currency=currency,
-        status=told("status", shape.status, None) or "",
-        subtotal=_money(told("subtotal", shape.subtotal, None), currency),
+        status=fields("status", shape.status, None) or "",
+        subtotal=_money(fields("subtotal", shape.subtotal, None), currency),
         total_excluding_tax=_money(
-            told("total_excluding_tax", shape.total_excluding_tax, None), currency
+            fields("total_excluding_tax", shape.total_excluding_tax, None), currency
         ),
-        total=told.money("total", shape.total, currency),
-        amount_due=told.money("amount_due", shape.amount_due, currency),
-        amount_paid=told.money("amount_paid", shape.amount_paid, currency),
-        amount_remaining=told.money("amount_remaining", shape.amount_remaining, currency),
-        customer=told("customer", reference(shape.customer), None),
-        customer_email=told("customer_email", shape.customer_email, None),
-        number=told("number", shape.number, None),
-        billing_reason=told("billing_reason", shape.billing_reason, None),
-        collection_method=told("collection_method", shape.collection_method, None),
-        subscription=told("subscription", subscription, None),
-        subscription_metadata=told.metadata(details and details.metadata, "subscription_metadata"),
-        default_payment_method=told(
+        total=fields.money("total", shape.total, currency),
+        amount_due=fields.money("amount_due", shape.amount_due, currency),
+        amount_paid=fields.money("amount_paid", shape.amount_paid, currency),
+        amount_remaining=fields.money("amount_remaining", shape.amount_remaining, currency),
+        customer=fields("customer", reference(shape.customer), None),
+        customer_email=fields("customer_email", shape.customer_email, None),
+        number=fields("number", shape.number, None),
+        billing_reason=fields("billing_reason", shape.billing_reason, None),
+        collection_method=fields("collection_method", shape.collection_method, None),
+        subscription=fields("subscription", subscription, None),
+        subscription_metadata=fields.metadata(
+            details and details.metadata, "subscription_metadata"
+        ),
+        default_payment_method=fields(
             "default_payment_method", reference(shape.default_payment_method), None
         ),
-        default_source=told("default_source", reference(shape.default_source), None),
-        auto_advance=told("auto_advance", shape.auto_advance, None),
-        description=told("description", shape.description, None),
-        footer=told("footer", shape.footer, None),
-        due_date=told.instant("due_date", shape.due_date),
-        finalized_at=told.instant("finalized_at", changes and changes.finalized_at),
-        paid_at=told.instant("paid_at", changes and changes.paid_at),
-        voided_at=told.instant("voided_at", changes and changes.voided_at),
-        marked_uncollectible_at=told.instant(
+        default_source=fields("default_source", reference(shape.default_source), None),
+        auto_advance=fields("auto_advance", shape.auto_advance, None),
+        description=fields("description", shape.description, None),
+        footer=fields("footer", shape.footer, None),
+        due_date=fields.instant("due_date", shape.due_date),
+        finalized_at=fields.instant("finalized_at", changes and changes.finalized_at),
+        paid_at=fields.instant("paid_at", changes and changes.paid_at),
+        voided_at=fields.instant("voided_at", changes and changes.voided_at),
+        marked_uncollectible_at=fields.instant(
             "marked_uncollectible_at", changes and changes.marked_uncollectible_at
         ),
-        period_start=told.instant("period_start", shape.period_start),
-        period_end=told.instant("period_end", shape.period_end),
-        hosted_invoice_url=told("hosted_invoice_url", shape.hosted_invoice_url, None),
-        invoice_pdf=told("invoice_pdf", shape.invoice_pdf, None),
-        next_payment_attempt=told.instant("next_payment_attempt", shape.next_payment_attempt),
-        attempt_count=told("attempt_count", shape.attempt_count, None),
-        lines=told.whole("lines", shape.lines, _line),
-        metadata=told.metadata(shape.metadata),
+        period_start=fields.instant("period_start", shape.period_start),
+        period_end=fields.instant("period_end", shape.period_end),
+        hosted_invoice_url=fields("hosted_invoice_url", shape.hosted_invoice_url, None),
+        invoice_pdf=fields("invoice_pdf", shape.invoice_pdf, None),
+        next_payment_attempt=fields.instant("next_payment_attempt", shape.next_payment_attempt),
+        attempt_count=fields("attempt_count", shape.attempt_count, None),
+        lines=fields.whole("lines", shape.lines, _line),
+        metadata=fields.metadata(shape.metadata),
     )
-    return invoice, told.unknown
+    return invoice, fields.unknown
 
 
 def _money(amount: int | None, currency: str) -> Money | None:

@@ -11,9 +11,9 @@ from domain.payment_intents import PaymentIntent
 from infrastructure.stripe.shapes import (
     Amount,
     Expandable,
+    Fields,
     Seconds,
     Shape,
-    Told,
     Translation,
     instant,
     reference,
@@ -46,24 +46,24 @@ class PaymentIntentShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: PaymentIntentShape) -> tuple[PaymentIntent, frozenset[str]]:
     """The payment intent, and the names of its fields that were not told."""
-    told, error = Told(), shape.last_payment_error
+    fields, error = Fields(), shape.last_payment_error
     intent = PaymentIntent(
         id=shape.id,
         created=instant(shape.created),
         amount=Money(shape.amount, shape.currency),
-        amount_received=told.money("amount_received", shape.amount_received, shape.currency),
-        status=told("status", shape.status, ""),
-        customer=told("customer", reference(shape.customer), None),
-        payment_method=told("payment_method", reference(shape.payment_method), None),
-        latest_charge=told("latest_charge", reference(shape.latest_charge), None),
-        capture_method=told("capture_method", shape.capture_method, None),
-        description=told("description", shape.description, None),
-        canceled_at=told.instant("canceled_at", shape.canceled_at),
-        cancellation_reason=told("cancellation_reason", shape.cancellation_reason, None),
-        last_error_code=told("last_error_code", error and error.code, None),
-        metadata=told.metadata(shape.metadata),
+        amount_received=fields.money("amount_received", shape.amount_received, shape.currency),
+        status=fields("status", shape.status, ""),
+        customer=fields("customer", reference(shape.customer), None),
+        payment_method=fields("payment_method", reference(shape.payment_method), None),
+        latest_charge=fields("latest_charge", reference(shape.latest_charge), None),
+        capture_method=fields("capture_method", shape.capture_method, None),
+        description=fields("description", shape.description, None),
+        canceled_at=fields.instant("canceled_at", shape.canceled_at),
+        cancellation_reason=fields("cancellation_reason", shape.cancellation_reason, None),
+        last_error_code=fields("last_error_code", error and error.code, None),
+        metadata=fields.metadata(shape.metadata),
     )
-    return intent, told.unknown
+    return intent, fields.unknown
 
 
 PAYMENT_INTENT: Final = Translation(

@@ -10,9 +10,9 @@ from domain.payouts import Payout
 from infrastructure.stripe.shapes import (
     Amount,
     Expandable,
+    Fields,
     Seconds,
     Shape,
-    Told,
     Translation,
     instant,
     reference,
@@ -38,24 +38,26 @@ class PayoutShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: PayoutShape) -> tuple[Payout, frozenset[str]]:
     """The payout, and the names of its fields that were not told."""
-    told = Told()
+    fields = Fields()
     payout = Payout(
         id=shape.id,
         created=instant(shape.created),
         amount=Money(shape.amount, shape.currency),
-        status=told("status", shape.status, ""),
-        arrival_date=instant(told("arrival_date", shape.arrival_date, shape.created)),
-        automatic=told("automatic", shape.automatic, False),
-        type=told("type", shape.type, None),
-        method=told("method", shape.method, None),
-        destination=told("destination", reference(shape.destination), None),
-        balance_transaction=told("balance_transaction", reference(shape.balance_transaction), None),
-        failure_code=told("failure_code", shape.failure_code, None),
-        reconciliation_status=told("reconciliation_status", shape.reconciliation_status, None),
-        description=told("description", shape.description, None),
-        metadata=told.metadata(shape.metadata),
+        status=fields("status", shape.status, ""),
+        arrival_date=instant(fields("arrival_date", shape.arrival_date, shape.created)),
+        automatic=fields("automatic", shape.automatic, False),
+        type=fields("type", shape.type, None),
+        method=fields("method", shape.method, None),
+        destination=fields("destination", reference(shape.destination), None),
+        balance_transaction=fields(
+            "balance_transaction", reference(shape.balance_transaction), None
+        ),
+        failure_code=fields("failure_code", shape.failure_code, None),
+        reconciliation_status=fields("reconciliation_status", shape.reconciliation_status, None),
+        description=fields("description", shape.description, None),
+        metadata=fields.metadata(shape.metadata),
     )
-    return payout, told.unknown
+    return payout, fields.unknown
 
 
 PAYOUT: Final = Translation(PAYOUTS, "/v1/payouts", PayoutShape, to_domain)

@@ -11,8 +11,8 @@ from infrastructure.stripe.shapes import (
     Amount,
     DecimalText,
     Expandable,
+    Fields,
     Shape,
-    Told,
     Translation,
     instant,
     reference,
@@ -47,24 +47,24 @@ class PriceShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: PriceShape) -> tuple[Price, frozenset[str]]:
     """The price, and the names of its fields that were not told."""
-    told = Told()
+    fields = Fields()
     price = Price(
         id=shape.id,
         created=instant(shape.created),
-        product=told("product", reference(shape.product), None) or "",
+        product=fields("product", reference(shape.product), None) or "",
         currency=shape.currency,
-        active=told("active", shape.active, False),
-        type=told("type", shape.type, ""),
-        unit_amount=told("unit_amount", shape.unit_amount, None),
-        unit_amount_decimal=told("unit_amount_decimal", shape.unit_amount_decimal, None),
-        billing_scheme=told("billing_scheme", shape.billing_scheme, None),
-        tiers_mode=told("tiers_mode", shape.tiers_mode, None),
-        recurring=recurrence(told("recurring", shape.recurring, None)),
-        nickname=told("nickname", shape.nickname, None),
-        lookup_key=told("lookup_key", shape.lookup_key, None),
-        metadata=told.metadata(shape.metadata),
+        active=fields("active", shape.active, False),
+        type=fields("type", shape.type, ""),
+        unit_amount=fields("unit_amount", shape.unit_amount, None),
+        unit_amount_decimal=fields("unit_amount_decimal", shape.unit_amount_decimal, None),
+        billing_scheme=fields("billing_scheme", shape.billing_scheme, None),
+        tiers_mode=fields("tiers_mode", shape.tiers_mode, None),
+        recurring=recurrence(fields("recurring", shape.recurring, None)),
+        nickname=fields("nickname", shape.nickname, None),
+        lookup_key=fields("lookup_key", shape.lookup_key, None),
+        metadata=fields.metadata(shape.metadata),
     )
-    return price, told.unknown
+    return price, fields.unknown
 
 
 def recurrence(shape: RecurringShape | None) -> Recurrence | None:

@@ -8,9 +8,9 @@ from application.ports.nouns import PRODUCTS
 from domain.products import Product
 from infrastructure.stripe.shapes import (
     Expandable,
+    Fields,
     Seconds,
     Shape,
-    Told,
     Translation,
     instant,
     reference,
@@ -30,19 +30,19 @@ class ProductShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: ProductShape) -> tuple[Product, frozenset[str]]:
     """The product, and the names of its fields that were not told."""
-    told = Told()
+    fields = Fields()
     product = Product(
         id=shape.id,
         created=instant(shape.created),
-        name=told("name", shape.name, ""),
-        active=told("active", shape.active, False),
-        description=told("description", shape.description, None),
-        default_price=told("default_price", reference(shape.default_price), None),
-        images=tuple(told("images", shape.images, [])),
-        updated=told.instant("updated", shape.updated),
-        metadata=told.metadata(shape.metadata),
+        name=fields("name", shape.name, ""),
+        active=fields("active", shape.active, False),
+        description=fields("description", shape.description, None),
+        default_price=fields("default_price", reference(shape.default_price), None),
+        images=tuple(fields("images", shape.images, [])),
+        updated=fields.instant("updated", shape.updated),
+        metadata=fields.metadata(shape.metadata),
     )
-    return product, told.unknown
+    return product, fields.unknown
 
 
 PRODUCT: Final = Translation(

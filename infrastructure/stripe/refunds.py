@@ -10,8 +10,8 @@ from domain.refunds import Refund
 from infrastructure.stripe.shapes import (
     Amount,
     Expandable,
+    Fields,
     Shape,
-    Told,
     Translation,
     instant,
     reference,
@@ -36,20 +36,22 @@ class RefundShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: RefundShape) -> tuple[Refund, frozenset[str]]:
     """The refund, and the names of its fields that were not told."""
-    told = Told()
+    fields = Fields()
     refund = Refund(
         id=shape.id,
         created=instant(shape.created),
         amount=Money(shape.amount, shape.currency),
-        status=told("status", shape.status, None),
-        charge=told("charge", reference(shape.charge), None),
-        payment_intent=told("payment_intent", reference(shape.payment_intent), None),
-        reason=told("reason", shape.reason, None),
+        status=fields("status", shape.status, None),
+        charge=fields("charge", reference(shape.charge), None),
+        payment_intent=fields("payment_intent", reference(shape.payment_intent), None),
+        reason=fields("reason", shape.reason, None),
         failure_reason=shape.failure_reason,
-        balance_transaction=told("balance_transaction", reference(shape.balance_transaction), None),
-        metadata=told.metadata(shape.metadata),
+        balance_transaction=fields(
+            "balance_transaction", reference(shape.balance_transaction), None
+        ),
+        metadata=fields.metadata(shape.metadata),
     )
-    return refund, told.unknown
+    return refund, fields.unknown
 
 
 REFUND: Final = Translation(REFUNDS, "/v1/refunds", RefundShape, to_domain)

@@ -83,8 +83,8 @@ def instant(seconds: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
-class Told:
-    """Collects the names of the domain fields that a payload did not tell."""
+class Fields:
+    """Reads the fields of a payload, and collects the names of those that it does not tell."""
 
     __slots__ = ("_missing",)
 

@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from application.ports.nouns import STRIPE_ACCOUNTS
 from domain.stripe_accounts import StripeAccount
-from infrastructure.stripe.shapes import Metadata, Seconds, Shape, Told, Translation, instant
+from infrastructure.stripe.shapes import Fields, Metadata, Seconds, Shape, Translation, instant
 
 
 class AccountShape(Shape, frozen=True, gc=False, kw_only=True):
@@ -27,19 +27,19 @@ class AccountShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: AccountShape) -> tuple[StripeAccount, frozenset[str]]:
     """The account, and the names of its fields that were not told."""
-    told = Told()
+    fields = Fields()
     created = instant(shape.created) if shape.created else UNSET
     account = StripeAccount(
         id=shape.id,
-        created=told("created", created, instant(0)),
-        charges_enabled=told("charges_enabled", shape.charges_enabled, False),
-        payouts_enabled=told("payouts_enabled", shape.payouts_enabled, False),
-        details_submitted=told("details_submitted", shape.details_submitted, False),
-        default_currency=told("default_currency", shape.default_currency, None),
-        country=told("country", shape.country, None),
-        capabilities=told.metadata(shape.capabilities, "capabilities"),
+        created=fields("created", created, instant(0)),
+        charges_enabled=fields("charges_enabled", shape.charges_enabled, False),
+        payouts_enabled=fields("payouts_enabled", shape.payouts_enabled, False),
+        details_submitted=fields("details_submitted", shape.details_submitted, False),
+        default_currency=fields("default_currency", shape.default_currency, None),
+        country=fields("country", shape.country, None),
+        capabilities=fields.metadata(shape.capabilities, "capabilities"),
     )
-    return account, told.unknown
+    return account, fields.unknown
 
 
 STRIPE_ACCOUNT: Final = Translation(

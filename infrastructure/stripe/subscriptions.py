@@ -12,12 +12,12 @@ from infrastructure.stripe.shapes import (
     Amount,
     DecimalText,
     Expandable,
+    Fields,
     Identifier,
     NestedList,
     Reference,
     Seconds,
     Shape,
-    Told,
     Translation,
     instant,
     reference,
@@ -80,34 +80,34 @@ class SubscriptionShape(Shape, frozen=True, gc=False, kw_only=True):
 
 def to_domain(shape: SubscriptionShape) -> tuple[Subscription, frozenset[str]]:
     """The subscription, and the names of its fields that were not told."""
-    told, pause = Told(), shape.pause_collection
+    fields, pause = Fields(), shape.pause_collection
     method = reference(shape.default_payment_method)
     subscription = Subscription(
         id=shape.id,
         created=instant(shape.created),
-        customer=told("customer", reference(shape.customer), None) or "",
-        status=told("status", shape.status, ""),
-        currency=told("currency", shape.currency, None),
-        items=told.whole("items", shape.items, _item),
-        cancel_at_period_end=told("cancel_at_period_end", shape.cancel_at_period_end, False),
-        cancel_at=told.instant("cancel_at", shape.cancel_at),
-        canceled_at=told.instant("canceled_at", shape.canceled_at),
-        ended_at=told.instant("ended_at", shape.ended_at),
-        start_date=told.instant("start_date", shape.start_date),
-        trial_start=told.instant("trial_start", shape.trial_start),
-        trial_end=told.instant("trial_end", shape.trial_end),
-        pause_behavior=told("pause_behavior", pause and pause.behavior, None),
-        collection_method=told("collection_method", shape.collection_method, None),
-        default_payment_method=told("default_payment_method", method, None),
-        latest_invoice=told("latest_invoice", reference(shape.latest_invoice), None),
-        description=told("description", shape.description, None),
-        metadata=told.metadata(shape.metadata),
-        pause_resumes_at=told.instant("pause_resumes_at", pause and pause.resumes_at),
-        default_source=told("default_source", reference(shape.default_source), None),
-        days_until_due=told("days_until_due", shape.days_until_due, None),
-        discounts=_ids(told("discounts", shape.discounts, None)),
+        customer=fields("customer", reference(shape.customer), None) or "",
+        status=fields("status", shape.status, ""),
+        currency=fields("currency", shape.currency, None),
+        items=fields.whole("items", shape.items, _item),
+        cancel_at_period_end=fields("cancel_at_period_end", shape.cancel_at_period_end, False),
+        cancel_at=fields.instant("cancel_at", shape.cancel_at),
+        canceled_at=fields.instant("canceled_at", shape.canceled_at),
+        ended_at=fields.instant("ended_at", shape.ended_at),
+        start_date=fields.instant("start_date", shape.start_date),
+        trial_start=fields.instant("trial_start", shape.trial_start),
+        trial_end=fields.instant("trial_end", shape.trial_end),
+        pause_behavior=fields("pause_behavior", pause and pause.behavior, None),
+        collection_method=fields("collection_method", shape.collection_method, None),
+        default_payment_method=fields("default_payment_method", method, None),
+        latest_invoice=fields("latest_invoice", reference(shape.latest_invoice), None),
+        description=fields("description", shape.description, None),
+        metadata=fields.metadata(shape.metadata),
+        pause_resumes_at=fields.instant("pause_resumes_at", pause and pause.resumes_at),
+        default_source=fields("default_source", reference(shape.default_source), None),
+        days_until_due=fields("days_until_due", shape.days_until_due, None),
+        discounts=_ids(fields("discounts", shape.discounts, None)),
     )
-    return subscription, told.unknown
+    return subscription, fields.unknown
 
 
 def _ids(discounts: list[str | Reference] | None) -> tuple[str, ...]:
