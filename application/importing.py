@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from application.enrichment import Enrichment
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.ports.mirror import Noun
 from application.ports.stripe import ObjectReader, Priority
 from domain.errors import BillingError, Conflict, Reason
@@ -30,8 +30,8 @@ class Importing:
     No effect follows from it: what was read tells what is, not what has happened.
     """
 
-    def __init__(self, mirroring: Mirroring, objects: ObjectReader, enrichment: Enrichment) -> None:
-        self._mirroring = mirroring
+    def __init__(self, writer: MirrorWriter, objects: ObjectReader, enrichment: Enrichment) -> None:
+        self._writer = writer
         self._objects = objects
         self._enrichment = enrichment
 
@@ -57,7 +57,7 @@ class Importing:
         changed, waiting = 0, snapshots
         oddities: list[Oddity] = []
         for _ in range(MAX_REREADS + 1):
-            verdicts = await self._mirroring.observe(noun, waiting)
+            verdicts = await self._writer.observe(noun, waiting)
             changed += sum(verdict.decision is Decision.REPLACE for verdict in verdicts)
             open_ones = [
                 snapshot

@@ -1,4 +1,4 @@
-"""Mirroring: every observation of a Stripe object goes through here into the mirror."""
+"""The mirror's writer: every observation of a Stripe object goes through here into the mirror."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ MAX_ROUNDS: Final = 5
 """How often a decision is made again because somebody else wrote the row meanwhile."""
 
 
-class Mirroring:
+class MirrorWriter:
     """Decides on observations and stores what stands.
 
     Webhooks, answers of mutations, re-reads and (later) backfills all use it, at once and in any

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from application.failures import decode_failure, encode_failure, is_definite
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.ports.clock import Clock
 from application.ports.mirror import Noun
 from application.ports.mutation_log import Lease, MutationLog, MutationRecord, Step
@@ -44,11 +44,11 @@ class Steps:
     """The Stripe calls of one run of a mutation."""
 
     def __init__(
-        self, log: MutationLog, mirroring: Mirroring, clock: Clock, record: MutationRecord,
+        self, log: MutationLog, writer: MirrorWriter, clock: Clock, record: MutationRecord,
         lease: Lease, objects: ObjectReader | None,
     ) -> None:  # fmt: skip
         self._log = log
-        self._mirroring = mirroring
+        self._writer = writer
         self._objects = objects
         self._clock = clock
         self._record = record
@@ -164,7 +164,7 @@ class Steps:
 
     async def _write_back(self, noun: Noun[T], snapshot: Snapshot[T]) -> None:
         """Mirror an answer before it is given, so that the caller reads what it wrote."""
-        (verdict,) = await self._mirroring.observe(noun, [snapshot])
+        (verdict,) = await self._writer.observe(noun, [snapshot])
         if verdict.decision is not Decision.REREAD or self._objects is None:
             return
         # Something else became known while the request was under way: Stripe says what stands.
@@ -173,7 +173,7 @@ class Steps:
                 noun, snapshot.stripe_account, snapshot.id,
                 not_before_ms=None, priority=Priority.CALLER,
             )  # fmt: skip
-            await self._mirroring.observe(noun, [read])
+            await self._writer.observe(noun, [read])
 
     async def _settle(self, step: Step, params: P, send: Send[P, A], find: Find[P, A]) -> A:
         """Send a step, or learn what an earlier send came to."""

@@ -24,7 +24,7 @@ from application.callers import Caller
 from application.connections import Connections
 from application.failures import decode_failure, encode_failure, is_definite
 from application.loops import Loop
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutation_steps import BOUND, LEASE, Steps, in_flight
 from application.ports.clock import Clock
 from application.ports.mutation_log import (
@@ -98,7 +98,7 @@ class Mutations:
         self,
         log: MutationLog,
         connections: Connections,
-        mirroring: Mirroring,
+        writer: MirrorWriter,
         clock: Clock,
         tasks: Tasks,
         objects: ObjectReader | None = None,
@@ -109,7 +109,7 @@ class Mutations:
         self._log = log
         self._objects = objects
         self._connections = connections
-        self._mirroring = mirroring
+        self._writer = writer
         self._clock = clock
         self._tasks = tasks
         self._methods: dict[str, Mutation[Any, Any]] = {}
@@ -218,7 +218,7 @@ class Mutations:
 
     async def _perform(self, record: MutationRecord, lease: Lease) -> bytes:
         """Go through the steps and write the outcome down, if there is a definite one."""
-        steps = Steps(self._log, self._mirroring, self._clock, record, lease, self._objects)
+        steps = Steps(self._log, self._writer, self._clock, record, lease, self._objects)
         try:
             async with asyncio.timeout(BOUND.total_seconds()):
                 mutation = self._methods[record.key.method]

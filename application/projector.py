@@ -14,7 +14,7 @@ from application.effects import Effects
 from application.enrichment import Enrichment
 from application.happenings import Outcome, ProjectedEvent
 from application.loops import Loop
-from application.mirroring import Mirroring, ObjectKey
+from application.mirroring import MirrorWriter, ObjectKey
 from application.platform import Platform
 from application.ports.clock import Clock
 from application.ports.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, Inbox, Settled
@@ -93,7 +93,7 @@ class Projector:
     def __init__(
         self,
         inbox: Inbox,
-        mirroring: Mirroring,
+        writer: MirrorWriter,
         enrichment: Enrichment,
         events: EventReader,
         objects: ObjectReader,
@@ -106,7 +106,7 @@ class Projector:
     ) -> None:
         """The last two are None for a mirror that nothing follows from, such as a rebuilt one."""
         self._inbox = inbox
-        self._rereading = Rereading(mirroring, enrichment, objects)
+        self._rereading = Rereading(writer, enrichment, objects)
         self._events = events
         self._platform = platform
         self._clock = clock

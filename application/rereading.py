@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from application.enrichment import Enrichment
-from application.mirroring import Mirroring, ObjectKey
+from application.mirroring import MirrorWriter, ObjectKey
 from application.oddity_log import log_oddities
 from application.ports.mirror import Noun
 from application.ports.nouns import NOUN_BY_NAME
@@ -35,8 +35,8 @@ class Rereading:
     At most REREADS_AT_ONCE requests are under way at once.
     """
 
-    def __init__(self, mirroring: Mirroring, enrichment: Enrichment, objects: ObjectReader) -> None:
-        self._mirroring = mirroring
+    def __init__(self, writer: MirrorWriter, enrichment: Enrichment, objects: ObjectReader) -> None:
+        self._writer = writer
         self._enrichment = enrichment
         self._objects = objects
         self._free = asyncio.Semaphore(REREADS_AT_ONCE)
@@ -45,7 +45,7 @@ class Rereading:
         self, noun: Noun[Any], snapshots: Sequence[Snapshot[Any]]
     ) -> Sequence[Verdict]:
         """Bring observations into the mirror, and join them to the rows that they tell about."""
-        verdicts = await self._mirroring.observe(noun, snapshots)
+        verdicts = await self._writer.observe(noun, snapshots)
         await self._enrichment.after(noun, snapshots)
         return verdicts
 
@@ -108,7 +108,7 @@ class Rereading:
     async def _read_unless_seen(
         self, noun: Noun[Any], wanted: Mapping[ObjectKey, Version]
     ) -> Mapping[ObjectKey, str | Exception]:
-        rows = await self._mirroring.rows(noun, wanted)
+        rows = await self._writer.rows(noun, wanted)
 
         async def one(key: ObjectKey) -> str | Exception:
             row, since = rows.get(key), wanted[key]

@@ -10,7 +10,7 @@ from application.backfill import Backfill
 from application.comparing import Comparison
 from application.enrichment import Enrichment
 from application.importing import Importing
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
@@ -96,7 +96,7 @@ class ShadowRebuild(Work):
         await self._shadows.discard(operation.stripe_account, operation.id)
 
     def _over(self, shadow: Shadow) -> Rebuild:
-        importing = Importing(Mirroring(shadow.mirror), self._objects, Enrichment(shadow.mirror))
+        importing = Importing(MirrorWriter(shadow.mirror), self._objects, Enrichment(shadow.mirror))
         backfill = Backfill(
             self._lister,
             importing,

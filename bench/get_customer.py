@@ -35,7 +35,7 @@ from application.callers import Tenancy
 from application.connections import Connections
 from application.customers import Customers
 from application.mirror_reader import MirrorReader
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutations import Mutations
 from application.paging import PageTokens
 from application.ports.nouns import CUSTOMERS
@@ -119,7 +119,7 @@ async def serve_billing(path: Path, key: str) -> None:
     nothing = cast("Any", None)
     connections = Connections(repository, nothing, mirror, clock, Mode.TEST)
     mutations = Mutations(
-        SqliteMutationLog(database), connections, Mirroring(mirror), clock, Tasks()
+        SqliteMutationLog(database), connections, MirrorWriter(mirror), clock, Tasks()
     )
     reader = MirrorReader(mirror, PageTokens(secrets.token_bytes(32), clock))
     contacts = SqliteContactDirectory(database)

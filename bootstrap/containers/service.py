@@ -35,7 +35,7 @@ from application.mirror_access import MirrorAccess
 from application.mirror_reader import MirrorReader
 from application.mirror_reports import MirrorReports
 from application.mirror_status import MirrorStatuses
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutations import Mutations
 from application.operation_log import OperationLog
 from application.operations import Operations
@@ -176,9 +176,9 @@ class Container(containers.DeclarativeContainer):
         Connections, stores.connections, stripe_accounts, mirror, clock, mode
     )
     fleet = providers.Singleton(Fleet, stores.connections, platform, mode)
-    mirroring = providers.Singleton(Mirroring, mirror)
+    mirror_writer = providers.Singleton(MirrorWriter, mirror)
     enrichment = providers.Singleton(Enrichment, mirror)
-    importing = providers.Singleton(Importing, mirroring, object_reader, enrichment)
+    importing = providers.Singleton(Importing, mirror_writer, object_reader, enrichment)
     backfill = providers.Singleton(Backfill, lister, importing, stores.checkpoints, clock)
     comparison = providers.Singleton(Comparison, mirror, object_reader, importing)
     reconciliation = providers.Singleton(
@@ -273,7 +273,7 @@ class Container(containers.DeclarativeContainer):
     projector = providers.Singleton(
         Projector,
         stores.inbox,
-        mirroring,
+        mirror_writer,
         enrichment,
         event_reader,
         object_reader,
@@ -325,7 +325,7 @@ class Container(containers.DeclarativeContainer):
 
     # --- what every call to a room needs ---
     mutations = providers.Singleton(
-        Mutations, stores.mutation_log, connections, mirroring, clock, tasks, object_reader
+        Mutations, stores.mutation_log, connections, mirror_writer, clock, tasks, object_reader
     )
     mirror_reader = providers.Singleton(MirrorReader, mirror, page_tokens)
 

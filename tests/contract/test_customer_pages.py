@@ -11,7 +11,7 @@ from application.callers import Caller
 from application.connections import Connections
 from application.customers import Customers, LinkedCustomer, ListCustomers, SearchCustomers
 from application.mirror_reader import MirrorReader
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutations import Mutations
 from application.paging import PageTokens
 from application.ports.contacts import ContactLink
@@ -58,7 +58,7 @@ async def customers(stores: Stores) -> Customers:
     return Customers(
         MirrorReader(stores.mirror, PageTokens(b"k", clock)),
         connections,
-        Mutations(stores.mutation_log, connections, Mirroring(stores.mirror), clock, Tasks()),
+        Mutations(stores.mutation_log, connections, MirrorWriter(stores.mirror), clock, Tasks()),
         FakeCustomerGateway(clock),
         stores.contacts,
     )

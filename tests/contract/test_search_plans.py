@@ -10,7 +10,7 @@ from uuid import uuid4
 import pymongo
 import pytest
 
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.ports.mirror import Noun, Position, Search
 from application.ports.nouns import CUSTOMERS
 from domain.customers import Customer
@@ -264,7 +264,7 @@ async def test_rows_are_indexed_anew_when_the_rules_change(
 async def test_a_shadow_is_searched_too(stores: Stores) -> None:
     try:
         async with stores.shadows.open(OURS, "0f") as shadow:
-            await Mirroring(shadow.mirror).observe(CUSTOMERS, [snapshot(ADA)])
+            await MirrorWriter(shadow.mirror).observe(CUSTOMERS, [snapshot(ADA)])
             assert await search(shadow.mirror, "ada") == ["cus_ada"]
             assert await search(stores.mirror, "ada") == []
     finally:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.ports.checkpoints import Checkpoint
 from application.ports.nouns import CHARGES
 from application.ports.shadow import MAX_NAME_CHARACTERS, Shadows
@@ -31,7 +31,7 @@ async def fill(shadows: Shadows, account: str, name: str, number: int = 1) -> No
     """Let a shadow hold a row and a checkpoint."""
     async with shadows.open(account, name) as shadow:
         told = snapshot(charge(f"ch_{number}"), stripe_account=account)
-        await Mirroring(shadow.mirror).observe(CHARGES, [told])
+        await MirrorWriter(shadow.mirror).observe(CHARGES, [told])
         await shadow.checkpoints.save(Checkpoint(account, "backfill", 0, {"n": number}), now=NOON)
 
 
@@ -52,7 +52,7 @@ async def test_a_shadow_is_empty_then_as_it_was_left(shadows: Shadows) -> None:
 async def test_the_live_store_and_a_shadow_do_not_see_each_other(
     shadows: Shadows, stores: Stores
 ) -> None:
-    await Mirroring(stores.mirror).observe(CHARGES, [snapshot(charge("ch_live"))])
+    await MirrorWriter(stores.mirror).observe(CHARGES, [snapshot(charge("ch_live"))])
     async with shadows.open(OURS, NAME) as shadow:
         assert await shadow.mirror.fetch(CHARGES, OURS, ["ch_live"]) == {}
     await fill(shadows, OURS, NAME)
@@ -65,7 +65,7 @@ async def test_shadows_are_apart_by_account_and_by_name(shadows: Shadows) -> Non
         places = [(OURS, NAME), (OURS, OTHER), (THEIRS, NAME)]
         opened = [await stack.enter_async_context(shadows.open(*place)) for place in places]
         told = snapshot(charge("ch_1"), stripe_account=OURS)
-        await Mirroring(opened[0].mirror).observe(CHARGES, [told])
+        await MirrorWriter(opened[0].mirror).observe(CHARGES, [told])
         counts = [await one.mirror.count(CHARGES, OURS) for one in opened]
     assert counts == [1, 0, 0]
 
@@ -79,7 +79,7 @@ async def test_their_names_are_told_by_account(shadows: Shadows) -> None:
 
 
 async def test_a_discarded_one_is_gone_and_no_other(shadows: Shadows, stores: Stores) -> None:
-    await Mirroring(stores.mirror).observe(CHARGES, [snapshot(charge("ch_live"))])
+    await MirrorWriter(stores.mirror).observe(CHARGES, [snapshot(charge("ch_live"))])
     for account, name in ((OURS, NAME), (OURS, OTHER), (THEIRS, NAME)):
         await fill(shadows, account, name)
     for _ in range(2):  # again is no error

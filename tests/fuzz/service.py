@@ -14,7 +14,7 @@ from aiohttp import web
 from typing_extensions import override
 
 from application.enrichment import Enrichment
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.clock import Clock
 from application.ports.inbox import EventState
@@ -99,7 +99,7 @@ class Service:
         self._events = StripeEventReader()
         self._platform = Platform(stores.deployment, FakeStripeAccounts(), Mode.TEST)
         self._projector = Projector(
-            stores.inbox, Mirroring(stores.mirror), Enrichment(stores.mirror), self._events,
+            stores.inbox, MirrorWriter(stores.mirror), Enrichment(stores.mirror), self._events,
             Objects(clock), self._platform, clock, asyncio.Event(), "fuzz",
             effects_on(stores, self._events, clock),
         )  # fmt: skip

@@ -123,7 +123,7 @@ def _told(world: World) -> list[Snapshot[Any]]:
 
 async def _serially(*observations: Snapshot[Any]) -> Any:
     service = Service(World(), no_pause)
-    verdicts = [await service.mirroring.observe(CUSTOMERS, [one]) for one in observations]
+    verdicts = [await service.writer.observe(CUSTOMERS, [one]) for one in observations]
     return _row(service), sorted(verdict.decision for (verdict,) in verdicts)
 
 
@@ -138,7 +138,7 @@ async def _every_interleaving(*observations: Snapshot[Any]) -> Any:
         async def write(
             one: Snapshot[Any], service: Service = service, verdicts: list[Any] = verdicts
         ) -> None:
-            verdicts.extend(await service.mirroring.observe(CUSTOMERS, [one]))
+            verdicts.extend(await service.writer.observe(CUSTOMERS, [one]))
 
         for one in observations:
             await stage.enter(write(one))

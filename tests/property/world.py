@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 from typing_extensions import override
 
 from application.enrichment import Enrichment
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.inbox import EventState, ReceivedEvent
 from application.ports.mirror import Noun
@@ -176,7 +176,7 @@ class Service:
         self.world = world
         self.mirror = FakeMirror(pause)
         self.inbox = FakeInbox(pause)
-        self.mirroring = Mirroring(self.mirror)
+        self.writer = MirrorWriter(self.mirror)
         self.objects = Objects(world, pause)
         self._pause = pause
         self._events = Events(world, hints)
@@ -187,14 +187,14 @@ class Service:
         self._projectors += 1
         platform = Platform(FakeDeployment(), FakeStripeAccounts(), Mode.TEST)
         return Projector(
-            self.inbox, self.mirroring, Enrichment(self.mirror), self._events, self.objects,
+            self.inbox, self.writer, Enrichment(self.mirror), self._events, self.objects,
             platform, self.world.clock, asyncio.Event(), f"projector {self._projectors}",
         )  # fmt: skip
 
     async def observe_read(self, name: str | None = None) -> None:
         """What a backfill does, or with `name` the write-back of a mutation."""
         read = await self.world.read(self._pause, name=name)
-        await self.mirroring.observe(CUSTOMERS, [read])
+        await self.writer.observe(CUSTOMERS, [read])
 
     async def settle(self) -> None:
         """Project until nothing is left, leases and pauses before retries included."""

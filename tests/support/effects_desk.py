@@ -10,7 +10,7 @@ from typing_extensions import override
 from application.effect import Effect, Follower
 from application.effects import Effects
 from application.enrichment import Enrichment
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.contacts import ContactLink, SourceVersion
 from application.ports.inbox import EventState, ReceivedEvent
@@ -108,7 +108,7 @@ class Desk:
         stores = replace(self.stores, **broken)
         platform = Platform(stores.deployment, FakeStripeAccounts(), Mode.TEST)
         projector = Projector(
-            stores.inbox, Mirroring(stores.mirror), Enrichment(stores.mirror), self.events,
+            stores.inbox, MirrorWriter(stores.mirror), Enrichment(stores.mirror), self.events,
             self.objects, platform, self.clock, asyncio.Event(), owner, self.effects(**broken),
         )  # fmt: skip
         while await projector.project_batch():

@@ -17,7 +17,7 @@ from application.enrichment import Enrichment
 from application.fleet import Fleet
 from application.importing import Importing
 from application.mirror_access import MirrorAccess
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.operation_log import OperationLog
 from application.operations import Operations
 from application.platform import Platform
@@ -180,7 +180,7 @@ class Process:
         clock, sleep = world.time.clock, world.sleep
         retries = Retries(tries=world.tries, sleep=sleep)
         platform = Platform(world.deployment, FakeStripeAccounts(), Mode.TEST)
-        importing = Importing(Mirroring(world.mirror), world.stripe, Enrichment(world.mirror))
+        importing = Importing(MirrorWriter(world.mirror), world.stripe, Enrichment(world.mirror))
         comparison = Comparison(world.mirror, world.stripe, importing, retries=retries)
         self.inbox = no_events = NoEvents()
         self.reconciliation = Reconciliation(

@@ -20,7 +20,7 @@ from application.enrichment import Enrichment
 from application.fleet import Fleet, Source
 from application.importing import Importing
 from application.invoice_payments import InvoicePayments
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.listing import Place
 from application.ports.mirror import Filter, Mirror, Noun
@@ -77,7 +77,7 @@ class Flows:
         self.arrived = asyncio.Event()
         self.lister = StripeLister(self.api, Mode.TEST)
         self.objects = StripeObjectReader(self.api)
-        self.mirroring = Mirroring(self.stores.mirror)
+        self.writer = MirrorWriter(self.stores.mirror)
         self.importing = self.importing_into(self.stores.mirror)
         self.platform = Platform(
             self.stores.deployment, StripeConnectedAccounts(self.api), Mode.TEST
@@ -120,7 +120,7 @@ class Flows:
 
     def importing_into(self, mirror: Mirror) -> Importing:
         """What brings observations into a mirror."""
-        return Importing(Mirroring(mirror), self.objects, Enrichment(mirror))
+        return Importing(MirrorWriter(mirror), self.objects, Enrichment(mirror))
 
     def effects(self, max_age: dt.timedelta = DEFAULT_MAX_AGE) -> Effects:
         """What follows from events, in the same store."""
@@ -135,7 +135,7 @@ class Flows:
     ) -> Projector:
         """A projector of the store's inbox; nothing follows unless the last two are given."""
         return Projector(
-            self.stores.inbox, self.mirroring, Enrichment(self.stores.mirror), StripeEventReader(),
+            self.stores.inbox, self.writer, Enrichment(self.stores.mirror), StripeEventReader(),
             self.objects, self.platform, self.clock, self.arrived, owner, effects, deauthorizing,
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ from application.callers import Caller
 from application.connections import Connections
 from application.invoices import Invoices
 from application.mirror_reader import MirrorReader
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutation_steps import LEASE
 from application.mutations import RETRY_UNKNOWN, Mutations
 from application.paging import PageTokens
@@ -52,10 +52,8 @@ class Desk:
             FakeConnections(CONNECTION, other),
             FakeStripeAccounts(), self.mirror, self.clock, Mode.TEST,
         )  # fmt: skip
-        self.mirroring = Mirroring(self.mirror)
-        self.mutations = Mutations(
-            FakeMutationLog(), connections, self.mirroring, self.clock, Tasks()
-        )
+        self.writer = MirrorWriter(self.mirror)
+        self.mutations = Mutations(FakeMutationLog(), connections, self.writer, self.clock, Tasks())
         self.invoices = Invoices(
             MirrorReader(self.mirror, PageTokens(b"k", self.clock)), connections, self.mutations,
             self.stripe, self.previews, self.totals, self.reader, self.clock,
@@ -70,7 +68,7 @@ class Desk:
             amount_remaining=zero, **values,
         )  # fmt: skip
         told = Snapshot("acct_1", id_, Version.of_event(1), found)
-        await self.mirroring.observe(INVOICES, [told])
+        await self.writer.observe(INVOICES, [told])
 
     async def recovered(self) -> int:
         """What the recovery task settles once everything is due."""

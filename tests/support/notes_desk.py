@@ -11,7 +11,7 @@ import pytest
 from application.callers import Caller
 from application.connections import Connections
 from application.mirror_reader import MirrorReader
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutations import Mutations
 from application.notes import ADMIN_SCOPE, ListNotes, Notes
 from application.paging import PageTokens
@@ -47,7 +47,7 @@ class Desk:
             self.connections, FakeStripeAccounts(), self.mirror, self.clock, Mode.TEST
         )
         self.mutations = Mutations(
-            self.log, connections, Mirroring(self.mirror), self.clock, Tasks()
+            self.log, connections, MirrorWriter(self.mirror), self.clock, Tasks()
         )
         tokens = PageTokens(b"k", self.clock)
         reader = MirrorReader(self.mirror, tokens)
@@ -58,7 +58,7 @@ class Desk:
             found = None if deleted else Customer(id_, NOON)
             version = Version.of_event(10**13 if deleted else 1)
             told = [Snapshot("acct_1", id_, version, found)]
-            await Mirroring(self.mirror).observe(CUSTOMERS, told)
+            await MirrorWriter(self.mirror).observe(CUSTOMERS, told)
 
     async def write(self, text: str = "hi", *, by: Caller = ADA, customer: str = "cus_1") -> Note:
         """Write a note, a second later than the one before."""

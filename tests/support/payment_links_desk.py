@@ -9,7 +9,7 @@ from typing_extensions import override
 from application.connections import Connections
 from application.contact_customers import CustomerOfContact
 from application.leases import Leases
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutation_steps import LEASE
 from application.mutations import RETRY_UNKNOWN, Mutations
 from application.payment_links import NewPaymentLink, PaymentLinks
@@ -213,7 +213,7 @@ class Desk:
             self.stripe.customers[id_] = made
         if mirrored:
             told = Snapshot(STRIPE, id_, Version.of_event(1), made)
-            await Mirroring(self.mirror).observe(CUSTOMERS, [told])
+            await MirrorWriter(self.mirror).observe(CUSTOMERS, [told])
         return made
 
     def linked(self, contact: str = "ada") -> str | None:
@@ -239,7 +239,7 @@ class Process:
             FakeConnections(CONNECTION), FakeStripeAccounts(), desk.mirror, desk.clock, Mode.TEST
         )
         self.mutations = Mutations(
-            desk.log, connections, Mirroring(desk.mirror), desk.clock, Tasks()
+            desk.log, connections, MirrorWriter(desk.mirror), desk.clock, Tasks()
         )
         customers = CustomerOfContact(
             desk.contacts,

@@ -7,7 +7,7 @@ from application.callers import Caller
 from application.connections import Connections
 from application.customers import Customers
 from application.mirror_reader import MirrorReader
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutation_steps import LEASE
 from application.mutations import RETRY_UNKNOWN, Mutations
 from application.paging import PageTokens
@@ -69,7 +69,7 @@ class Process:
         )
         self.tasks = Tasks()
         self.mutations = Mutations(
-            platform.log, connections, Mirroring(platform.mirror), platform.clock, self.tasks
+            platform.log, connections, MirrorWriter(platform.mirror), platform.clock, self.tasks
         )
         self.customers = Customers(
             MirrorReader(platform.mirror, PageTokens(b"k", platform.clock)), connections,

@@ -8,7 +8,7 @@ from typing_extensions import override
 from application.deauthorizing import Deauthorizing
 from application.effects import Effects
 from application.enrichment import Enrichment
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.inbox import EventState, ReceivedEvent
 from application.ports.mirror import Noun
@@ -107,8 +107,8 @@ class Desk:
     ) -> Projector:
         platform = Platform(FakeDeployment(), self.stripe, Mode.TEST)
         return Projector(
-            self.inbox, Mirroring(self.mirror), Enrichment(self.mirror), self.events, self.objects,
-            platform, self.clock, self.arrived, owner, effects, deauthorizing,
+            self.inbox, MirrorWriter(self.mirror), Enrichment(self.mirror), self.events,
+            self.objects, platform, self.clock, self.arrived, owner, effects, deauthorizing,
         )  # fmt: skip
 
     async def receive(

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from application.enrichment import Enrichment
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.ports.mirror import Noun
 from application.ports.nouns import (
     BALANCE_TRANSACTIONS,
@@ -62,7 +62,7 @@ def snapshot(found: Any, at: int = 0, **more: Any) -> Snapshot[Any]:
 
 
 async def arrive(mirror: FakeMirror, noun: Noun[Any], told: Snapshot[Any]) -> None:
-    await Mirroring(mirror).observe(noun, [told])
+    await MirrorWriter(mirror).observe(noun, [told])
     await Enrichment(mirror).after(noun, [told])
 
 

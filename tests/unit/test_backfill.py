@@ -13,7 +13,7 @@ from typing_extensions import override
 from application.backfill import TASK, Backfill, Progress
 from application.enrichment import Enrichment
 from application.importing import Importing
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.ports.listing import Place
 from application.ports.mirror import Noun
 from application.ports.nouns import CUSTOMERS, PRODUCTS
@@ -55,7 +55,7 @@ class World:
         self.stripe = FakeHistory(self.clock, self.pause)
         self.mirror = FakeMirror(self.pause)
         self.checkpoints = FakeCheckpoints(self.pause)
-        self.mirroring = Mirroring(self.mirror)
+        self.writer = MirrorWriter(self.mirror)
         self.stripe.add(CUSTOMERS, *(customer(number) for number in range(11)))
         self.stripe.add(PRODUCTS, *(Product(f"prod_{n}", NOON, f"P{n}", True) for n in range(4)))
 
@@ -65,7 +65,7 @@ class World:
 
     def backfill(self) -> Backfill:
         """As a new process has it."""
-        importing = Importing(self.mirroring, self.stripe, Enrichment(self.mirror))
+        importing = Importing(self.writer, self.stripe, Enrichment(self.mirror))
         return Backfill(
             self.stripe, importing, self.checkpoints, self.clock, nouns=NOUNS,
             retries=Retries(tries=3, sleep=no_wait),
@@ -95,7 +95,7 @@ class World:
         version = Version.of_event(now_ms // 1000 * 1000, known_at_ms=now_ms)
         mirror = FakeMirror()
         mirror.rows = self.mirror.rows
-        await Mirroring(mirror).observe(CUSTOMERS, [Snapshot(ACCOUNT, id_, version, None)])
+        await MirrorWriter(mirror).observe(CUSTOMERS, [Snapshot(ACCOUNT, id_, version, None)])
 
 
 async def test_progress_counts_and_tells_how_far_it_has_come() -> None:
@@ -227,7 +227,7 @@ async def test_an_object_that_changes_under_every_read_is_not_given_up() -> None
             mirror = FakeMirror()
             mirror.rows = world.mirror.rows
             told = Snapshot(ACCOUNT, "cus_010", version, customer(10, f"other {rounds}"))
-            await Mirroring(mirror).observe(CUSTOMERS, [told])
+            await MirrorWriter(mirror).observe(CUSTOMERS, [told])
 
     world.where = change
     await world.run()
@@ -327,7 +327,7 @@ class Refusing(FakeMirror):
 
 def over(world: World, mirror: FakeMirror) -> World:
     """The world with another mirror."""
-    world.mirror, world.mirroring = mirror, Mirroring(mirror)
+    world.mirror, world.writer = mirror, MirrorWriter(mirror)
     return world
 
 

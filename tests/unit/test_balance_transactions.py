@@ -13,7 +13,7 @@ from application.enrichment import Enrichment
 from application.fleet import Fleet
 from application.happenings import EventWithFacts, ProjectedEvent
 from application.importing import Importing
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.inbox import ReceivedEvent
 from application.ports.nouns import BALANCE_TRANSACTIONS, CHARGES
@@ -57,7 +57,7 @@ class World:
         platform = Platform(FakeDeployment(), FakeStripeAccounts(), Mode.TEST)
         self.service = BalanceTransactions(
             self.stripe,
-            Importing(Mirroring(self.mirror), self.stripe, Enrichment(self.mirror)),
+            Importing(MirrorWriter(self.mirror), self.stripe, Enrichment(self.mirror)),
             self.mirror,
             self.checkpoints,
             Fleet(FakeConnections(LINK), platform, Mode.TEST),

@@ -15,7 +15,7 @@ from application.comparing import Comparison
 from application.enrichment import Enrichment
 from application.fleet import Fleet, Source
 from application.importing import Importing
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.inbox import EventState, ReceivedEvent
 from application.ports.nouns import CUSTOMERS
@@ -87,7 +87,7 @@ class World:
     def catch_up(self) -> CatchUp:
         """As a new process has it."""
         retries = Retries(tries=2, sleep=no_wait)
-        importing = Importing(Mirroring(self.mirror), self.stripe, Enrichment(self.mirror))
+        importing = Importing(MirrorWriter(self.mirror), self.stripe, Enrichment(self.mirror))
         platform = Platform(FakeDeployment(), self.accounts, Mode.TEST)
         return CatchUp(
             self.stripe, self.inbox, self.checkpoints,

@@ -12,7 +12,7 @@ from application.callers import Caller
 from application.charges import Charges, ListCharges, ListRefunds
 from application.connections import Connections
 from application.mirror_reader import MirrorReader
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutations import Mutations
 from application.paging import Page, PageTokens
 from application.ports.charges import RefundGateway, RefundOrder
@@ -114,14 +114,14 @@ class Desk:
         connections = Connections(
             FakeConnections(CONNECTION, other), FakeStripeAccounts(), self.mirror, clock, Mode.TEST
         )
-        self.mirroring = Mirroring(self.mirror)
-        mutations = Mutations(FakeMutationLog(), connections, self.mirroring, clock, Tasks())
+        self.writer = MirrorWriter(self.mirror)
+        mutations = Mutations(FakeMutationLog(), connections, self.writer, clock, Tasks())
         reader = MirrorReader(self.mirror, PageTokens(b"k", clock))
         self.charges = Charges(reader, connections, mutations, self.stripe)
 
     async def mirrored(self, *charges: Charge) -> None:
         told = [Snapshot("acct_1", one.id, Version.of_event(1), one) for one in charges]
-        await self.mirroring.observe(CHARGES, told)
+        await self.writer.observe(CHARGES, told)
 
     async def give_back(self, order: RefundOrder, request_id: str = "r-1") -> Refund:
         return await self.charges.refund(CALLER, request_id, order)
@@ -185,7 +185,7 @@ async def test_refunds_are_listed_of_a_charge_or_all(desk: Desk) -> None:
         for n in range(4)
     ]
     told = [Snapshot("acct_1", one.id, Version.of_event(1), one) for one in refunds]
-    await desk.mirroring.observe(REFUNDS, told)
+    await desk.writer.observe(REFUNDS, told)
     for query, found in (
         (ListRefunds(), ["re_3", "re_2", "re_1", "re_0"]),
         (ListRefunds(charge="ch_1"), ["re_3", "re_1"]),

@@ -6,7 +6,7 @@ import pytest
 
 from application.callers import OPERATOR, Caller, Tenancy
 from application.connections import Connections
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.nouns import STRIPE_ACCOUNTS
 from domain.accounts import Account
@@ -149,7 +149,7 @@ async def test_the_status_holds_what_stripe_said_last_when_it_does_not_answer(
     said = StripeAccount("acct_1", NOON, True, False, True, "eur", "DE")
     other = replace(said, id="acct_2", default_currency="usd")
     mirror = FakeMirror()
-    await Mirroring(mirror).observe(
+    await MirrorWriter(mirror).observe(
         STRIPE_ACCOUNTS,
         [Snapshot(one.id, one.id, Version.of_event(1), one) for one in (said, other)],
     )
@@ -162,7 +162,7 @@ async def test_what_the_mirror_shows_is_not_the_status_of_a_link_that_stripe_cut
     mirror = FakeMirror()
     said = StripeAccount("acct_1", NOON, True, True, True)
     seen = Snapshot("acct_1", "acct_1", Version.of_event(1), said)
-    await Mirroring(mirror).observe(STRIPE_ACCOUNTS, [seen])
+    await MirrorWriter(mirror).observe(STRIPE_ACCOUNTS, [seen])
     cut = FakeStripeAccounts(FailedPrecondition(Reason.STRIPE_CONNECTION_REVOKED, "cut"))
     status = await connections(FakeConnections(CONNECTION), cut, mirror=mirror).status(CALLER)
     assert status.stripe is None

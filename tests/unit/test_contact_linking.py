@@ -11,7 +11,7 @@ import pytest
 from application import contact_linking
 from application.callers import Caller
 from application.contact_link_jobs import ContactLinkJobs
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.ports.contacts import ContactLink, SourceVersion
 from application.ports.nouns import CUSTOMERS, STRIPE_ACCOUNTS
 from domain.connections import ConnectionState, Mode
@@ -136,7 +136,7 @@ async def test_the_region_is_the_stripe_accounts_country(desk: Desk) -> None:
         account = StripeAccount(ACCOUNT, NOON, True, True, True, "eur", country, {})
         version = Version.of_event(1 if country is None else 2)
         told = [Snapshot(ACCOUNT, ACCOUNT, version, account)]
-        await Mirroring(desk.mirror).observe(STRIPE_ACCOUNTS, told)
+        await MirrorWriter(desk.mirror).observe(STRIPE_ACCOUNTS, told)
         assert await desk.matching.region(ACCOUNT) == (country or "")
 
 
@@ -149,7 +149,7 @@ async def world() -> AsyncIterator[World]:
         name = f"N{number}"
         found = Customer(f"cus_{number}", at, name=name, email=f"C{number // 2}@x.test")
         told = [Snapshot(ACCOUNT, found.id, Version.of_event(1), found)]
-        await Mirroring(made.mirror).observe(CUSTOMERS, told)
+        await MirrorWriter(made.mirror).observe(CUSTOMERS, told)
     yield made
     await made.end()
 

@@ -10,7 +10,7 @@ from application.callers import Caller
 from application.connections import Connections
 from application.contact_links import ContactLinks, MappingChange
 from application.mirror_reader import MirrorReader
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutations import Mutations
 from application.paging import PageTokens
 from application.ports.contacts import ContactLink
@@ -64,7 +64,7 @@ class Desk:
             FakeConnections(*kept), FakeStripeAccounts(), self.mirror, self.clock, Mode.TEST
         )
         self.mutations = Mutations(
-            self.log, connections, Mirroring(self.mirror), self.clock, Tasks()
+            self.log, connections, MirrorWriter(self.mirror), self.clock, Tasks()
         )
         tokens = PageTokens(b"k", self.clock)
         reader = MirrorReader(self.mirror, tokens)
@@ -77,7 +77,7 @@ class Desk:
             found = None if deleted else Customer(id_, created)
             version = Version.of_event(10**13 if deleted else 1)
             told = [Snapshot("acct_1", id_, version, found)]
-            await Mirroring(self.mirror).observe(CUSTOMERS, told)
+            await MirrorWriter(self.mirror).observe(CUSTOMERS, told)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from application.customers import (
     UpdateCustomer,
 )
 from application.mirror_reader import MirrorReader
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutations import Mutations
 from application.paging import PageTokens
 from application.ports.contacts import ContactLink
@@ -53,8 +53,8 @@ class Desk:
         connections = Connections(
             FakeConnections(CONNECTION, other), FakeStripeAccounts(), self.mirror, clock, Mode.TEST
         )
-        self.mirroring = Mirroring(self.mirror)
-        mutations = Mutations(FakeMutationLog(), connections, self.mirroring, clock, Tasks())
+        self.writer = MirrorWriter(self.mirror)
+        mutations = Mutations(FakeMutationLog(), connections, self.writer, clock, Tasks())
         reader = MirrorReader(self.mirror, PageTokens(b"k", clock))
         self.contacts = FakeContacts()
         self.customers = Customers(reader, connections, mutations, self.stripe, self.contacts)
@@ -69,7 +69,7 @@ class Desk:
             created = NOON + dt.timedelta(seconds=number)
             found = None if deleted else Customer(id_, created, email=email)
             version = Version.of_event(10**13 if deleted else number)
-            await self.mirroring.observe(CUSTOMERS, [Snapshot("acct_1", id_, version, found)])
+            await self.writer.observe(CUSTOMERS, [Snapshot("acct_1", id_, version, found)])
 
 
 @pytest.fixture

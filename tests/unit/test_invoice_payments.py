@@ -11,7 +11,7 @@ from application.enrichment import Enrichment
 from application.fleet import Fleet
 from application.importing import Importing
 from application.invoice_payments import SETTLED_MS, InvoicePayments
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.nouns import INVOICE_PAYMENTS, INVOICES
 from application.walking import Retries
@@ -50,11 +50,11 @@ class World:
         self.clock = FakeClock()
         self.stripe = FakeHistory(self.clock)
         self.mirror = FakeMirror()
-        self.mirroring = Mirroring(self.mirror)
+        self.writer = MirrorWriter(self.mirror)
         platform = Platform(FakeDeployment(), FakeStripeAccounts(), Mode.TEST)
         self.service = InvoicePayments(
             self.stripe, self.stripe,
-            Importing(self.mirroring, self.stripe, Enrichment(self.mirror)),
+            Importing(self.writer, self.stripe, Enrichment(self.mirror)),
             self.mirror, FakeCheckpoints(), Fleet(FakeConnections(LINK), platform, Mode.TEST),
             self.clock, retries=Retries(tries=1, sleep=no_wait),
         )  # fmt: skip
@@ -71,7 +71,7 @@ class World:
         seen: list[Snapshot[Any]] = [
             Snapshot(ACCOUNT, f"inpay_{n}", version, held[f"inpay_{n}"]) for n in numbers
         ]
-        await self.mirroring.observe(INVOICE_PAYMENTS, seen)
+        await self.writer.observe(INVOICE_PAYMENTS, seen)
         self.clock.advance(seconds=10)
 
     async def invoice(self, number: int, status: str, *, remaining: Money = USD) -> None:
@@ -80,7 +80,7 @@ class World:
         found = Invoice(f"in_{number}", made, "usd", status, USD, USD, USD, remaining)
         now_ms = to_milliseconds(self.clock.now())
         version = Version.of_event(now_ms, known_at_ms=now_ms)
-        await self.mirroring.observe(INVOICES, [Snapshot(ACCOUNT, found.id, version, found)])
+        await self.writer.observe(INVOICES, [Snapshot(ACCOUNT, found.id, version, found)])
         self.clock.advance(seconds=10)
 
     async def refresh(self, *, pending: bool = True) -> list[str]:

@@ -24,7 +24,7 @@ async def subscribed(desk: Desk, id_: str, days: int, *, customer: str = "cus_1"
     item = SubscriptionItem("si_1", "price_1", None, 1, "usd", current_period_end=end)
     found = Subscription(id_, NOON, customer, "active", items=(item,))
     told = Snapshot("acct_1", id_, Version.of_event(1), found)
-    await desk.mirroring.observe(SUBSCRIPTIONS, [told])
+    await desk.writer.observe(SUBSCRIPTIONS, [told])
 
 
 async def test_the_preview_of_a_customer_is_of_his_next_invoice(desk: Desk) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from application.connections import Connections
 from application.failures import decode_failure, encode_failure
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutation_steps import LEASE, Steps
 from application.mutations import RETRY_UNKNOWN, Mutation, Mutations
 from application.ports.nouns import CUSTOMERS
@@ -71,7 +71,7 @@ class Desk:
             FakeConnections(*([CONNECTION] if connected else [])), FakeStripeAccounts(),
             self.mirror, self.clock, Mode.TEST,
         )  # fmt: skip
-        mutations = Mutations(self.log, connections, Mirroring(self.mirror), self.clock, Tasks())
+        mutations = Mutations(self.log, connections, MirrorWriter(self.mirror), self.clock, Tasks())
         return mutations, mutations.method(
             "Desk.Order", Order, Token, self._steps if connected else self._alone,
             connected=connected,

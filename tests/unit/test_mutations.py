@@ -8,7 +8,7 @@ import pytest
 from application import mutations
 from application.callers import Caller
 from application.customers import UpdateCustomer
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutation_steps import KEY_LIFETIME
 from application.ports.customers import CustomerFields
 from application.ports.mutation_log import MutationState
@@ -289,7 +289,7 @@ async def test_an_answer_overtaken_by_an_event_is_settled_by_a_read(platform: Pl
     late = Snapshot(
         "acct_1", created.id, Version.of_event(second, known_at_ms=now_ms + 60_000), created
     )
-    await Mirroring(platform.mirror).observe(CUSTOMERS, [late])
+    await MirrorWriter(platform.mirror).observe(CUSTOMERS, [late])
     change = UpdateCustomer(created.id, CustomerFields(name="Countess"))
     updated = await process.customers.update(CALLER, "r-2", change)
     assert await process.customers.get(CALLER, created.id) == updated

@@ -9,7 +9,7 @@ import pytest
 from application.callers import Caller
 from application.connections import Connections
 from application.mirror_reader import MirrorReader
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutations import Mutations
 from application.paging import PageTokens
 from application.payment_methods import ListPaymentMethods, OwnedMethod, PaymentMethods
@@ -57,9 +57,9 @@ class Desk:
         connections = Connections(
             FakeConnections(CONNECTION, other), FakeStripeAccounts(), self.mirror, clock, Mode.TEST
         )
-        self.mirroring = Mirroring(self.mirror)
+        self.writer = MirrorWriter(self.mirror)
         self.log = FakeMutationLog()
-        mutations = Mutations(self.log, connections, self.mirroring, clock, Tasks())
+        mutations = Mutations(self.log, connections, self.writer, clock, Tasks())
         tokens = PageTokens(b"k", clock)
         reader = MirrorReader(self.mirror, tokens)
         self.methods = PaymentMethods(reader, connections, mutations, self.stripe, tokens)
@@ -152,7 +152,7 @@ async def test_whether_what_was_attached_is_the_default_the_mirror_tells(
     desk: Desk, default: str, *, is_default: bool
 ) -> None:
     assert await desk.methods.attach(CALLER, "r-1", WANTED) == OwnedMethod(VISA, False)
-    await desk.mirroring.observe(CUSTOMERS, [desk.snapshot(default)])
+    await desk.writer.observe(CUSTOMERS, [desk.snapshot(default)])
     assert await desk.methods.attach(CALLER, "r-1", WANTED) == OwnedMethod(VISA, is_default)
     assert len(desk.stripe.attach.await_args_list) == 1
 

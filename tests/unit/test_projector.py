@@ -9,7 +9,7 @@ import pytest
 from typing_extensions import override
 
 from application import projector
-from application.mirroring import MAX_ROUNDS, Mirroring
+from application.mirroring import MAX_ROUNDS, MirrorWriter
 from application.ports.inbox import EventState
 from application.ports.mirror import Noun
 from application.ports.nouns import CUSTOMERS
@@ -207,7 +207,7 @@ async def test_the_platforms_own_events_wait_until_its_account_is_known(desk: De
 async def test_a_lost_race_is_decided_again(desk: Desk) -> None:
     await desk.receive("evt_1", 2_000, "late")
     newer = Snapshot("acct_1", "cus_1", Version.of_event(3_000_000), customer("cus_1", "newer"))
-    other = Mirroring(desk.mirror)
+    other = MirrorWriter(desk.mirror)
 
     async def overtake(where: str) -> None:
         if where == "mirror.replace":
@@ -238,7 +238,7 @@ async def test_a_row_that_does_not_come_to_rest_is_left_for_later(desk: Desk) ->
     desk.mirror.pause = overtake
     gone: Snapshot[Customer] = Snapshot("acct_1", "cus_1", Version.of_event(5_000_000), None)
     with pytest.raises(RateLimited):
-        await Mirroring(desk.mirror).observe(CUSTOMERS, [gone])
+        await MirrorWriter(desk.mirror).observe(CUSTOMERS, [gone])
     assert rounds >= MAX_ROUNDS
     await desk.projector.project_batch()
     assert desk.became("evt_1") == (EventState.PENDING, "waits")

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from typing_extensions import override
 
 from application.importing import Brought
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.ports.inbox import ReceivedEvent
 from application.ports.listing import Place
 from application.ports.nouns import CUSTOMERS
@@ -36,11 +36,11 @@ async def test_every_live_row_is_listed_once_newest_first() -> None:
     ]
     told = [Snapshot(ACCOUNT, one.id, Version.of_event(n), one) for n, one in enumerate(made)]
     for start in range(0, len(told), 1_000):
-        await Mirroring(mirror).observe(CUSTOMERS, told[start : start + 1_000])
+        await MirrorWriter(mirror).observe(CUSTOMERS, told[start : start + 1_000])
     gone: Snapshot[Customer] = Snapshot(
         ACCOUNT, "cus_0005", Version.of_event(2_000_000_000_000), None
     )
-    await Mirroring(mirror).observe(CUSTOMERS, [gone])
+    await MirrorWriter(mirror).observe(CUSTOMERS, [gone])
     lister = MirrorLister(mirror, FakeClock())
     found: list[str] = []
     place: Place | None = Place()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from application.comparing import Comparison, Tally
 from application.enrichment import Enrichment
 from application.importing import Importing
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.ports.nouns import CUSTOMERS, INVOICES
 from application.ports.reports import MAX_FINDINGS, Drift, Finding, NounCounts, Report
 from application.reconciling import Reconciliation
@@ -77,7 +77,7 @@ class World:
     async def steps(self, *, repair: bool, at_most: int) -> Report | None:
         """A process that ends after so many steps; the report if it came to the end."""
         retries = Retries(tries=2, sleep=no_wait)
-        importing = Importing(Mirroring(self.mirror), self.stripe, Enrichment(self.mirror))
+        importing = Importing(MirrorWriter(self.mirror), self.stripe, Enrichment(self.mirror))
         one = Reconciliation(
             self.stripe,
             self.mirror,

@@ -3,7 +3,7 @@
 from typing import Final
 
 from application.enrichment import Enrichment
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.rereading import Concerning, Rereading
 from domain.mirror import Version
 from tests.support.fakes import FakeClock, FakeMirror
@@ -20,7 +20,7 @@ async def test_one_read_is_newer_than_every_event_in_whatever_order_they_are() -
     mirror = FakeMirror()
     objects = Objects(FakeClock())
     objects.shows = {"cus_9": "a"}
-    rereading = Rereading(Mirroring(mirror), Enrichment(mirror), objects)
+    rereading = Rereading(MirrorWriter(mirror), Enrichment(mirror), objects)
     events = [told("evt_1", 1_000, known=5), told("evt_2", 3_000, known=6)]
     outcomes = await rereading.read_concerned(events)
     late = await rereading.read_concerned([told("evt_3", 2_000_000, known=7)])

@@ -10,7 +10,7 @@ import pytest
 from application.callers import Caller
 from application.connections import Connections
 from application.mirror_reader import MirrorReader
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.mutations import Mutations
 from application.paging import PageTokens
 from application.ports.nouns import SUBSCRIPTIONS
@@ -57,8 +57,8 @@ class Desk:
         connections = Connections(
             FakeConnections(CONNECTION, other), FakeStripeAccounts(), self.mirror, clock, Mode.TEST
         )
-        self.mirroring = Mirroring(self.mirror)
-        mutations = Mutations(FakeMutationLog(), connections, self.mirroring, clock, Tasks())
+        self.writer = MirrorWriter(self.mirror)
+        mutations = Mutations(FakeMutationLog(), connections, self.writer, clock, Tasks())
         reader = MirrorReader(self.mirror, PageTokens(b"k", clock))
         self.subscriptions = Subscriptions(reader, connections, mutations, self.stripe)
         self.stripe.read.return_value = ACTIVE
@@ -66,7 +66,7 @@ class Desk:
             getattr(self.stripe, change).return_value = snapshot(ACTIVE)
 
     async def mirrored(self, *found: Subscription) -> None:
-        await self.mirroring.observe(SUBSCRIPTIONS, [snapshot(one) for one in found])
+        await self.writer.observe(SUBSCRIPTIONS, [snapshot(one) for one in found])
 
     def sent(self, change: str) -> Any:
         """The parameters of the one request of a kind."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from application.mirroring import Mirroring
+from application.mirroring import MirrorWriter
 from application.ports.nouns import CUSTOMERS
 from bootstrap import cli
 from bootstrap.process import opened
@@ -78,7 +78,7 @@ def mirror(*customers: str) -> None:
             for id_ in customers:
                 version = Version.of_event(1)
                 told = [Snapshot("acct_1Acme", id_, version, Customer(id_, NOON))]
-                await Mirroring(container.mirror()).observe(CUSTOMERS, told)
+                await MirrorWriter(container.mirror()).observe(CUSTOMERS, told)
 
     asyncio.run(work())
 

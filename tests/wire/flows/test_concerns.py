@@ -138,7 +138,7 @@ class Desk:
         )  # fmt: skip
         await flows.stores.inbox.append(event)
         projector = Projector(
-            flows.stores.inbox, flows.mirroring, Enrichment(flows.stores.mirror),
+            flows.stores.inbox, flows.writer, Enrichment(flows.stores.mirror),
             StripeEventReader(), flows.objects, flows.platform, flows.clock, asyncio.Event(),
             "test", deauthorizing=self.deauthorizing,
         )  # fmt: skip

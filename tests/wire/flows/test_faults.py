@@ -156,7 +156,7 @@ async def pipeline(
         queued, arrived = asyncio.Event(), asyncio.Event()
         effects = effects_on(disturbed, StripeEventReader(), clock, queued)
         projector = Projector(
-            disturbed.inbox, flows.mirroring, Enrichment(disturbed.mirror), StripeEventReader(),
+            disturbed.inbox, flows.writer, Enrichment(disturbed.mirror), StripeEventReader(),
             flows.objects, flows.platform, clock, arrived, "one", effects,
         )  # fmt: skip
         publisher = disturbance.around(embedded, "publisher", _queue_away)

@@ -105,7 +105,7 @@ async def test_answers_whose_date_is_days_ahead_freeze_no_row(flows: Flows) -> N
     await flows.reconciled(repair=True)
     await control.advance_clock(-3 * DAY)
     await renamed(flows, id_, "our own change")
-    await flows.mirroring.observe(CUSTOMERS, [await read(flows, id_)])
+    await flows.writer.observe(CUSTOMERS, [await read(flows, id_)])
     assert (await shown(flows, CUSTOMERS, id_)).name == "our own change"
 
 
