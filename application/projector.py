@@ -29,7 +29,7 @@ from application.ports.stripe import (
     Observed,
     Reading,
 )
-from application.rereading import Concerning, Rereading, in_words
+from application.rereading import Concerning, Rereader, in_words
 from domain.back_off import BackOff
 from domain.errors import BillingError, NotUnderstood, RateLimited, Unavailable, words_of
 from domain.mirror import Decision, Snapshot, Version
@@ -106,7 +106,7 @@ class Projector:
     ) -> None:
         """The last two are None for a mirror that nothing follows from, such as a rebuilt one."""
         self._inbox = inbox
-        self._rereading = Rereading(writer, enrichment, objects)
+        self._rereader = Rereader(writer, enrichment, objects)
         self._events = events
         self._platform = platform
         self._clock = clock
@@ -211,7 +211,7 @@ class Projector:
         if not concerned:
             return outcomes
         done = [one.event_id for one in outcomes if one.state is EventState.PROCESSED]
-        results = await self._rereading.read_concerned(
+        results = await self._rereader.read_concerned(
             [_concerning(concerned[event_id]) for event_id in done if event_id in concerned]
         )
         return [
@@ -312,7 +312,7 @@ class Projector:
             key=lambda item: item.claimed.event.created,
             reverse=True,  # what is older than the newest then needs no more to be settled
         )
-        verdicts = await self._rereading.observe(noun, [_snapshot(item) for item in observed])
+        verdicts = await self._rereader.observe(noun, [_snapshot(item) for item in observed])
         outcomes = []
         unsettled = [(item, why) for item in items if (why := _why_read(item))]
         for item, verdict in zip(observed, verdicts, strict=True):
@@ -327,7 +327,7 @@ class Projector:
     ) -> list[Settled]:
         """Read each unsettled object once, and let what Stripe says now stand."""
         objects = _by_object(item for item, _ in unsettled)
-        results = await self._rereading.read(
+        results = await self._rereader.read(
             noun,
             {key: max(one.claimed.event.created for one in own) for key, own in objects.items()},
         )

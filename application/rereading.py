@@ -29,7 +29,7 @@ class Concerning:
     concerns: Sequence[Concern]
 
 
-class Rereading:
+class Rereader:
     """Brings observations into the mirror, and objects for which there is none worth having.
 
     At most REREADS_AT_ONCE requests are under way at once.

@@ -4,7 +4,7 @@ from typing import Final
 
 from application.enrichment import Enrichment
 from application.mirroring import MirrorWriter
-from application.rereading import Concerning, Rereading
+from application.rereading import Concerning, Rereader
 from domain.mirror import Version
 from tests.support.fakes import FakeClock, FakeMirror
 from tests.support.projector_desk import NOUN, Objects
@@ -20,10 +20,10 @@ async def test_one_read_is_newer_than_every_event_in_whatever_order_they_are() -
     mirror = FakeMirror()
     objects = Objects(FakeClock())
     objects.shows = {"cus_9": "a"}
-    rereading = Rereading(MirrorWriter(mirror), Enrichment(mirror), objects)
+    rereader = Rereader(MirrorWriter(mirror), Enrichment(mirror), objects)
     events = [told("evt_1", 1_000, known=5), told("evt_2", 3_000, known=6)]
-    outcomes = await rereading.read_concerned(events)
-    late = await rereading.read_concerned([told("evt_3", 2_000_000, known=7)])
+    outcomes = await rereader.read_concerned(events)
+    late = await rereader.read_concerned([told("evt_3", 2_000_000, known=7)])
     assert late == {"evt_3": "customer cus_9 seen since"}
     assert [read[2] for read in objects.reads] == [3_000]
     assert outcomes.keys() == {"evt_1", "evt_2"}
