@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from typing_extensions import override
 
-from application.importing import Brought, Importing
+from application.importing import Brought, Importer
 from application.oddity_log import log_oddities
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
@@ -111,7 +111,7 @@ class Backfill:
     def __init__(
         self,
         lister: ObjectLister,
-        importing: Importing,
+        importer: Importer,
         checkpoints: Checkpoints,
         clock: Clock,
         *,
@@ -119,7 +119,7 @@ class Backfill:
         retries: Retries | None = None,
     ) -> None:
         self._lister = lister
-        self._importing = importing
+        self._importer = importer
         self._checkpoints = checkpoints
         self._clock = clock
         self._nouns = tuple(nouns)
@@ -203,7 +203,7 @@ class Backfill:
 
     async def _bring(self, noun: Noun[Any], page: Page[Snapshot[Any]]) -> Brought:
         return await self._retries(
-            lambda: self._importing.bring(noun, page.items, Priority.BACKFILL)
+            lambda: self._importer.bring(noun, page.items, Priority.BACKFILL)
         )
 
     async def _save(self, checkpoint: Checkpoint, state: BackfillState) -> Checkpoint:

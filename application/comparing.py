@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from application.importing import Importing
+from application.importing import Importer
 from application.ports.mirror import Mirror, Noun
 from application.ports.reports import MAX_FINDINGS, Drift, Finding, NounCounts
 from application.ports.stripe import ObjectReader, Priority
@@ -89,13 +89,13 @@ class Comparison:
         self,
         mirror: Mirror,
         objects: ObjectReader,
-        importing: Importing,
+        importer: Importer,
         *,
         retries: Retries | None = None,
     ) -> None:
         self._mirror = mirror
         self._objects = objects
-        self._importing = importing
+        self._importer = importer
         self._retries = retries or Retries()
 
     async def judge(
@@ -143,7 +143,7 @@ class Comparison:
         if repair and wrong:
             proofs = [proof for _, proof in wrong]
             brought = await self._retries(
-                lambda: self._importing.bring(noun, proofs, Priority.BACKFILL)
+                lambda: self._importer.bring(noun, proofs, Priority.BACKFILL)
             )
             oddities += brought.oddities
         left = {one.id for one in oddities}

@@ -24,7 +24,7 @@ class Brought:
     oddities: Sequence[Oddity] = ()
 
 
-class Importing:
+class Importer:
     """Brings observations into a mirror beside whatever webhooks and callers bring.
 
     No effect follows from it: what was read tells what is, not what has happened.

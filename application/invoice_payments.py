@@ -13,7 +13,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from application.fleet import Fleet
-from application.importing import Importing
+from application.importing import Importer
 from application.oddity_log import log_oddities
 from application.ports.checkpoints import Checkpoints
 from application.ports.clock import Clock
@@ -67,7 +67,7 @@ class InvoicePayments(Refreshing):
         self,
         lister: ObjectLister,
         objects: ObjectReader,
-        importing: Importing,
+        importer: Importer,
         mirror: Mirror,
         checkpoints: Checkpoints,
         fleet: Fleet,
@@ -79,7 +79,7 @@ class InvoicePayments(Refreshing):
     ) -> None:
         super().__init__(
             lister,
-            importing,
+            importer,
             mirror,
             checkpoints,
             fleet,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from application.backfill import Backfill, Progress
-from application.importing import Importing
+from application.importing import Importer
 from application.oddity_log import log_oddities
 from application.ports.checkpoints import Checkpoint, Checkpoints
 from application.ports.clock import Clock
@@ -105,14 +105,14 @@ class Rebuild:
     The swap compares row by row and replaces what is wrong in the live mirror through its one rule:
     a webhook that comes meanwhile stands, no reader ever sees an empty mirror, and a row is given
     up only where Stripe says that there is no such object. Resumable at every step; without
-    effects. `backfill`, `importing` and `checkpoints` are those of the second store; `swap` is a
+    effects. `backfill`, `importer` and `checkpoints` are those of the second store; `swap` is a
     reconciliation of the live mirror whose lister is a MirrorLister of the second one.
     """
 
     def __init__(
         self,
         backfill: Backfill,
-        importing: Importing,
+        importer: Importer,
         checkpoints: Checkpoints,
         swap: Reconciliation,
         history: EventHistory,
@@ -122,7 +122,7 @@ class Rebuild:
         retries: Retries | None = None,
     ) -> None:
         self._backfill = backfill
-        self._importing = importing
+        self._importer = importer
         self._checkpoints = checkpoints
         self._swap = swap
         self._history = history
@@ -194,7 +194,7 @@ class Rebuild:
             # All others only say to read the object, which the backfill has done.
         for name, snapshots in by_noun.items():
             brought = await self._retries(
-                lambda noun=nouns[name], snapshots=snapshots: self._importing.bring(  # type: ignore[misc]  # mypy knows no lambda's defaults
+                lambda noun=nouns[name], snapshots=snapshots: self._importer.bring(  # type: ignore[misc]  # mypy knows no lambda's defaults
                     noun, snapshots, Priority.BACKFILL
                 )
             )

@@ -15,7 +15,7 @@ from typing_extensions import override
 from application.effect import Follower
 from application.fleet import Fleet, Source, for_each
 from application.happenings import EventWithFacts, Outcome
-from application.importing import Importing
+from application.importing import Importer
 from application.loops import Loop
 from application.oddity_log import log_oddities
 from application.outages import AccountOutages
@@ -75,7 +75,7 @@ class Refreshing(Follower, ABC):
     def __init__(
         self,
         lister: ObjectLister,
-        importing: Importing,
+        importer: Importer,
         mirror: Mirror,
         checkpoints: Checkpoints,
         fleet: Fleet,
@@ -87,7 +87,7 @@ class Refreshing(Follower, ABC):
     ) -> None:
         """The last two are in place of the noun's own, for tests."""
         self._lister = lister
-        self._importing = importing
+        self._importer = importer
         self._mirror = mirror
         self._checkpoints = checkpoints
         self._fleet = fleet
@@ -178,7 +178,7 @@ class Refreshing(Follower, ABC):
 
     async def _bring(self, stripe_account: str, snapshots: Sequence[Snapshot[Any]]) -> int:
         brought = await self._retries(
-            lambda: self._importing.bring(self.noun, snapshots, Priority.CATCH_UP)
+            lambda: self._importer.bring(self.noun, snapshots, Priority.CATCH_UP)
         )
         log_oddities(stripe_account, brought.oddities)
         return brought.changed

@@ -9,7 +9,7 @@ from typing_extensions import override
 from application.backfill import Backfill
 from application.comparing import Comparison
 from application.enrichment import Enrichment
-from application.importing import Importing
+from application.importing import Importer
 from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.checkpoints import Checkpoints
@@ -96,10 +96,10 @@ class ShadowRebuild(Work):
         await self._shadows.discard(operation.stripe_account, operation.id)
 
     def _over(self, shadow: Shadow) -> Rebuild:
-        importing = Importing(MirrorWriter(shadow.mirror), self._objects, Enrichment(shadow.mirror))
+        importer = Importer(MirrorWriter(shadow.mirror), self._objects, Enrichment(shadow.mirror))
         backfill = Backfill(
             self._lister,
-            importing,
+            importer,
             shadow.checkpoints,
             self._clock,
             nouns=self._nouns,
@@ -118,7 +118,7 @@ class ShadowRebuild(Work):
         )
         return Rebuild(
             backfill,
-            importing,
+            importer,
             shadow.checkpoints,
             swap,
             self._history,

@@ -29,7 +29,7 @@ from application.effects import Effects
 from application.enrichment import Enrichment
 from application.events import Events
 from application.fleet import Fleet
-from application.importing import Importing
+from application.importing import Importer
 from application.invoice_payments import InvoicePayments
 from application.mirror_access import MirrorAccess
 from application.mirror_reader import MirrorReader
@@ -178,20 +178,20 @@ class Container(containers.DeclarativeContainer):
     fleet = providers.Singleton(Fleet, stores.connections, platform, mode)
     mirror_writer = providers.Singleton(MirrorWriter, mirror)
     enrichment = providers.Singleton(Enrichment, mirror)
-    importing = providers.Singleton(Importing, mirror_writer, object_reader, enrichment)
-    backfill = providers.Singleton(Backfill, lister, importing, stores.checkpoints, clock)
-    comparison = providers.Singleton(Comparison, mirror, object_reader, importing)
+    importer = providers.Singleton(Importer, mirror_writer, object_reader, enrichment)
+    backfill = providers.Singleton(Backfill, lister, importer, stores.checkpoints, clock)
+    comparison = providers.Singleton(Comparison, mirror, object_reader, importer)
     reconciliation = providers.Singleton(
         Reconciliation, lister, mirror, comparison, stores.checkpoints, stores.reports, clock
     )
     balance_transactions = providers.Singleton(
-        BalanceTransactions, lister, importing, mirror, stores.checkpoints, fleet, clock
+        BalanceTransactions, lister, importer, mirror, stores.checkpoints, fleet, clock
     )
     invoice_payments = providers.Singleton(
         InvoicePayments,
         lister,
         object_reader,
-        importing,
+        importer,
         mirror,
         stores.checkpoints,
         fleet,

@@ -115,7 +115,7 @@ class Replay:
             await self.flows.stores.inbox.append(self._event(*delivery))
         else:
             noun, snapshots = self.history.pages[delivery[0] - len(self.history.events)]
-            await self.flows.importing.bring(noun, snapshots, Priority.BACKFILL)
+            await self.flows.importer.bring(noun, snapshots, Priority.BACKFILL)
 
     def _is_event(self, delivery: Delivery) -> bool:
         return delivery[0] < len(self.history.events)

@@ -15,7 +15,7 @@ from application.comparing import Comparison
 from application.connections import Connections
 from application.enrichment import Enrichment
 from application.fleet import Fleet
-from application.importing import Importing
+from application.importing import Importer
 from application.mirror_access import MirrorAccess
 from application.mirroring import MirrorWriter
 from application.operation_log import OperationLog
@@ -180,15 +180,15 @@ class Process:
         clock, sleep = world.time.clock, world.sleep
         retries = Retries(tries=world.tries, sleep=sleep)
         platform = Platform(world.deployment, FakeStripeAccounts(), Mode.TEST)
-        importing = Importing(MirrorWriter(world.mirror), world.stripe, Enrichment(world.mirror))
-        comparison = Comparison(world.mirror, world.stripe, importing, retries=retries)
+        importer = Importer(MirrorWriter(world.mirror), world.stripe, Enrichment(world.mirror))
+        comparison = Comparison(world.mirror, world.stripe, importer, retries=retries)
         self.inbox = no_events = NoEvents()
         self.reconciliation = Reconciliation(
             world.stripe, world.mirror, comparison, world.checkpoints, world.reports, clock,
             nouns=NOUNS, retries=retries,
         )  # fmt: skip
         backfill = Backfill(
-            world.stripe, importing, world.checkpoints, clock, nouns=NOUNS, retries=retries
+            world.stripe, importer, world.checkpoints, clock, nouns=NOUNS, retries=retries
         )
         self.backfill_work = BackfillWork(backfill)
         own: list[Work] = [

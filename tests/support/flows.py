@@ -18,7 +18,7 @@ from application.deauthorizing import Deauthorizing
 from application.effects import Effects
 from application.enrichment import Enrichment
 from application.fleet import Fleet, Source
-from application.importing import Importing
+from application.importing import Importer
 from application.invoice_payments import InvoicePayments
 from application.mirroring import MirrorWriter
 from application.platform import Platform
@@ -78,18 +78,18 @@ class Flows:
         self.lister = StripeLister(self.api, Mode.TEST)
         self.objects = StripeObjectReader(self.api)
         self.writer = MirrorWriter(self.stores.mirror)
-        self.importing = self.importing_into(self.stores.mirror)
+        self.importer = self.importer_into(self.stores.mirror)
         self.platform = Platform(
             self.stores.deployment, StripeConnectedAccounts(self.api), Mode.TEST
         )
         self.source = Source(self.account, ours=False, since=None)
         self.fleet = Fleet(self.stores.connections, self.platform, Mode.TEST)
         self.backfill = Backfill(
-            self.lister, self.importing, self.stores.checkpoints, self.clock,
+            self.lister, self.importer, self.stores.checkpoints, self.clock,
             nouns=self.nouns, retries=self.retries,
         )  # fmt: skip
         comparison = Comparison(
-            self.stores.mirror, self.objects, self.importing, retries=self.retries
+            self.stores.mirror, self.objects, self.importer, retries=self.retries
         )
         self.reconciliation = Reconciliation(
             self.lister, self.stores.mirror, comparison, self.stores.checkpoints,
@@ -100,11 +100,11 @@ class Flows:
             self.reconciliation, self.clock, self.arrived, retries=self.retries,
         )  # fmt: skip
         self.balance_transactions = BalanceTransactions(
-            self.lister, self.importing, self.stores.mirror, self.stores.checkpoints, self.fleet,
+            self.lister, self.importer, self.stores.mirror, self.stores.checkpoints, self.fleet,
             self.clock, retries=self.retries, debounce_seconds=0.01,
         )  # fmt: skip
         self.invoice_payments = InvoicePayments(
-            self.lister, self.objects, self.importing, self.stores.mirror, self.stores.checkpoints,
+            self.lister, self.objects, self.importer, self.stores.mirror, self.stores.checkpoints,
             self.fleet, self.clock, retries=self.retries, debounce_seconds=0.01,
         )  # fmt: skip
 
@@ -118,9 +118,9 @@ class Flows:
         await self.emulator.control.set_clock(second)
         self.clock.set(second)
 
-    def importing_into(self, mirror: Mirror) -> Importing:
+    def importer_into(self, mirror: Mirror) -> Importer:
         """What brings observations into a mirror."""
-        return Importing(MirrorWriter(mirror), self.objects, Enrichment(mirror))
+        return Importer(MirrorWriter(mirror), self.objects, Enrichment(mirror))
 
     def effects(self, max_age: dt.timedelta = DEFAULT_MAX_AGE) -> Effects:
         """What follows from events, in the same store."""

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from application.backfill import TASK, Backfill, Progress
 from application.enrichment import Enrichment
-from application.importing import Importing
+from application.importing import Importer
 from application.mirroring import MirrorWriter
 from application.ports.listing import Place
 from application.ports.mirror import Noun
@@ -65,9 +65,9 @@ class World:
 
     def backfill(self) -> Backfill:
         """As a new process has it."""
-        importing = Importing(self.writer, self.stripe, Enrichment(self.mirror))
+        importer = Importer(self.writer, self.stripe, Enrichment(self.mirror))
         return Backfill(
-            self.stripe, importing, self.checkpoints, self.clock, nouns=NOUNS,
+            self.stripe, importer, self.checkpoints, self.clock, nouns=NOUNS,
             retries=Retries(tries=3, sleep=no_wait),
         )  # fmt: skip
 

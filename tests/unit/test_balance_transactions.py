@@ -12,7 +12,7 @@ from application.balance_transactions import TASK, BalanceTransactions
 from application.enrichment import Enrichment
 from application.fleet import Fleet
 from application.happenings import EventWithFacts, ProjectedEvent
-from application.importing import Importing
+from application.importing import Importer
 from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.inbox import ReceivedEvent
@@ -57,7 +57,7 @@ class World:
         platform = Platform(FakeDeployment(), FakeStripeAccounts(), Mode.TEST)
         self.service = BalanceTransactions(
             self.stripe,
-            Importing(MirrorWriter(self.mirror), self.stripe, Enrichment(self.mirror)),
+            Importer(MirrorWriter(self.mirror), self.stripe, Enrichment(self.mirror)),
             self.mirror,
             self.checkpoints,
             Fleet(FakeConnections(LINK), platform, Mode.TEST),

@@ -14,7 +14,7 @@ from application.catch_up import RETENTION, TASK, CatchUp
 from application.comparing import Comparison
 from application.enrichment import Enrichment
 from application.fleet import Fleet, Source
-from application.importing import Importing
+from application.importing import Importer
 from application.mirroring import MirrorWriter
 from application.platform import Platform
 from application.ports.inbox import EventState, ReceivedEvent
@@ -87,18 +87,18 @@ class World:
     def catch_up(self) -> CatchUp:
         """As a new process has it."""
         retries = Retries(tries=2, sleep=no_wait)
-        importing = Importing(MirrorWriter(self.mirror), self.stripe, Enrichment(self.mirror))
+        importer = Importer(MirrorWriter(self.mirror), self.stripe, Enrichment(self.mirror))
         platform = Platform(FakeDeployment(), self.accounts, Mode.TEST)
         return CatchUp(
             self.stripe, self.inbox, self.checkpoints,
             Fleet(self.connections, platform, Mode.TEST),
             Backfill(
-                self.stripe, importing, self.checkpoints, self.clock, nouns=[CUSTOMERS],
+                self.stripe, importer, self.checkpoints, self.clock, nouns=[CUSTOMERS],
                 retries=retries,
             ),
             Reconciliation(
                 self.stripe, self.mirror,
-                Comparison(self.mirror, self.stripe, importing, retries=retries),
+                Comparison(self.mirror, self.stripe, importer, retries=retries),
                 self.checkpoints, FakeReports(), self.clock, nouns=[CUSTOMERS], retries=retries,
             ),
             self.clock, self.arrived, retries=retries,

@@ -9,7 +9,7 @@ import pytest
 from application import invoice_payments
 from application.enrichment import Enrichment
 from application.fleet import Fleet
-from application.importing import Importing
+from application.importing import Importer
 from application.invoice_payments import SETTLED_MS, InvoicePayments
 from application.mirroring import MirrorWriter
 from application.platform import Platform
@@ -54,7 +54,7 @@ class World:
         platform = Platform(FakeDeployment(), FakeStripeAccounts(), Mode.TEST)
         self.service = InvoicePayments(
             self.stripe, self.stripe,
-            Importing(self.writer, self.stripe, Enrichment(self.mirror)),
+            Importer(self.writer, self.stripe, Enrichment(self.mirror)),
             self.mirror, FakeCheckpoints(), Fleet(FakeConnections(LINK), platform, Mode.TEST),
             self.clock, retries=Retries(tries=1, sleep=no_wait),
         )  # fmt: skip

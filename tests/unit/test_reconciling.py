@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from application.comparing import Comparison, Tally
 from application.enrichment import Enrichment
-from application.importing import Importing
+from application.importing import Importer
 from application.mirroring import MirrorWriter
 from application.ports.nouns import CUSTOMERS, INVOICES
 from application.ports.reports import MAX_FINDINGS, Drift, Finding, NounCounts, Report
@@ -77,11 +77,11 @@ class World:
     async def steps(self, *, repair: bool, at_most: int) -> Report | None:
         """A process that ends after so many steps; the report if it came to the end."""
         retries = Retries(tries=2, sleep=no_wait)
-        importing = Importing(MirrorWriter(self.mirror), self.stripe, Enrichment(self.mirror))
+        importer = Importer(MirrorWriter(self.mirror), self.stripe, Enrichment(self.mirror))
         one = Reconciliation(
             self.stripe,
             self.mirror,
-            Comparison(self.mirror, self.stripe, importing, retries=retries),
+            Comparison(self.mirror, self.stripe, importer, retries=retries),
             self.checkpoints,
             self.reports,
             self.clock,

@@ -90,7 +90,7 @@ async def test_killed_at_every_page_it_goes_on_there(flows: Flows) -> None:
         runs += 1
         # A process of its own: it knows only what the store knows.
         backfill = Backfill(
-            flows.lister, flows.importing, flows.stores.checkpoints, flows.clock,
+            flows.lister, flows.importer, flows.stores.checkpoints, flows.clock,
             retries=Retries(sleep=no_wait),
         )  # fmt: skip
         async with aclosing(backfill.run(flows.account)) as pages:

@@ -266,7 +266,7 @@ async def test_slow_list_page_beside_a_newer_event(
     path = f"/v1/customers/{(await flows.post('/v1/customers', name='one'))['id']}"
     slow = SlowAnswers(flows.lister, CUSTOMERS)
     backfill = Backfill(
-        slow, flows.importing, flows.stores.checkpoints, flows.clock, nouns=flows.nouns
+        slow, flows.importer, flows.stores.checkpoints, flows.clock, nouns=flows.nouns
     )
     task = asyncio.create_task(last(backfill.run(flows.account)))
     await asyncio.wait_for(slow.left.wait(), 10)

@@ -97,16 +97,16 @@ class Desk:
         """As a new process has it. `mirror` stands before the live one in the swap."""
         flows, stores = self.flows, self.flows.stores
         clock = clock or flows.clock
-        importing = flows.importing_into(stores.mirror)
+        importer = flows.importer_into(stores.mirror)
         live = mirror or stores.mirror
-        comparison = Comparison(live, flows.objects, importing, retries=flows.retries)
+        comparison = Comparison(live, flows.objects, importer, retries=flows.retries)
         rebuild = ShadowRebuild(
             stores.shadows, self.lister, flows.objects, stores.event_history, StripeEventReader(),
             live, comparison, stores.checkpoints, stores.reports,
             flows.platform, flows.clock, retries=flows.retries,
         )  # fmt: skip
         backfill = Backfill(
-            self.lister, importing, stores.checkpoints, flows.clock, retries=flows.retries
+            self.lister, importer, stores.checkpoints, flows.clock, retries=flows.retries
         )
         works = [
             BackfillWork(backfill),

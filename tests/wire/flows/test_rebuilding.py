@@ -49,17 +49,17 @@ async def second(tmp_path: Path) -> AsyncIterator[Stores]:
 
 
 def rebuild(flows: Flows, second: Stores, events: Sequence[str] = ()) -> Rebuild:
-    importing = flows.importing_into(second.mirror)
+    importer = flows.importer_into(second.mirror)
     backfill = Backfill(
-        flows.lister, importing, second.checkpoints, flows.clock, retries=flows.retries
+        flows.lister, importer, second.checkpoints, flows.clock, retries=flows.retries
     )
-    comparison = Comparison(flows.stores.mirror, flows.objects, flows.importing)
+    comparison = Comparison(flows.stores.mirror, flows.objects, flows.importer)
     swap = Reconciliation(
         MirrorLister(second.mirror, flows.clock), flows.stores.mirror, comparison,
         flows.stores.checkpoints, flows.stores.reports, flows.clock, kind=ReportKind.REBUILD,
     )  # fmt: skip
     return Rebuild(
-        backfill, importing, second.checkpoints, swap, Remembered(flows.stores, events),
+        backfill, importer, second.checkpoints, swap, Remembered(flows.stores, events),
         StripeEventReader(), flows.clock, retries=flows.retries,
     )  # fmt: skip
 
