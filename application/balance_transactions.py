@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from application.ports.mirror import Filter, Order
 from application.ports.nouns import BALANCE_TRANSACTIONS
-from application.refreshing import Refreshing
+from application.refreshing import Refresher
 from domain.periods import to_milliseconds
 
 TASK: Final = "balance transactions"
@@ -17,7 +17,7 @@ _PENDING: Final = Filter(equals={"status": "pending"})
 _OLDEST_FIRST: Final = Order("created", descending=False)
 
 
-class BalanceTransactions(Refreshing):
+class BalanceTransactions(Refresher):
     """Keeps balance transactions current; noted by whatever moves money.
 
     On the schedule the window reaches back to the oldest one that is still pending. What they tell

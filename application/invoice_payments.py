@@ -21,7 +21,7 @@ from application.ports.listing import ObjectLister
 from application.ports.mirror import NEWEST_FIRST, Filter, Mirror
 from application.ports.nouns import INVOICE_PAYMENTS, INVOICES
 from application.ports.stripe import ObjectReader, Priority
-from application.refreshing import Refreshing
+from application.refreshing import Refresher
 from application.walking import Retries
 from domain.errors import BillingError
 from domain.invoice_payments import InvoicePayment
@@ -44,7 +44,7 @@ _MAX_PAGES: Final = 1_000
 _READS_AT_ONCE: Final = 8
 
 
-class InvoicePayments(Refreshing):
+class InvoicePayments(Refresher):
     """Keeps invoice payments current; noted by invoices that are finalized or voided.
 
     Open ones may be years old, so no window reaches back to them: those that are outdated are found

@@ -50,7 +50,7 @@ class Refreshed:
     changed: int
 
 
-class Refreshing(Follower, ABC):
+class Refresher(Follower, ABC):
     """Keeps a noun of every active connection and of the platform current, by its list.
 
     Overlapping windows by `created`, each read to its end before the watermark moves: soon after
