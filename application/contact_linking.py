@@ -45,7 +45,7 @@ class LinkingState:
     oddities: Oddities = field(default_factory=Oddities)
 
 
-class ContactLinking(Work):
+class LinkAll(Work):
     """Goes through all of the mirror's customers, oldest first, and links those without a contact.
 
     The oldest customer of an address so gets its contact, and one that is created meanwhile has its

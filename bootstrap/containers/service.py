@@ -21,7 +21,7 @@ from application.callers import Tenancy
 from application.catch_up import CatchUp
 from application.comparing import Comparison
 from application.connections import Connections
-from application.contact_linking import ContactLinking
+from application.contact_linking import LinkAll
 from application.contact_matching import ContactMatching
 from application.contact_sync import ContactSyncing
 from application.deauthorizing import Deauthorizing
@@ -227,8 +227,8 @@ class Container(containers.DeclarativeContainer):
     # --- contacts of the CRM ---
     contact_matching = providers.Singleton(ContactMatching, stores.contacts, mirror, phones, clock)
     contact_syncing = providers.Singleton(ContactSyncing, stores.contacts, mirror, contact_matching)
-    contact_linking = providers.Singleton(
-        ContactLinking,
+    link_all = providers.Singleton(
+        LinkAll,
         stores.contacts,
         mirror,
         contact_syncing,
@@ -308,7 +308,7 @@ class Container(containers.DeclarativeContainer):
             ReconciliationWork, reconciliation, stores.checkpoints, stores.reports, clock
         ),
         rebuild,
-        contact_linking,
+        link_all,
     )
     operations = providers.Singleton(Operations, operation_log, works, mirror_access, fleet, clock)
     mirror_reports = providers.Singleton(MirrorReports, stores.reports, mirror_access, page_tokens)

@@ -1,6 +1,6 @@
-"""Contact sync and linking, put together for tests."""
+"""Contact sync and "link all", put together for tests."""
 
-from application.contact_linking import ContactLinking
+from application.contact_linking import LinkAll
 from application.contact_matching import ContactMatching
 from application.contact_sync import ContactSyncing
 from application.ports.checkpoints import Checkpoints
@@ -22,12 +22,12 @@ def syncing(contacts: ContactDirectory, mirror: Mirror, clock: Clock) -> Contact
     return ContactSyncing(contacts, mirror, matching(contacts, mirror, clock))
 
 
-def linking(
+def link_all(
     contacts: ContactDirectory, mirror: Mirror, connections: ConnectionRepository,
     checkpoints: Checkpoints, clock: Clock,
-) -> ContactLinking:  # fmt: skip
+) -> LinkAll:  # fmt: skip
     """ "Link all" as the service has it."""
-    return ContactLinking(
+    return LinkAll(
         contacts, mirror, syncing(contacts, mirror, clock), matching(contacts, mirror, clock),
         connections, checkpoints, clock, Mode.TEST,
     )  # fmt: skip

@@ -35,7 +35,7 @@ from domain.customers import Customer
 from domain.mirror import MirroredObject
 from domain.operations import Operation, OperationKind, OperationOptions
 from domain.products import Product
-from tests.support.contacts import linking
+from tests.support.contacts import link_all
 from tests.support.fake_effects import FakeContacts
 from tests.support.fake_lists import FakeCheckpoints, FakeHistory, FakeReports
 from tests.support.fakes import (
@@ -199,7 +199,7 @@ class Process:
                 comparison, world.checkpoints, world.reports, platform, clock, nouns=NOUNS,
                 retries=retries,
             ),
-            linking(world.contacts, world.mirror, world.connections, world.checkpoints, clock),
+            link_all(world.contacts, world.mirror, world.connections, world.checkpoints, clock),
         ]  # fmt: skip
         connections = Connections(
             world.connections, FakeStripeAccounts(), world.mirror, clock, Mode.TEST

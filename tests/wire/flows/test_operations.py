@@ -34,7 +34,7 @@ from infrastructure.clock import SystemClock
 from infrastructure.stripe.accounts import StripeConnectedAccounts
 from infrastructure.stripe.events import StripeEventReader
 from tests.support.breaking import Breaking
-from tests.support.contacts import linking
+from tests.support.contacts import link_all
 from tests.support.flows import Flows
 from tests.support.service import until
 
@@ -112,7 +112,7 @@ class Desk:
             BackfillWork(backfill),
             ReconciliationWork(flows.reconciliation, stores.checkpoints, stores.reports, clock),
             rebuild,
-            linking(stores.contacts, stores.mirror, stores.connections, stores.checkpoints, clock),
+            link_all(stores.contacts, stores.mirror, stores.connections, stores.checkpoints, clock),
         ]
         stripe = StripeConnectedAccounts(flows.api)
         connections = Connections(stores.connections, stripe, stores.mirror, clock, Mode.TEST)
