@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from application.backfill import Backfill
-from application.fleet import Fleet, Source, for_each
+from application.fleet import MirroredAccounts, Source, for_each
 from application.loops import Loop
 from application.outages import AccountOutages
 from application.ports.checkpoints import Checkpoints
@@ -61,7 +61,7 @@ class CatchUp:
         lister: EventLister,
         inbox: Inbox,
         checkpoints: Checkpoints,
-        fleet: Fleet,
+        mirrored_accounts: MirroredAccounts,
         backfill: Backfill,
         reconciliation: Reconciliation,
         clock: Clock,
@@ -72,7 +72,7 @@ class CatchUp:
         self._lister = lister
         self._inbox = inbox
         self._checkpoints = checkpoints
-        self._fleet = fleet
+        self._mirrored_accounts = mirrored_accounts
         self._backfill = backfill
         self._reconciliation = reconciliation
         self._clock = clock
@@ -94,7 +94,7 @@ class CatchUp:
 
         One account with a gap is mended beside.
         """
-        await for_each(self._fleet.sources(), self._poll_apart)
+        await for_each(self._mirrored_accounts.sources(), self._poll_apart)
 
     async def poll(self, source: Source) -> Polled:
         """Bring the events since the watermark, less an hour, into the inbox.

@@ -29,7 +29,7 @@ class Source:
     since: dt.datetime | None
 
 
-class Fleet:
+class MirroredAccounts:
     """The platform's own account and those of all active connections."""
 
     def __init__(self, connections: ConnectionRepository, platform: Platform, mode: Mode) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from application.fleet import Fleet
+from application.fleet import MirroredAccounts
 from application.importing import Importer
 from application.oddity_log import log_oddities
 from application.ports.checkpoints import Checkpoints
@@ -70,7 +70,7 @@ class InvoicePayments(Refresher):
         importer: Importer,
         mirror: Mirror,
         checkpoints: Checkpoints,
-        fleet: Fleet,
+        mirrored_accounts: MirroredAccounts,
         clock: Clock,
         *,
         retries: Retries | None = None,
@@ -82,7 +82,7 @@ class InvoicePayments(Refresher):
             importer,
             mirror,
             checkpoints,
-            fleet,
+            mirrored_accounts,
             clock,
             retries=retries,
             debounce_seconds=debounce_seconds,

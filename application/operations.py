@@ -9,7 +9,7 @@ from typing import Final
 from uuid import uuid4
 
 from application.callers import Caller
-from application.fleet import Fleet, Source, for_each
+from application.fleet import MirroredAccounts, Source, for_each
 from application.loops import Loop, first_of
 from application.mirror_access import MirrorAccess
 from application.operation_log import Kept, OperationLog
@@ -64,7 +64,7 @@ class Operations:
         log: OperationLog,
         works: Sequence[Work],
         access: MirrorAccess,
-        fleet: Fleet,
+        mirrored_accounts: MirroredAccounts,
         clock: Clock,
         *,
         sleep: Sleep = asyncio.sleep,
@@ -75,7 +75,7 @@ class Operations:
         self._log = log
         self._works = {work.kind: work for work in works}
         self._access = access
-        self._fleet = fleet
+        self._mirrored_accounts = mirrored_accounts
         self._clock = clock
         self._sleep = sleep
         self._at_once = at_once
@@ -257,7 +257,7 @@ class Operations:
                 self._unread.answered(source.stripe_account)
                 found.extend(filter(self._is_takeable, kept))
 
-        await for_each(self._fleet.sources(), look)
+        await for_each(self._mirrored_accounts.sources(), look)
         found.sort(key=lambda kept: kept.operation.requested_at)
         for kept in found:
             try:

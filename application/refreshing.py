@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 from typing_extensions import override
 
 from application.effect import Follower
-from application.fleet import Fleet, Source, for_each
+from application.fleet import MirroredAccounts, Source, for_each
 from application.happenings import EventWithFacts, Outcome
 from application.importing import Importer
 from application.loops import Loop
@@ -78,7 +78,7 @@ class Refresher(Follower, ABC):
         importer: Importer,
         mirror: Mirror,
         checkpoints: Checkpoints,
-        fleet: Fleet,
+        mirrored_accounts: MirroredAccounts,
         clock: Clock,
         *,
         retries: Retries | None = None,
@@ -90,7 +90,7 @@ class Refresher(Follower, ABC):
         self._importer = importer
         self._mirror = mirror
         self._checkpoints = checkpoints
-        self._fleet = fleet
+        self._mirrored_accounts = mirrored_accounts
         self._clock = clock
         self._retries = retries or Retries()
         self._debounce_seconds = (
@@ -133,7 +133,7 @@ class Refresher(Follower, ABC):
         async def refresh(source: Source) -> None:
             await self._refresh(source.stripe_account, pending=True)
 
-        await for_each(self._fleet.sources(), refresh)
+        await for_each(self._mirrored_accounts.sources(), refresh)
 
     async def refresh(self, stripe_account: str, *, pending: bool = False) -> Refreshed:
         """List what was made since the watermark, less an hour, and see to what may still change.

@@ -28,7 +28,7 @@ from application.deauthorizing import Deauthorizing
 from application.effects import Effects
 from application.enrichment import Enrichment
 from application.events import Events
-from application.fleet import Fleet
+from application.fleet import MirroredAccounts
 from application.importing import Importer
 from application.invoice_payments import InvoicePayments
 from application.mirror_access import MirrorAccess
@@ -175,7 +175,7 @@ class Container(containers.DeclarativeContainer):
     connections = providers.Singleton(
         Connections, stores.connections, stripe_accounts, mirror, clock, mode
     )
-    fleet = providers.Singleton(Fleet, stores.connections, platform, mode)
+    mirrored_accounts = providers.Singleton(MirroredAccounts, stores.connections, platform, mode)
     mirror_writer = providers.Singleton(MirrorWriter, mirror)
     enrichment = providers.Singleton(Enrichment, mirror)
     importer = providers.Singleton(Importer, mirror_writer, object_reader, enrichment)
@@ -185,7 +185,7 @@ class Container(containers.DeclarativeContainer):
         Reconciliation, lister, mirror, comparison, stores.checkpoints, stores.reports, clock
     )
     balance_transactions = providers.Singleton(
-        BalanceTransactions, lister, importer, mirror, stores.checkpoints, fleet, clock
+        BalanceTransactions, lister, importer, mirror, stores.checkpoints, mirrored_accounts, clock
     )
     invoice_payments = providers.Singleton(
         InvoicePayments,
@@ -194,7 +194,7 @@ class Container(containers.DeclarativeContainer):
         importer,
         mirror,
         stores.checkpoints,
-        fleet,
+        mirrored_accounts,
         clock,
     )
     catch_up = providers.Singleton(
@@ -202,7 +202,7 @@ class Container(containers.DeclarativeContainer):
         lister,
         stores.inbox,
         stores.checkpoints,
-        fleet,
+        mirrored_accounts,
         backfill,
         reconciliation,
         clock,
@@ -310,7 +310,9 @@ class Container(containers.DeclarativeContainer):
         rebuild,
         link_all,
     )
-    operations = providers.Singleton(Operations, operation_log, works, mirror_access, fleet, clock)
+    operations = providers.Singleton(
+        Operations, operation_log, works, mirror_access, mirrored_accounts, clock
+    )
     mirror_reports = providers.Singleton(MirrorReports, stores.reports, mirror_access, page_tokens)
     mirror_statuses = providers.Singleton(
         MirrorStatuses,

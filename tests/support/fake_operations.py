@@ -14,7 +14,7 @@ from application.callers import Caller
 from application.comparing import Comparison
 from application.connections import Connections
 from application.enrichment import Enrichment
-from application.fleet import Fleet
+from application.fleet import MirroredAccounts
 from application.importing import Importer
 from application.mirror_access import MirrorAccess
 from application.mirroring import MirrorWriter
@@ -208,7 +208,7 @@ class Process:
         self.access = MirrorAccess(connections, platform)
         self.operations = Operations(
             world.log(), works or own, self.access,
-            Fleet(world.connections, platform, Mode.TEST), clock, sleep=sleep, **options,
+            MirroredAccounts(world.connections, platform, Mode.TEST), clock, sleep=sleep, **options,
         )  # fmt: skip
         self._running: asyncio.Task[None] | None = None
 

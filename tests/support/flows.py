@@ -17,7 +17,7 @@ from application.comparing import Comparison
 from application.deauthorizing import Deauthorizing
 from application.effects import Effects
 from application.enrichment import Enrichment
-from application.fleet import Fleet, Source
+from application.fleet import MirroredAccounts, Source
 from application.importing import Importer
 from application.invoice_payments import InvoicePayments
 from application.mirroring import MirrorWriter
@@ -83,7 +83,7 @@ class Flows:
             self.stores.deployment, StripeConnectedAccounts(self.api), Mode.TEST
         )
         self.source = Source(self.account, ours=False, since=None)
-        self.fleet = Fleet(self.stores.connections, self.platform, Mode.TEST)
+        self.mirrored_accounts = MirroredAccounts(self.stores.connections, self.platform, Mode.TEST)
         self.backfill = Backfill(
             self.lister, self.importer, self.stores.checkpoints, self.clock,
             nouns=self.nouns, retries=self.retries,
@@ -96,16 +96,16 @@ class Flows:
             self.stores.reports, self.clock, nouns=self.nouns, retries=self.retries,
         )  # fmt: skip
         self.catch_up = CatchUp(
-            self.lister, self.stores.inbox, self.stores.checkpoints, self.fleet, self.backfill,
-            self.reconciliation, self.clock, self.arrived, retries=self.retries,
+            self.lister, self.stores.inbox, self.stores.checkpoints, self.mirrored_accounts,
+            self.backfill, self.reconciliation, self.clock, self.arrived, retries=self.retries,
         )  # fmt: skip
         self.balance_transactions = BalanceTransactions(
-            self.lister, self.importer, self.stores.mirror, self.stores.checkpoints, self.fleet,
-            self.clock, retries=self.retries, debounce_seconds=0.01,
+            self.lister, self.importer, self.stores.mirror, self.stores.checkpoints,
+            self.mirrored_accounts, self.clock, retries=self.retries, debounce_seconds=0.01,
         )  # fmt: skip
         self.invoice_payments = InvoicePayments(
             self.lister, self.objects, self.importer, self.stores.mirror, self.stores.checkpoints,
-            self.fleet, self.clock, retries=self.retries, debounce_seconds=0.01,
+            self.mirrored_accounts, self.clock, retries=self.retries, debounce_seconds=0.01,
         )  # fmt: skip
 
     async def pass_time(self, seconds: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from application.balance_transactions import TASK, BalanceTransactions
 from application.enrichment import Enrichment
-from application.fleet import Fleet
+from application.fleet import MirroredAccounts
 from application.happenings import EventWithFacts, ProjectedEvent
 from application.importing import Importer
 from application.mirroring import MirrorWriter
@@ -60,7 +60,7 @@ class World:
             Importer(MirrorWriter(self.mirror), self.stripe, Enrichment(self.mirror)),
             self.mirror,
             self.checkpoints,
-            Fleet(FakeConnections(LINK), platform, Mode.TEST),
+            MirroredAccounts(FakeConnections(LINK), platform, Mode.TEST),
             self.clock,
             retries=Retries(tries=1, sleep=no_wait),
             debounce_seconds=0.02,

@@ -13,7 +13,7 @@ from application.backfill import Backfill
 from application.catch_up import RETENTION, TASK, CatchUp
 from application.comparing import Comparison
 from application.enrichment import Enrichment
-from application.fleet import Fleet, Source
+from application.fleet import MirroredAccounts, Source
 from application.importing import Importer
 from application.mirroring import MirrorWriter
 from application.platform import Platform
@@ -91,7 +91,7 @@ class World:
         platform = Platform(FakeDeployment(), self.accounts, Mode.TEST)
         return CatchUp(
             self.stripe, self.inbox, self.checkpoints,
-            Fleet(self.connections, platform, Mode.TEST),
+            MirroredAccounts(self.connections, platform, Mode.TEST),
             Backfill(
                 self.stripe, importer, self.checkpoints, self.clock, nouns=[CUSTOMERS],
                 retries=retries,

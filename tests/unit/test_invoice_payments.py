@@ -8,7 +8,7 @@ import pytest
 
 from application import invoice_payments
 from application.enrichment import Enrichment
-from application.fleet import Fleet
+from application.fleet import MirroredAccounts
 from application.importing import Importer
 from application.invoice_payments import SETTLED_MS, InvoicePayments
 from application.mirroring import MirrorWriter
@@ -55,7 +55,8 @@ class World:
         self.service = InvoicePayments(
             self.stripe, self.stripe,
             Importer(self.writer, self.stripe, Enrichment(self.mirror)),
-            self.mirror, FakeCheckpoints(), Fleet(FakeConnections(LINK), platform, Mode.TEST),
+            self.mirror, FakeCheckpoints(),
+            MirroredAccounts(FakeConnections(LINK), platform, Mode.TEST),
             self.clock, retries=Retries(tries=1, sleep=no_wait),
         )  # fmt: skip
 

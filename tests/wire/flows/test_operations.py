@@ -118,7 +118,7 @@ class Desk:
         connections = Connections(stores.connections, stripe, stores.mirror, clock, Mode.TEST)
         return Operations(
             OperationLog(stores.checkpoints, clock), works,
-            MirrorAccess(connections, flows.platform), flows.fleet, clock, sleep=sleep,
+            MirrorAccess(connections, flows.platform), flows.mirrored_accounts, clock, sleep=sleep,
         )  # fmt: skip
 
     async def ended(self, process: Operations, kind: OperationKind) -> Operation:
