@@ -36,7 +36,7 @@ _SECOND_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilding:
+class RebuildProgress:
     """Where a rebuild stands. `phase` is `read`, `replay` or `swap`; `done` counts its objects,
     events or rows; `report` is there at the end, and only then. `within` is where its backfill, or
     its comparison, stands; `oddities` are not understood, in whatever phase.
@@ -99,7 +99,7 @@ class MirrorLister(ObjectLister):
         return Page(snapshots, version, following)
 
 
-class Rebuild:
+class ShadowFilling:
     """Reads everything anew into an empty store, replays the inbox over it, and swaps.
 
     The swap compares row by row and replaces what is wrong in the live mirror through its one rule:
@@ -132,7 +132,7 @@ class Rebuild:
 
     async def run(
         self, stripe_account: str, *, ours: bool = False
-    ) -> AsyncGenerator[Rebuilding, None]:
+    ) -> AsyncGenerator[RebuildProgress, None]:
         """Start, or go on with an unfinished rebuild, to the end. Close it (`aclosing`).
 
         `ours`: it is the platform's own account, whose events name none. Raises as `Backfill.run`
@@ -149,19 +149,19 @@ class Rebuild:
         async with aclosing(self._backfill.run(stripe_account)) as pages:
             async for progress in pages:
                 odd = progress.oddities
-                yield Rebuilding(
+                yield RebuildProgress(
                     stripe_account, "read", progress.read, within=progress, oddities=odd
                 )
         replay = self._replay(stripe_account, checkpoint, source="" if ours else stripe_account)
         async with aclosing(replay) as batches:
             async for checkpoint in batches:
                 replayed = checkpoint.state["replayed"]
-                yield Rebuilding(stripe_account, "replay", replayed, oddities=odd)
+                yield RebuildProgress(stripe_account, "replay", replayed, oddities=odd)
         async with aclosing(self._swap.run(stripe_account, repair=True, oddities=odd)) as steps:
             async for step in steps:
                 if step.report is not None:
                     await self._save(checkpoint, swapped=True)
-                yield Rebuilding(
+                yield RebuildProgress(
                     stripe_account, "swap", step.compared, step.report, step, step.oddities
                 )
 

@@ -20,14 +20,14 @@ from application.ports.nouns import NOUNS
 from application.ports.reports import ReportKind, Reports
 from application.ports.shadow import Shadow, Shadows
 from application.ports.stripe import EventReader, ObjectReader
-from application.rebuilding import MirrorLister, Rebuild
+from application.rebuilding import MirrorLister, ShadowFilling
 from application.reconciling import Reconciliation, report_of
 from application.walking import Retries
 from application.work import Meter, Step, Work, begin_anew
 from domain.operations import Operation, OperationKind
 
 
-class ShadowRebuild(Work):
+class RebuildInShadow(Work):
     """Rebuilds the mirror of an account in a shadow. `mirror` and `checkpoints` are the live ones.
 
     The shadow bears the operation's id, and goes with it.
@@ -77,15 +77,15 @@ class ShadowRebuild(Work):
 
     @override
     async def steps(self, operation: Operation) -> AsyncGenerator[Step, None]:
-        """See `Rebuild.run`. The shadow stays, also at the end."""
+        """See `ShadowFilling.run`. The shadow stays, also at the end."""
         account, meter = operation.stripe_account, Meter(self._clock)
         ours = account == await self._platform.stripe_account()
         async with (
             self._shadows.open(account, operation.id) as shadow,
-            aclosing(self._over(shadow).run(account, ours=ours)) as rebuildings,
+            aclosing(self._over(shadow).run(account, ours=ours)) as run,
         ):
-            async for one in rebuildings:
-                yield Step(meter.of(one.of_operation()), one.report_id)
+            async for progress in run:
+                yield Step(meter.of(progress.of_operation()), progress.report_id)
 
     @override
     async def report(self, operation: Operation) -> str:
@@ -95,7 +95,7 @@ class ShadowRebuild(Work):
     async def tidy(self, operation: Operation) -> None:
         await self._shadows.discard(operation.stripe_account, operation.id)
 
-    def _over(self, shadow: Shadow) -> Rebuild:
+    def _over(self, shadow: Shadow) -> ShadowFilling:
         importer = Importer(MirrorWriter(shadow.mirror), self._objects, Enrichment(shadow.mirror))
         backfill = Backfill(
             self._lister,
@@ -116,7 +116,7 @@ class ShadowRebuild(Work):
             retries=self._retries,
             kind=ReportKind.REBUILD,
         )
-        return Rebuild(
+        return ShadowFilling(
             backfill,
             importer,
             shadow.checkpoints,

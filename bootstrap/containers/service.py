@@ -49,7 +49,7 @@ from application.projector import Projector
 from application.publishing import Publishing
 from application.receiving import Receiver
 from application.reconciling import Reconciliation, ReconciliationWork
-from application.shadowing import ShadowRebuild
+from application.shadowing import RebuildInShadow
 from application.store_health import StoreHealth
 from application.subscription_changes import SubscriptionChanges
 from application.taking_over import TakingOver
@@ -210,7 +210,7 @@ class Container(containers.DeclarativeContainer):
     )
 
     rebuild = providers.Singleton(
-        ShadowRebuild,
+        RebuildInShadow,
         stores.shadows,
         lister,
         object_reader,

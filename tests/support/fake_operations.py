@@ -27,7 +27,7 @@ from application.ports.nouns import CUSTOMERS, PRODUCTS
 from application.ports.shadow import Shadow, Shadows, check_shadow
 from application.ports.stripe import EventReader, Irrelevant
 from application.reconciling import Reconciliation, ReconciliationWork
-from application.shadowing import ShadowRebuild
+from application.shadowing import RebuildInShadow
 from application.walking import Retries, Sleep
 from application.work import Work
 from domain.connections import Connection, ConnectionKind, Mode
@@ -194,7 +194,7 @@ class Process:
         own: list[Work] = [
             self.backfill_work,
             ReconciliationWork(self.reconciliation, world.checkpoints, world.reports, clock),
-            ShadowRebuild(
+            RebuildInShadow(
                 world.shadows, world.stripe, world.stripe, no_events, no_events, world.mirror,
                 comparison, world.checkpoints, world.reports, platform, clock, nouns=NOUNS,
                 retries=retries,

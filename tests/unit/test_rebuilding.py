@@ -20,7 +20,7 @@ from application.ports.stripe import (
     Priority,
     Reading,
 )
-from application.rebuilding import MirrorLister, Rebuild
+from application.rebuilding import MirrorLister, ShadowFilling
 from domain.customers import Customer
 from domain.mirror import Snapshot, Version
 from tests.support.fakes import NOON, FakeClock, FakeMirror
@@ -93,7 +93,7 @@ async def test_what_an_event_does_not_tell_whole_is_not_replayed() -> None:
         ReceivedEvent(id_, ACCOUNT, "whatever", "", 1, "customer", "cus", b"", NOON) for id_ in says
     ]
     brought, unused = Bringing(), cast("Any", None)
-    rebuild = Rebuild(
+    rebuild = ShadowFilling(
         unused, cast("Any", brought), unused, unused, unused, Reader(says), FakeClock()
     )
     await rebuild._bring(events, ACCOUNT)

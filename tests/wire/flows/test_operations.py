@@ -23,7 +23,7 @@ from application.ports.nouns import CHARGES, CUSTOMERS, NOUNS
 from application.ports.reports import Drift, ReportKind
 from application.ports.stripe import Priority
 from application.reconciling import ReconciliationWork
-from application.shadowing import ShadowRebuild
+from application.shadowing import RebuildInShadow
 from application.walking import Sleep
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer
@@ -100,7 +100,7 @@ class Desk:
         importer = flows.importer_into(stores.mirror)
         live = mirror or stores.mirror
         comparison = Comparison(live, flows.objects, importer, retries=flows.retries)
-        rebuild = ShadowRebuild(
+        rebuild = RebuildInShadow(
             stores.shadows, self.lister, flows.objects, stores.event_history, StripeEventReader(),
             live, comparison, stores.checkpoints, stores.reports,
             flows.platform, flows.clock, retries=flows.retries,

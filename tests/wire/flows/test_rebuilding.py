@@ -15,7 +15,7 @@ from application.ports.inbox import ReceivedEvent
 from application.ports.listing import EventHistory
 from application.ports.nouns import CUSTOMERS
 from application.ports.reports import Drift, ReportKind
-from application.rebuilding import MirrorLister, Rebuild
+from application.rebuilding import MirrorLister, ShadowFilling
 from application.reconciling import Reconciliation
 from domain.errors import FailedPrecondition
 from domain.mirror import Snapshot, Version
@@ -48,7 +48,7 @@ async def second(tmp_path: Path) -> AsyncIterator[Stores]:
         yield stores
 
 
-def rebuild(flows: Flows, second: Stores, events: Sequence[str] = ()) -> Rebuild:
+def rebuild(flows: Flows, second: Stores, events: Sequence[str] = ()) -> ShadowFilling:
     importer = flows.importer_into(second.mirror)
     backfill = Backfill(
         flows.lister, importer, second.checkpoints, flows.clock, retries=flows.retries
@@ -58,7 +58,7 @@ def rebuild(flows: Flows, second: Stores, events: Sequence[str] = ()) -> Rebuild
         MirrorLister(second.mirror, flows.clock), flows.stores.mirror, comparison,
         flows.stores.checkpoints, flows.stores.reports, flows.clock, kind=ReportKind.REBUILD,
     )  # fmt: skip
-    return Rebuild(
+    return ShadowFilling(
         backfill, importer, second.checkpoints, swap, Remembered(flows.stores, events),
         StripeEventReader(), flows.clock, retries=flows.retries,
     )  # fmt: skip
