@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo run test fuzz check format proto bench lock clean
+.PHONY: help demo run test fuzz check format proto contract bench lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,6 +28,7 @@ check: .venv/dev.stamp  ## format, lint, types, layers, contract
 	$(BIN)/python tools/protos.py check
 	$(BIN)/buf lint
 	$(BIN)/buf format --exit-code --diff proto
+	$(BIN)/buf breaking proto --against proto/contract.binpb --exclude-imports
 
 format: .venv/dev.stamp  ## put code and protos into their one format
 	$(BIN)/ruff format .
@@ -37,6 +38,9 @@ format: .venv/dev.stamp  ## put code and protos into their one format
 proto: .venv/dev.stamp  ## write the Python stubs of the contract anew
 	$(BIN)/buf format --write proto
 	$(BIN)/python tools/protos.py generate
+
+contract: proto  ## at a release: write the stubs, and the image that `check` holds protos against
+	$(BIN)/buf build proto --exclude-source-info -o proto/contract.binpb
 
 bench: .venv/dev.stamp  ## measure every figure of bench/README.md
 	$(BIN)/python -m bench

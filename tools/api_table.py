@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from billing.v1 import errors_pb2, options_pb2
+from billing_client.v1 import errors_pb2, options_pb2
 from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
     FileDescriptorSet,

@@ -1,10 +1,13 @@
 """Generate the Python stubs of the contract and its table of RPCs, and check that both are fresh.
 
 python tools/protos.py deps       copy third-party protos to where buf looks for them
-python tools/protos.py generate   write the stubs beside their protos, and docs/api.md
+python tools/protos.py generate   write the stubs into proto/billing_client, and docs/api.md
 python tools/protos.py check      fail where what is committed is not what would be written
+
+The last two begin with what the first does, so buf may follow them.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +20,8 @@ PROTO = ROOT / "proto"
 THIRD_PARTY = ROOT / "build" / "third_party"
 API = ROOT / "docs" / "api.md"
 SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
+MODULES = "billing_client"
+"""What the stubs are imported as. `billing`, the package of the protos, may be a caller's own."""
 
 
 def deps() -> None:
@@ -29,23 +34,41 @@ def deps() -> None:
 
 def generate() -> None:
     """Write the stubs, and then the table, which needs them."""
-    write_stubs(PROTO)
+    with tempfile.TemporaryDirectory() as folder:
+        write_stubs(Path(folder))
+        for path in _stubs(PROTO):
+            path.unlink()  # one of a proto that is no more, too
+        shutil.copytree(folder, PROTO, dirs_exist_ok=True)
     API.write_text(api())
 
 
 def write_stubs(out: Path) -> None:
-    """Run protoc with the Python, gRPC and mypy plug-ins."""
+    """Run protoc with the Python, gRPC and mypy plug-ins, and name the modules as callers do."""
     deps()
     beside = Path(sys.executable).parent
-    protoc(
-        f"--plugin=protoc-gen-mypy={beside / 'protoc-gen-mypy'}",
-        f"--plugin=protoc-gen-mypy_grpc={beside / 'protoc-gen-mypy_grpc'}",
-        f"--python_out={out}", f"--mypy_out=quiet:{out}",
-        f"--grpc_python_out={out}", f"--mypy_grpc_out=only_async,quiet:{out}",
-    )  # fmt: skip
-    for path in out.rglob("*_pb2_grpc.py*"):
-        if not path.name.startswith(tuple(p.stem for p in PROTO.rglob("*_service.proto"))):
-            path.unlink()  # protoc writes an empty one for a file without a service
+    with tempfile.TemporaryDirectory() as folder:
+        protoc(
+            f"--plugin=protoc-gen-mypy={beside / 'protoc-gen-mypy'}",
+            f"--plugin=protoc-gen-mypy_grpc={beside / 'protoc-gen-mypy_grpc'}",
+            f"--python_out={folder}", f"--mypy_out=quiet:{folder}",
+            f"--grpc_python_out={folder}", f"--mypy_grpc_out=quiet:{folder}",
+        )  # fmt: skip
+        for path in _stubs(Path(folder, "billing")):
+            if "_pb2_grpc" in path.name and "_service_pb2" not in path.name:
+                continue  # protoc writes an empty one for a file without a service
+            target = out / MODULES / path.relative_to(folder, "billing")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(renamed(path.read_text()))
+
+
+def renamed(stub: str) -> str:
+    """A stub's text with the modules of the contract under the name that callers import.
+
+    protoc has no option for it. What is on the wire keeps its name: files, messages, services.
+    """
+    stub = re.sub(r"^from billing\.", f"from {MODULES}.", stub, flags=re.MULTILINE)
+    stub = stub.replace("(DESCRIPTOR, 'billing.", f"(DESCRIPTOR, '{MODULES}.")
+    return stub.replace(" generated code in billing/", f" generated code in {MODULES}/")
 
 
 def protoc(*arguments: str) -> None:
