@@ -28,8 +28,8 @@ from typing import Any, Final, cast
 import grpc
 import psutil
 import uvloop
-from billing.v1 import customer_service_pb2 as pb
-from billing.v1 import customer_service_pb2_grpc as pb_grpc
+from billing_client.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2_grpc as pb_grpc
 
 from application.callers import Tenancy
 from application.connections import Connections

@@ -248,7 +248,7 @@ def print_things_to_try(world: World, console: Console) -> None:
             "List customers with the Python client",
             f"""{beside}/python - <<'PY'
 import grpc
-from billing.v1 import customer_service_pb2 as pb, customer_service_pb2_grpc as rpc
+from billing_client.v1 import customer_service_pb2 as pb, customer_service_pb2_grpc as rpc
 direct = [("grpc.enable_http_proxy", 0)]
 with grpc.insecure_channel("{world.grpc_address}", direct) as channel:
     print(rpc.CustomerServiceStub(channel).ListCustomers(

@@ -6,7 +6,7 @@ import pkgutil
 from collections.abc import Sequence
 from functools import cache
 
-import billing.v1
+import billing_client.v1
 
 from application.events import PAYLOAD_SCOPE
 from application.notes import ADMIN_SCOPE
@@ -21,9 +21,9 @@ _SERVICE_FILE = "_service_pb2"
 @cache
 def list_scopes() -> Sequence[str]:
     """Every scope, in order: those of the contract's methods, and those of what is beside them."""
-    names = (module.name for module in pkgutil.iter_modules(billing.v1.__path__))
+    names = (module.name for module in pkgutil.iter_modules(billing_client.v1.__path__))
     files = [
-        importlib.import_module(f"{billing.v1.__name__}.{name}")
+        importlib.import_module(f"{billing_client.v1.__name__}.{name}")
         for name in names
         if name.endswith(_SERVICE_FILE)
     ]

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 
-from billing.v1 import event_service_pb2 as pb
+from billing_client.v1 import event_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich import box
 from rich.table import Table

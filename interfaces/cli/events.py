@@ -8,8 +8,8 @@ from typing import Annotated, Final, TypeAlias
 
 import grpc
 import typer
-from billing.v1 import event_service_pb2 as pb
-from billing.v1 import event_service_pb2_grpc as pb_grpc
+from billing_client.v1 import event_service_pb2 as pb
+from billing_client.v1 import event_service_pb2_grpc as pb_grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
@@ -182,7 +182,7 @@ class _Service:
     @asynccontextmanager
     async def _stub(
         self, account: str, scopes: Sequence[str]
-    ) -> AsyncGenerator[pb_grpc.EventServiceStub, None]:
+    ) -> AsyncGenerator["pb_grpc.EventServiceAsyncStub", None]:
         async with self._connect(account or OPERATOR, scopes) as channel:
             yield pb_grpc.EventServiceStub(channel)
 

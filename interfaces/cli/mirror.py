@@ -8,8 +8,8 @@ from typing import Annotated, Final, TypeAlias
 
 import grpc
 import typer
-from billing.v1 import mirror_service_pb2 as pb
-from billing.v1 import mirror_service_pb2_grpc as pb_grpc
+from billing_client.v1 import mirror_service_pb2 as pb
+from billing_client.v1 import mirror_service_pb2_grpc as pb_grpc
 from rich.console import Console
 
 from application.callers import OPERATOR
@@ -264,7 +264,7 @@ class _Service:
     @asynccontextmanager
     async def _stub(
         self, account: str, scopes: Sequence[str]
-    ) -> AsyncGenerator[pb_grpc.MirrorServiceStub, None]:
+    ) -> AsyncGenerator["pb_grpc.MirrorServiceAsyncStub", None]:
         async with self._connect(account or OPERATOR, scopes) as channel:
             yield pb_grpc.MirrorServiceStub(channel)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from billing.v1 import mirror_service_pb2 as pb
+from billing_client.v1 import mirror_service_pb2 as pb
 from rich.table import Table
 
 from interfaces.cli.progress import hindrance, instant, word

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final
 
-from billing.v1 import mirror_service_pb2 as pb
+from billing_client.v1 import mirror_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

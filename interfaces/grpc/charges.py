@@ -1,7 +1,7 @@
 """ChargeService."""
 
-from billing.v1 import charge_service_pb2 as pb
-from billing.v1 import charge_service_pb2_grpc as pb_grpc
+from billing_client.v1 import charge_service_pb2 as pb
+from billing_client.v1 import charge_service_pb2_grpc as pb_grpc
 from typing_extensions import override
 
 from application.charges import Charges

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Final
 
 import grpc
-from billing.v1 import options_pb2
+from billing_client.v1 import options_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 
 _GENERATED: Final = f"{options_pb2.__name__.rpartition('.')[0]}."

@@ -1,7 +1,7 @@
 """CustomerService."""
 
-from billing.v1 import customer_service_pb2 as pb
-from billing.v1 import customer_service_pb2_grpc as pb_grpc
+from billing_client.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2_grpc as pb_grpc
 from google.protobuf.empty_pb2 import Empty
 from typing_extensions import override
 

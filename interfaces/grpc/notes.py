@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from billing.v1 import note_service_pb2 as pb
-from billing.v1 import note_service_pb2_grpc as pb_grpc
+from billing_client.v1 import note_service_pb2 as pb
+from billing_client.v1 import note_service_pb2_grpc as pb_grpc
 from google.protobuf.empty_pb2 import Empty
 from typing_extensions import override
 

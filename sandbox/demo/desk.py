@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
-from billing.v1.contact_link_service_pb2 import (
+from billing_client.v1.contact_link_service_pb2 import (
     ContactMapping,
     GetContactLinkRequest,
     Linking,
@@ -12,22 +12,22 @@ from billing.v1.contact_link_service_pb2 import (
     UpdateContactMappingRequest,
     WatchLinkingRequest,
 )
-from billing.v1.contact_link_service_pb2_grpc import ContactLinkServiceStub
-from billing.v1.customer_service_pb2 import Customer, SearchCustomersRequest
-from billing.v1.customer_service_pb2_grpc import CustomerServiceStub
-from billing.v1.invoice_service_pb2 import (
+from billing_client.v1.contact_link_service_pb2_grpc import ContactLinkServiceStub
+from billing_client.v1.customer_service_pb2 import Customer, SearchCustomersRequest
+from billing_client.v1.customer_service_pb2_grpc import CustomerServiceStub
+from billing_client.v1.invoice_service_pb2 import (
     CurrencyInvoiceTotals,
     GetInvoiceTotalsRequest,
     Invoice,
     InvoiceItem,
     PayInvoiceRequest,
 )
-from billing.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from billing.v1.money_pb2 import Money
-from billing.v1.payment_link_service_pb2 import CreatePaymentLinkRequest, PaymentLink
-from billing.v1.payment_link_service_pb2_grpc import PaymentLinkServiceStub
-from billing.v1.payment_method_service_pb2 import ListPaymentMethodsRequest, PaymentMethod
-from billing.v1.payment_method_service_pb2_grpc import PaymentMethodServiceStub
+from billing_client.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from billing_client.v1.money_pb2 import Money
+from billing_client.v1.payment_link_service_pb2 import CreatePaymentLinkRequest, PaymentLink
+from billing_client.v1.payment_link_service_pb2_grpc import PaymentLinkServiceStub
+from billing_client.v1.payment_method_service_pb2 import ListPaymentMethodsRequest, PaymentMethod
+from billing_client.v1.payment_method_service_pb2_grpc import PaymentMethodServiceStub
 
 from sandbox.demo.mirror import LONG_SECONDS, SECONDS, Mirror, bearer
 from sandbox.demo.world import Business

@@ -5,18 +5,18 @@ from types import TracebackType
 from typing import Final, Self
 
 import grpc
-from billing.v1.analytics_service_pb2 import (
+from billing_client.v1.analytics_service_pb2 import (
     ChargeCounts,
     GetChargeCountsRequest,
     GetGrossVolumeRequest,
     GrossVolume,
 )
-from billing.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
-from billing.v1.customer_service_pb2 import Customer, ListCustomersRequest
-from billing.v1.customer_service_pb2_grpc import CustomerServiceStub
-from billing.v1.event_service_pb2 import Event, ListEventsRequest
-from billing.v1.event_service_pb2_grpc import EventServiceStub
-from billing.v1.mirror_service_pb2 import (
+from billing_client.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
+from billing_client.v1.customer_service_pb2 import Customer, ListCustomersRequest
+from billing_client.v1.customer_service_pb2_grpc import CustomerServiceStub
+from billing_client.v1.event_service_pb2 import Event, ListEventsRequest
+from billing_client.v1.event_service_pb2_grpc import EventServiceStub
+from billing_client.v1.mirror_service_pb2 import (
     GetReportRequest,
     MirrorReport,
     Operation,
@@ -24,8 +24,8 @@ from billing.v1.mirror_service_pb2 import (
     StartReconciliationRequest,
     WatchOperationRequest,
 )
-from billing.v1.mirror_service_pb2_grpc import MirrorServiceStub
-from billing.v1.period_pb2 import GRANULARITY_DAY, Period
+from billing_client.v1.mirror_service_pb2_grpc import MirrorServiceStub
+from billing_client.v1.period_pb2 import GRANULARITY_DAY, Period
 
 from sandbox.demo.world import Business
 

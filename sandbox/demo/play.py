@@ -9,7 +9,7 @@ from typing import Final
 
 import grpc
 import stripe
-from billing.v1.mirror_service_pb2 import MirrorReport
+from billing_client.v1.mirror_service_pb2 import MirrorReport
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 

@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from billing.v1.analytics_service_pb2 import ChargeCounts, CurrencyVolume, GrossVolume
-from billing.v1.mirror_service_pb2 import MirrorReport
-from billing.v1.money_pb2 import Money
+from billing_client.v1.analytics_service_pb2 import ChargeCounts, CurrencyVolume, GrossVolume
+from billing_client.v1.mirror_service_pb2 import MirrorReport
+from billing_client.v1.money_pb2 import Money
 from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 import stripe
-from billing.v1.customer_service_pb2 import Customer
+from billing_client.v1.customer_service_pb2 import Customer
 
 from sandbox.demo.mirror import Mirror, period
 from sandbox.demo.stage import Stage

@@ -7,7 +7,7 @@ from typing import Any, Final
 import grpc
 import pytest
 import pytest_asyncio
-from billing.v1 import options_pb2
+from billing_client.v1 import options_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass

@@ -1,14 +1,15 @@
 """ChargeService over gRPC: charges listed, money given back, exactly once."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 import pytest_asyncio
 import stripe
-from billing.v1 import charge_service_pb2 as pb
-from billing.v1.charge_service_pb2_grpc import ChargeServiceStub
-from billing.v1.money_pb2 import Money
+from billing_client.v1 import charge_service_pb2 as pb
+from billing_client.v1.charge_service_pb2_grpc import ChargeServiceStub
+from billing_client.v1.money_pb2 import Money
 
 from sandbox.emulator.messages import FaultSpec
 from tests.support.service import (
@@ -21,6 +22,9 @@ from tests.support.service import (
     until,
 )
 
+if TYPE_CHECKING:
+    from billing_client.v1.charge_service_pb2_grpc import ChargeServiceAsyncStub
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 REFUND = "POST /v1/refunds"
@@ -32,7 +36,7 @@ async def tenant(here: World) -> Tenant:
 
 
 @pytest.fixture
-def charges(here: World) -> ChargeServiceStub:
+def charges(here: World) -> "ChargeServiceAsyncStub":
     return ChargeServiceStub(here.service.channel)
 
 
@@ -94,7 +98,7 @@ async def refused(call: "asyncio.Future[object] | object") -> grpc.aio.AioRpcErr
 
 
 async def test_charges_are_listed_and_narrowed(
-    here: World, tenant: Tenant, charges: ChargeServiceStub
+    here: World, tenant: Tenant, charges: "ChargeServiceAsyncStub"
 ) -> None:
     customer = (await here.sdk.v1.customers.create_async({}, tenant.options)).id
     first = await paid(here, tenant, customer=customer)
@@ -127,7 +131,7 @@ async def test_charges_are_listed_and_narrowed(
 
 
 async def test_what_was_given_back_is_read_at_once(
-    here: World, tenant: Tenant, charges: ChargeServiceStub
+    here: World, tenant: Tenant, charges: "ChargeServiceAsyncStub"
 ) -> None:
     charge = (await paid(here, tenant)).id
     await here.emulator.control.pause()
@@ -181,7 +185,7 @@ async def test_an_amount_that_is_none_names_its_field(here: World, tenant: Tenan
 
 
 async def test_another_tenants_charge_is_not_found(
-    here: World, tenant: Tenant, charges: ChargeServiceStub
+    here: World, tenant: Tenant, charges: "ChargeServiceAsyncStub"
 ) -> None:
     charge = (await paid(here, tenant)).id
     other = await here.tenant()

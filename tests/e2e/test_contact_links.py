@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from billing.v1 import contact_link_service_pb2 as pb
-from billing.v1.contact_link_service_pb2_grpc import ContactLinkServiceStub
+from billing_client.v1 import contact_link_service_pb2 as pb
+from billing_client.v1.contact_link_service_pb2_grpc import ContactLinkServiceStub
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
@@ -16,13 +16,16 @@ from bootstrap.process import opened
 from domain.contacts import Contact, ContactField
 from tests.support.service import PRIVATE, Tenant, World, arrived, reason_of, until
 
+if TYPE_CHECKING:
+    from billing_client.v1.contact_link_service_pb2_grpc import ContactLinkServiceAsyncStub
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NOT_FOUND = (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
 INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS")
 
 
-def stub(here: World) -> ContactLinkServiceStub:
+def stub(here: World) -> "ContactLinkServiceAsyncStub":
     return ContactLinkServiceStub(here.service.channel)
 
 

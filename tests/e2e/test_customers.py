@@ -4,7 +4,7 @@ import datetime as dt
 
 import grpc
 import pytest
-from billing.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2 as pb
 
 from application.ports.contacts import ContactLink
 from bootstrap.process import opened

@@ -4,7 +4,7 @@ import asyncio
 
 import grpc
 import pytest
-from billing.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2 as pb
 
 from sandbox.emulator.messages import FaultSpec
 from tests.support.service import PRIVATE, Tenant, World, mirrored, reason_of, until

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from billing.v1 import invoice_service_pb2 as pb
-from billing.v1.subscription_service_pb2 import SubscriptionItemChange
+from billing_client.v1 import invoice_service_pb2 as pb
+from billing_client.v1.subscription_service_pb2 import SubscriptionItemChange
 
 from tests.support.invoice_caller import Desk, desk_of, item, refused
 from tests.support.service import World, until

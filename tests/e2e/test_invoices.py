@@ -5,8 +5,8 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from billing.v1 import invoice_service_pb2 as pb
-from billing.v1.money_pb2 import Money
+from billing_client.v1 import invoice_service_pb2 as pb
+from billing_client.v1.money_pb2 import Money
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.field_mask_pb2 import FieldMask
 

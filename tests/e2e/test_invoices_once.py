@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from billing.v1 import invoice_service_pb2 as pb
-from billing.v1.money_pb2 import Money
+from billing_client.v1 import invoice_service_pb2 as pb
+from billing_client.v1.money_pb2 import Money
 
 from sandbox.emulator.messages import FaultSpec
 from tests.support.service import Tenant, World, reason_of

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 import pytest_asyncio
-from billing.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2 as pb
 
 from sandbox.emulator.messages import FaultSpec
 from tests.support.service import PRIVATE, Tenant, World, reason_of, until, world

@@ -15,7 +15,7 @@ import grpc
 import pytest
 import pytest_asyncio
 import stripe
-from billing.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sandbox.emulator.messages import FaultSpec

@@ -9,8 +9,8 @@ from typing import Final
 
 import grpc
 import psutil
-from billing.v1 import customer_service_pb2 as pb
-from billing.v1.customer_service_pb2_grpc import CustomerServiceStub
+from billing_client.v1 import customer_service_pb2 as pb
+from billing_client.v1.customer_service_pb2_grpc import CustomerServiceStub
 
 from tests.support.service import Metadata, Service, reason_of, world
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-from billing.v1 import note_service_pb2 as notes_pb
+from billing_client.v1 import note_service_pb2 as notes_pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.support.ground import METHODS, Fields, Ground

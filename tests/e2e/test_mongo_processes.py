@@ -9,7 +9,7 @@ import grpc
 import pymongo
 import pytest
 import pytest_asyncio
-from billing.v1 import contact_link_service_pb2 as links_pb
+from billing_client.v1 import contact_link_service_pb2 as links_pb
 
 from tests.e2e.test_every_mutation import assert_effect, changes, events_of, lose
 from tests.support.every_mutation import MUTATING, TABLE

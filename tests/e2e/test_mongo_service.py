@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from billing.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2 as pb
 
 from sandbox.emulator.running import LIVE_KEY
 from tests.support.mongo_world import mongo_world, neighbour_of

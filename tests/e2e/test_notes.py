@@ -5,12 +5,12 @@ import csv
 import datetime as dt
 import io
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from billing.v1 import note_service_pb2 as pb
-from billing.v1.note_service_pb2_grpc import NoteServiceStub
+from billing_client.v1 import note_service_pb2 as pb
+from billing_client.v1.note_service_pb2_grpc import NoteServiceStub
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from application.callers import Caller
@@ -30,12 +30,15 @@ from tests.support.service import (
     until,
 )
 
+if TYPE_CHECKING:
+    from billing_client.v1.note_service_pb2_grpc import NoteServiceAsyncStub
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 UNKNOWN = f"note_{'0' * 32}"
 
 
-def stub(here: World) -> NoteServiceStub:
+def stub(here: World) -> "NoteServiceAsyncStub":
     return NoteServiceStub(here.service.channel)
 
 

@@ -8,9 +8,9 @@ import grpc
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from billing.v1 import customer_service_pb2 as customers_pb
-from billing.v1.contact_link_service_pb2 import ContactMapping, UpdateContactMappingRequest
-from billing.v1.contact_link_service_pb2_grpc import ContactLinkServiceStub
+from billing_client.v1 import customer_service_pb2 as customers_pb
+from billing_client.v1.contact_link_service_pb2 import ContactMapping, UpdateContactMappingRequest
+from billing_client.v1.contact_link_service_pb2_grpc import ContactLinkServiceStub
 
 from tests.support.payment_links_place import EMAIL, SECRET, SHORT, Place, Shortener, item
 from tests.support.service import PRIVATE, Tenant, reason_of, until, world

@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from billing.v1 import payment_method_service_pb2 as pb
-from billing.v1.payment_method_service_pb2_grpc import PaymentMethodServiceStub
+from billing_client.v1 import payment_method_service_pb2 as pb
+from billing_client.v1.payment_method_service_pb2_grpc import PaymentMethodServiceStub
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 

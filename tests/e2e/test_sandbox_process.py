@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 import grpc
-from billing.v1 import customer_service_pb2 as pb
-from billing.v1.customer_service_pb2_grpc import CustomerServiceStub
+from billing_client.v1 import customer_service_pb2 as pb
+from billing_client.v1.customer_service_pb2_grpc import CustomerServiceStub
 
 from sandbox.servers.children import die_with_parent
 from tests.support.leftovers import Leftovers

@@ -10,10 +10,10 @@ import aiohttp
 import grpc
 import pytest
 import stripe
-from billing.v1 import analytics_service_pb2 as analytics
-from billing.v1 import customer_service_pb2 as pb
-from billing.v1.connection_service_pb2 import Connection, GetConnectionRequest
-from billing.v1.period_pb2 import GRANULARITY_DAY, Period
+from billing_client.v1 import analytics_service_pb2 as analytics
+from billing_client.v1 import customer_service_pb2 as pb
+from billing_client.v1.connection_service_pb2 import Connection, GetConnectionRequest
+from billing_client.v1.period_pb2 import GRANULARITY_DAY, Period
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 

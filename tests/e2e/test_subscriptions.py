@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from billing.v1 import subscription_service_pb2 as pb
+from billing_client.v1 import subscription_service_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import billing.v1
+import billing_client.v1
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
@@ -25,11 +25,11 @@ _ids: Final = itertools.count()
 
 def _contract() -> Mapping[str, tuple[MethodDescriptor, type[Any]]]:
     """Every method, as `InvoiceService.PayInvoice`, with the stub of its service."""
-    (folder,) = billing.v1.__path__
+    (folder,) = billing_client.v1.__path__
     found = {}
     for path in sorted(Path(folder).glob("*_service_pb2.py")):
-        file = importlib.import_module(f"billing.v1.{path.stem}").DESCRIPTOR
-        stubs = importlib.import_module(f"billing.v1.{path.stem}_grpc")
+        file = importlib.import_module(f"billing_client.v1.{path.stem}").DESCRIPTOR
+        stubs = importlib.import_module(f"billing_client.v1.{path.stem}_grpc")
         for service in file.services_by_name.values():
             stub = getattr(stubs, f"{service.name}Stub")
             found |= {f"{service.name}.{one.name}": (one, stub) for one in service.methods}

@@ -10,10 +10,10 @@ from typing import Any, Final, TypeVar, cast
 from unittest.mock import create_autospec
 
 import grpc
-from billing.v1 import analytics_service_pb2_grpc as analytics_grpc
-from billing.v1 import connection_service_pb2_grpc as connections_grpc
-from billing.v1 import customer_service_pb2_grpc as customers_grpc
-from billing.v1 import event_service_pb2_grpc as events_grpc
+from billing_client.v1 import analytics_service_pb2_grpc as analytics_grpc
+from billing_client.v1 import connection_service_pb2_grpc as connections_grpc
+from billing_client.v1 import customer_service_pb2_grpc as customers_grpc
+from billing_client.v1 import event_service_pb2_grpc as events_grpc
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
@@ -78,19 +78,19 @@ class Running:
     lines: Lines
 
     @property
-    def customer_stub(self) -> customers_grpc.CustomerServiceStub:
+    def customer_stub(self) -> "customers_grpc.CustomerServiceAsyncStub":
         return customers_grpc.CustomerServiceStub(self.channel)
 
     @property
-    def analytics_stub(self) -> analytics_grpc.AnalyticsServiceStub:
+    def analytics_stub(self) -> "analytics_grpc.AnalyticsServiceAsyncStub":
         return analytics_grpc.AnalyticsServiceStub(self.channel)
 
     @property
-    def connection_stub(self) -> connections_grpc.ConnectionServiceStub:
+    def connection_stub(self) -> "connections_grpc.ConnectionServiceAsyncStub":
         return connections_grpc.ConnectionServiceStub(self.channel)
 
     @property
-    def event_stub(self) -> events_grpc.EventServiceStub:
+    def event_stub(self) -> "events_grpc.EventServiceAsyncStub":
         return events_grpc.EventServiceStub(self.channel)
 
     def token(self, *, account: str = "acme", scopes: Iterable[str] = SCOPES) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 
 import grpc
 import pytest
-from billing.v1 import invoice_service_pb2 as pb
-from billing.v1.money_pb2 import Money
+from billing_client.v1 import invoice_service_pb2 as pb
+from billing_client.v1.money_pb2 import Money
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from unittest.mock import AsyncMock, create_autospec
 
 import grpc
-from billing.v1 import mirror_service_pb2, mirror_service_pb2_grpc
+from billing_client.v1 import mirror_service_pb2, mirror_service_pb2_grpc
 
 from application.callers import Tenancy
 from application.catch_up import CatchUp
@@ -54,7 +54,7 @@ class MirrorDesk:
     channel: grpc.aio.Channel
 
     @property
-    def stub(self) -> mirror_service_pb2_grpc.MirrorServiceStub:
+    def stub(self) -> "mirror_service_pb2_grpc.MirrorServiceAsyncStub":
         return mirror_service_pb2_grpc.MirrorServiceStub(self.channel)
 
     def token(self, account: str = "acme", scopes: Sequence[str] = SCOPES) -> str:

@@ -17,23 +17,23 @@ from zoneinfo import ZoneInfo
 import grpc
 import stripe
 from aiohttp import web
-from billing.v1 import analytics_service_pb2 as analytics
-from billing.v1 import customer_service_pb2 as customers
-from billing.v1 import mirror_service_pb2 as operations
-from billing.v1.analytics_service_pb2_grpc import (
+from billing_client.v1 import analytics_service_pb2 as analytics
+from billing_client.v1 import customer_service_pb2 as customers
+from billing_client.v1 import mirror_service_pb2 as operations
+from billing_client.v1.analytics_service_pb2_grpc import (
     AnalyticsServiceServicer,
     add_AnalyticsServiceServicer_to_server,
 )
-from billing.v1.customer_service_pb2_grpc import (
+from billing_client.v1.customer_service_pb2_grpc import (
     CustomerServiceServicer,
     add_CustomerServiceServicer_to_server,
 )
-from billing.v1.mirror_service_pb2_grpc import (
+from billing_client.v1.mirror_service_pb2_grpc import (
     MirrorServiceServicer,
     add_MirrorServiceServicer_to_server,
 )
-from billing.v1.money_pb2 import Money
-from billing.v1.period_pb2 import Period
+from billing_client.v1.money_pb2 import Money
+from billing_client.v1.period_pb2 import Period
 from google.protobuf.empty_pb2 import Empty
 from typing_extensions import override
 

@@ -7,10 +7,10 @@ import grpc
 import pytest
 import stripe
 from aiohttp import web
-from billing.v1 import payment_link_service_pb2 as pb
-from billing.v1.invoice_service_pb2 import InvoiceItem
-from billing.v1.money_pb2 import Money
-from billing.v1.payment_link_service_pb2_grpc import PaymentLinkServiceStub
+from billing_client.v1 import payment_link_service_pb2 as pb
+from billing_client.v1.invoice_service_pb2 import InvoiceItem
+from billing_client.v1.money_pb2 import Money
+from billing_client.v1.payment_link_service_pb2_grpc import PaymentLinkServiceStub
 
 from application.ports.contacts import ContactDirectory, ContactLink
 from bootstrap.process import opened

@@ -11,16 +11,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from unittest import mock
 
 import grpc
 import stripe
-from billing.v1 import customer_service_pb2 as pb
-from billing.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
-from billing.v1.connection_service_pb2_grpc import ConnectionServiceStub
-from billing.v1.customer_service_pb2_grpc import CustomerServiceStub
-from billing.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from billing_client.v1 import customer_service_pb2 as pb
+from billing_client.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
+from billing_client.v1.connection_service_pb2_grpc import ConnectionServiceStub
+from billing_client.v1.customer_service_pb2_grpc import CustomerServiceStub
+from billing_client.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
@@ -34,6 +34,12 @@ from sandbox.emulator.messages import AccountSpec
 from sandbox.emulator.running import RunningEmulator, emulator_process
 from sandbox.emulator.settings import PLATFORM_KEY
 from sandbox.servers.children import die_with_parent
+
+if TYPE_CHECKING:
+    from billing_client.v1.analytics_service_pb2_grpc import AnalyticsServiceAsyncStub
+    from billing_client.v1.connection_service_pb2_grpc import ConnectionServiceAsyncStub
+    from billing_client.v1.customer_service_pb2_grpc import CustomerServiceAsyncStub
+    from billing_client.v1.invoice_service_pb2_grpc import InvoiceServiceAsyncStub
 
 T = TypeVar("T")
 Metadata = tuple[tuple[str, str], ...]
@@ -140,22 +146,22 @@ class Service:
         return f"http://127.0.0.1:{self.ports['http']}/webhooks/stripe"
 
     @property
-    def customers(self) -> CustomerServiceStub:
+    def customers(self) -> "CustomerServiceAsyncStub":
         """The stub of CustomerService."""
         return CustomerServiceStub(self.channel)
 
     @property
-    def invoices(self) -> InvoiceServiceStub:
+    def invoices(self) -> "InvoiceServiceAsyncStub":
         """The stub of InvoiceService."""
         return InvoiceServiceStub(self.channel)
 
     @property
-    def analytics(self) -> AnalyticsServiceStub:
+    def analytics(self) -> "AnalyticsServiceAsyncStub":
         """The stub of AnalyticsService."""
         return AnalyticsServiceStub(self.channel)
 
     @property
-    def connections(self) -> ConnectionServiceStub:
+    def connections(self) -> "ConnectionServiceAsyncStub":
         """The stub of ConnectionService."""
         return ConnectionServiceStub(self.channel)
 

@@ -6,8 +6,8 @@ from typing import Any
 import grpc
 import pytest
 import stripe
-from billing.v1 import subscription_service_pb2 as pb
-from billing.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+from billing_client.v1 import subscription_service_pb2 as pb
+from billing_client.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from billing.v1 import analytics_service_pb2 as pb
+from billing_client.v1 import analytics_service_pb2 as pb
 
 from application.analytics import ChargeCounts, CurrencyVolume, GrossVolume, Question
 from domain.analytics import Bucket, Comparison

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from billing.v1 import charge_service_pb2 as pb
+from billing_client.v1 import charge_service_pb2 as pb
 
 from application.charges import REFUND_REASONS, ListCharges, ListRefunds
 from application.paging import Page

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from billing.v1 import connection_service_pb2 as pb
+from billing_client.v1 import connection_service_pb2 as pb
 
 from application.connections import ConnectionStatus
 from domain.connections import ConnectionKind, ConnectionState, Mode

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Final
 
-from billing.v1 import contact_link_service_pb2 as pb
+from billing_client.v1 import contact_link_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from application.contact_links import MappingChange

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Final
 
-from billing.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2 as pb
 
 from application.customers import LinkedCustomer, ListCustomers, SearchCustomers, UpdateCustomer
 from application.paging import Page

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from billing.v1 import event_service_pb2 as pb
+from billing_client.v1 import event_service_pb2 as pb
 
 from application.events import EventQuery, Explanation, ObjectQuery
 from application.explaining import Basis, ExplainedEvent, FacetFacts, RowFacts, RowState, Telling

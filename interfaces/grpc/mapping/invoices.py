@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from billing.v1 import invoice_service_pb2 as pb
-from billing.v1 import money_pb2
+from billing_client.v1 import invoice_service_pb2 as pb
+from billing_client.v1 import money_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from application.invoice_creation import CreateInvoice

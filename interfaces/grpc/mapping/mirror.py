@@ -4,8 +4,8 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Final
 
-from billing.v1 import errors_pb2
-from billing.v1 import mirror_service_pb2 as pb
+from billing_client.v1 import errors_pb2
+from billing_client.v1 import mirror_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from application.mirror_status import Backlog, MirrorStatus

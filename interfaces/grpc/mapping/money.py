@@ -1,6 +1,6 @@
 """Money."""
 
-from billing.v1 import money_pb2
+from billing_client.v1 import money_pb2
 
 
 def money_message(amount: int, currency: str) -> money_pb2.Money:

@@ -1,6 +1,6 @@
 """Notes."""
 
-from billing.v1 import note_service_pb2 as pb
+from billing_client.v1 import note_service_pb2 as pb
 
 from application.notes import ListNotes
 from application.paging import Page

@@ -1,6 +1,6 @@
 """Payment links."""
 
-from billing.v1 import payment_link_service_pb2 as pb
+from billing_client.v1 import payment_link_service_pb2 as pb
 
 from application.payment_links import DEFAULT_DAYS_UNTIL_DUE, NewPaymentLink
 from domain.errors import FieldViolation

@@ -1,6 +1,6 @@
 """Payment methods and setup intents."""
 
-from billing.v1 import payment_method_service_pb2 as pb
+from billing_client.v1 import payment_method_service_pb2 as pb
 
 from application.paging import Page
 from application.payment_methods import ListPaymentMethods, OwnedMethod, PreparedSetup

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from billing.v1 import period_pb2
+from billing_client.v1 import period_pb2
 
 from domain.errors import FieldViolation
 from domain.periods import Granularity, Period

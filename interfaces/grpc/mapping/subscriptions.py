@@ -1,6 +1,6 @@
 """Subscriptions."""
 
-from billing.v1 import subscription_service_pb2 as pb
+from billing_client.v1 import subscription_service_pb2 as pb
 
 from application.paging import Page
 from application.ports.subscriptions import (

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 from typing import Any, Final
 
-from billing.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2 as pb
 
 from application.customers import LinkedCustomer
 from domain.customers import Customer

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import jwt
 import pytest
-from billing.v1 import connection_service_pb2
+from billing_client.v1 import connection_service_pb2
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from application.connections import ConnectionStatus

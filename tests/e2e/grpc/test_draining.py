@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import grpc
-from billing.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2 as pb
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 

@@ -4,7 +4,7 @@ import re
 
 import grpc
 import pytest
-from billing.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2 as pb
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
 
 from application.ports.stripe import Unanswered

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import grpc
 import pytest
-from billing.v1 import event_service_pb2 as pb
-from billing.v1.connection_service_pb2 import GetConnectionRequest
+from billing_client.v1 import event_service_pb2 as pb
+from billing_client.v1.connection_service_pb2 import GetConnectionRequest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 

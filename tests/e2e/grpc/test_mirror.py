@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 import pytest
-from billing.v1 import errors_pb2
-from billing.v1 import mirror_service_pb2 as pb
+from billing_client.v1 import errors_pb2
+from billing_client.v1 import mirror_service_pb2 as pb
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 
 from application.callers import OPERATOR

@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
-from billing.v1 import customer_service_pb2_grpc
+from billing_client.v1 import customer_service_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.e2e.grpc.held import GET, JENNY

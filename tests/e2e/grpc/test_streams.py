@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
-from billing.v1 import customer_service_pb2 as pb
+from billing_client.v1 import customer_service_pb2 as pb
 
 from application.callers import Tenancy
 from domain.errors import NotFound

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import grpc
 import pytest
-from billing.v1 import event_service_pb2 as pb
-from billing.v1.money_pb2 import Money as MoneyMessage
+from billing_client.v1 import event_service_pb2 as pb
+from billing_client.v1.money_pb2 import Money as MoneyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from application.callers import OPERATOR

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import billing.v1
+import billing_client.v1
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -179,9 +179,9 @@ def test_a_token_may_be_an_operators() -> None:
 
 
 def test_a_token_may_have_every_scope_of_the_contract() -> None:
-    (folder,) = billing.v1.__path__
+    (folder,) = billing_client.v1.__path__
     names = sorted(path.stem for path in Path(folder).glob("*_service_pb2.py"))
-    files = [importlib.import_module(f"billing.v1.{name}") for name in names]
+    files = [importlib.import_module(f"billing_client.v1.{name}") for name in names]
     services = [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
     of_methods = {method.scope for method in methods_of(services).values()}
     assert set(list_scopes()) == {*of_methods, PAYLOAD_SCOPE, ADMIN_SCOPE}

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 import grpc
 import pytest
 import typer
-from billing.v1 import event_service_pb2 as pb
+from billing_client.v1 import event_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 from typer.testing import CliRunner, Result
 

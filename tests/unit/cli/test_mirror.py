@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 import typer
-from billing.v1 import mirror_service_pb2 as pb
+from billing_client.v1 import mirror_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from typer.testing import CliRunner, Result

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 import pytest
-from billing.v1.analytics_service_pb2 import ChargeCounts, GrossVolume
-from billing.v1.mirror_service_pb2 import MirrorReport, NounCounts
+from billing_client.v1.analytics_service_pb2 import ChargeCounts, GrossVolume
+from billing_client.v1.mirror_service_pb2 import MirrorReport, NounCounts
 from rich.console import Console, RenderableType
 
 from sandbox.demo import present

@@ -5,8 +5,8 @@ from typing import Any
 from unittest.mock import create_autospec
 
 import pytest
-from billing.v1 import charge_service_pb2 as pb
-from billing.v1.money_pb2 import Money as MoneyMessage
+from billing_client.v1 import charge_service_pb2 as pb
+from billing_client.v1.money_pb2 import Money as MoneyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from application.charges import Charges, ListCharges, ListRefunds

@@ -1,6 +1,6 @@
 """Linkings as messages: every state has its name, and every count its field."""
 
-from billing.v1 import contact_link_service_pb2 as pb
+from billing_client.v1 import contact_link_service_pb2 as pb
 
 from domain.operations import (
     Operation,

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from unittest.mock import create_autospec
 
-import billing.v1
+import billing_client.v1
 import grpc
 import pytest
-from billing.v1 import customer_service_pb2, errors_pb2, period_pb2
+from billing_client.v1 import customer_service_pb2, errors_pb2, period_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health
 
@@ -38,9 +38,9 @@ ACTIONS = {
 
 def contract() -> list[ServiceDescriptor]:
     """Every service of every file of the contract."""
-    (folder,) = billing.v1.__path__
+    (folder,) = billing_client.v1.__path__
     names = sorted(path.stem for path in Path(folder).glob("*_service_pb2.py"))
-    modules = [importlib.import_module(f"billing.v1.{name}") for name in names]
+    modules = [importlib.import_module(f"billing_client.v1.{name}") for name in names]
     return [s for module in modules for s in module.DESCRIPTOR.services_by_name.values()]
 
 
@@ -60,7 +60,7 @@ def test_every_class_of_error_has_a_code() -> None:
 def test_the_base_class_of_a_servicer_tells_its_service() -> None:
     for descriptor in contract():
         file = Path(descriptor.file.name).stem
-        stubs = importlib.import_module(f"billing.v1.{file}_pb2_grpc")
+        stubs = importlib.import_module(f"billing_client.v1.{file}_pb2_grpc")
         base = getattr(stubs, f"{descriptor.name}Servicer")
         (service,) = services(type("Another", (base,), {})())
         assert service.descriptor is descriptor

@@ -6,9 +6,9 @@ from unittest.mock import create_autospec
 
 import grpc
 import pytest
-from billing.v1 import invoice_service_pb2 as pb
-from billing.v1 import money_pb2
-from billing.v1.subscription_service_pb2 import SubscriptionItemChange
+from billing_client.v1 import invoice_service_pb2 as pb
+from billing_client.v1 import money_pb2
+from billing_client.v1.subscription_service_pb2 import SubscriptionItemChange
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 

@@ -1,7 +1,7 @@
 """Operations and reports as messages: every value has its name in the contract."""
 
 import pytest
-from billing.v1 import mirror_service_pb2 as pb
+from billing_client.v1 import mirror_service_pb2 as pb
 
 from application.ports.reports import Drift, ReportKind
 from domain.errors import InvalidArgument

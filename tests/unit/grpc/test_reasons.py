@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-import billing.v1
+import billing_client.v1
 import pytest
-from billing.v1 import errors_pb2, options_pb2
+from billing_client.v1 import errors_pb2, options_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from tools.api_table import COMMON
@@ -29,9 +29,9 @@ PAIRS: Final = (
 
 def methods() -> list[MethodDescriptor]:
     """Every method of every service."""
-    (folder,) = billing.v1.__path__
+    (folder,) = billing_client.v1.__path__
     names = sorted(path.stem for path in Path(folder).glob("*_service_pb2.py"))
-    files = [importlib.import_module(f"billing.v1.{name}").DESCRIPTOR for name in names]
+    files = [importlib.import_module(f"billing_client.v1.{name}").DESCRIPTOR for name in names]
     services = [service for file in files for service in file.services_by_name.values()]
     return [method for service in services for method in service.methods]
 

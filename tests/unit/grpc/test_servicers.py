@@ -6,11 +6,11 @@ from unittest.mock import create_autospec
 
 import grpc
 import pytest
-from billing.v1 import analytics_service_pb2 as analytics_pb
-from billing.v1 import connection_service_pb2 as connections_pb
-from billing.v1 import customer_service_pb2 as pb
-from billing.v1.money_pb2 import Money
-from billing.v1.period_pb2 import GRANULARITY_HOUR, Period
+from billing_client.v1 import analytics_service_pb2 as analytics_pb
+from billing_client.v1 import connection_service_pb2 as connections_pb
+from billing_client.v1 import customer_service_pb2 as pb
+from billing_client.v1.money_pb2 import Money
+from billing_client.v1.period_pb2 import GRANULARITY_HOUR, Period
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 

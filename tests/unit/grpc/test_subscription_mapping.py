@@ -5,8 +5,8 @@ from typing import Any
 from unittest.mock import create_autospec
 
 import pytest
-from billing.v1 import payment_method_service_pb2 as methods_pb
-from billing.v1 import subscription_service_pb2 as pb
+from billing_client.v1 import payment_method_service_pb2 as methods_pb
+from billing_client.v1 import subscription_service_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 

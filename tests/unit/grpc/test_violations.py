@@ -3,9 +3,9 @@
 from typing import Any, cast
 
 import pytest
-from billing.v1 import analytics_service_pb2 as analytics_pb
-from billing.v1 import customer_service_pb2 as pb
-from billing.v1.period_pb2 import Period
+from billing_client.v1 import analytics_service_pb2 as analytics_pb
+from billing_client.v1 import customer_service_pb2 as pb
+from billing_client.v1.period_pb2 import Period
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
