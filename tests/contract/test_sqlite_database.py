@@ -326,6 +326,19 @@ def _mirror_indexes(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in found}
 
 
+async def test_indexes_are_made_in_the_order_of_the_declaration(path: Path) -> None:
+    # Between two that serve alike SQLite takes the one that was made later.
+    await _make(path)
+    with sqlite3.connect(path) as connection:
+        found = connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'index'"
+            " AND tbl_name = 'billing.charges' AND sql IS NOT NULL ORDER BY rowid"
+        ).fetchall()
+    connection.close()
+    declared = [f"billing.charges by {', '.join(columns)}" for columns in CHARGES.indexes]
+    assert [name for (name,) in found] == declared
+
+
 async def test_a_changed_declaration_changes_the_table(path: Path) -> None:
     created, risk = Column("created", "object.created"), Column("risk", "object.risk_level")
     before = _charges_with((created, risk), (("created",), ("risk",), ("risk", "created")))
