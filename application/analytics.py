@@ -63,7 +63,7 @@ class ChargeCounts:
 class RevenueAnalytics:
     """Answers the questions of one connection.
 
-    `found` is what reading the caller's input found wrong already; it is refused with the rest.
+    `violations` are those of reading the caller's input; they are refused with the rest.
     """
 
     def __init__(self, analytics: Analytics, connections: Connections, clock: Clock) -> None:
@@ -72,10 +72,10 @@ class RevenueAnalytics:
         self._clock = clock
 
     async def gross_volume(
-        self, caller: Caller, question: Question, found: Sequence[FieldViolation] = ()
+        self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
     ) -> GrossVolume:
         """What was captured of charges that succeeded."""
-        period, bucket_edges = _checked(question, found)
+        period, bucket_edges = _checked(question, violations)
         connection = await self._connections.of(caller)
         before = previous(period)
         currency = question.currency or None
@@ -93,10 +93,10 @@ class RevenueAnalytics:
         )
 
     async def charge_counts(
-        self, caller: Caller, question: Question, found: Sequence[FieldViolation] = ()
+        self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
     ) -> ChargeCounts:
         """How many charges succeeded and failed: attempts, not payments."""
-        period, bucket_edges = _checked(question, found)
+        period, bucket_edges = _checked(question, violations)
         connection = await self._connections.of(caller)
         before = previous(period)
         currency = question.currency or None
@@ -126,35 +126,35 @@ class RevenueAnalytics:
 
 
 def _checked(
-    question: Question, found: Sequence[FieldViolation]
+    question: Question, violations: Sequence[FieldViolation]
 ) -> tuple[Period, Sequence[dt.datetime]]:
     """The period and its bucket edges, or InvalidArgument with every violation at once."""
-    violations = [*found]
-    named = {violation.field for violation in found}
+    all_violations = [*violations]
+    named = {violation.field for violation in violations}
     start, end = question.start, question.end
     for name, instant in (("start_time", start), ("end_time", end)):
         if instant is None:
             if f"period.{name}" not in named:
-                violations.append(FieldViolation(f"period.{name}", "is required"))
+                all_violations.append(FieldViolation(f"period.{name}", "is required"))
         elif instant.year not in YEARS:
-            violations.append(
+            all_violations.append(
                 FieldViolation(f"period.{name}", f"years from {YEARS[0]} to {YEARS[-1]}")
             )
     if start is not None and end is not None:
         if end <= start:
-            violations.append(FieldViolation("period.end_time", "must be after start_time"))
+            all_violations.append(FieldViolation("period.end_time", "must be after start_time"))
         elif end - start > MAX_PERIOD:
             rule = f"at most {MAX_PERIOD.days} days after start_time"
-            violations.append(FieldViolation("period.end_time", rule))
+            all_violations.append(FieldViolation("period.end_time", rule))
     try:
         zone_of(question.time_zone)
     except ValueError as error:
-        violations.append(FieldViolation("period.time_zone", str(error)))
+        all_violations.append(FieldViolation("period.time_zone", str(error)))
     if question.currency and question.currency not in CURRENCIES:
         rule = "a currency that Stripe knows, lower-case ISO 4217, such as usd"
-        violations.append(FieldViolation("currency", rule))
-    if violations or start is None or end is None:
-        raise InvalidArgument(violations)
+        all_violations.append(FieldViolation("currency", rule))
+    if all_violations or start is None or end is None:
+        raise InvalidArgument(all_violations)
     period = Period(start, end, question.time_zone)
     try:
         return period, edges(period, question.granularity)

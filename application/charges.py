@@ -72,7 +72,7 @@ class ListRefunds:
 class Charges:
     """Lists and gets charges, lists and makes refunds.
 
-    `found` is what reading the caller's input found wrong already; it is refused with the rest.
+    `violations` are those of reading the caller's input; they are refused with the rest.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class Charges:
         )
 
     async def list(
-        self, caller: Caller, query: ListCharges, found: Sequence[FieldViolation] = ()
+        self, caller: Caller, query: ListCharges, violations: Sequence[FieldViolation] = ()
     ) -> Page[Charge]:
         """A page of charges in the mirror, newest first."""
-        refuse(chain(found, _list_violations(query)))
+        refuse(chain(violations, _list_violations(query)))
         connection = await self._connections.of(caller)
         equals = equal_to(
             customer=query.customer, payment_intent=query.payment_intent, status=query.status
@@ -113,10 +113,10 @@ class Charges:
         return await self._reader.get(CHARGES, connection.stripe_account, charge_id)
 
     async def refunds(
-        self, caller: Caller, query: ListRefunds, found: Sequence[FieldViolation] = ()
+        self, caller: Caller, query: ListRefunds, violations: Sequence[FieldViolation] = ()
     ) -> Page[Refund]:
         """A page of refunds in the mirror, newest first."""
-        refuse(chain(found, _refunds_violations(query)))
+        refuse(chain(violations, _refunds_violations(query)))
         connection = await self._connections.of(caller)
         return await self._reader.list(
             REFUNDS,
@@ -134,10 +134,10 @@ class Charges:
         caller: Caller,
         request_id: str,
         order: RefundOrder,
-        found: Sequence[FieldViolation] = (),
+        violations: Sequence[FieldViolation] = (),
     ) -> Refund:
         """Give a charge's money back at Stripe, whole or in part."""
-        refuse(chain(found, request_id_violations(request_id), _order_violations(order)))
+        refuse(chain(violations, request_id_violations(request_id), _order_violations(order)))
         return await self._refund.run(caller, request_id, order)
 
     async def _refund_steps(self, steps: Steps, order: RefundOrder) -> Refund:

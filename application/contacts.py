@@ -105,11 +105,11 @@ class ContactAdministration:
 
 def _violations(fields: Mapping[str, str]) -> Sequence[FieldViolation]:
     rule = f"at most {MAX_VALUE_CHARACTERS} characters"
-    found = [
+    violations = [
         FieldViolation(name, rule)
         for name, value in fields.items()
         if len(value) > MAX_VALUE_CHARACTERS
     ]
     if "email" in fields and not EMAIL.fullmatch(fields["email"]):
-        found.append(FieldViolation("email", "an address such as name@example.com"))
-    return found
+        violations.append(FieldViolation("email", "an address such as name@example.com"))
+    return violations

@@ -87,7 +87,7 @@ class UpdateCustomer:
 class Customers:
     """Lists, searches, gets, creates, updates and deletes customers.
 
-    `found` is what reading the caller's input found wrong already; it is refused with the rest.
+    `violations` are those of reading the caller's input; they are refused with the rest.
     """
 
     def __init__(
@@ -113,10 +113,10 @@ class Customers:
         )
 
     async def list(
-        self, caller: Caller, query: ListCustomers, found: Sequence[FieldViolation] = ()
+        self, caller: Caller, query: ListCustomers, violations: Sequence[FieldViolation] = ()
     ) -> Page[LinkedCustomer]:
         """A page of customers in the mirror, newest first."""
-        refuse(chain(found, _list_violations(query)))
+        refuse(chain(violations, _list_violations(query)))
         connection = await self._connections.of(caller)
         page = await self._reader.list(
             CUSTOMERS,
@@ -153,10 +153,10 @@ class Customers:
         caller: Caller,
         request_id: str,
         fields: CustomerFields,
-        found: Sequence[FieldViolation] = (),
+        violations: Sequence[FieldViolation] = (),
     ) -> LinkedCustomer:
         """Create a customer at Stripe."""
-        refuse(chain(found, request_id_violations(request_id), _fields_violations(fields)))
+        refuse(chain(violations, request_id_violations(request_id), _fields_violations(fields)))
         return LinkedCustomer(await self._create.run(caller, request_id, fields))
 
     async def update(

@@ -93,7 +93,7 @@ class Events:
     """Lists, gets, explains and retries events.
 
     `arrived` is set where events are due anew, so that the projector of this process wakes.
-    `found` is what reading the caller's input found wrong already; it is refused with the rest.
+    `violations` are those of reading the caller's input; they are refused with the rest.
     Every method raises NotFound for what is another tenant's, FailedPrecondition
     (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) as `Connections.of` does, and Unavailable.
     """
@@ -125,11 +125,11 @@ class Events:
         *,
         page_size: int = 0,
         page_token: str = "",
-        found: Sequence[FieldViolation] = (),
+        violations: Sequence[FieldViolation] = (),
     ) -> Page[EventRecord]:
         """A page of events, the last received first."""
         sizes = page_size_violations(page_size, default=DEFAULT_PAGE_SIZE, most=MAX_EVENTS)
-        refuse(chain(found, sizes, _query_violations(caller, query)))
+        refuse(chain(violations, sizes, _query_violations(caller, query)))
         where = await self._where(caller, query)
         scope = digest("events", where)
         limit = page_size or DEFAULT_PAGE_SIZE
@@ -145,14 +145,14 @@ class Events:
         event_id: str,
         *,
         full: bool = False,
-        found: Sequence[FieldViolation] = (),
+        violations: Sequence[FieldViolation] = (),
     ) -> tuple[EventRecord, bytes | None]:
         """An event; with `full` its payload too, for which the token needs PAYLOAD_SCOPE.
 
         Client secrets are masked: who has one can go on with somebody's payment. Raises
         PermissionDenied (SCOPE_MISSING), whether there is such an event or not.
         """
-        refuse(chain(found, id_violations(event_id, "id", _EVENT_ID)))
+        refuse(chain(violations, id_violations(event_id, "id", _EVENT_ID)))
         if full and PAYLOAD_SCOPE not in caller.scopes:
             raise PermissionDenied(
                 Reason.SCOPE_MISSING,
@@ -172,13 +172,13 @@ class Events:
         return await self._log.record(record.id) or record
 
     async def retry_all(
-        self, caller: Caller, query: EventQuery, found: Sequence[FieldViolation] = ()
+        self, caller: Caller, query: EventQuery, violations: Sequence[FieldViolation] = ()
     ) -> tuple[int, bool]:
         """Make all dead events that match due now: how many, and whether there may be more.
 
         Where it fails midway, what was retried stays so. `query.state` is not looked at.
         """
-        refuse(chain(found, _query_violations(caller, query)))
+        refuse(chain(violations, _query_violations(caller, query)))
         where = await self._where(caller, query)
         count = 0
         for _ in range(RETRY_BATCHES):

@@ -80,7 +80,7 @@ class UpdateInvoice:
 class Invoices:
     """Lists, gets, totals, creates, changes, collects and previews invoices.
 
-    `wrong` is what reading the caller's input found wrong already; it is refused with the rest.
+    `violations` are those of reading the caller's input; they are refused with the rest.
     """
 
     def __init__(
@@ -124,10 +124,10 @@ class Invoices:
         )
 
     async def list(
-        self, caller: Caller, query: ListInvoices, wrong: Sequence[FieldViolation] = ()
+        self, caller: Caller, query: ListInvoices, violations: Sequence[FieldViolation] = ()
     ) -> Page[Invoice]:
         """A page of invoices in the mirror, newest first."""
-        refuse(chain(wrong, _list_violations(query)))
+        refuse(chain(violations, _list_violations(query)))
         connection = await self._connections.of(caller)
         return await self._reader.list(
             INVOICES,
@@ -144,10 +144,10 @@ class Invoices:
         return await self._reader.get(INVOICES, connection.stripe_account, invoice_id)
 
     async def totals(
-        self, caller: Caller, where: TotalsFilter, wrong: Sequence[FieldViolation] = ()
+        self, caller: Caller, where: TotalsFilter, violations: Sequence[FieldViolation] = ()
     ) -> Sequence[CurrencyTotals]:
         """What the invoices in the mirror come to, by currency and status."""
-        refuse(chain(wrong, _totals_violations(where)))
+        refuse(chain(violations, _totals_violations(where)))
         connection = await self._connections.of(caller)
         now = self._clock.now()
         rows = await self._totals.totals(connection.stripe_account, where, STATUSES, now=now)
@@ -158,11 +158,11 @@ class Invoices:
         caller: Caller,
         request_id: str,
         command: CreateInvoice,
-        wrong: Sequence[FieldViolation] = (),
+        violations: Sequence[FieldViolation] = (),
     ) -> Invoice:
         """Create a draft with its lines at Stripe, all of it or nothing."""
         more = new_violations(command.customer, command.currency, command.fields, command.items)
-        refuse(chain(wrong, request_id_violations(request_id), more))
+        refuse(chain(violations, request_id_violations(request_id), more))
         return await self._create.run(caller, request_id, command)
 
     async def update(
@@ -170,11 +170,11 @@ class Invoices:
         caller: Caller,
         request_id: str,
         command: UpdateInvoice,
-        wrong: Sequence[FieldViolation] = (),
+        violations: Sequence[FieldViolation] = (),
     ) -> Invoice:
         """Change the named fields of a draft at Stripe. WrongState for what is none any more."""
         more = change_violations(command.id, command.values, command.mask)
-        refuse(chain(wrong, request_id_violations(request_id), more))
+        refuse(chain(violations, request_id_violations(request_id), more))
         return await self._update.run(caller, request_id, _change(command))
 
     async def finalize(self, caller: Caller, request_id: str, invoice_id: str) -> Invoice:

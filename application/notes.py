@@ -95,7 +95,7 @@ class NoteDeletion:
 class Notes:
     """Writes, reads, changes, deletes and exports notes; only writing needs a Stripe connection.
 
-    `found` is what reading the caller's input found wrong already; it is refused with the rest.
+    `violations` are those of reading the caller's input; they are refused with the rest.
     """
 
     def __init__(
@@ -141,10 +141,10 @@ class Notes:
         return _live(await self._notes.get(caller.account, note_id), note_id)
 
     async def list(
-        self, caller: Caller, query: ListNotes, found: Sequence[FieldViolation] = ()
+        self, caller: Caller, query: ListNotes, violations: Sequence[FieldViolation] = ()
     ) -> Page[Note]:
         """A page of notes, newest first."""
-        refuse(chain(found, _list_violations(query)))
+        refuse(chain(violations, _list_violations(query)))
         where = _filter(query)
         scope = digest("notes", caller.account, where)
         place = self._page_tokens.read(query.page_token, scope)
@@ -187,13 +187,13 @@ class Notes:
         await self._delete.run(caller, request_id, deletion)
 
     async def export(
-        self, caller: Caller, query: ListNotes, found: Sequence[FieldViolation] = ()
+        self, caller: Caller, query: ListNotes, violations: Sequence[FieldViolation] = ()
     ) -> AsyncGenerator[bytes, None]:
         """The notes that a list shows on all its pages, as parts of a CSV file. Close it.
 
         Holds one page and one part. RateLimited (OVERLOADED) where there are too many at once.
         """
-        refuse(chain(found, _list_violations(query)))
+        refuse(chain(violations, _list_violations(query)))
         own = self._exports[caller.account]
         if self._exports.total() >= MAX_EXPORTS or own >= MAX_EXPORTS_OF_AN_ACCOUNT:
             words = "too many exports at once; try again later"

@@ -73,13 +73,13 @@ class PaymentLinks:
         caller: Caller,
         request_id: str,
         wanted: NewPaymentLink,
-        found: Sequence[FieldViolation] = (),
+        violations: Sequence[FieldViolation] = (),
     ) -> PaymentLink:
         """Bill a contact and give the address where it pays. Nothing is mailed.
 
-        `found` is what reading the caller's input found wrong already; it is refused with the rest.
+        `violations` are those of reading the caller's input; they are refused with the rest.
         """
-        refuse(chain(found, request_id_violations(request_id), _violations(wanted)))
+        refuse(chain(violations, request_id_violations(request_id), _violations(wanted)))
         return await self._create.run(caller, request_id, wanted)
 
     async def _create_steps(self, steps: Steps, wanted: NewPaymentLink) -> PaymentLink:

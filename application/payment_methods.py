@@ -108,8 +108,8 @@ class PaymentMethods:
 
     async def attach(self, caller: Caller, request_id: str, wanted: CustomersMethod) -> OwnedMethod:
         """Attach a payment method to a customer. Whether it is the default, the mirror tells."""
-        wrong = chain(_method_violations(wanted), _attachable_violations(wanted.id))
-        refuse(chain(request_id_violations(request_id), wrong))
+        violations = chain(_method_violations(wanted), _attachable_violations(wanted.id))
+        refuse(chain(request_id_violations(request_id), violations))
         method = await self._attach.run(caller, request_id, wanted)
         customer = await self._reader.find(
             CUSTOMERS, await self._stripe_account(caller), wanted.customer

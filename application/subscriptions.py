@@ -76,7 +76,7 @@ class UpdateSubscription:
 class Subscriptions:
     """Lists, gets, starts, changes, cancels, resumes and pauses subscriptions.
 
-    `found` is what reading the caller's input found wrong already; it is refused with the rest.
+    `violations` are those of reading the caller's input; they are refused with the rest.
     """
 
     def __init__(
@@ -115,10 +115,10 @@ class Subscriptions:
         )  # fmt: skip
 
     async def list(
-        self, caller: Caller, query: ListSubscriptions, found: Sequence[FieldViolation] = ()
+        self, caller: Caller, query: ListSubscriptions, violations: Sequence[FieldViolation] = ()
     ) -> Page[Subscription]:
         """A page of subscriptions in the mirror, newest first."""
-        refuse(chain(found, _list_violations(query)))
+        refuse(chain(violations, _list_violations(query)))
         connection = await self._connections.of(caller)
         return await self._reader.list(
             SUBSCRIPTIONS,
@@ -139,10 +139,10 @@ class Subscriptions:
         caller: Caller,
         request_id: str,
         wanted: NewSubscription,
-        found: Sequence[FieldViolation] = (),
+        violations: Sequence[FieldViolation] = (),
     ) -> Subscription:
         """Start a subscription at Stripe."""
-        refuse(chain(found, request_id_violations(request_id), new_violations(wanted)))
+        refuse(chain(violations, request_id_violations(request_id), new_violations(wanted)))
         if wanted.collection_method != _SENT:
             wanted = replace(wanted, payment_behavior=wanted.payment_behavior or _SAFE)
         return await self._create.run(caller, request_id, wanted)
@@ -152,12 +152,17 @@ class Subscriptions:
         caller: Caller,
         request_id: str,
         command: UpdateSubscription,
-        found: Sequence[FieldViolation] = (),
+        violations: Sequence[FieldViolation] = (),
     ) -> Subscription:
         """Change the named fields and items of a subscription at Stripe."""
         change = _change(command)
-        wrong = change_violations(change, command.values, command.mask, CHANGEABLE)
-        refuse(chain(found, request_id_violations(request_id), wrong))
+        refuse(
+            chain(
+                violations,
+                request_id_violations(request_id),
+                change_violations(change, command.values, command.mask, CHANGEABLE),
+            )
+        )
         return await self._update.run(caller, request_id, change)
 
     async def cancel(
@@ -169,8 +174,8 @@ class Subscriptions:
 
     async def resume(self, caller: Caller, request_id: str, subscription_id: str) -> Subscription:
         """Take a scheduled cancellation back. WrongState for a subscription that has ended."""
-        wrong = subscription_id_violations(subscription_id, "id")
-        refuse(chain(request_id_violations(request_id), wrong))
+        violations = subscription_id_violations(subscription_id, "id")
+        refuse(chain(request_id_violations(request_id), violations))
         return await self._resume.run(caller, request_id, ResumeSubscription(subscription_id))
 
     async def pause_collection(
@@ -178,18 +183,18 @@ class Subscriptions:
         caller: Caller,
         request_id: str,
         pause: CollectionPause,
-        found: Sequence[FieldViolation] = (),
+        violations: Sequence[FieldViolation] = (),
     ) -> Subscription:
         """Pause the collection of payments. WrongState for a subscription that has ended."""
-        refuse(chain(found, request_id_violations(request_id), pause_violations(pause)))
+        refuse(chain(violations, request_id_violations(request_id), pause_violations(pause)))
         return await self._pause.run(caller, request_id, pause)
 
     async def resume_collection(
         self, caller: Caller, request_id: str, subscription_id: str
     ) -> Subscription:
         """Collect payments again. WrongState for a subscription that has ended."""
-        wrong = subscription_id_violations(subscription_id, "id")
-        refuse(chain(request_id_violations(request_id), wrong))
+        violations = subscription_id_violations(subscription_id, "id")
+        refuse(chain(request_id_violations(request_id), violations))
         return await self._collect.run(caller, request_id, ResumeCollection(subscription_id))
 
     async def _create_steps(self, steps: Steps, wanted: NewSubscription) -> Subscription:

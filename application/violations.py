@@ -36,8 +36,8 @@ _MAX_VALUE_CHARACTERS: Final = 500
 
 def refuse(violations: Iterable[FieldViolation]) -> None:
     """Raise InvalidArgument with all violations, if there are any."""
-    if found := list(violations):
-        raise InvalidArgument(found)
+    if all_violations := list(violations):
+        raise InvalidArgument(all_violations)
 
 
 def id_violations(value: str, field: str, example: str) -> Iterator[FieldViolation]:

@@ -86,7 +86,7 @@ class Watching:
         resume_token: str = "",
         oldest: bool = False,
         facts: Collection[str] = (),
-        found: Sequence[FieldViolation] = (),
+        violations: Sequence[FieldViolation] = (),
     ) -> AsyncGenerator[Watched, None]:
         """The account's events behind a token, in order, without end; a bookmark comes first.
 
@@ -98,7 +98,7 @@ class Watching:
         kept, so that nobody misses events unknowingly. RateLimited (OVERLOADED) where there are too
         many watches. Unavailable.
         """
-        refuse(chain(found, _fact_violations(facts)))
+        refuse(chain(violations, _fact_violations(facts)))
         if self._watches >= self._max_watches:
             words = "too many watches at once; try again later"
             raise RateLimited(Reason.OVERLOADED, words, retry_after_seconds=10)

@@ -20,16 +20,16 @@ class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
     async def GetGrossVolume(
         self, request: pb.GetGrossVolumeRequest, context: Context
     ) -> pb.GrossVolume:
-        found: list[FieldViolation] = []
-        question = mapping.read_question(request, found)
-        answer = await self._analytics.gross_volume(current_caller(), question, found)
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analytics.gross_volume(current_caller(), question, violations)
         return mapping.gross_volume_message(answer)
 
     @override
     async def GetChargeCounts(
         self, request: pb.GetChargeCountsRequest, context: Context
     ) -> pb.ChargeCounts:
-        found: list[FieldViolation] = []
-        question = mapping.read_question(request, found)
-        answer = await self._analytics.charge_counts(current_caller(), question, found)
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analytics.charge_counts(current_caller(), question, violations)
         return mapping.charge_counts_message(answer)

@@ -20,9 +20,11 @@ class ChargeServicer(pb_grpc.ChargeServiceServicer):
     async def ListCharges(
         self, request: pb.ListChargesRequest, context: Context
     ) -> pb.ListChargesResponse:
-        found: list[FieldViolation] = []
-        query = mapping.read_list(request, found)
-        return mapping.charges_message(await self._charges.list(current_caller(), query, found))
+        violations: list[FieldViolation] = []
+        query = mapping.read_list(request, violations)
+        return mapping.charges_message(
+            await self._charges.list(current_caller(), query, violations)
+        )
 
     @override
     async def GetCharge(self, request: pb.GetChargeRequest, context: Context) -> pb.Charge:
@@ -30,16 +32,16 @@ class ChargeServicer(pb_grpc.ChargeServiceServicer):
 
     @override
     async def RefundCharge(self, request: pb.RefundChargeRequest, context: Context) -> pb.Refund:
-        found: list[FieldViolation] = []
-        order = mapping.read_refund(request, found)
-        refund = await self._charges.refund(current_caller(), request.request_id, order, found)
+        violations: list[FieldViolation] = []
+        order = mapping.read_refund(request, violations)
+        refund = await self._charges.refund(current_caller(), request.request_id, order, violations)
         return mapping.refund_message(refund)
 
     @override
     async def ListRefunds(
         self, request: pb.ListRefundsRequest, context: Context
     ) -> pb.ListRefundsResponse:
-        found: list[FieldViolation] = []
-        query = mapping.read_list_refunds(request, found)
-        page = await self._charges.refunds(current_caller(), query, found)
+        violations: list[FieldViolation] = []
+        query = mapping.read_list_refunds(request, violations)
+        page = await self._charges.refunds(current_caller(), query, violations)
         return mapping.refunds_message(page)

@@ -21,9 +21,9 @@ class CustomerServicer(pb_grpc.CustomerServiceServicer):
     async def ListCustomers(
         self, request: pb.ListCustomersRequest, context: Context
     ) -> pb.ListCustomersResponse:
-        found: list[FieldViolation] = []
-        query = mapping.read_list(request, found)
-        page = await self._customers.list(current_caller(), query, found)
+        violations: list[FieldViolation] = []
+        query = mapping.read_list(request, violations)
+        page = await self._customers.list(current_caller(), query, violations)
         return mapping.page_message(page)
 
     @override
@@ -42,9 +42,11 @@ class CustomerServicer(pb_grpc.CustomerServiceServicer):
     async def CreateCustomer(
         self, request: pb.CreateCustomerRequest, context: Context
     ) -> pb.Customer:
-        found: list[FieldViolation] = []
-        fields = mapping.read_create(request, found)
-        customer = await self._customers.create(current_caller(), request.request_id, fields, found)
+        violations: list[FieldViolation] = []
+        fields = mapping.read_create(request, violations)
+        customer = await self._customers.create(
+            current_caller(), request.request_id, fields, violations
+        )
         return mapping.linked_message(customer)
 
     @override

@@ -25,23 +25,23 @@ class EventServicer(pb_grpc.EventServiceServicer):
     async def ListEvents(
         self, request: pb.ListEventsRequest, context: Context
     ) -> pb.ListEventsResponse:
-        found: list[FieldViolation] = []
-        query = mapping.read_list(request, found)
+        violations: list[FieldViolation] = []
+        query = mapping.read_list(request, violations)
         page = await self._events.list(
             current_caller(),
             query,
             page_size=request.page_size,
             page_token=request.page_token,
-            found=found,
+            violations=violations,
         )
         return mapping.page_message(page)
 
     @override
     async def GetEvent(self, request: pb.GetEventRequest, context: Context) -> pb.Event:
-        found: list[FieldViolation] = []
-        full = mapping.read_view(request, found)
+        violations: list[FieldViolation] = []
+        full = mapping.read_view(request, violations)
         record, payload = await self._events.get(
-            current_caller(), request.id, full=full, found=found
+            current_caller(), request.id, full=full, violations=violations
         )
         return mapping.event_message(record, payload)
 
@@ -53,9 +53,9 @@ class EventServicer(pb_grpc.EventServiceServicer):
     async def RetryDeadEvents(
         self, request: pb.RetryDeadEventsRequest, context: Context
     ) -> pb.RetryDeadEventsResponse:
-        found: list[FieldViolation] = []
-        query = mapping.read_retry_dead(request, found)
-        count, more = await self._events.retry_all(current_caller(), query, found)
+        violations: list[FieldViolation] = []
+        query = mapping.read_retry_dead(request, violations)
+        count, more = await self._events.retry_all(current_caller(), query, violations)
         return pb.RetryDeadEventsResponse(retried_count=count, more=more)
 
     @override

@@ -21,9 +21,9 @@ class InvoiceServicer(pb_grpc.InvoiceServiceServicer):
     async def ListInvoices(
         self, request: pb.ListInvoicesRequest, context: Context
     ) -> pb.ListInvoicesResponse:
-        found: list[FieldViolation] = []
-        query = mapping.read_list(request, found)
-        page = await self._invoices.list(current_caller(), query, found)
+        violations: list[FieldViolation] = []
+        query = mapping.read_list(request, violations)
+        page = await self._invoices.list(current_caller(), query, violations)
         return mapping.page_message(page)
 
     @override
@@ -35,23 +35,27 @@ class InvoiceServicer(pb_grpc.InvoiceServiceServicer):
     async def GetInvoiceTotals(
         self, request: pb.GetInvoiceTotalsRequest, context: Context
     ) -> pb.InvoiceTotals:
-        found: list[FieldViolation] = []
-        where = mapping.read_totals(request, found)
-        totals = await self._invoices.totals(current_caller(), where, found)
+        violations: list[FieldViolation] = []
+        where = mapping.read_totals(request, violations)
+        totals = await self._invoices.totals(current_caller(), where, violations)
         return mapping.totals_message(totals)
 
     @override
     async def CreateInvoice(self, request: pb.CreateInvoiceRequest, context: Context) -> pb.Invoice:
-        found: list[FieldViolation] = []
-        command = mapping.read_create(request, found)
-        invoice = await self._invoices.create(current_caller(), request.request_id, command, found)
+        violations: list[FieldViolation] = []
+        command = mapping.read_create(request, violations)
+        invoice = await self._invoices.create(
+            current_caller(), request.request_id, command, violations
+        )
         return mapping.invoice_message(invoice)
 
     @override
     async def UpdateInvoice(self, request: pb.UpdateInvoiceRequest, context: Context) -> pb.Invoice:
-        found: list[FieldViolation] = []
-        command = mapping.read_update(request, found)
-        invoice = await self._invoices.update(current_caller(), request.request_id, command, found)
+        violations: list[FieldViolation] = []
+        command = mapping.read_update(request, violations)
+        invoice = await self._invoices.update(
+            current_caller(), request.request_id, command, violations
+        )
         return mapping.invoice_message(invoice)
 
     @override

@@ -35,9 +35,9 @@ class NoteServicer(pb_grpc.NoteServiceServicer):
     async def ListNotes(
         self, request: pb.ListNotesRequest, context: Context
     ) -> pb.ListNotesResponse:
-        found: list[FieldViolation] = []
-        query = mapping.read_list(request, found)
-        return mapping.page_message(await self._notes.list(current_caller(), query, found))
+        violations: list[FieldViolation] = []
+        query = mapping.read_list(request, violations)
+        return mapping.page_message(await self._notes.list(current_caller(), query, violations))
 
     @override
     async def UpdateNote(self, request: pb.UpdateNoteRequest, context: Context) -> pb.Note:
@@ -62,8 +62,8 @@ class NoteServicer(pb_grpc.NoteServiceServicer):
     async def ExportNotes(
         self, request: pb.ExportNotesRequest, context: Context
     ) -> AsyncGenerator[pb.ExportNotesResponse, None]:
-        found: list[FieldViolation] = []
-        query = mapping.read_export(request, found)
-        async with aclosing(self._notes.export(current_caller(), query, found)) as parts:
+        violations: list[FieldViolation] = []
+        query = mapping.read_export(request, violations)
+        async with aclosing(self._notes.export(current_caller(), query, violations)) as parts:
             async for part in parts:
                 yield pb.ExportNotesResponse(csv=part)

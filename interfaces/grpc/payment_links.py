@@ -20,7 +20,9 @@ class PaymentLinkServicer(pb_grpc.PaymentLinkServiceServicer):
     async def CreatePaymentLink(
         self, request: pb.CreatePaymentLinkRequest, context: Context
     ) -> pb.PaymentLink:
-        found: list[FieldViolation] = []
-        wanted = mapping.read_create(request, found)
-        link = await self._payment_links.create(current_caller(), request.request_id, wanted, found)
+        violations: list[FieldViolation] = []
+        wanted = mapping.read_create(request, violations)
+        link = await self._payment_links.create(
+            current_caller(), request.request_id, wanted, violations
+        )
         return mapping.link_message(link)

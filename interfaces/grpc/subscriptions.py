@@ -20,9 +20,9 @@ class SubscriptionServicer(pb_grpc.SubscriptionServiceServicer):
     async def ListSubscriptions(
         self, request: pb.ListSubscriptionsRequest, context: Context
     ) -> pb.ListSubscriptionsResponse:
-        found: list[FieldViolation] = []
-        query = mapping.read_list(request, found)
-        page = await self._subscriptions.list(current_caller(), query, found)
+        violations: list[FieldViolation] = []
+        query = mapping.read_list(request, violations)
+        page = await self._subscriptions.list(current_caller(), query, violations)
         return mapping.page_message(page)
 
     @override
@@ -36,10 +36,10 @@ class SubscriptionServicer(pb_grpc.SubscriptionServiceServicer):
     async def CreateSubscription(
         self, request: pb.CreateSubscriptionRequest, context: Context
     ) -> pb.Subscription:
-        found: list[FieldViolation] = []
-        wanted = mapping.read_create(request, found)
+        violations: list[FieldViolation] = []
+        wanted = mapping.read_create(request, violations)
         subscription = await self._subscriptions.create(
-            current_caller(), request.request_id, wanted, found
+            current_caller(), request.request_id, wanted, violations
         )
         return mapping.subscription_message(subscription)
 
@@ -47,10 +47,10 @@ class SubscriptionServicer(pb_grpc.SubscriptionServiceServicer):
     async def UpdateSubscription(
         self, request: pb.UpdateSubscriptionRequest, context: Context
     ) -> pb.Subscription:
-        found: list[FieldViolation] = []
-        command = mapping.read_update(request, found)
+        violations: list[FieldViolation] = []
+        command = mapping.read_update(request, violations)
         subscription = await self._subscriptions.update(
-            current_caller(), request.request_id, command, found
+            current_caller(), request.request_id, command, violations
         )
         return mapping.subscription_message(subscription)
 
@@ -76,10 +76,10 @@ class SubscriptionServicer(pb_grpc.SubscriptionServiceServicer):
     async def PauseCollection(
         self, request: pb.PauseCollectionRequest, context: Context
     ) -> pb.Subscription:
-        found: list[FieldViolation] = []
-        pause = mapping.read_pause(request, found)
+        violations: list[FieldViolation] = []
+        pause = mapping.read_pause(request, violations)
         subscription = await self._subscriptions.pause_collection(
-            current_caller(), request.request_id, pause, found
+            current_caller(), request.request_id, pause, violations
         )
         return mapping.subscription_message(subscription)
 

@@ -243,7 +243,7 @@ async def test_all_conditions_of_a_filter_reach_the_log() -> None:
         (ACME, EventQuery(received_from=NOON, received_until=NOON), {}, ["received_before"]),
         (ALL, EventQuery(object_id="cus_1"), {}, ["stripe_account"]),
         (ALL, EventQuery(stripe_account="acme"), {}, ["stripe_account"]),
-        (ALL, EventQuery(), {"found": [FieldViolation("state", "x")]}, ["state"]),
+        (ALL, EventQuery(), {"violations": [FieldViolation("state", "x")]}, ["state"]),
     ],
 )
 async def test_bad_input_is_told_all_at_once(
@@ -252,7 +252,7 @@ async def test_bad_input_is_told_all_at_once(
     with pytest.raises(InvalidArgument) as refusal:
         await desk.events.list(caller, query, **sizes)
     assert fields(refusal) == expected
-    if not {*sizes} - {"found"}:
+    if not {*sizes} - {"violations"}:
         with pytest.raises(InvalidArgument) as refusal:
             await desk.events.retry_all(caller, query, **sizes)
         assert fields(refusal) == expected

@@ -177,7 +177,7 @@ async def test_a_token_older_than_what_is_kept_is_refused(desk: Desk) -> None:
 
 async def test_all_violations_are_told_at_once(desk: Desk) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await desk.take(1, facts=["made_up"], found=[FieldViolation("account", "is required")])
+        await desk.take(1, facts=["made_up"], violations=[FieldViolation("account", "is required")])
     assert [one.field for one in refused.value.violations] == ["account", "facts"]
 
 

@@ -1,5 +1,5 @@
 """Messages of the contract to the use cases' terms, and back.
 
-What a message says wrong in a way that no command can express is added to `found`, a list of
-violations that the use case refuses together with its own.
+What a message says wrong in a way that no command can express is added to `violations`, which the
+use case refuses together with its own.
 """

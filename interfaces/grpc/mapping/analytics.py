@@ -13,15 +13,15 @@ from interfaces.grpc.mapping.timestamps import read_instant, timestamp_message
 
 
 def read_question(
-    request: pb.GetGrossVolumeRequest | pb.GetChargeCountsRequest, found: list[FieldViolation]
+    request: pb.GetGrossVolumeRequest | pb.GetChargeCountsRequest, violations: list[FieldViolation]
 ) -> Question:
     """What is asked: every question has the same fields."""
     period = request.period
     return Question(
-        start=read_instant(period, "start_time", found, path="period.start_time"),
-        end=read_instant(period, "end_time", found, path="period.end_time"),
+        start=read_instant(period, "start_time", violations, path="period.start_time"),
+        end=read_instant(period, "end_time", violations, path="period.end_time"),
         time_zone=period.time_zone,
-        granularity=read_granularity(request.granularity, found),
+        granularity=read_granularity(request.granularity, violations),
         currency=request.currency,
     )
 

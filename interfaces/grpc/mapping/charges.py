@@ -71,7 +71,7 @@ def refunds_message(page: Page[Refund]) -> pb.ListRefundsResponse:
     )
 
 
-def read_list(request: pb.ListChargesRequest, found: list[FieldViolation]) -> ListCharges:
+def read_list(request: pb.ListChargesRequest, violations: list[FieldViolation]) -> ListCharges:
     """Which charges to list."""
     return ListCharges(
         page_size=request.page_size,
@@ -79,27 +79,29 @@ def read_list(request: pb.ListChargesRequest, found: list[FieldViolation]) -> Li
         customer=request.customer,
         payment_intent=request.payment_intent,
         status=request.status,
-        created_after=read_instant(request, "created_after", found),
-        created_before=read_instant(request, "created_before", found),
+        created_after=read_instant(request, "created_after", violations),
+        created_before=read_instant(request, "created_before", violations),
     )
 
 
-def read_list_refunds(request: pb.ListRefundsRequest, found: list[FieldViolation]) -> ListRefunds:
+def read_list_refunds(
+    request: pb.ListRefundsRequest, violations: list[FieldViolation]
+) -> ListRefunds:
     """Which refunds to list."""
     return ListRefunds(
         page_size=request.page_size,
         page_token=request.page_token,
         charge=request.charge,
-        created_after=read_instant(request, "created_after", found),
-        created_before=read_instant(request, "created_before", found),
+        created_after=read_instant(request, "created_after", violations),
+        created_before=read_instant(request, "created_before", violations),
     )
 
 
-def read_refund(request: pb.RefundChargeRequest, found: list[FieldViolation]) -> RefundOrder:
+def read_refund(request: pb.RefundChargeRequest, violations: list[FieldViolation]) -> RefundOrder:
     """What to give back."""
     given = request.HasField("amount")
     if request.reason and request.reason not in _REASONS:
-        found.append(FieldViolation("reason", "a reason that this contract knows"))
+        violations.append(FieldViolation("reason", "a reason that this contract knows"))
     return RefundOrder(
         charge=request.id,
         amount=request.amount.amount if given else None,

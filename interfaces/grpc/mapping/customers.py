@@ -65,23 +65,25 @@ def read_search(request: pb.SearchCustomersRequest) -> SearchCustomers:
     return SearchCustomers(request.query, request.page_size, request.page_token)
 
 
-def read_list(request: pb.ListCustomersRequest, found: list[FieldViolation]) -> ListCustomers:
+def read_list(request: pb.ListCustomersRequest, violations: list[FieldViolation]) -> ListCustomers:
     """What to list."""
     return ListCustomers(
         page_size=request.page_size,
         page_token=request.page_token,
         email=request.email,
-        created_after=read_instant(request, "created_after", found),
-        created_before=read_instant(request, "created_before", found),
+        created_after=read_instant(request, "created_after", violations),
+        created_before=read_instant(request, "created_before", violations),
     )
 
 
-def read_create(request: pb.CreateCustomerRequest, found: list[FieldViolation]) -> CustomerFields:
+def read_create(
+    request: pb.CreateCustomerRequest, violations: list[FieldViolation]
+) -> CustomerFields:
     """What to create."""
     if not request.HasField("customer"):
-        found.append(FieldViolation("customer", "is required"))
+        violations.append(FieldViolation("customer", "is required"))
     given = {field.name for field, _ in request.customer.ListFields()}
-    found += [
+    violations += [
         FieldViolation(f"customer.{name}", "must be empty: it is not the caller's to set")
         for name in _NOT_FOR_CREATION
         if name in given

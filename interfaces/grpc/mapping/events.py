@@ -94,22 +94,24 @@ def watched_message(watched: Watched) -> pb.WatchEventsResponse:
     )
 
 
-def read_list(request: pb.ListEventsRequest, found: list[FieldViolation]) -> EventQuery:
+def read_list(request: pb.ListEventsRequest, violations: list[FieldViolation]) -> EventQuery:
     """Which events to list."""
     if request.state not in _STATE_BY_VALUE:
-        found.append(FieldViolation("state", "one of PENDING, PROCESSED, IGNORED, DEAD"))
-    return _query(request, found, _STATE_BY_VALUE.get(request.state))
+        violations.append(FieldViolation("state", "one of PENDING, PROCESSED, IGNORED, DEAD"))
+    return _query(request, violations, _STATE_BY_VALUE.get(request.state))
 
 
-def read_retry_dead(request: pb.RetryDeadEventsRequest, found: list[FieldViolation]) -> EventQuery:
+def read_retry_dead(
+    request: pb.RetryDeadEventsRequest, violations: list[FieldViolation]
+) -> EventQuery:
     """Which dead events to retry."""
-    return _query(request, found, None)
+    return _query(request, violations, None)
 
 
-def read_view(request: pb.GetEventRequest, found: list[FieldViolation]) -> bool:
+def read_view(request: pb.GetEventRequest, violations: list[FieldViolation]) -> bool:
     """Whether the payload is asked for."""
     if request.view not in _VIEWS:
-        found.append(FieldViolation("view", "one of BASIC, FULL"))
+        violations.append(FieldViolation("view", "one of BASIC, FULL"))
     return request.view == pb.EVENT_VIEW_FULL
 
 
@@ -126,7 +128,7 @@ def read_explain(request: pb.ExplainObjectRequest) -> ObjectQuery:
 
 def _query(
     request: pb.ListEventsRequest | pb.RetryDeadEventsRequest,
-    found: list[FieldViolation],
+    violations: list[FieldViolation],
     state: EventState | None,
 ) -> EventQuery:
     return EventQuery(
@@ -134,8 +136,8 @@ def _query(
         state=state,
         type=request.type,
         object_id=request.object_id,
-        received_from=read_instant(request, "received_after", found),
-        received_until=read_instant(request, "received_before", found),
+        received_from=read_instant(request, "received_after", violations),
+        received_until=read_instant(request, "received_before", violations),
     )
 
 

@@ -110,7 +110,7 @@ def totals_message(totals: Sequence[CurrencyTotals]) -> pb.InvoiceTotals:
     )
 
 
-def read_list(request: pb.ListInvoicesRequest, found: list[FieldViolation]) -> ListInvoices:
+def read_list(request: pb.ListInvoicesRequest, violations: list[FieldViolation]) -> ListInvoices:
     """What to list."""
     return ListInvoices(
         page_size=request.page_size,
@@ -118,24 +118,28 @@ def read_list(request: pb.ListInvoicesRequest, found: list[FieldViolation]) -> L
         customer=request.customer,
         subscription=request.subscription,
         statuses=tuple(request.statuses),
-        created_after=read_instant(request, "created_after", found),
-        created_before=read_instant(request, "created_before", found),
+        created_after=read_instant(request, "created_after", violations),
+        created_before=read_instant(request, "created_before", violations),
     )
 
 
-def read_totals(request: pb.GetInvoiceTotalsRequest, found: list[FieldViolation]) -> TotalsFilter:
+def read_totals(
+    request: pb.GetInvoiceTotalsRequest, violations: list[FieldViolation]
+) -> TotalsFilter:
     """Which invoices to add up."""
     return TotalsFilter(
         customer=request.customer,
-        created_after=read_instant(request, "created_after", found),
-        created_before=read_instant(request, "created_before", found),
+        created_after=read_instant(request, "created_after", violations),
+        created_before=read_instant(request, "created_before", violations),
     )
 
 
-def read_create(request: pb.CreateInvoiceRequest, found: list[FieldViolation]) -> CreateInvoice:
+def read_create(
+    request: pb.CreateInvoiceRequest, violations: list[FieldViolation]
+) -> CreateInvoice:
     """What to create."""
     invoice = request.invoice
-    found += [
+    violations += [
         FieldViolation(f"invoice.{field.name}", "must be empty: it is not the caller's to set")
         for field, _ in invoice.ListFields()
         if field.name not in _FOR_CREATION
@@ -143,18 +147,20 @@ def read_create(request: pb.CreateInvoiceRequest, found: list[FieldViolation]) -
     return CreateInvoice(
         invoice.customer,
         invoice.currency,
-        _fields(invoice, found),
+        _fields(invoice, violations),
         tuple(
-            read_item(item, invoice.currency, f"items[{place}]", found)
+            read_item(item, invoice.currency, f"items[{place}]", violations)
             for place, item in enumerate(request.items)
         ),
     )
 
 
-def read_update(request: pb.UpdateInvoiceRequest, found: list[FieldViolation]) -> UpdateInvoice:
+def read_update(
+    request: pb.UpdateInvoiceRequest, violations: list[FieldViolation]
+) -> UpdateInvoice:
     """What to change; paths of the mask as they were written."""
     return UpdateInvoice(
-        request.invoice.id, _fields(request.invoice, found), tuple(request.update_mask.paths)
+        request.invoice.id, _fields(request.invoice, violations), tuple(request.update_mask.paths)
     )
 
 
@@ -180,7 +186,7 @@ def read_preview(request: pb.PreviewInvoiceRequest) -> InvoicePreview:
     )
 
 
-def _fields(invoice: pb.Invoice, found: list[FieldViolation]) -> InvoiceFields:
+def _fields(invoice: pb.Invoice, violations: list[FieldViolation]) -> InvoiceFields:
     days, advances = (
         getattr(invoice, name) if invoice.HasField(name) else None
         for name in ("days_until_due", "auto_advance")
@@ -188,7 +194,7 @@ def _fields(invoice: pb.Invoice, found: list[FieldViolation]) -> InvoiceFields:
     return InvoiceFields(
         collection_method=invoice.collection_method or None,
         days_until_due=days,
-        due_date=read_instant(invoice, "due_time", found, path="invoice.due_time"),
+        due_date=read_instant(invoice, "due_time", violations, path="invoice.due_time"),
         description=invoice.description or None,
         footer=invoice.footer or None,
         default_payment_method=invoice.default_payment_method or None,
@@ -198,12 +204,12 @@ def _fields(invoice: pb.Invoice, found: list[FieldViolation]) -> InvoiceFields:
 
 
 def read_item(
-    item: pb.InvoiceItem, currency: str, path: str, found: list[FieldViolation]
+    item: pb.InvoiceItem, currency: str, path: str, violations: list[FieldViolation]
 ) -> InvoiceItemFields:
     """An item; its amount must be in the invoice's currency, which is all that it keeps."""
     amount = item.unit_amount if item.HasField("unit_amount") else None
     if amount is not None and amount.currency != currency:
-        found.append(FieldViolation(f"{path}.unit_amount.currency", "must be the invoice's"))
+        violations.append(FieldViolation(f"{path}.unit_amount.currency", "must be the invoice's"))
     return InvoiceItemFields(
         description=item.description,
         quantity=item.quantity or 1,

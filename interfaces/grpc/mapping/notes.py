@@ -30,22 +30,22 @@ def page_message(page: Page[Note]) -> pb.ListNotesResponse:
     )
 
 
-def read_list(request: pb.ListNotesRequest, found: list[FieldViolation]) -> ListNotes:
+def read_list(request: pb.ListNotesRequest, violations: list[FieldViolation]) -> ListNotes:
     """What to list."""
     return ListNotes(
         page_size=request.page_size,
         page_token=request.page_token,
         customer=request.customer,
         author=request.author,
-        created_after=read_instant(request, "created_after", found),
-        created_before=read_instant(request, "created_before", found),
+        created_after=read_instant(request, "created_after", violations),
+        created_before=read_instant(request, "created_before", violations),
     )
 
 
-def read_export(request: pb.ExportNotesRequest, found: list[FieldViolation]) -> ListNotes:
+def read_export(request: pb.ExportNotesRequest, violations: list[FieldViolation]) -> ListNotes:
     """What to export."""
     return ListNotes(
         customer=request.customer,
-        created_after=read_instant(request, "created_after", found),
-        created_before=read_instant(request, "created_before", found),
+        created_after=read_instant(request, "created_after", violations),
+        created_before=read_instant(request, "created_before", violations),
     )

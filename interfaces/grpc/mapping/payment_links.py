@@ -11,7 +11,7 @@ from interfaces.grpc.mapping.timestamps import timestamp_message
 
 
 def read_create(
-    request: pb.CreatePaymentLinkRequest, found: list[FieldViolation]
+    request: pb.CreatePaymentLinkRequest, violations: list[FieldViolation]
 ) -> NewPaymentLink:
     """What a contact is to pay."""
     days = request.days_until_due if request.HasField("days_until_due") else DEFAULT_DAYS_UNTIL_DUE
@@ -19,7 +19,7 @@ def read_create(
         contact=request.contact,
         currency=request.currency,
         items=tuple(
-            read_item(item, request.currency, f"items[{place}]", found)
+            read_item(item, request.currency, f"items[{place}]", violations)
             for place, item in enumerate(request.items)
         ),
         days_until_due=days,

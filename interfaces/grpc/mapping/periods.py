@@ -27,8 +27,8 @@ def period_message(period: Period) -> period_pb2.Period:
     )
 
 
-def read_granularity(value: int, found: list[FieldViolation]) -> Granularity:
+def read_granularity(value: int, violations: list[FieldViolation]) -> Granularity:
     """The granularity of an enum value; days where none is given."""
     if value not in _GRANULARITIES:
-        found.append(FieldViolation("granularity", "one of HOUR, DAY, WEEK, MONTH"))
+        violations.append(FieldViolation("granularity", "one of HOUR, DAY, WEEK, MONTH"))
     return _GRANULARITIES.get(value, Granularity.DAY)

@@ -63,7 +63,7 @@ def page_message(page: Page[Subscription]) -> pb.ListSubscriptionsResponse:
 
 
 def read_list(
-    request: pb.ListSubscriptionsRequest, found: list[FieldViolation]
+    request: pb.ListSubscriptionsRequest, violations: list[FieldViolation]
 ) -> ListSubscriptions:
     """What to list."""
     return ListSubscriptions(
@@ -71,13 +71,13 @@ def read_list(
         page_token=request.page_token,
         customer=request.customer,
         statuses=tuple(request.statuses),
-        created_after=read_instant(request, "created_after", found),
-        created_before=read_instant(request, "created_before", found),
+        created_after=read_instant(request, "created_after", violations),
+        created_before=read_instant(request, "created_before", violations),
     )
 
 
 def read_create(
-    request: pb.CreateSubscriptionRequest, found: list[FieldViolation]
+    request: pb.CreateSubscriptionRequest, violations: list[FieldViolation]
 ) -> NewSubscription:
     """What to start."""
     return NewSubscription(
@@ -87,7 +87,7 @@ def read_create(
             for item in request.items
         ),
         trial_days=request.trial_days if request.HasField("trial_days") else None,
-        trial_end=read_instant(request, "trial_end_time", found),
+        trial_end=read_instant(request, "trial_end_time", violations),
         collection_method=request.collection_method,
         days_until_due=request.days_until_due or None,
         default_payment_method=request.default_payment_method,
@@ -99,11 +99,11 @@ def read_create(
 
 
 def read_update(
-    request: pb.UpdateSubscriptionRequest, found: list[FieldViolation]
+    request: pb.UpdateSubscriptionRequest, violations: list[FieldViolation]
 ) -> UpdateSubscription:
     """What to change; paths of the mask as they were written."""
     if not request.HasField("subscription"):
-        found.append(FieldViolation("subscription", "is required"))
+        violations.append(FieldViolation("subscription", "is required"))
     values = request.subscription
     return UpdateSubscription(
         id=values.id,
@@ -132,9 +132,11 @@ def read_cancel(request: pb.CancelSubscriptionRequest) -> Cancellation:
     return Cancellation(request.id, request.at_period_end, request.invoice_now, request.prorate)
 
 
-def read_pause(request: pb.PauseCollectionRequest, found: list[FieldViolation]) -> CollectionPause:
+def read_pause(
+    request: pb.PauseCollectionRequest, violations: list[FieldViolation]
+) -> CollectionPause:
     """What to pause, and how."""
-    resumes_at = read_instant(request, "resume_time", found)
+    resumes_at = read_instant(request, "resume_time", violations)
     return CollectionPause(request.id, request.behavior, resumes_at)
 
 

@@ -23,7 +23,7 @@ def timestamp_message(instant: dt.datetime) -> Timestamp:
 
 
 def read_instant(
-    message: Message, name: str, found: list[FieldViolation], *, path: str = ""
+    message: Message, name: str, violations: list[FieldViolation], *, path: str = ""
 ) -> dt.datetime | None:
     """The instant of a message's field `name`, cut to milliseconds; None where it is not set.
 
@@ -34,5 +34,5 @@ def read_instant(
     timestamp: Timestamp = getattr(message, name)
     if _FIRST_SECOND <= timestamp.seconds <= _LAST_SECOND and 0 <= timestamp.nanos < _NANOS:
         return from_milliseconds(timestamp.seconds * 1_000 + timestamp.nanos // 1_000_000)
-    found.append(FieldViolation(path or name, _RULE))
+    violations.append(FieldViolation(path or name, _RULE))
     return None
