@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from infrastructure.documents import to_json
-
-Document = dict[str, Any]
+from infrastructure.mongo.collection import Document
 
 _ESCAPED: Final = "%"
 """A document with this key, which no escaped one is like, has escaped keys at whatever depth."""

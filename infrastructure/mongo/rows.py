@@ -15,9 +15,8 @@ from application.ports.mirror import Noun, T
 from domain.mirror import AHEAD_MS, FOREVER_MS, Facet, Row, Snapshot, Version
 from domain.search import terms_of
 from infrastructure.documents import column_values, search_words, to_builtins
+from infrastructure.mongo.collection import Document
 from infrastructure.mongo.keys import restored, storable
-
-Document = dict[str, Any]
 
 _DERIVED: Final = "derived."
 

@@ -295,9 +295,9 @@ async def test_everything_is_checked_before_anything_is_made(
 
 
 async def test_every_violation_is_told_at_once(desk: Desk) -> None:
-    wanted, found = NewPaymentLink("", "", (), -1), [FieldViolation("read", "wrong")]
+    wanted, read = NewPaymentLink("", "", (), -1), [FieldViolation("read", "wrong")]
     with pytest.raises(InvalidArgument) as refused:
-        await desk.process().payment_links.create(CALLER, "", wanted, found)
+        await desk.process().payment_links.create(CALLER, "", wanted, read)
     told = [violation.field for violation in refused.value.violations]
     assert told == ["read", "request_id", "contact", "currency", "items", "days_until_due"]
 
