@@ -30,6 +30,9 @@ BODY_SECONDS: Final = 10.0
 """How long a body may take to arrive."""
 
 _RETRY_AFTER_SECONDS: Final = "5"
+_JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
+_TAKEN: Final = b'{"received": true, "duplicate": false}'
+_TAKEN_BEFORE: Final = b'{"received": true, "duplicate": true}'
 
 _log = logging.getLogger(__name__)
 
@@ -77,8 +80,7 @@ class _Webhook:
         if (request.content_length or 0) > MAX_BODY_BYTES:
             return _too_large()
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await request.read()
+            body = await _body(request)
         except web.HTTPRequestEntityTooLarge:
             return _too_large()
         except TimeoutError:
@@ -94,7 +96,19 @@ class _Webhook:
         except Exception:  # noqa: BLE001 - our defect must not make Stripe's event a wrong one
             _log.exception("a delivery could not be taken")
             return _unavailable(Unavailable(Reason.INTERNAL, "try again later"))
-        return web.json_response({"received": True, "duplicate": not fresh})
+        return web.Response(body=_TAKEN if fresh else _TAKEN_BEFORE, headers=_JSON)
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body, of MAX_BODY_BYTES at most. Raises TimeoutError where it takes BODY_SECONDS to come.
+
+    Nearly all have come with their headers: these are spared a timer, and a copy.
+    """
+    content = request.content
+    if content.is_eof() and content.total_bytes <= MAX_BODY_BYTES:
+        return content.read_nowait()
+    async with asyncio.timeout(BODY_SECONDS):
+        return await request.read()
 
 
 async def _health(_: web.Request) -> web.Response:
