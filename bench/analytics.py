@@ -43,6 +43,7 @@ from infrastructure.sqlite.analytics import SqliteAnalytics
 from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
+from infrastructure.stripe.befores import read_before
 from sandbox.servers.mongod import drop_mongo_database, running_mongod
 
 ACCOUNT: Final = "acct_1Bench"
@@ -164,7 +165,7 @@ async def sqlite(folder: Path) -> AsyncIterator[Opened]:
         connection = sqlite3.connect(path, check_same_thread=False)
         with closing(connection):
             yield Opened(
-                SqliteMirror(database),
+                SqliteMirror(database, read_before),
                 SqliteAnalytics(database),
                 lambda: len(connection.execute(_SQLITE_FLOOR, bounds).fetchall()),
             )
@@ -182,7 +183,7 @@ async def mongo(_: Path) -> AsyncIterator[Opened]:
             with pymongo.MongoClient[dict[str, Any]](url) as client:
                 collection = client[MONGO_NAME][CHARGES.collection]
                 yield Opened(
-                    MongoMirror(database),
+                    MongoMirror(database, read_before),
                     MongoAnalytics(database),
                     lambda: len(list(collection.aggregate(_MONGO_FLOOR, hint=_MONGO_INDEX))),
                 )

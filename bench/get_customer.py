@@ -52,6 +52,7 @@ from infrastructure.sqlite.database import Database
 from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.preparation import prepare
+from infrastructure.stripe.befores import read_before
 from infrastructure.telemetry import logs
 from interfaces.grpc.analytics import AnalyticsServicer
 from interfaces.grpc.calls import Context
@@ -114,7 +115,7 @@ async def serve_billing(path: Path, key: str) -> None:
     clock = SystemClock()
     database = Database(path, prepare)
     await database.start()
-    mirror, repository = SqliteMirror(database), SqliteConnections(database)
+    mirror, repository = SqliteMirror(database, read_before), SqliteConnections(database)
     # Neither Stripe nor analytics is asked in this measurement.
     nothing = cast("Any", None)
     connections = Connections(repository, nothing, mirror, clock, Mode.TEST)

@@ -239,7 +239,9 @@ def measure(name: str, events: int) -> Figures:
 def run(events: int, rounds: int, console: Console) -> None:
     """Measure both in turns and print the table."""
     (Path.cwd() / "build").mkdir(exist_ok=True)
-    table = Table("server", "accepted a second", "p50 ms", "p99 ms", "CPU ms an event", "resident MiB")
+    table = Table(
+        "server", "accepted a second", "p50 ms", "p99 ms", "CPU ms an event", "resident MiB"
+    )
     rates, costs, resident = [], [], []
     for _ in range(rounds):
         floor, service = measure("floor", events), measure("service", events)

@@ -17,7 +17,7 @@ clock tells, the object is settled by its content or read again.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
@@ -157,7 +157,7 @@ class Snapshot(Generic[T_co]):
     values in `object` mean nothing. `befores` holds the states that an event is known to have
     followed directly (its object, overlaid with its `previous_attributes`): one for an event that
     tells, None for an update that does not, and those of all events of its time that it was settled
-    against.
+    against. They may be decoded only when somebody looks: look where it decides something.
     """
 
     stripe_account: str
@@ -165,7 +165,7 @@ class Snapshot(Generic[T_co]):
     version: Version
     object: T_co | None
     unknown: frozenset[str] = frozenset()
-    befores: tuple[T_co | None, ...] = ()
+    befores: Sequence[T_co | None] = ()
 
     def __post_init__(self) -> None:
         if not self.id or not self.stripe_account:

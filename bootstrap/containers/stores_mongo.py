@@ -23,6 +23,7 @@ from infrastructure.mongo.shadow import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
 from infrastructure.mongo.support import MongoSupportInbox
 from infrastructure.mongo.waiting_events import MongoWaitingEvents
+from infrastructure.stripe.befores import read_before
 
 
 class MongoStores(containers.DeclarativeContainer):
@@ -45,13 +46,13 @@ class MongoStores(containers.DeclarativeContainer):
     event_log = providers.Singleton(MongoEventLog, database)
     inbox = providers.Singleton(MongoInbox, database)
     invoice_totals = providers.Singleton(MongoInvoiceTotals, database)
-    mirror = providers.Singleton(MongoMirror, database)
+    mirror = providers.Singleton(MongoMirror, database, read_before)
     mutation_log = providers.Singleton(MongoMutationLog, database)
     notes = providers.Singleton(MongoNotes, database)
     outbox = providers.Singleton(MongoOutbox, database)
     waiting_events = providers.Singleton(MongoWaitingEvents, database)
     reports = providers.Singleton(MongoReports, database)
-    shadows = providers.Singleton(MongoShadows, database)
+    shadows = providers.Singleton(MongoShadows, database, read_before)
     subscription_history = providers.Singleton(MongoSubscriptionHistory, database)
     support = providers.Singleton(MongoSupportInbox, database)
     # Others may be at work on the same store: there a lease ends by itself.

@@ -24,6 +24,7 @@ from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
 from infrastructure.sqlite.support import SqliteSupportInbox
 from infrastructure.sqlite.takeover import SqliteTakeover
 from infrastructure.sqlite.waiting_events import SqliteWaitingEvents
+from infrastructure.stripe.befores import read_before
 
 
 class SqliteStores(containers.DeclarativeContainer):
@@ -41,13 +42,13 @@ class SqliteStores(containers.DeclarativeContainer):
     event_log = providers.Singleton(SqliteEventLog, database)
     inbox = providers.Singleton(SqliteInbox, database)
     invoice_totals = providers.Singleton(SqliteInvoiceTotals, database)
-    mirror = providers.Singleton(SqliteMirror, database)
+    mirror = providers.Singleton(SqliteMirror, database, read_before)
     mutation_log = providers.Singleton(SqliteMutationLog, database)
     notes = providers.Singleton(SqliteNotes, database)
     outbox = providers.Singleton(SqliteOutbox, database)
     waiting_events = providers.Singleton(SqliteWaitingEvents, database)
     reports = providers.Singleton(SqliteReports, database)
-    shadows = providers.Singleton(SqliteShadows, database)
+    shadows = providers.Singleton(SqliteShadows, database, read_before)
     subscription_history = providers.Singleton(SqliteSubscriptionHistory, database)
     support = providers.Singleton(SqliteSupportInbox, database)
     takeover = providers.Singleton(SqliteTakeover, database)

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from application.ports.mirror import NEWEST_FIRST, Filter, Noun, Order, Position, RowPage, T
 from domain.mirror import Facet, Row, Snapshot
+from infrastructure.befores import ReadBefore
 from infrastructure.documents import (
     MAX_ROWS,
     check_bounds,
@@ -43,8 +44,9 @@ class MongoMirror:
     `_id`: the unique index on `_id` and the atomic update of one document are all that it needs.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, read_before: ReadBefore) -> None:
         self._database = database
+        self._read_before = read_before
 
     async def fetch(
         self, noun: Noun[T], stripe_account: str, ids: Sequence[str]
@@ -57,7 +59,7 @@ class MongoMirror:
             fields=row_fields(noun),
             limit=MAX_ROWS,
         )
-        return {document["id"]: to_row(noun, document) for document in documents}
+        return {document["id"]: to_row(noun, document, self._read_before) for document in documents}
 
     async def replace(
         self, noun: Noun[T], snapshots: Sequence[tuple[Snapshot[T], int]]
@@ -116,7 +118,7 @@ class MongoMirror:
             limit=limit + 1,
             hint=mirror_index(columns),
         )
-        return _page(noun, documents, order.column, limit)
+        return self._page(noun, documents, order.column, limit)
 
     async def search(
         self,
@@ -130,7 +132,7 @@ class MongoMirror:
         check_search(noun, readings, limit)
         rows = self._database.collection(noun.collection)
         documents = await search(rows, stripe_account, readings, after, limit + 1)
-        return _page(noun, documents, NEWEST_FIRST.column, limit)
+        return self._page(noun, documents, NEWEST_FIRST.column, limit)
 
     async def count(self, noun: Noun[T], stripe_account: str) -> int:
         order = noun.orders[0]
@@ -139,14 +141,15 @@ class MongoMirror:
             hint=mirror_index(serving_index(noun, Filter(), order)),
         )
 
-
-def _page(noun: Noun[T], documents: Sequence[Document], column: str, limit: int) -> RowPage[T]:
-    """A page from the documents of a query that asked for one more."""
-    page = documents[:limit]
-    following = None
-    if documents[limit:]:
-        following = Position(page[-1][column], page[-1]["id"])
-    return RowPage([to_row(noun, document) for document in page], following)
+    def _page(
+        self, noun: Noun[T], documents: Sequence[Document], column: str, limit: int
+    ) -> RowPage[T]:
+        """A page from the documents of a query that asked for one more."""
+        page = documents[:limit]
+        following = None
+        if documents[limit:]:
+            following = Position(page[-1][column], page[-1]["id"])
+        return RowPage([to_row(noun, document, self._read_before) for document in page], following)
 
 
 def _condition(

@@ -5,7 +5,7 @@ so that indexes and sums read plain values; those of a row that is not live are 
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -14,19 +14,23 @@ from pymongo import UpdateOne
 from application.ports.mirror import Noun, T
 from domain.mirror import AHEAD_MS, FOREVER_MS, Facet, Row, Snapshot, Version
 from domain.search import terms_of
+from infrastructure.befores import EncodedBefore, ReadBefore
 from infrastructure.documents import column_values, search_words, to_builtins
 from infrastructure.mongo.collection import Document
 from infrastructure.mongo.keys import restored, storable
 
 _DERIVED: Final = "derived."
 
+BEFORE: Final = "before"
+"""The field of a row that holds the state before as bytes, with the revision that it belongs to."""
+
 TERMS: Final = "terms"
 """The field of a searched noun's row that holds all beginnings of its words, each an index key."""
 
 OWN_FIELDS: Final = frozenset(
     (
-        f"_id stripe_account id revision snapshot unknown befores version deleted derived writer"
-        f" {TERMS}"
+        f"_id stripe_account id revision snapshot unknown befores {BEFORE} version deleted derived"
+        f" writer {TERMS}"
     ).split()
 )
 """The fields of a mirrored row that are no columns."""
@@ -50,7 +54,7 @@ def replacement(noun: Noun[T], snapshot: Snapshot[T], seen: int, writer: str) ->
         "revision": seen + 1,
         "snapshot": _told(snapshot.object),
         "unknown": sorted(snapshot.unknown),
-        "befores": [_told(before) for before in snapshot.befores],
+        **_befores(snapshot.befores, seen + 1),
         "version": to_builtins(snapshot.version),
         "deleted": snapshot.deleted,
         "writer": writer,
@@ -158,7 +162,26 @@ def _derived_columns(noun: Noun[Any]) -> tuple[Document, ...]:
     return ({"$set": columns},) if columns else ()
 
 
-def to_row(noun: Noun[T], document: Document) -> Row[T]:
+def _befores(befores: Sequence[Any], revision: int) -> Document:
+    """The states before, as a row of a revision keeps them.
+
+    One that came as bytes stays so, and `befores` has it as untold for a process of an earlier
+    release. That writes a revision of its own, and leaves ours as they are.
+    """
+    if isinstance(befores, EncodedBefore):
+        return {"befores": [None], BEFORE: {"revision": revision, "told": befores.told}}
+    return {"befores": [_told(before) for before in befores], BEFORE: None}
+
+
+def _read_befores(noun: Noun[T], document: Document, read: ReadBefore) -> Sequence[T | None]:
+    before = document.get(BEFORE)
+    if before is not None and before["revision"] == document["revision"]:
+        return EncodedBefore(before["told"], partial(read, noun))
+    states = document["befores"]
+    return tuple(None if state is None else _object(noun, state) for state in states)
+
+
+def to_row(noun: Noun[T], document: Document, read_before: ReadBefore) -> Row[T]:
     """The row that a document holds."""
     stripe_account, id_, revision = (
         document["stripe_account"],
@@ -174,9 +197,7 @@ def to_row(noun: Noun[T], document: Document) -> Row[T]:
             msgspec.convert(document["version"], Version),
             None if found is None else _object(noun, found),
             frozenset(document["unknown"]),
-            tuple(
-                None if before is None else _object(noun, before) for before in document["befores"]
-            ),
+            _read_befores(noun, document, read_before),
         )
     derived = {
         name: Facet(

@@ -8,6 +8,7 @@ from typing import Final
 from typing_extensions import override
 
 from application.ports.shadow import Shadow, Shadows, check_shadow
+from infrastructure.befores import ReadBefore
 from infrastructure.mongo.checkpoints import MongoCheckpoints
 from infrastructure.mongo.database import Database
 from infrastructure.mongo.mirror import MongoMirror
@@ -24,9 +25,10 @@ class MongoShadows(Shadows):
     Whoever connects must be allowed to create and to drop databases of such names.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, read_before: ReadBefore) -> None:
         """`database` is the live one."""
         self._database = database
+        self._read_before = read_before
 
     @override
     @asynccontextmanager
@@ -34,7 +36,7 @@ class MongoShadows(Shadows):
         database = self._database.beside(self._full_name(stripe_account, name))
         await database.start()
         try:
-            yield Shadow(MongoMirror(database), MongoCheckpoints(database))
+            yield Shadow(MongoMirror(database, self._read_before), MongoCheckpoints(database))
         finally:
             await database.close()
 

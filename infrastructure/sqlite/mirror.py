@@ -10,6 +10,7 @@ import msgspec
 
 from application.ports.mirror import Filter, Noun, Order, Position, RowPage, Scalar
 from domain.mirror import Facet, MirroredObject, Row, Snapshot, Version
+from infrastructure.befores import EncodedBefore, ReadBefore
 from infrastructure.documents import (
     MAX_ROWS,
     check_bounds,
@@ -50,14 +51,15 @@ _FOUND_ROW: Final = ", ".join(f"r.{name}" for name in _ROW.split(", "))
 class SqliteMirror:
     """`application.ports.mirror.Mirror` on one SQLite file."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, read_before: ReadBefore) -> None:
         self._database = database
+        self._read_before = read_before
         self._tables: dict[str, _Table[Any]] = {}
         self._cache: RowCache[Row[Any]] = RowCache()
 
     def _table(self, noun: Noun[T]) -> "_Table[T]":
         if noun.name not in self._tables:
-            self._tables[noun.name] = _Table(noun)
+            self._tables[noun.name] = _Table(noun, self._read_before)
         return self._tables[noun.name]
 
     async def fetch(
@@ -184,8 +186,9 @@ class _Prepared(NamedTuple):
 class _Table(Generic[T]):
     """The statements of one noun, built once, and what turns its rows into values and back."""
 
-    def __init__(self, noun: Noun[T]) -> None:
+    def __init__(self, noun: Noun[T], read_before: ReadBefore) -> None:
         self._noun = noun
+        self._read_before = partial(read_before, noun)
         self._decode = msgspec.json.Decoder(noun.type).decode
         self._decode_all = msgspec.json.Decoder(tuple[noun.type | None, ...]).decode  # type: ignore[name-defined]  # known at run time only
         self._derived = tuple(derived_values(noun, {}))
@@ -236,10 +239,16 @@ class _Table(Generic[T]):
                 Version(low, high, sent_at, known_at),
                 None if document is None else self._decode(document),
                 frozenset() if unknown is None else frozenset(msgspec.json.decode(unknown)),
-                () if befores is None else self._decode_all(befores),
+                () if befores is None else self._befores(befores),
             )
         derived = to_domain(facets, stripe_account, object_id)
         return Row(stripe_account, object_id, revision, snapshot, derived)
+
+    def _befores(self, text: str) -> Sequence[T | None]:
+        """The states of which `_encoded` made a text."""
+        if text.startswith("{"):
+            return EncodedBefore(text.encode(), self._read_before)
+        return self._decode_all(text)
 
     def to_page(self, stripe_account: str, found: Sequence[Any], limit: int) -> RowPage[T]:
         """A page from rows of `_ROW` and the order's column, one more than `limit` if there is."""
@@ -257,7 +266,7 @@ class _Table(Generic[T]):
                     snapshot.version.sent_at,
                     snapshot.version.known_at,
                     to_json(sorted(snapshot.unknown)).decode() if snapshot.unknown else None,
-                    to_json(snapshot.befores).decode() if snapshot.befores else None,
+                    _encoded(snapshot.befores) if snapshot.befores else None,
                     None if snapshot.object is None else to_json(snapshot.object).decode(),
                 ),
                 self._columns_of(snapshot.object),
@@ -309,6 +318,11 @@ class _Table(Generic[T]):
             stored[facet.name] = StoredFacet(facet.values, facet.version)
             columns = self._derived_of(stored) if live else dict.fromkeys(self._derived)
             connection.execute(self._derive, (encode_facets(stored), *columns.values(), *key))
+
+
+def _encoded(befores: Sequence[MirroredObject | None]) -> str:
+    """The states before as the column keeps them: those of ours as an array, another as it came."""
+    return (befores.told if isinstance(befores, EncodedBefore) else to_json(befores)).decode()
 
 
 def _merged(by_reading: Sequence[Sequence[Sequence[Any]]]) -> Sequence[Sequence[Any]]:

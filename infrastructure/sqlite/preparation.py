@@ -32,8 +32,8 @@ from infrastructure.sqlite import (
 from infrastructure.sqlite.columns import prepare_mirror, refill, transaction
 from infrastructure.sqlite.tables import Tables
 
-VERSION: Final = 3
-"""Grows when a table that no noun declares changes."""
+VERSION: Final = 4
+"""Grows when a table that no noun declares changes, or what a column holds."""
 
 
 class Declares(Protocol):

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from application.ports.shadow import Shadow, Shadows, check_shadow
 from domain.errors import BillingError
+from infrastructure.befores import ReadBefore
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
 from infrastructure.sqlite.database import Database
 from infrastructure.sqlite.files import PARTS, cannot
@@ -19,9 +20,10 @@ from infrastructure.sqlite.mirror import SqliteMirror
 class SqliteShadows(Shadows):
     """`application.ports.shadow.Shadows`: `billing.db` has `billing.rebuild-acct_1Abc-0f3a.db`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, read_before: ReadBefore) -> None:
         """`database` is the live one."""
         self._database = database
+        self._read_before = read_before
 
     @override
     @asynccontextmanager
@@ -31,7 +33,7 @@ class SqliteShadows(Shadows):
         starting = asyncio.ensure_future(database.start())
         try:
             await asyncio.shield(starting)
-            yield Shadow(SqliteMirror(database), SqliteCheckpoints(database))
+            yield Shadow(SqliteMirror(database, self._read_before), SqliteCheckpoints(database))
         finally:
             with suppress(BillingError):
                 await starting

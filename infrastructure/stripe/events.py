@@ -1,6 +1,6 @@
 """Stored events: which object each one is about, and what it says of it."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from typing_extensions import override
@@ -17,9 +17,10 @@ from application.ports.stripe import (
 )
 from domain.mirror import MirroredObject, Snapshot, Version
 from domain.periods import to_milliseconds
+from infrastructure.befores import EncodedBefore
 from infrastructure.stripe.envelopes import read_again
 from infrastructure.stripe.nouns import TRANSLATIONS
-from infrastructure.stripe.shapes import ShapeT, Translation
+from infrastructure.stripe.shapes import EventData, ShapeT, Translation
 
 T = TypeVar("T", bound=MirroredObject)
 
@@ -36,7 +37,7 @@ _DEAUTHORIZED: Final = "account.application.deauthorized"
 class StripeEventReader(EventReader):
     """Reads an event's object in one pass over its bytes, only the fields that are needed.
 
-    Another pass follows only where the event tells what it changed.
+    What the event tells of the state before is not taken apart.
     """
 
     @override
@@ -103,26 +104,27 @@ def _snapshot(
     translation: Translation[T, ShapeT], event: ReceivedEvent, stripe_account: str, version: Version
 ) -> Snapshot[T]:
     """The state that an event tells, and the one that it followed."""
-    shape = translation.decode_event(event.payload)
-    if shape.id != event.object_id:
+    told = translation.decode_event(event.payload)
+    if told.object.id != event.object_id:
         raise ValueError("data.object.id: is not the one that the event was stored under")
-    snapshot = translation.snapshot(shape, stripe_account, version)
-    return replace(snapshot, befores=_befores(translation, event, snapshot.unknown))
+    befores = _befores(translation, event.type, told)
+    return translation.snapshot(told.object, stripe_account, version, befores)
 
 
 def _befores(
-    translation: Translation[T, ShapeT], event: ReceivedEvent, unknown: frozenset[str]
-) -> tuple[T | None, ...]:
-    """The state before, where it is told as fully as the one after; it proves nothing else.
+    translation: Translation[T, ShapeT], event_type: str, told: EventData[ShapeT]
+) -> Sequence[T | None]:
+    """The state before, which nearly nobody asks for.
 
     An update has followed some state, whether it tells which (`Snapshot.befores`). Other types say
     what has become of the object for the first time, and tell no state before.
     """
     try:
-        told = translation.decode_event_before(event.payload)
+        previous = told.previous
     except ValueError:  # it only saves a read: an event is not refused for it
         return (None,)
-    if told is None:
-        return (None,) if event.type.endswith("updated") else ()
-    before, unknown_before = told
-    return (before,) if unknown_before <= unknown else (None,)
+    if not previous:
+        return (None,) if event_type.endswith("updated") else ()
+    return EncodedBefore(
+        translation.encode_change(told.object, previous), translation.decode_before
+    )

@@ -6,7 +6,7 @@ out is `UNSET`, which is not null: null is what Stripe said, UNSET what it did n
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar
@@ -126,12 +126,26 @@ class Fields:
         return frozenset(self._missing)
 
 
-class _EventData(msgspec.Struct, Generic[ShapeT], frozen=True, gc=False):
+_NULL: Final = msgspec.Raw(b"null")
+
+
+class EventData(msgspec.Struct, Generic[ShapeT], frozen=True, gc=False):
+    """What an event tells: its object, and what of it was different before, not decoded yet."""
+
     object: ShapeT
+    previous_attributes: msgspec.Raw = _NULL
+
+    @property
+    def previous(self) -> Mapping[str, Any]:
+        """The former values, by field; of a hash those that changed. Empty where none is told.
+
+        ValueError for structural nonsense.
+        """
+        return _PREVIOUS.decode(self.previous_attributes) or {}
 
 
 class _EventOf(msgspec.Struct, Generic[ShapeT], frozen=True, gc=False):
-    data: _EventData[ShapeT]
+    data: EventData[ShapeT]
 
 
 class Gone(msgspec.Struct, frozen=True, gc=False):
@@ -142,12 +156,8 @@ class Gone(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Change(msgspec.Struct, frozen=True, gc=False):
-    object: msgspec.Raw
-    previous_attributes: dict[str, Any] | None = None
-
-
-class _ChangeEvent(msgspec.Struct, frozen=True, gc=False):
-    data: _Change
+    object: dict[str, msgspec.Raw]
+    previous_attributes: dict[str, Any]
 
 
 class _Fields(msgspec.Struct, frozen=True, gc=False):
@@ -159,8 +169,8 @@ class _EventFields(msgspec.Struct, frozen=True, gc=False):
 
 
 _GONE: Final = msgspec.json.Decoder(Gone)
-_CHANGE_EVENT: Final = msgspec.json.Decoder(_ChangeEvent)
-_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_CHANGE: Final = msgspec.json.Decoder(_Change)
+_PREVIOUS: Final = msgspec.json.Decoder(dict[str, Any] | None)
 _EVENT_FIELDS: Final = msgspec.json.Decoder(_EventFields)
 _EXPANDABLE: Final = msgspec.json.Decoder(str | Reference | None)
 
@@ -190,10 +200,16 @@ class Translation(Generic[T, ShapeT]):
     concerns: Mapping[str, tuple[Noun[Any], str]] = field(default_factory=dict)
     is_account: bool = False
 
-    def snapshot(self, shape: ShapeT, stripe_account: str, version: Version) -> Snapshot[T]:
+    def snapshot(
+        self,
+        shape: ShapeT,
+        stripe_account: str,
+        version: Version,
+        befores: Sequence[T | None] = (),
+    ) -> Snapshot[T]:
         """The observation that a decoded object makes. ValueError for structural nonsense."""
         found, unknown = self.to_domain(shape)
-        return Snapshot(stripe_account, shape.id, version, found, unknown)
+        return Snapshot(stripe_account, shape.id, version, found, unknown, befores)
 
     def observe(self, body: str | bytes, stripe_account: str, version: Version) -> Snapshot[T]:
         """The observation of an API answer: a tombstone where it says `deleted`.
@@ -223,9 +239,9 @@ class Translation(Generic[T, ShapeT]):
         gone = _GONE.decode(body)
         return gone if gone.deleted else self._object.decode(body)
 
-    def decode_event(self, payload: bytes) -> ShapeT:
-        """The object in an event. ValueError for structural nonsense."""
-        return self._event.decode(payload).data.object
+    def decode_event(self, payload: bytes) -> EventData[ShapeT]:
+        """What an event tells. ValueError for structural nonsense in its object."""
+        return self._event.decode(payload).data
 
     def decode_event_reference(self, name: str, payload: bytes) -> str | None:
         """The id in an expandable field of an event's object; None where there is none.
@@ -235,22 +251,35 @@ class Translation(Generic[T, ShapeT]):
         field = _EVENT_FIELDS.decode(payload).data.object.get(name)
         return None if field is None else reference(_EXPANDABLE.decode(field)) or None
 
-    def decode_event_before(self, payload: bytes) -> tuple[T, frozenset[str]] | None:
-        """The object as it was before an event, and the names of its fields that are not told.
+    def encode_change(self, shape: ShapeT, previous: Mapping[str, Any]) -> bytes:
+        """An object and what of it was different before, for `decode_before`.
 
-        That is the event's object with `data.previous_attributes` laid over it (API reference, "The
-        Event object"); None where the event has none. ValueError for structural nonsense.
+        Only the fields that we read are in it; nothing is taken apart, which costs nearly nothing.
         """
-        change = _CHANGE_EVENT.decode(payload).data
-        if not change.previous_attributes:
+        return msgspec.json.encode({"object": shape, "previous_attributes": previous})
+
+    def decode_before(self, change: bytes) -> T | None:
+        """The object as it was before a change: `previous_attributes` laid over the object.
+
+        None where that is not told as fully as the state after it: it proves nothing then. (API
+        reference, "The Event object".)
+        """
+        try:
+            told = _CHANGE.decode(change)
+            before: dict[str, Any] = dict(told.object)
+            for name, previous in told.previous_attributes.items():
+                # Only what changed inside is taken apart; all the rest goes through as it is.
+                nested = isinstance(previous, dict) and name in before
+                now = msgspec.json.decode(before[name]) if nested else None
+                before[name] = _laid_over(name, now, previous)
+            state, unknown_before = self._read(before)
+            _, unknown = self._read(told.object)
+        except (ValueError, RecursionError):  # it only saves a read: nothing is refused for it
             return None
-        before: dict[str, Any] = dict(_FIELDS.decode(change.object))
-        for name, previous in change.previous_attributes.items():
-            # Only what changed inside is taken apart; all the rest goes through as it is.
-            nested = isinstance(previous, dict) and name in before
-            now = msgspec.json.decode(before[name]) if nested else None
-            before[name] = _laid_over(name, now, previous)
-        return self.to_domain(self._object.decode(msgspec.json.encode(before)))
+        return state if unknown_before <= unknown else None
+
+    def _read(self, fields: Mapping[str, Any]) -> tuple[T, frozenset[str]]:
+        return self.to_domain(self._object.decode(msgspec.json.encode(fields)))
 
     def decode_listed(self, element: bytes) -> ShapeT:
         """The object that is an element of a list. ValueError for structural nonsense."""

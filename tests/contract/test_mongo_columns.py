@@ -13,6 +13,7 @@ from infrastructure.mongo.columns import refill
 from infrastructure.mongo.database import Database
 from infrastructure.mongo.mirror import MongoMirror
 from infrastructure.mongo.preparation import prepare
+from infrastructure.stripe.befores import read_before
 from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import OURS, charge, facet, list_ids, store_new, tombstone
 
@@ -39,12 +40,12 @@ async def test_rows_get_the_columns_of_a_changed_declaration(mongo_url: str) -> 
     try:
         database = Database(mongo_url, name, partial(prepare, nouns=(before,)))
         await database.start()
-        await _fill(MongoMirror(database), before)
+        await _fill(MongoMirror(database, read_before), before)
         await database.close()
         for _ in range(2):
             database = Database(mongo_url, name, partial(prepare, nouns=(after,)))
             await database.start()
-            await _assert_filled(MongoMirror(database), after)
+            await _assert_filled(MongoMirror(database, read_before), after)
             rows, stamps = map(database.collection, (after.collection, "billing.deployment"))
             assert await refill(rows, stamps, after) == 0, "filled once"
             await database.close()

@@ -25,6 +25,7 @@ from infrastructure.sqlite import columns
 from infrastructure.sqlite.database import Database as SqliteDatabase
 from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
+from infrastructure.stripe.befores import read_before
 from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON, OURS, SECOND, snapshot, store_new, tombstone
 from tests.contract.test_mirror_search import ADA, ALAN, STRASSE, search
@@ -108,7 +109,7 @@ async def test_a_snapshot_with_the_same_words_writes_no_term(tmp_path: Path) -> 
     statements: list[str] = []
     database = SqliteDatabase(tmp_path / "billing.db", prepare_sqlite, trace=statements.append)
     await database.start()
-    mirror = SqliteMirror(database)
+    mirror = SqliteMirror(database, read_before)
     await store_new(mirror, CUSTOMERS, ADA)
     assert any("customers terms" in one for one in statements)
     for change, writes in (
@@ -126,7 +127,7 @@ async def test_a_snapshot_with_the_same_words_writes_no_term(tmp_path: Path) -> 
 async def _sqlite(path: Path, noun: Noun[Customer]) -> tuple[SqliteDatabase, SqliteMirror]:
     database = SqliteDatabase(path, partial(prepare_sqlite, nouns=(noun,)))
     await database.start()
-    return database, SqliteMirror(database)
+    return database, SqliteMirror(database, read_before)
 
 
 async def test_sqlite_indexes_the_rows_that_are_there_when_the_declaration_changes(
@@ -223,7 +224,7 @@ async def test_mongodb_indexes_the_rows_that_are_there_when_the_declaration_chan
     async def opened(noun: Noun[Customer]) -> tuple[MongoDatabase, MongoMirror]:
         database = MongoDatabase(mongo_url, name, partial(prepare_mongo, nouns=(noun,)))
         await database.start()
-        return database, MongoMirror(database)
+        return database, MongoMirror(database, read_before)
 
     try:
         database, mirror = await opened(UNSEARCHED)

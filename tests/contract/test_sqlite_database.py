@@ -21,6 +21,7 @@ from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare
+from infrastructure.stripe.befores import read_before
 from tests.contract.samples import NOON, SECOND, charge, facet, list_ids, store_new, tombstone
 
 BOUND_SECONDS = 10.0
@@ -354,7 +355,7 @@ async def test_a_changed_declaration_changes_the_table(path: Path) -> None:
     )
     database = Database(path, partial(prepare, nouns=(before,)))
     await database.start()
-    mirror = SqliteMirror(database)
+    mirror = SqliteMirror(database, read_before)
     blocked = replace(charge("ch_1", customer="cus_1"), risk_level="high", outcome_type="blocked")
     await store_new(mirror, before, blocked, charge("ch_2", customer="cus_1"), charge("ch_3"))
     await mirror.derive(before, [facet("ch_1", fee=30), facet("ch_9", fee=30)])
@@ -365,7 +366,7 @@ async def test_a_changed_declaration_changes_the_table(path: Path) -> None:
     for _ in range(2):
         database = Database(path, partial(prepare, nouns=(after,)))
         await database.start()
-        mirror = SqliteMirror(database)
+        mirror = SqliteMirror(database, read_before)
         assert await list_ids(mirror, after, Filter({"payer": "cus_1"})) == ["ch_1"]
         assert await list_ids(mirror, after, Filter({"fee": 30})) == ["ch_1"]
         assert await list_ids(mirror, after, Filter({"risk": "blocked"})) == ["ch_1"]

@@ -13,6 +13,7 @@ from infrastructure.mongo.database import Database
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.mirror import MongoMirror
 from infrastructure.mongo.preparation import prepare
+from infrastructure.stripe.befores import read_before
 from sandbox.servers.mongod import own_mongod
 from tests.contract.samples import charge, event, snapshot
 
@@ -50,7 +51,7 @@ async def _write_until_killed(
 
     Adds to `events` and `rows` what was acknowledged.
     """
-    inbox, mirror = MongoInbox(database), MongoMirror(database)
+    inbox, mirror = MongoInbox(database), MongoMirror(database, read_before)
     before = len(events)
     enough = asyncio.Event()
 

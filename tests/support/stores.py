@@ -71,6 +71,7 @@ from infrastructure.sqlite.shadow import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
 from infrastructure.sqlite.support import SqliteSupportInbox
 from infrastructure.sqlite.waiting_events import SqliteWaitingEvents
+from infrastructure.stripe.befores import read_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
     try:
         yield Stores(
             kind="sqlite",
-            mirror=SqliteMirror(database),
+            mirror=SqliteMirror(database, read_before),
             inbox=SqliteInbox(database),
             event_log=SqliteEventLog(database),
             event_history=SqliteEventLog(database),
@@ -213,7 +214,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             contacts=SqliteContactDirectory(database),
             support=SqliteSupportInbox(database),
             subscription_history=SqliteSubscriptionHistory(database),
-            shadows=SqliteShadows(database),
+            shadows=SqliteShadows(database, read_before),
             notes=SqliteNotes(database),
             explain=explain,
         )
@@ -293,7 +294,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
     try:
         yield Stores(
             kind="mongo",
-            mirror=MongoMirror(database),
+            mirror=MongoMirror(database, read_before),
             inbox=MongoInbox(database),
             event_log=MongoEventLog(database),
             event_history=MongoEventLog(database),
@@ -310,7 +311,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             contacts=MongoContactDirectory(database),
             support=MongoSupportInbox(database),
             subscription_history=MongoSubscriptionHistory(database),
-            shadows=MongoShadows(database),
+            shadows=MongoShadows(database, read_before),
             notes=MongoNotes(database),
             explain=explain,
         )

@@ -31,6 +31,7 @@ from domain.subscriptions import Subscription
 from infrastructure.stripe import envelopes
 from infrastructure.stripe.events import RELEASES, StripeEventReader
 from infrastructure.stripe.nouns import TRANSLATIONS
+from infrastructure.stripe.shapes import Translation
 from tests.unit.stripe import billing_samples, samples
 
 CREATED_MS = (samples.CREATED + 5) * 1000
@@ -86,6 +87,11 @@ def test_an_event_tells_its_objects_state(noun: Any, payload: Any, type_: str) -
     assert said.snapshot.object is not None
     assert said.snapshot.unknown == frozenset(), "Stripe tells all that is read"
     assert not said.incomplete
+    # What none of our fields shows has changed: before it was as it is now, field by field.
+    elsewhere = samples.event(payload, type_, previous={"unheard_of": {"x": [1]}})
+    again = READER.read(received(elsewhere), "acct_1")
+    assert isinstance(again, Observed)
+    assert again.snapshot.befores == (said.snapshot.object,)
 
 
 def test_an_event_of_the_platform_belongs_to_the_account_that_is_named() -> None:
@@ -155,6 +161,25 @@ def test_an_event_tells_the_state_before() -> None:
     told = READER.read(received(samples.event(then, "charge.captured")), "acct_1")
     assert isinstance(told, Observed)
     assert before(now, {"amount_refunded": 0, "refunded": False}) == told.snapshot.object
+
+
+def test_an_event_is_read_without_its_state_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked_at(*_: object) -> None:
+        pytest.fail("nobody has asked for it")
+
+    monkeypatch.setattr(Translation, "decode_before", looked_at)
+    event = samples.event(samples.charge(), "charge.updated", previous={"description": "was"})
+    said = READER.read(received(event), "acct_1")
+    assert isinstance(said, Observed)
+    assert len(said.snapshot.befores) == 1
+
+
+def test_previous_attributes_that_are_no_text_tell_no_state_before() -> None:
+    event = received(samples.event(samples.charge(), "charge.updated", previous={"status": "?"}))
+    broken = replace(event, payload=event.payload.replace(b'"?"', b'"\xff"'))
+    said = READER.read(broken, "acct_1")
+    assert isinstance(said, Observed)
+    assert said.snapshot.befores == (None,)
 
 
 @pytest.mark.parametrize("previous", [None, {}])
