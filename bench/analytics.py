@@ -27,23 +27,23 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from application.ports.analytics import Analytics
-from application.ports.mirror import Mirror
-from application.ports.nouns import CHARGES
+from application.analytics.ports import Analytics
+from application.mirror.nouns import CHARGES
+from application.mirror.ports import Mirror
 from domain.charges import Charge
 from domain.mirror import Snapshot, Version
 from domain.money import Money
 from domain.periods import Granularity, Period, edges, to_milliseconds
-from infrastructure.mongo.analytics import MongoAnalytics
-from infrastructure.mongo.database import Database as MongoDatabase
-from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.mongo.analytics.charges import MongoAnalytics
+from infrastructure.mongo.core.database import Database as MongoDatabase
+from infrastructure.mongo.mirror.mirror import MongoMirror
+from infrastructure.mongo.mirror.rows import mirror_index
 from infrastructure.mongo.preparation import prepare as prepare_mongo
-from infrastructure.mongo.rows import mirror_index
-from infrastructure.sqlite.analytics import SqliteAnalytics
-from infrastructure.sqlite.database import Database as SqliteDatabase
-from infrastructure.sqlite.mirror import SqliteMirror
+from infrastructure.sqlite.analytics.charges import SqliteAnalytics
+from infrastructure.sqlite.core.database import Database as SqliteDatabase
+from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
-from infrastructure.stripe.befores import read_before
+from infrastructure.stripe.readers.befores import read_before
 from sandbox.servers.mongod import drop_mongo_database, running_mongod
 
 ACCOUNT: Final = "acct_1Bench"

@@ -30,9 +30,9 @@ import uvloop
 from rich.console import Console
 from typing_extensions import override
 
-from application.ports.mirror import Noun
-from application.ports.nouns import CHARGES, CUSTOMERS, INVOICES, NOUNS, PAYMENT_INTENTS
-from application.ports.reports import Report
+from application.mirror.nouns import CHARGES, CUSTOMERS, INVOICES, NOUNS, PAYMENT_INTENTS
+from application.mirror.ports import Noun
+from application.upkeep.ports import Report
 from bench.histories import History, record
 from bench.opening import PLATFORM_KEY, STORES, machine, settings, spare_the_collector
 from bench.pages import RunningPages, pages
@@ -40,8 +40,8 @@ from bootstrap.containers.service import Container
 from bootstrap.process import opened
 from bootstrap.settings import Settings
 from domain.mirror import Row, Snapshot
-from infrastructure.stripe.nouns import TRANSLATIONS
-from infrastructure.stripe.shapes import Translation
+from infrastructure.stripe.core.shapes import Translation
+from infrastructure.stripe.translations import TRANSLATIONS
 from sandbox.emulator.running import close_client
 
 S = TypeVar("S")

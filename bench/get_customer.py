@@ -31,15 +31,15 @@ import uvloop
 from billing_client.v1 import customer_service_pb2 as pb
 from billing_client.v1 import customer_service_pb2_grpc as pb_grpc
 
-from application.callers import Tenancy
-from application.connections import Connections
-from application.customers import Customers
-from application.mirror_reader import MirrorReader
-from application.mirroring import MirrorWriter
-from application.mutations import Mutations
-from application.paging import PageTokens
-from application.ports.nouns import CUSTOMERS
-from application.tasks import Tasks
+from application.accounts.tenancy import Tenancy
+from application.background.tasks import Tasks
+from application.connections.use_cases import Connections
+from application.customers.use_cases import Customers
+from application.mirror.nouns import CUSTOMERS
+from application.mirror.reader import MirrorReader
+from application.mirror.writer import MirrorWriter
+from application.mutations.mutations import Mutations
+from application.requests.paging import PageTokens
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Address, Customer
 from domain.mirror import Snapshot, Version
@@ -48,20 +48,20 @@ from infrastructure.security.tokens import CallerTokens, caller_keys
 from infrastructure.sqlite.accounts import SqliteAccounts
 from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.mirror import SqliteMirror
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.preparation import prepare
-from infrastructure.stripe.befores import read_before
+from infrastructure.stripe.readers.befores import read_before
 from infrastructure.telemetry import logs
-from interfaces.grpc.analytics import AnalyticsServicer
-from interfaces.grpc.calls import Context
-from interfaces.grpc.connections import ConnectionServicer
+from interfaces.grpc.analytics.servicer import AnalyticsServicer
+from interfaces.grpc.connections.servicer import ConnectionServicer
 from interfaces.grpc.contract import services
-from interfaces.grpc.customers import CustomerServicer
-from interfaces.grpc.events import EventServicer
-from interfaces.grpc.mapping.customers import customer_message
-from interfaces.grpc.mirror import MirrorServicer
+from interfaces.grpc.core.calls import Context
+from interfaces.grpc.customers.mapping import customer_message
+from interfaces.grpc.customers.servicer import CustomerServicer
+from interfaces.grpc.events.servicer import EventServicer
+from interfaces.grpc.mirror.servicer import MirrorServicer
 from interfaces.grpc.server import Server, ServerOptions
 
 ACCOUNT: Final = "acme"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import stripe
 
-from infrastructure.stripe.nouns import TRANSLATIONS
+from infrastructure.stripe.translations import TRANSLATIONS
 from sandbox.emulator.running import RunningEmulator, emulator_in_process
 from sandbox.emulator.settings import Settings
 

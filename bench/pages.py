@@ -19,7 +19,7 @@ import uvloop
 from aiohttp import web
 
 from bench.histories import SPACING_SECONDS, History, Template
-from infrastructure.stripe.nouns import TRANSLATIONS
+from infrastructure.stripe.translations import TRANSLATIONS
 
 START_SECONDS: Final = 30.0
 

@@ -14,14 +14,14 @@ import time
 import uvloop
 from rich.console import Console
 
-from application.ports.nouns import CHARGES
+from application.mirror.nouns import CHARGES
 from bench.events import SECRET, STRIPE_ACCOUNT, charge_event, signature
 from bench.opening import settings
 from bootstrap.process import opened
 from bootstrap.settings import Settings
 from domain.connections import Connection, ConnectionKind, Mode
 from infrastructure.clock import SystemClock
-from infrastructure.stripe.webhooks import StripeWebhookReader
+from infrastructure.stripe.readers.webhooks import StripeWebhookReader
 
 WANTED = {"sqlite": 8_000, "mongo": 3_000}
 

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from application.ports.mirror import NEWEST_FIRST, Filter, Mirror
-from application.ports.nouns import CUSTOMERS
+from application.mirror.nouns import CUSTOMERS
+from application.mirror.ports import NEWEST_FIRST, Filter, Mirror
 from bench.opening import STORES, machine, settings, spare_the_collector
 from bootstrap.containers.service import Container
 from bootstrap.process import opened

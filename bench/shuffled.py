@@ -28,9 +28,9 @@ from dependency_injector import providers
 from rich.console import Console
 from typing_extensions import override
 
-from application.ports.mirror import Filter, Mirror, Noun
-from application.ports.nouns import CHARGES, NOUN_BY_NAME
-from application.ports.stripe import ObjectReader, Priority
+from application.mirror.nouns import CHARGES, NOUN_BY_NAME
+from application.mirror.ports import Filter, Mirror, Noun
+from application.mirror.stripe import ObjectReader, Priority
 from bench.events import signature
 from bench.histories import History, record
 from bench.opening import STORES, machine, settings, spare_the_collector
@@ -41,7 +41,7 @@ from domain.attribution import INVOICE, attribution
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.mirror import MirroredObject, Row, Snapshot, Version
 from domain.periods import to_milliseconds
-from infrastructure.stripe.nouns import TRANSLATIONS
+from infrastructure.stripe.translations import TRANSLATIONS
 
 T = TypeVar("T", bound=MirroredObject)
 

@@ -14,8 +14,8 @@ import uvloop
 from pydantic import SecretStr
 from rich.console import Console
 
-from application.accounts import AccountAdministration
-from application.contacts import ContactAdministration
+from application.accounts.administration import AccountAdministration
+from application.contacts.administration import ContactAdministration
 from bootstrap import process
 from bootstrap.settings import Settings, environment_name, ignored_names, load
 from infrastructure.clock import SystemClock

@@ -11,10 +11,10 @@ from typing import Final
 
 from aiohttp import web
 
-from application.loops import Loop, RunningLoops
-from application.ports.publisher import Publisher, QueueUnavailable
-from application.store_health import StoreHealth
-from application.tasks import Tasks
+from application.background.loops import Loop, RunningLoops
+from application.background.tasks import Tasks
+from application.connections.store_health import StoreHealth
+from application.jobs.publisher import Publisher, QueueUnavailable
 from bootstrap.containers.service import Container, compose
 from bootstrap.settings import Settings, environment_name
 from domain.errors import FailedPrecondition, Reason, Unavailable
@@ -76,7 +76,7 @@ def _alone(settings: Settings) -> Iterator[None]:
     """Be the one process that serves from SQLite's file; MongoDB may have any number."""
     with contextlib.ExitStack() as held:
         if settings.store == "sqlite":
-            from infrastructure.sqlite.serving import serving  # which MongoDB does without
+            from infrastructure.sqlite.core.serving import serving  # which MongoDB does without
 
             with _naming_the_store(settings):
                 held.enter_context(serving(settings.sqlite_path))

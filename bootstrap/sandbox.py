@@ -20,7 +20,7 @@ from rich.console import Console
 from stripe import StripeError
 from typing_extensions import override
 
-from application.accounts import AccountAdministration
+from application.accounts.administration import AccountAdministration
 from bootstrap.process import Ports, opened
 from bootstrap.settings import Settings, environment_name, problems
 from bootstrap.tokens import list_scopes
@@ -28,7 +28,7 @@ from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
 from sandbox.demo import Business, World, introduce, open_accounts
 from sandbox.demo import run as run_demo
-from sandbox.emulator.control import ControlError
+from sandbox.emulator.control_client import ControlError
 from sandbox.emulator.settings import PLATFORM_KEY
 
 START_SECONDS: Final = 30.0

@@ -8,12 +8,12 @@ from functools import cache
 
 import billing_client.v1
 
-from application.events import PAYLOAD_SCOPE
-from application.notes import ADMIN_SCOPE
+from application.events.use_cases import PAYLOAD_SCOPE
+from application.notes.use_cases import ADMIN_SCOPE
 from bootstrap.caller_keys import read_caller_keys
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
-from interfaces.grpc.methods import methods_of
+from interfaces.grpc.core.methods import methods_of
 
 _SERVICE_FILE = "_service_pb2"
 

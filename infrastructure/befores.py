@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar, overload
 
 from typing_extensions import override
 
-from application.ports.mirror import Noun
+from application.mirror.ports import Noun
 
 T = TypeVar("T")
 

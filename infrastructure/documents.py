@@ -15,7 +15,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from application.ports.mirror import Filter, Noun, Order, Scalar
+from application.mirror.ports import Filter, Noun, Order
+from application.requests.paging import Scalar
 from domain.mirror import MirroredObject
 from domain.periods import to_milliseconds
 from domain.search import MAX_QUERY_WORDS, MAX_READINGS, RULES, object_words

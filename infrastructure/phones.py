@@ -7,13 +7,13 @@ import phonenumbers
 from phonenumbers import PhoneNumberFormat
 from typing_extensions import override
 
-from application.ports.phones import PhoneNumbers
+from application.contacts.phones import PhoneNumbers
 
 _MAX_CHARACTERS: Final = 40
 
 
 class NumberingPlans(PhoneNumbers):
-    """`application.ports.phones.PhoneNumbers`, of numbers that are possible, in use or not."""
+    """`application.contacts.phones.PhoneNumbers`, of numbers that are possible, in use or not."""
 
     @override
     def e164(self, text: str | None, region: str) -> str | None:

@@ -25,8 +25,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 from sandbox.servers.memory import memory
 from sandbox.servers.mongod import running_mongod
-from tests.support.mongo_database import SharedDatabase, shared_database
-from tests.support.stores import Opener, sqlite_stores
+from tests.support.servers.mongo_database import SharedDatabase, shared_database
+from tests.support.servers.stores import Opener, sqlite_stores
 
 # How long an example takes is a matter of what else the machine does.
 hypothesis.settings.register_profile("tests", deadline=None)

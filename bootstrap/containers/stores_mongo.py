@@ -4,26 +4,26 @@ from dependency_injector import containers, providers
 
 from bootstrap.settings import Settings
 from infrastructure.mongo.accounts import MongoAccounts
-from infrastructure.mongo.analytics import MongoAnalytics
+from infrastructure.mongo.analytics.charges import MongoAnalytics
 from infrastructure.mongo.checkpoints import MongoCheckpoints
 from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.database import Database
 from infrastructure.mongo.deployment import MongoDeployment
 from infrastructure.mongo.event_log import MongoEventLog
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
-from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.preparation import prepare
 from infrastructure.mongo.reports import MongoReports
-from infrastructure.mongo.shadow import MongoShadows
+from infrastructure.mongo.shadows import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
 from infrastructure.mongo.support import MongoSupportInbox
 from infrastructure.mongo.waiting_events import MongoWaitingEvents
-from infrastructure.stripe.befores import read_before
+from infrastructure.stripe.readers.befores import read_before
 
 
 class MongoStores(containers.DeclarativeContainer):

@@ -4,27 +4,27 @@ from dependency_injector import containers, providers
 
 from bootstrap.settings import Settings
 from infrastructure.sqlite.accounts import SqliteAccounts
-from infrastructure.sqlite.analytics import SqliteAnalytics
+from infrastructure.sqlite.analytics.charges import SqliteAnalytics
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
 from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory
-from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.core.database import Database
 from infrastructure.sqlite.deployment import SqliteDeployment
 from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
-from infrastructure.sqlite.mirror import SqliteMirror
+from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.preparation import prepare
 from infrastructure.sqlite.reports import SqliteReports
-from infrastructure.sqlite.shadow import SqliteShadows
+from infrastructure.sqlite.shadows import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
 from infrastructure.sqlite.support import SqliteSupportInbox
 from infrastructure.sqlite.takeover import SqliteTakeover
 from infrastructure.sqlite.waiting_events import SqliteWaitingEvents
-from infrastructure.stripe.befores import read_before
+from infrastructure.stripe.readers.befores import read_before
 
 
 class SqliteStores(containers.DeclarativeContainer):

@@ -2,22 +2,22 @@
 
 from dependency_injector import containers, providers
 
-from application.ports.clock import Clock
+from application.background.clock import Clock
 from bootstrap.settings import Settings
-from infrastructure.stripe.accounts import StripeConnectedAccounts
-from infrastructure.stripe.budget import RateBudget
-from infrastructure.stripe.client import StripeApi, StripeSettings
-from infrastructure.stripe.customer_lookup import StripeCustomerLookup
-from infrastructure.stripe.customers import StripeCustomers
-from infrastructure.stripe.events import StripeEventReader
-from infrastructure.stripe.invoice_gateway import StripeInvoices
-from infrastructure.stripe.invoice_previews import StripeInvoicePreviews
-from infrastructure.stripe.lists import StripeLister
-from infrastructure.stripe.objects import StripeObjectReader
-from infrastructure.stripe.payment_method_gateway import StripePaymentMethods
-from infrastructure.stripe.refund_gateway import StripeRefundGateway
-from infrastructure.stripe.subscription_gateway import StripeSubscriptions
-from infrastructure.stripe.webhooks import StripeWebhookReader
+from infrastructure.stripe.charges.gateway import StripeRefundGateway
+from infrastructure.stripe.connections.gateway import StripeConnectedAccounts
+from infrastructure.stripe.core.budget import RateBudget
+from infrastructure.stripe.core.client import StripeApi, StripeSettings
+from infrastructure.stripe.customers.gateway import StripeCustomers
+from infrastructure.stripe.customers.lookup import StripeCustomerLookup
+from infrastructure.stripe.invoices.gateway import StripeInvoices
+from infrastructure.stripe.invoices.previews import StripeInvoicePreviews
+from infrastructure.stripe.payment_methods.gateway import StripePaymentMethods
+from infrastructure.stripe.readers.events import StripeEventReader
+from infrastructure.stripe.readers.lists import StripeLister
+from infrastructure.stripe.readers.objects import StripeObjectReader
+from infrastructure.stripe.readers.webhooks import StripeWebhookReader
+from infrastructure.stripe.subscriptions.gateway import StripeSubscriptions
 
 
 def _stripe_settings(settings: Settings) -> StripeSettings:

@@ -10,7 +10,7 @@ import aiohttp
 import jwt
 import msgspec
 
-from application.ports.clock import Clock
+from application.background.clock import Clock
 
 ISSUER: Final = "billing"
 AUDIENCE: Final = "internal-api"

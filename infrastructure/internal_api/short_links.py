@@ -12,8 +12,8 @@ import msgspec
 from circuitbreaker import CircuitBreaker, CircuitBreakerError
 from typing_extensions import override
 
-from application.outages import Outage
-from application.ports.short_links import NoShortLink, ShortLinks
+from application.background.outages import Outage
+from application.payment_links.short_links import NoShortLink, ShortLinks
 from infrastructure.internal_api.client import InternalApi, InternalApiError
 
 MAX_CHARACTERS: Final = 2_048
@@ -33,7 +33,7 @@ _ANSWER: Final = msgspec.json.Decoder(_Answer)
 
 
 class InternalShortLinks(ShortLinks):
-    """`application.ports.short_links.ShortLinks` over HTTP, behind a circuit breaker.
+    """`application.payment_links.short_links.ShortLinks` over HTTP, behind a circuit breaker.
 
     After some failures in a row nobody is asked for a while, so that a service which does not
     answer costs no caller its time-out. Then a try decides.

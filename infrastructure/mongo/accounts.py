@@ -8,8 +8,8 @@ import msgspec
 from domain.accounts import Account
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.collection import ASCENDING, Collection, Document, Duplicate
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.collection import ASCENDING, Collection, Document, Duplicate
+from infrastructure.mongo.core.database import Database
 
 _ACCOUNTS: Final = "_accounts"
 

@@ -8,10 +8,10 @@ from typing import Final
 from pymongo import DeleteOne
 from typing_extensions import override
 
-from application.ports.checkpoints import Checkpoint, Checkpoints
+from application.background.checkpoints import Checkpoint, Checkpoints
 from domain.errors import Conflict, Reason
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.collection import (
+from infrastructure.mongo.core.collection import (
     ASCENDING,
     Collection,
     Document,
@@ -19,8 +19,8 @@ from infrastructure.mongo.collection import (
     Indexes,
     index,
 )
-from infrastructure.mongo.database import Database
-from infrastructure.mongo.keys import restored, storable
+from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.core.keys import restored, storable
 
 _CHECKPOINTS: Final = "billing.checkpoints"
 _BY_ACCOUNT: Final = "stripe_account_task"

@@ -8,7 +8,7 @@ import msgspec
 from domain.connections import Connection, ConnectionState, Mode
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.collection import (
+from infrastructure.mongo.core.collection import (
     ASCENDING,
     Collection,
     Document,
@@ -16,7 +16,7 @@ from infrastructure.mongo.collection import (
     Indexes,
     index,
 )
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.database import Database
 
 _CONNECTIONS: Final = "billing.connections"
 

@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo import DeleteOne
 from typing_extensions import override
 
-from application.ports.contacts import (
+from application.contacts.ports import (
     MAX_CUSTOM_FIELDS,
     MAX_SPELLINGS,
     ContactDirectory,
@@ -20,7 +20,7 @@ from application.ports.contacts import (
 from domain.contacts import Contact, ContactField, ContactSync, folded, is_writable
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import check_bounds, to_builtins
-from infrastructure.mongo.collection import (
+from infrastructure.mongo.core.collection import (
     ASCENDING,
     BY_ID,
     Collection,
@@ -29,7 +29,7 @@ from infrastructure.mongo.collection import (
     Indexes,
     index,
 )
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.database import Database
 
 _CONTACTS: Final = "crm.contacts"
 _CONTACT_FIELDS: Final = "crm.fields"

@@ -3,8 +3,8 @@
 from typing import Final
 
 from domain.connections import Mode
-from infrastructure.mongo.collection import Collection, Document
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.collection import Collection, Document
+from infrastructure.mongo.core.database import Database
 
 DEPLOYMENT: Final = "billing.deployment"
 

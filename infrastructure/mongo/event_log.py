@@ -8,7 +8,7 @@ import msgspec
 from pymongo import UpdateOne
 from typing_extensions import override
 
-from application.ports.event_log import (
+from application.events.event_log import (
     MAX_ABOUT,
     EventFilter,
     EventLog,
@@ -17,11 +17,11 @@ from application.ports.event_log import (
     check_ids,
     check_limit,
 )
-from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.listing import EventHistory
+from application.events.inbox import EventState, ReceivedEvent
+from application.events.lists import EventHistory
 from domain.errors import Reason, Unavailable
 from domain.periods import from_milliseconds
-from infrastructure.mongo.collection import (
+from infrastructure.mongo.core.collection import (
     ASCENDING,
     BY_ID,
     DESCENDING,
@@ -30,7 +30,7 @@ from infrastructure.mongo.collection import (
     Indexes,
     index,
 )
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.database import Database
 from infrastructure.mongo.inbox import INBOX, INBOX_PENDING, event_of
 
 _DEAD: Final = "dead"

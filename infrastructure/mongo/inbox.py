@@ -10,12 +10,19 @@ from uuid import uuid4
 import msgspec
 from pymongo import UpdateMany
 
-from application.ports.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, ReceivedEvent, Settled
+from application.events.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, ReceivedEvent, Settled
 from domain.errors import BillingError, RateLimited, Reason, Unavailable
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.collection import ASCENDING, BY_ID, Collection, Document, Indexes, index
-from infrastructure.mongo.database import Database
-from infrastructure.mongo.due import due_by
+from infrastructure.mongo.core.collection import (
+    ASCENDING,
+    BY_ID,
+    Collection,
+    Document,
+    Indexes,
+    index,
+)
+from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.core.due import due_by
 
 INBOX: Final = "billing.events"
 INBOX_PENDING: Final = "pending"

@@ -4,19 +4,19 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final
 
-from application.ports.invoice_totals import TotalsFilter, TotalsRow
-from application.ports.nouns import INVOICES
+from application.invoices.totals_port import TotalsFilter, TotalsRow
+from application.mirror.nouns import INVOICES
 from domain.periods import to_milliseconds
-from infrastructure.mongo.collection import Document
-from infrastructure.mongo.database import Database
-from infrastructure.mongo.rows import mirror_index
+from infrastructure.mongo.core.collection import Document
+from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.mirror.rows import mirror_index
 
 _COVERING: Final = mirror_index(("status", "created", "currency", "due_date", "counted"))
 _OF_CUSTOMER: Final = mirror_index(("customer", "status", "created"))
 
 
 class MongoInvoiceTotals:
-    """`application.ports.invoice_totals.InvoiceTotals` on MongoDB."""
+    """`application.invoices.totals_port.InvoiceTotals` on MongoDB."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from pymongo import DeleteOne
 
-from application.ports.mutation_log import (
+from application.mutations.ports import (
     LONGEST_PAUSE,
     Lease,
     MutationKey,
@@ -17,7 +17,7 @@ from application.ports.mutation_log import (
 )
 from domain.errors import Conflict, Reason
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.collection import (
+from infrastructure.mongo.core.collection import (
     ASCENDING,
     Collection,
     Document,
@@ -25,8 +25,8 @@ from infrastructure.mongo.collection import (
     Indexes,
     index,
 )
-from infrastructure.mongo.database import Database
-from infrastructure.mongo.due import due_by
+from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.core.due import due_by
 
 _MUTATIONS: Final = "billing.mutations"
 _OPEN: Final = "open"

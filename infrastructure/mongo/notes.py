@@ -6,11 +6,11 @@ from typing import Any, Final
 import msgspec
 from typing_extensions import override
 
-from application.ports.notes import MAX_NOTES, NoteFilter, NoteRepository
+from application.notes.ports import MAX_NOTES, NoteFilter, NoteRepository
 from domain.notes import Note
 from domain.periods import from_milliseconds
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.collection import (
+from infrastructure.mongo.core.collection import (
     DESCENDING,
     Collection,
     Document,
@@ -18,7 +18,7 @@ from infrastructure.mongo.collection import (
     Indexes,
     index,
 )
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.database import Database
 
 _NOTES: Final = "billing.notes"
 

@@ -11,7 +11,7 @@ import msgspec
 from pymongo import DeleteOne, UpdateMany
 from typing_extensions import override
 
-from application.ports.outbox import (
+from application.jobs.outbox import (
     LONGEST_PAUSE,
     MAX_JOBS,
     ClaimedJob,
@@ -23,7 +23,7 @@ from application.ports.outbox import (
 from domain.errors import Reason, Unavailable
 from domain.jobs import Job
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.collection import (
+from infrastructure.mongo.core.collection import (
     ASCENDING,
     BY_ID,
     DESCENDING,
@@ -32,9 +32,9 @@ from infrastructure.mongo.collection import (
     Indexes,
     index,
 )
-from infrastructure.mongo.database import Database
-from infrastructure.mongo.due import due_by
-from infrastructure.mongo.keys import restored, storable
+from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.core.due import due_by
+from infrastructure.mongo.core.keys import restored, storable
 
 _JOBS: Final = "queues"
 _PENDING: Final = "pending"

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 
 from pymongo import IndexModel
 
-from application.ports.mirror import Noun
-from application.ports.nouns import NOUNS
+from application.mirror.nouns import NOUNS
+from application.mirror.ports import Noun
 from infrastructure.mongo import (
     checkpoints,
     connections,
@@ -25,11 +25,11 @@ from infrastructure.mongo import (
     support,
     waiting_events,
 )
-from infrastructure.mongo.collection import Indexes
-from infrastructure.mongo.columns import refill
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.collection import Indexes
+from infrastructure.mongo.core.database import Database
 from infrastructure.mongo.deployment import DEPLOYMENT
-from infrastructure.mongo.mirror import indexes_of
+from infrastructure.mongo.mirror.columns import refill
+from infrastructure.mongo.mirror.mirror import indexes_of
 
 
 class Declares(Protocol):

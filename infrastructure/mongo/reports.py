@@ -6,11 +6,11 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from application.ports.reports import Report, Reports
+from application.upkeep.ports import Report, Reports
 from domain.periods import from_milliseconds
 from infrastructure.documents import to_builtins
-from infrastructure.mongo.collection import DESCENDING, Collection, Document, Indexes, index
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.collection import DESCENDING, Collection, Document, Indexes, index
+from infrastructure.mongo.core.database import Database
 
 _REPORTS: Final = "billing.reports"
 _BY_START: Final = "stripe_account_started_at_id"

@@ -7,12 +7,12 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from application.ports.subscription_history import MAX_CHANGES, SubscriptionHistory
+from application.subscriptions.history import MAX_CHANGES, SubscriptionHistory
 from domain.subscription_history import SubscriptionChange
 from infrastructure.documents import check_bounds, to_builtins
-from infrastructure.mongo.collection import ASCENDING, Collection, Document, Indexes, index
-from infrastructure.mongo.database import Database
-from infrastructure.mongo.keys import restored, storable
+from infrastructure.mongo.core.collection import ASCENDING, Collection, Document, Indexes, index
+from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.core.keys import restored, storable
 
 _CHANGES: Final = "billing.subscription_history"
 _BY_SUBSCRIPTION: Final = "stripe_account_subscription_at_event"

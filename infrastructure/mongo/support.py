@@ -6,10 +6,10 @@ from uuid import uuid4
 
 from typing_extensions import override
 
-from application.ports.support import PostedMessage, SupportInbox, SystemMessage
+from application.support.ports import PostedMessage, SupportInbox, SystemMessage
 from domain.errors import Conflict, Reason
 from infrastructure.documents import check_bounds
-from infrastructure.mongo.collection import (
+from infrastructure.mongo.core.collection import (
     DESCENDING,
     Collection,
     Document,
@@ -17,7 +17,7 @@ from infrastructure.mongo.collection import (
     Indexes,
     index,
 )
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.database import Database
 
 _CONVERSATIONS: Final = "support.conversations"
 _MESSAGES: Final = "support.messages"

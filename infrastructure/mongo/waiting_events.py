@@ -9,10 +9,10 @@ from typing import Final
 from pymongo import DeleteOne
 from typing_extensions import override
 
-from application.ports.waiting import WaitingEvent, WaitingEvents
+from application.effects.waiting import WaitingEvent, WaitingEvents
 from infrastructure.documents import check_bounds
-from infrastructure.mongo.collection import ASCENDING, Collection, Indexes, index
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.collection import ASCENDING, Collection, Indexes, index
+from infrastructure.mongo.core.database import Database
 
 _WAITING: Final = "billing.parked_events"
 _BY_ACCOUNT: Final = "stripe_account_event"

@@ -8,7 +8,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from application.ports.publisher import Publisher
+from application.jobs.publisher import Publisher
 from domain.jobs import Job
 
 Consumer = Callable[[Job], Awaitable[None]]
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class EmbeddedPublisher(Publisher):
-    """`application.ports.publisher.Publisher` without a queue.
+    """`application.jobs.publisher.Publisher` without a queue.
 
     A job is accepted once each consumer of its kind has returned. One that nobody consumes is
     accepted too, as a stream takes what nobody reads; it stays readable in the outbox for as long

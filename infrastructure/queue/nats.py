@@ -13,7 +13,7 @@ from nats.js.api import DiscardPolicy, Header, RetentionPolicy, StorageType, Str
 from nats.js.errors import NotFoundError
 from typing_extensions import override
 
-from application.ports.publisher import Publisher, QueueUnavailable
+from application.jobs.publisher import Publisher, QueueUnavailable
 from domain.errors import FailedPrecondition, Reason
 from domain.jobs import Job
 from domain.periods import to_milliseconds
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class NatsPublisher(Publisher):
-    """`application.ports.publisher.Publisher` on NATS JetStream.
+    """`application.jobs.publisher.Publisher` on NATS JetStream.
 
     `Nats-Msg-Id` is the job's id: the stream stores a job once within its duplicate window, however
     often it is published. Once connected, the client reconnects by itself for as long as it takes.

@@ -14,9 +14,9 @@ import jwt
 import msgspec
 from typing_extensions import override
 
-from application.callers import OPERATOR
-from application.ports.clock import Clock
-from application.ports.tokens import Token, TokenVerifier
+from application.background.clock import Clock
+from application.requests.callers import OPERATOR
+from application.requests.tokens import Token, TokenVerifier
 from domain.accounts import ACCOUNT_ID
 from domain.errors import Reason, Unauthenticated
 

@@ -9,8 +9,8 @@ import msgspec
 from domain.accounts import Account
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import to_json
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
 
 TABLES: Final = Tables(
     """
@@ -26,7 +26,7 @@ _decode = msgspec.json.Decoder(Account).decode
 
 
 class SqliteAccounts:
-    """`application.ports.accounts.Accounts` on one SQLite file."""
+    """`application.accounts.ports.Accounts` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

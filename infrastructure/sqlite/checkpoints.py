@@ -9,12 +9,12 @@ from typing import Any, Final
 import msgspec
 from typing_extensions import override
 
-from application.ports.checkpoints import Checkpoint, Checkpoints
+from application.background.checkpoints import Checkpoint, Checkpoints
 from domain.errors import Conflict, Reason
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
 
 TABLES: Final = Tables(
     """
@@ -50,7 +50,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class SqliteCheckpoints(Checkpoints):
-    """`application.ports.checkpoints.Checkpoints` on one SQLite file."""
+    """`application.background.checkpoints.Checkpoints` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -9,8 +9,8 @@ import msgspec
 from domain.connections import Connection, Mode
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import to_json
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
 
 TABLES: Final = Tables(
     """
@@ -51,7 +51,7 @@ _decode = msgspec.json.Decoder(Connection).decode
 
 
 class SqliteConnections:
-    """`application.ports.connections.ConnectionRepository` on one SQLite file."""
+    """`application.connections.ports.ConnectionRepository` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

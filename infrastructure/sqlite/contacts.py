@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from typing_extensions import override
 
-from application.ports.contacts import (
+from application.contacts.ports import (
     MAX_CUSTOM_FIELDS,
     MAX_SPELLINGS,
     ContactDirectory,
@@ -19,9 +19,9 @@ from domain.contacts import Contact, ContactField, ContactSync, folded, is_writa
 from domain.errors import AlreadyExists, Reason
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import check_bounds, to_json
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.row_cache import RowCache
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.row_cache import RowCache
+from infrastructure.sqlite.core.tables import Tables
 
 _EMAILS_FOLDED: Final = 3
 _FOLD_EMAILS: Final = 'UPDATE "crm.contacts" SET email = folded(email) WHERE email IS NOT NULL'
@@ -133,7 +133,7 @@ _decode_settings = msgspec.json.Decoder(ContactSync).decode
 
 
 class SqliteContactDirectory(ContactDirectory):
-    """`application.ports.contacts.ContactDirectory` on one SQLite file."""
+    """`application.contacts.ports.ContactDirectory` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -4,8 +4,8 @@ import sqlite3
 from typing import Final
 
 from domain.connections import Mode
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
 
 TABLES: Final = Tables(
     """
@@ -32,7 +32,7 @@ _CHECKS: Final = "checks"
 
 
 class SqliteDeployment:
-    """`application.ports.deployment.Deployment` on one SQLite file."""
+    """`application.connections.deployment.Deployment` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

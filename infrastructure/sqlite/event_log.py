@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from typing_extensions import override
 
-from application.ports.event_log import (
+from application.events.event_log import (
     MAX_ABOUT,
     EventFilter,
     EventLog,
@@ -17,13 +17,13 @@ from application.ports.event_log import (
     check_ids,
     check_limit,
 )
-from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.listing import EventHistory
+from application.events.inbox import EventState, ReceivedEvent
+from application.events.lists import EventHistory
 from domain.periods import from_milliseconds, to_milliseconds
-from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.names import MIN_INTEGER
+from infrastructure.sqlite.core.tables import Tables
 from infrastructure.sqlite.inbox import EVENT_COLUMNS, event_of
-from infrastructure.sqlite.listing import MIN_INTEGER
-from infrastructure.sqlite.tables import Tables
 
 TABLES: Final = Tables(
     # A webhook pays for an index by the pages that it dirties. One in the order of receipt only
@@ -81,7 +81,7 @@ _decode_effects = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class SqliteEventLog(EventLog, EventHistory):
-    """`application.ports.event_log.EventLog`, and the EventHistory, on one SQLite file."""
+    """`application.events.event_log.EventLog`, and the EventHistory, on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final
 
-from application.ports.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, ReceivedEvent, Settled
+from application.events.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, ReceivedEvent, Settled
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables, columns_of
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables, columns_of
 
 _EFFECTS: Final = "effects TEXT NOT NULL DEFAULT '[]'"
 """A column that version 1 lacks."""
@@ -88,7 +88,7 @@ _GET: Final = f"SELECT {EVENT_COLUMNS}, payload, error {_WITH_PAYLOAD} WHERE id 
 
 
 class SqliteInbox:
-    """`application.ports.inbox.Inbox` on one SQLite file."""
+    """`application.events.inbox.Inbox` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -5,10 +5,10 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from application.ports.invoice_totals import TotalsFilter, TotalsRow
+from application.invoices.totals_port import TotalsFilter, TotalsRow
 from domain.periods import to_milliseconds
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.listing import MIN_INTEGER
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.names import MIN_INTEGER
 
 _MAX_INTEGER: Final = 2**63 - 1
 
@@ -24,7 +24,7 @@ _GROUPED: Final = " GROUP BY currency"
 
 
 class SqliteInvoiceTotals:
-    """`application.ports.invoice_totals.InvoiceTotals` on one SQLite file."""
+    """`application.invoices.totals_port.InvoiceTotals` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

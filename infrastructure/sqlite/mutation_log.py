@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from application.ports.mutation_log import (
+from application.mutations.ports import (
     LONGEST_PAUSE,
     Lease,
     MutationKey,
@@ -18,8 +18,8 @@ from application.ports.mutation_log import (
 )
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
 
 TABLES: Final = Tables(
     # `due_at` is when an open mutation falls to the recovery task: at the end of its lease, or
@@ -89,7 +89,7 @@ _decode_steps = msgspec.json.Decoder(dict[str, Step]).decode
 
 
 class SqliteMutationLog:
-    """`application.ports.mutation_log.MutationLog` on one SQLite file."""
+    """`application.mutations.ports.MutationLog` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

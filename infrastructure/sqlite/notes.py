@@ -7,12 +7,12 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from application.ports.notes import MAX_NOTES, NoteFilter, NoteRepository
+from application.notes.ports import MAX_NOTES, NoteFilter, NoteRepository
 from domain.notes import Note
 from domain.periods import to_milliseconds
 from infrastructure.documents import to_json
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
 
 TABLES: Final = Tables(
     """
@@ -57,7 +57,7 @@ _decode = msgspec.json.Decoder(Note).decode
 
 
 class SqliteNotes(NoteRepository):
-    """`application.ports.notes.NoteRepository` on one SQLite file."""
+    """`application.notes.ports.NoteRepository` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from typing_extensions import override
 
-from application.ports.outbox import (
+from application.jobs.outbox import (
     LONGEST_PAUSE,
     MAX_JOBS,
     ClaimedJob,
@@ -23,8 +23,8 @@ from application.ports.outbox import (
 from domain.jobs import Job
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
 
 TABLES: Final = Tables(
     # `position` orders billing events: there is one writer, so it grows with the commits.
@@ -103,7 +103,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class SqliteOutbox(Outbox):
-    """`application.ports.outbox.Outbox` on one SQLite file."""
+    """`application.jobs.outbox.Outbox` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,7 +1,7 @@
 """What a file needs before it is used: all tables, and the mirror's as they are declared.
 
 The tables are declared by the adapters, beside the queries that need them; those of the mirror
-follow the declarations in `application.ports.mirror`, so a changed declaration changes them here
+follow the declarations in `application.mirror.ports`, so a changed declaration changes them here
 too. There is no ANALYZE: without statistics a query has the same plan on every deployment, which is
 the plan that the tests have proved.
 """
@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from application.ports.mirror import Noun
-from application.ports.nouns import NOUNS
+from application.mirror.nouns import NOUNS
+from application.mirror.ports import Noun
 from domain.errors import FailedPrecondition, Reason
 from infrastructure.sqlite import (
     accounts,
@@ -29,8 +29,9 @@ from infrastructure.sqlite import (
     support,
     waiting_events,
 )
-from infrastructure.sqlite.columns import prepare_mirror, refill, transaction
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.tables import Tables
+from infrastructure.sqlite.core.transactions import transaction
+from infrastructure.sqlite.mirror.columns import prepare_mirror, refill
 
 VERSION: Final = 4
 """Grows when a table that no noun declares changes, or what a column holds."""

@@ -7,11 +7,11 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from application.ports.reports import Report, Reports
+from application.upkeep.ports import Report, Reports
 from domain.periods import to_milliseconds
 from infrastructure.documents import to_json
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
 
 TABLES: Final = Tables(
     """
@@ -40,7 +40,7 @@ _decode = msgspec.json.Decoder(Report).decode
 
 
 class SqliteReports(Reports):
-    """`application.ports.reports.Reports` on one SQLite file."""
+    """`application.upkeep.ports.Reports` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

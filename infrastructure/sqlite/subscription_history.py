@@ -8,12 +8,12 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from application.ports.subscription_history import MAX_CHANGES, SubscriptionHistory
+from application.subscriptions.history import MAX_CHANGES, SubscriptionHistory
 from domain.periods import to_milliseconds
 from domain.subscription_history import SubscriptionChange
 from infrastructure.documents import check_bounds, to_json
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
 
 TABLES: Final = Tables(
     """
@@ -44,7 +44,7 @@ _decode = msgspec.json.Decoder(SubscriptionChange).decode
 
 
 class SqliteSubscriptionHistory(SubscriptionHistory):
-    """`application.ports.subscription_history.SubscriptionHistory` on one SQLite file."""
+    """`application.subscriptions.history.SubscriptionHistory` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

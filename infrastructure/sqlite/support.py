@@ -7,11 +7,11 @@ from uuid import uuid4
 
 from typing_extensions import override
 
-from application.ports.support import PostedMessage, SupportInbox, SystemMessage
+from application.support.ports import PostedMessage, SupportInbox, SystemMessage
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import check_bounds
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
 
 TABLES: Final = Tables(
     """
@@ -61,7 +61,7 @@ _NEWEST: Final = (
 
 
 class SqliteSupportInbox(SupportInbox):
-    """`application.ports.support.SupportInbox` on one SQLite file."""
+    """`application.support.ports.SupportInbox` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

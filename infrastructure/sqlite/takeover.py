@@ -6,9 +6,9 @@ from typing import Final
 
 from typing_extensions import override
 
-from application.ports.takeover import Takeover
+from application.background.takeover import Takeover
 from domain.periods import to_milliseconds
-from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.core.database import Database
 
 # The states are written out, since only so the partial indexes are chosen.
 _END_LEASES: Final = tuple(
@@ -20,7 +20,7 @@ _END_LEASES: Final = tuple(
 
 
 class SqliteTakeover(Takeover):
-    """`application.ports.takeover.Takeover` on one SQLite file."""
+    """`application.background.takeover.Takeover` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -6,11 +6,11 @@ from typing import Final
 
 from typing_extensions import override
 
-from application.ports.waiting import WaitingEvent, WaitingEvents
+from application.effects.waiting import WaitingEvent, WaitingEvents
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import check_bounds
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.tables import Tables
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
 
 TABLES: Final = Tables(
     """
@@ -38,7 +38,7 @@ _COUNT: Final = 'SELECT count(*) FROM "billing.parked_events"'
 
 
 class SqliteWaitingEvents(WaitingEvents):
-    """`application.ports.waiting.WaitingEvents` on one SQLite file."""
+    """`application.effects.waiting.WaitingEvents` on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,1 +1,1 @@
-"""Stripe, behind the ports of `application/ports/stripe.py`: the only code that knows its wire."""
+"""Stripe, behind the ports of the rooms: the only code that knows its wire."""

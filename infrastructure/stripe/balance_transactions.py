@@ -5,10 +5,10 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import BALANCE_TRANSACTIONS
+from application.mirror.nouns import BALANCE_TRANSACTIONS
 from domain.balance_transactions import BalanceTransaction
 from domain.money import Money
-from infrastructure.stripe.shapes import (
+from infrastructure.stripe.core.shapes import (
     Amount,
     Expandable,
     Fields,

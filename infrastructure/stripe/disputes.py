@@ -4,10 +4,10 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import CHARGES, DISPUTES
+from application.mirror.nouns import CHARGES, DISPUTES
 from domain.disputes import Dispute
 from domain.money import Money
-from infrastructure.stripe.shapes import (
+from infrastructure.stripe.core.shapes import (
     Amount,
     Expandable,
     Fields,

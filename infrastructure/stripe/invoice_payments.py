@@ -5,10 +5,10 @@ from typing import Final, final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import INVOICE_PAYMENTS
+from application.mirror.nouns import INVOICE_PAYMENTS
 from domain.invoice_payments import InvoicePayment
 from domain.money import Money
-from infrastructure.stripe.shapes import (
+from infrastructure.stripe.core.shapes import (
     Amount,
     Expandable,
     Fields,

@@ -5,10 +5,10 @@ from typing import Final, final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import PAYMENT_INTENTS
+from application.mirror.nouns import PAYMENT_INTENTS
 from domain.money import Money
 from domain.payment_intents import PaymentIntent
-from infrastructure.stripe.shapes import (
+from infrastructure.stripe.core.shapes import (
     Amount,
     Expandable,
     Fields,

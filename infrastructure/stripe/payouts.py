@@ -4,10 +4,10 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import PAYOUTS
+from application.mirror.nouns import PAYOUTS
 from domain.money import Money
 from domain.payouts import Payout
-from infrastructure.stripe.shapes import (
+from infrastructure.stripe.core.shapes import (
     Amount,
     Expandable,
     Fields,

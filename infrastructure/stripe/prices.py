@@ -5,9 +5,9 @@ from typing import Final, final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import PRICES
+from application.mirror.nouns import PRICES
 from domain.prices import Price, Recurrence
-from infrastructure.stripe.shapes import (
+from infrastructure.stripe.core.shapes import (
     Amount,
     DecimalText,
     Expandable,

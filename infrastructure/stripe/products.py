@@ -4,9 +4,9 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from application.ports.nouns import PRODUCTS
+from application.mirror.nouns import PRODUCTS
 from domain.products import Product
-from infrastructure.stripe.shapes import (
+from infrastructure.stripe.core.shapes import (
     Expandable,
     Fields,
     Seconds,

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from application.accounts import AccountAdministration
+from application.accounts.administration import AccountAdministration
 from domain.accounts import Account
 from domain.connections import Connection
 

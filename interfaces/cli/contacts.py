@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from application.contacts import ContactAdministration, KnownContact
+from application.contacts.administration import ContactAdministration, KnownContact
 from domain.contacts import ContactField
 
 Run = Callable[

@@ -14,8 +14,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
 
-from application.callers import OPERATOR
-from application.ports.inbox import EventState
+from application.events.inbox import EventState
+from application.requests.callers import OPERATOR
 from interfaces.cli.client import Connect, run
 from interfaces.cli.event_tables import (
     event_table,

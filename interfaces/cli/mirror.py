@@ -12,7 +12,7 @@ from billing_client.v1 import mirror_service_pb2 as pb
 from billing_client.v1 import mirror_service_pb2_grpc as pb_grpc
 from rich.console import Console
 
-from application.callers import OPERATOR
+from application.requests.callers import OPERATOR
 from interfaces.cli.client import INTERRUPTED, Connect, Refused, run
 from interfaces.cli.mirror_tables import (
     findings_table,

@@ -13,13 +13,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 from typing_extensions import override
 
-from application.callers import Tenancy
-from application.ports.tokens import TokenVerifier
+from application.accounts.tenancy import Tenancy
+from application.requests.tokens import TokenVerifier
 from interfaces.grpc.contract import Service
-from interfaces.grpc.interceptors import interceptors
+from interfaces.grpc.core.methods import methods_of, open_methods
+from interfaces.grpc.interceptors.chain import interceptors
 from interfaces.grpc.interceptors.draining import Draining
 from interfaces.grpc.interceptors.requests import MAX_REQUEST_BYTES
-from interfaces.grpc.methods import methods_of, open_methods
 
 MAX_REPLY_BYTES: Final = 16 * 1_048_576
 """A series of 10,000 buckets in a dozen currencies fits."""

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from typing_extensions import override
 
-from application.receiving import Receiver
+from application.events.receiver import Receiver
 from domain.errors import (
     BillingError,
     RateLimited,

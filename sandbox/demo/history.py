@@ -8,7 +8,7 @@ from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 from sandbox.demo.plan import Action, Change, GiveBack, Leave, Occurrence, Pay, SignUp
 from sandbox.demo.stage import Stage
 from sandbox.demo.world import Business
-from sandbox.emulator.messages import DeliveryChange
+from sandbox.emulator.core.messages import DeliveryChange
 
 DUPLICATE_FRACTION: Final = 0.1
 REORDER_WINDOW: Final = 64

@@ -21,8 +21,8 @@ from sandbox.demo.plan import DAYS, SPAN_SECONDS, Occurrence, Pay, plan
 from sandbox.demo.proof import Check, Proof
 from sandbox.demo.stage import Stage, opened
 from sandbox.demo.world import World
-from sandbox.emulator.control import ControlError
-from sandbox.emulator.messages import DeliveryState
+from sandbox.emulator.control_client import ControlError
+from sandbox.emulator.core.messages import DeliveryState
 
 SEED: Final = 20
 _POLL_SECONDS: Final = 0.1

@@ -10,7 +10,7 @@ from billing_client.v1.customer_service_pb2 import Customer
 from sandbox.demo.mirror import Mirror, period
 from sandbox.demo.stage import Stage
 from sandbox.demo.world import Business
-from sandbox.emulator.messages import SnapshotRow
+from sandbox.emulator.core.messages import SnapshotRow
 
 _Details: TypeAlias = tuple[str, str, str, dict[str, str]]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import stripe
 
 from sandbox.demo.world import Business, World
-from sandbox.emulator.control import ControlClient
-from sandbox.emulator.messages import AccountSpec
+from sandbox.emulator.control_client import ControlClient
+from sandbox.emulator.core.messages import AccountSpec
 
 
 @dataclass(frozen=True, slots=True)

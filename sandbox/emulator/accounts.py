@@ -9,6 +9,7 @@ from typing import Final
 from sandbox.emulator import payouts
 from sandbox.emulator.core import errors
 from sandbox.emulator.core.call import Action, Call, Happening, Noun, World, difference
+from sandbox.emulator.core.messages import AccountSpec
 from sandbox.emulator.core.params import (
     Anything,
     Boolean,
@@ -24,7 +25,6 @@ from sandbox.emulator.core.params import (
 )
 from sandbox.emulator.core.values import JsonObject, Scope
 from sandbox.emulator.core.verbs import patched
-from sandbox.emulator.messages import AccountSpec
 
 _PROFILE: Final = Hash(
     fields={

@@ -5,7 +5,9 @@ All or none: every line is looked at before the first is added.
 
 from typing import Final
 
-from sandbox.emulator import invoice_lines, invoiceitems, invoicing, prices
+from sandbox.emulator import invoice_items as invoiceitems
+from sandbox.emulator import invoice_life as invoicing
+from sandbox.emulator import invoice_lines, prices
 from sandbox.emulator.core.call import Call
 from sandbox.emulator.core.errors import invalid, missing_parameter
 from sandbox.emulator.core.params import (

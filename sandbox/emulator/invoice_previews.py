@@ -11,13 +11,13 @@ from typing import Final
 from sandbox.emulator import (
     coupons,
     invoice_lines,
-    invoiceitems,
-    invoicing,
     prices,
     subscription_changes,
     subscription_cycles,
     subscription_periods,
 )
+from sandbox.emulator import invoice_items as invoiceitems
+from sandbox.emulator import invoice_life as invoicing
 from sandbox.emulator.core.call import NESTED, Call, Noun
 from sandbox.emulator.core.errors import invalid, missing_parameter, resource_missing
 from sandbox.emulator.core.listing import Filter, page

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from sandbox.emulator import coupons, invoice_lines, invoice_payments, invoicing, tax_rates
+from sandbox.emulator import coupons, invoice_lines, invoice_payments, tax_rates
+from sandbox.emulator import invoice_life as invoicing
 from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import invalid, missing_parameter
 from sandbox.emulator.core.listing import Filter, page

@@ -14,7 +14,6 @@ from sandbox.emulator import (
     invoice_lines,
     invoice_payments,
     invoice_previews,
-    invoiceitems,
     invoices,
     oauth,
     payment_intents,
@@ -30,6 +29,7 @@ from sandbox.emulator import (
     tax_rates,
     webhook_endpoints,
 )
+from sandbox.emulator import invoice_items as invoiceitems
 from sandbox.emulator.core.call import Nouns
 
 NOUNS: Final = Nouns(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import stripe
 
-from sandbox.emulator.control import ControlClient
+from sandbox.emulator.control_client import ControlClient
 from sandbox.emulator.server import running
 from sandbox.emulator.settings import PLATFORM_KEY, Settings
 from sandbox.servers.children import die_with_parent

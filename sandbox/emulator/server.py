@@ -12,9 +12,9 @@ from sandbox.emulator.accounts import new_account
 from sandbox.emulator.core.app import Api
 from sandbox.emulator.core.call import begin
 from sandbox.emulator.core.control_api import PREFIX, Control
+from sandbox.emulator.core.messages import AccountSpec
 from sandbox.emulator.core.routing import Router
 from sandbox.emulator.core.world import World
-from sandbox.emulator.messages import AccountSpec
 from sandbox.emulator.registry import NOUNS
 from sandbox.emulator.settings import Settings
 

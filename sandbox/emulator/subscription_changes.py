@@ -8,14 +8,14 @@ from typing import Final
 
 from sandbox.emulator import (
     coupons,
-    invoiceitems,
-    invoicing,
     prices,
     subscription_cycles,
     subscription_pending,
     subscription_periods,
     tax_rates,
 )
+from sandbox.emulator import invoice_items as invoiceitems
+from sandbox.emulator import invoice_life as invoicing
 from sandbox.emulator.core.call import Call
 from sandbox.emulator.core.currencies import divided_half_even
 from sandbox.emulator.core.errors import ApiError, invalid

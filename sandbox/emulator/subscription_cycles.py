@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sandbox.emulator import coupons, invoice_lines, invoicing, subscription_periods
+from sandbox.emulator import coupons, invoice_lines, subscription_periods
+from sandbox.emulator import invoice_life as invoicing
 from sandbox.emulator.core.call import Call, difference
 from sandbox.emulator.core.values import DAY_SECONDS, JsonObject
 

@@ -6,7 +6,8 @@ the subscription, which stands for its payment, or it expires.
 
 from typing import Final
 
-from sandbox.emulator import charges, invoicing
+from sandbox.emulator import charges
+from sandbox.emulator import invoice_life as invoicing
 from sandbox.emulator.core.call import Call
 from sandbox.emulator.core.values import JsonObject
 from sandbox.emulator.subscription_cycles import told

@@ -5,14 +5,14 @@ from typing import Final
 
 from sandbox.emulator import (
     coupons,
-    invoiceitems,
-    invoicing,
     prices,
     subscription_changes,
     subscription_cycles,
     subscription_periods,
     tax_rates,
 )
+from sandbox.emulator import invoice_items as invoiceitems
+from sandbox.emulator import invoice_life as invoicing
 from sandbox.emulator.core.call import Call
 from sandbox.emulator.core.errors import ApiError, invalid
 from sandbox.emulator.core.params import merged_metadata

@@ -4,13 +4,13 @@ from typing import Final
 
 from sandbox.emulator import (
     coupons,
-    invoicing,
     prices,
     subscription_changes,
     subscription_cycles,
     subscription_pending,
     subscription_periods,
 )
+from sandbox.emulator import invoice_life as invoicing
 from sandbox.emulator.core.call import Action, Call, Happening, Noun
 from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.listing import Filter, page, parameters

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 import datetime as dt
 from typing import Any, Final, TypeVar
 
-from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.mirror import Filter, Mirror, Noun, Order, Position
-from application.ports.mutation_log import MutationKey, MutationRecord
+from application.events.inbox import EventState, ReceivedEvent
+from application.mirror.ports import Filter, Mirror, Noun, Order
+from application.mutations.ports import MutationKey, MutationRecord
+from application.requests.paging import Position
 from domain.charges import Charge
 from domain.mirror import Facet, MirroredObject, Row, Snapshot, Version
 from domain.money import Money
-from tests.support.stores import Probe
+from tests.support.servers.stores import Probe
 
 T = TypeVar("T", bound=MirroredObject)
 

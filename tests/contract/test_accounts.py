@@ -1,4 +1,4 @@
-"""The promises of `application.ports.accounts`."""
+"""The promises of `application.accounts.ports`."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 
 from domain.accounts import Account
 from domain.errors import AlreadyExists, Reason
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 MAIN = Account("acme", "Acme Größe GmbH", "eur")
 SUB = Account("acme-berlin", "Acme Berlin", "eur", parent="acme")

@@ -1,4 +1,4 @@
-"""The promises of `application.ports.analytics`, against the same sums in plain Python."""
+"""The promises of `application.analytics.ports`, against the same sums in plain Python."""
 
 import datetime as dt
 from bisect import bisect_right
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.ports.analytics import StatusRow, VolumeRow
-from application.ports.nouns import CHARGES
+from application.analytics.ports import StatusRow, VolumeRow
+from application.mirror.nouns import CHARGES
 from domain.charges import Charge
 from domain.periods import Granularity, Period, edges
 from tests.contract.samples import (
@@ -28,7 +28,7 @@ from tests.contract.samples import (
     store_new,
     tombstone,
 )
-from tests.support.stores import Stores
+from tests.support.servers.stores import Stores
 
 STATUSES = ("succeeded", "failed", "pending")
 

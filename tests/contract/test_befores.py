@@ -7,21 +7,21 @@ from uuid import uuid4
 
 import pytest
 
-from application.ports.inbox import ReceivedEvent
-from application.ports.nouns import CHARGES
-from application.ports.stripe import Observed
+from application.events.inbox import ReceivedEvent
+from application.events.readings import Observed
+from application.mirror.nouns import CHARGES
 from domain.charges import Charge
 from domain.mirror import Snapshot
 from infrastructure.befores import EncodedBefore
-from infrastructure.mongo.database import Database
-from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.preparation import prepare
-from infrastructure.stripe.befores import read_before
-from infrastructure.stripe.envelopes import received
-from infrastructure.stripe.events import StripeEventReader
+from infrastructure.stripe.readers.befores import read_before
+from infrastructure.stripe.readers.envelopes import received
+from infrastructure.stripe.readers.events import StripeEventReader
 from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON, OURS, fetch_one
-from tests.support.stores import Stores
+from tests.support.servers.stores import Stores
 from tests.unit.stripe import samples
 
 # A text that a database may stumble over, in a value and in a key.

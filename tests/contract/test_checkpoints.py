@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from application.ports.checkpoints import Checkpoint
+from application.background.checkpoints import Checkpoint
 from domain.errors import Conflict, Reason
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS
 from tests.contract.test_plans import assert_ordered, plans_or_nothing
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 STATE: dict[str, Any] = {
     "place": {"before_ms": 1_900_000_000_000, "after": "cus_$1.a"},

@@ -1,4 +1,4 @@
-"""The promises of `application.ports.connections`."""
+"""The promises of `application.connections.ports`."""
 
 import asyncio
 import datetime as dt
@@ -10,7 +10,7 @@ import pytest
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.errors import AlreadyExists, Reason
 from tests.contract.samples import NOON, OURS, THEIRS
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 LINK = Connection(
     "acme",

@@ -10,10 +10,10 @@ import pymongo
 import pytest
 from bson import ObjectId
 
-from application.ports.contacts import ContactLink, SourceVersion
+from application.contacts.ports import ContactLink, SourceVersion
 from domain.contacts import Contact
 from tests.contract.samples import NOON, OURS
-from tests.support.stores import mongo_stores, sqlite_stores
+from tests.support.servers.stores import mongo_stores, sqlite_stores
 
 Client = pymongo.MongoClient[dict[str, Any]]
 

@@ -1,4 +1,4 @@
-"""The promises of `application.ports.contacts`."""
+"""The promises of `application.contacts.ports`."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,12 @@ from functools import partial
 
 import pytest
 
-from application.ports.contacts import ContactDirectory, ContactLink, SourceVersion
+from application.contacts.ports import ContactDirectory, ContactLink, SourceVersion
 from domain.contacts import Contact, ContactField, ContactSync, contact_id_for
 from domain.errors import AlreadyExists
 from tests.contract.samples import NOON, OURS, THEIRS
 from tests.contract.test_plans import assert_ordered, plans_of, plans_or_nothing
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 SETTINGS = ContactSync("acme", {"email": "email", "city": "address.city"}, create=True)
 

@@ -7,24 +7,25 @@ from typing import Any
 
 import pytest
 
-from application.callers import Caller
-from application.connections import Connections
-from application.customers import Customers, LinkedCustomer, ListCustomers, SearchCustomers
-from application.mirror_reader import MirrorReader
-from application.mirroring import MirrorWriter
-from application.mutations import Mutations
-from application.paging import PageTokens
-from application.ports.contacts import ContactLink
-from application.ports.nouns import CUSTOMERS
-from application.tasks import Tasks
+from application.background.tasks import Tasks
+from application.connections.use_cases import Connections
+from application.contacts.ports import ContactLink
+from application.customers.commands import LinkedCustomer, ListCustomers, SearchCustomers
+from application.customers.use_cases import Customers
+from application.mirror.nouns import CUSTOMERS
+from application.mirror.reader import MirrorReader
+from application.mirror.writer import MirrorWriter
+from application.mutations.mutations import Mutations
+from application.requests.callers import Caller
+from application.requests.paging import PageTokens
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer
 from infrastructure.sqlite import contacts
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS, store_new
-from tests.support.fake_stripe import FakeCustomerGateway
-from tests.support.fakes import FakeClock, FakeConnections, FakeStripeAccounts
-from tests.support.service import until
-from tests.support.stores import Opener, Plan, Stores
+from tests.support.fakes.customers import FakeCustomerGateway
+from tests.support.fakes.stores import FakeClock, FakeConnections, FakeStripeAccounts
+from tests.support.servers.service import until
+from tests.support.servers.stores import Opener, Plan, Stores
 
 CALLER = Caller("service", "acme", frozenset())
 PAGE = 50

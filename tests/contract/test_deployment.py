@@ -1,9 +1,9 @@
-"""The promises of `application.ports.deployment`."""
+"""The promises of `application.connections.deployment`."""
 
 import asyncio
 
 from domain.connections import Mode
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 
 async def test_first_stamp_stands(stores: Stores) -> None:

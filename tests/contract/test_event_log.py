@@ -1,4 +1,4 @@
-"""The promises of `application.ports.event_log`, and of the EventHistory beside it."""
+"""The promises of `application.events.event_log`, and of the EventHistory beside it."""
 
 import asyncio
 import datetime as dt
@@ -11,12 +11,12 @@ from uuid import uuid4
 import pymongo
 import pytest
 
-from application.ports.event_log import MAX_ABOUT, MAX_EVENTS, EventFilter, EventLog, EventRecord
-from application.ports.inbox import EventState, ReceivedEvent, Settled
+from application.events.event_log import MAX_ABOUT, MAX_EVENTS, EventFilter, EventLog, EventRecord
+from application.events.inbox import EventState, ReceivedEvent, Settled
 from domain.periods import to_milliseconds
 from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON, NOON_MS, OURS, SECOND, THEIRS, event
-from tests.support.stores import Opener, Stores, mongo_stores
+from tests.support.servers.stores import Opener, Stores, mongo_stores
 
 LEASE = 30 * SECOND
 MILLISECOND = dt.timedelta(milliseconds=1)

@@ -1,11 +1,11 @@
-"""What `application.ports.event_log` promises of events that are given another chance."""
+"""What `application.events.event_log` promises of events that are given another chance."""
 
 import asyncio
 
 import pytest
 
-from application.ports.event_log import EventFilter
-from application.ports.inbox import EventState, Settled
+from application.events.event_log import EventFilter
+from application.events.inbox import EventState, Settled
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS
 from tests.contract.test_event_log import (
     LATER,
@@ -18,7 +18,7 @@ from tests.contract.test_event_log import (
     settle,
     told,
 )
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 ALL = EventFilter()
 MOST_ROUNDS = 100

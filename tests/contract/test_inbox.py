@@ -1,4 +1,4 @@
-"""The promises of `application.ports.inbox`."""
+"""The promises of `application.events.inbox`."""
 
 import asyncio
 import datetime as dt
@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from application.ports.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, Inbox, Settled
+from application.events.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, Inbox, Settled
 from tests.contract.samples import NOON, SECOND, event
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 LEASE = 30 * SECOND
 MANY_BYTES = 10_000_000

@@ -1,4 +1,4 @@
-"""The promises of `application.ports.invoice_totals`, against the same sums in plain Python."""
+"""The promises of `application.invoices.totals_port`, against the same sums in plain Python."""
 
 import datetime as dt
 from collections import defaultdict
@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.ports.invoice_totals import TotalsFilter, TotalsRow
-from application.ports.nouns import INVOICES
+from application.invoices.totals_port import TotalsFilter, TotalsRow
+from application.mirror.nouns import INVOICES
 from domain.invoices import STATUSES, Invoice
 from domain.money import Money
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS, snapshot, store_new, tombstone
-from tests.support.stores import Stores
+from tests.support.servers.stores import Stores
 
 HOUR = dt.timedelta(hours=1)
 

@@ -4,10 +4,10 @@ import asyncio
 import datetime as dt
 from typing import Final
 
-from application.leases import KEPT, LEASE, Leases
+from application.background.leases import KEPT, LEASE, Leases
 from tests.contract.samples import OURS, THEIRS
-from tests.support.fakes import FakeClock
-from tests.support.stores import Opener, Stores
+from tests.support.fakes.stores import FakeClock
+from tests.support.servers.stores import Opener, Stores
 
 MOMENT: Final = dt.timedelta(milliseconds=1)
 

@@ -1,4 +1,4 @@
-"""The promises of `application.ports.mirror` on single rows: fetch, replace, derive."""
+"""The promises of `application.mirror.ports` on single rows: fetch, replace, derive."""
 
 import asyncio
 import datetime as dt
@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from application.ports.mirror import Filter
-from application.ports.nouns import CHARGES, CUSTOMERS, REFUNDS
+from application.mirror.nouns import CHARGES, CUSTOMERS, REFUNDS
+from application.mirror.ports import Filter
 from domain.charges import Charge
 from domain.customers import Address, Customer
 from domain.mirror import AHEAD_MS, Facet, Row, Snapshot, Version
@@ -27,7 +27,7 @@ from tests.contract.samples import (
     store_new,
     tombstone,
 )
-from tests.support.stores import PROBES, Opener, Stores
+from tests.support.servers.stores import PROBES, Opener, Stores
 
 # Metadata is the tenant's own: nothing in it may mean anything to a database.
 _METADATA = {

@@ -1,4 +1,4 @@
-"""The promises of `application.ports.mirror` on lists and counts."""
+"""The promises of `application.mirror.ports` on lists and counts."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.ports.mirror import NEWEST_FIRST, Filter, Order, Position
-from application.ports.nouns import CHARGES, CUSTOMERS
+from application.mirror.nouns import CHARGES, CUSTOMERS
+from application.mirror.ports import NEWEST_FIRST, Filter, Order
+from application.requests.paging import Position
 from domain.customers import Customer
 from domain.periods import to_milliseconds
 from tests.contract.samples import (
@@ -24,7 +25,7 @@ from tests.contract.samples import (
     store_new,
     tombstone,
 )
-from tests.support.stores import PROBES, Probe, Stores
+from tests.support.servers.stores import PROBES, Probe, Stores
 
 OLDEST_FIRST = Order("created", descending=False)
 BY_RANK = Order("rank", descending=False)

@@ -1,4 +1,4 @@
-"""The promises of `application.ports.mirror` on searches, the same on every store."""
+"""The promises of `application.mirror.ports` on searches, the same on every store."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,15 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.ports.mirror import Mirror, Noun, Position
-from application.ports.nouns import CHARGES, CUSTOMERS
+from application.mirror.nouns import CHARGES, CUSTOMERS
+from application.mirror.ports import Mirror, Noun
+from application.requests.paging import Position
 from domain.customers import Customer
 from domain.mirror import MirroredObject
 from domain.periods import from_milliseconds
 from domain.search import MAX_QUERY_WORDS, MAX_READINGS, object_words, readings_of
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS, facet, snapshot, store_new, tombstone
-from tests.support.fakes import FakeMirror
-from tests.support.stores import Stores
+from tests.support.fakes.stores import FakeMirror
+from tests.support.servers.stores import Stores
 
 T = TypeVar("T", bound=MirroredObject)
 

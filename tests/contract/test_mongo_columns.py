@@ -6,14 +6,14 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from application.ports.mirror import Column, Filter, Noun
-from application.ports.nouns import CHARGES
+from application.mirror.nouns import CHARGES
+from application.mirror.ports import Column, Filter, Noun
 from domain.charges import Charge
-from infrastructure.mongo.columns import refill
-from infrastructure.mongo.database import Database
-from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.mirror.columns import refill
+from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.preparation import prepare
-from infrastructure.stripe.befores import read_before
+from infrastructure.stripe.readers.befores import read_before
 from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import OURS, charge, facet, list_ids, store_new, tombstone
 

@@ -15,25 +15,25 @@ import pymongo
 import pytest
 from pymongo import InsertOne, UpdateOne
 
-from application.ports.contacts import ContactLink
-from application.ports.event_log import EventFilter
-from application.ports.inbox import EventState, Settled
-from application.ports.invoice_totals import TotalsFilter
-from application.ports.mirror import NEWEST_FIRST, Filter
-from application.ports.mutation_log import Lease, Step
-from application.ports.nouns import CHARGES, CUSTOMERS
+from application.contacts.ports import ContactLink
+from application.events.event_log import EventFilter
+from application.events.inbox import EventState, Settled
+from application.invoices.totals_port import TotalsFilter
+from application.mirror.nouns import CHARGES, CUSTOMERS
+from application.mirror.ports import NEWEST_FIRST, Filter
+from application.mutations.ports import Lease, Step
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.contacts import ContactSync
 from domain.errors import Reason, Unavailable
 from domain.notes import Note
-from infrastructure.mongo.collection import Duplicate, Write
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.collection import Duplicate, Write
+from infrastructure.mongo.core.database import Database
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.preparation import prepare
 from sandbox.servers.mongod import own_mongod
 from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
-from tests.support.stores import Stores, mongo_stores
+from tests.support.servers.stores import Stores, mongo_stores
 
 Client = pymongo.MongoClient[dict[str, Any]]
 Check = Callable[[Stores], Awaitable[bool]]

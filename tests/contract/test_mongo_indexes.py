@@ -11,13 +11,13 @@ from uuid import uuid4
 import pymongo
 import pytest
 
-from application.ports.mirror import Column, Noun
-from application.ports.nouns import CHARGES, NOUNS
+from application.mirror.nouns import CHARGES, NOUNS
+from application.mirror.ports import Column, Noun
 from domain.charges import Charge
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.database import Database
 from infrastructure.mongo.preparation import declared_indexes, prepare
 from tests.contract.test_mongo_failures import DAY_OF_WORK
-from tests.support.stores import mongo_stores
+from tests.support.servers.stores import mongo_stores
 
 Client = pymongo.MongoClient[dict[str, Any]]
 

@@ -15,8 +15,8 @@ import pytest
 from typing_extensions import override
 
 from domain.jobs import Job
-from infrastructure.mongo.collection import Collection
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.collection import Collection
+from infrastructure.mongo.core.database import Database
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.preparation import prepare
 from sandbox.servers.mongod import drop_mongo_database

@@ -6,13 +6,13 @@ from contextlib import AsyncExitStack
 from typing import Final
 from uuid import uuid4
 
-from application.ports.inbox import EventState, Inbox, Settled
-from application.ports.nouns import CHARGES
+from application.events.inbox import EventState, Inbox, Settled
+from application.mirror.nouns import CHARGES
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import AlreadyExists
 from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON, OURS, SECOND, charge, event, snapshot
-from tests.support.stores import mongo_stores
+from tests.support.servers.stores import mongo_stores
 
 PROCESSES: Final = 4
 EVENTS: Final = 1_000

@@ -1,4 +1,4 @@
-"""The promises of `application.ports.mutation_log`."""
+"""The promises of `application.mutations.ports`."""
 
 import asyncio
 import datetime as dt
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from application.ports.mutation_log import (
+from application.mutations.ports import (
     LONGEST_PAUSE,
     Lease,
     MutationKey,
@@ -15,7 +15,7 @@ from application.ports.mutation_log import (
     Step,
 )
 from tests.contract.samples import KEY, NOON, SECOND, record
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 HELD = Lease("one", NOON + 30 * SECOND)
 OTHER = Lease("two", NOON + 60 * SECOND)

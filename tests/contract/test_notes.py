@@ -1,4 +1,4 @@
-"""The promises of `application.ports.notes`."""
+"""The promises of `application.notes.ports`."""
 
 import asyncio
 import datetime as dt
@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from application.ports.notes import NoteFilter
+from application.notes.ports import NoteFilter
 from domain.notes import Note
 from domain.periods import to_milliseconds
 from tests.contract.samples import NOON, OURS, SECOND
 from tests.contract.test_plans import assert_ordered, plans_of, plans_or_nothing
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 
 def note(number: int = 1, *, account: str = "acme", **fields: Any) -> Note:

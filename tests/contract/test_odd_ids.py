@@ -6,12 +6,12 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.ports.contacts import ContactLink
-from application.ports.event_log import EventFilter
-from application.ports.mirror import Filter
-from application.ports.notes import NoteFilter
-from application.ports.nouns import CHARGES, CUSTOMERS
-from application.ports.support import SystemMessage
+from application.contacts.ports import ContactLink
+from application.events.event_log import EventFilter
+from application.mirror.nouns import CHARGES, CUSTOMERS
+from application.mirror.ports import Filter
+from application.notes.ports import NoteFilter
+from application.support.ports import SystemMessage
 from domain.contacts import contact_id_for
 from domain.customers import Customer
 from domain.jobs import Job, job_id
@@ -29,8 +29,8 @@ from tests.contract.samples import (
 from tests.contract.test_notes import listed as listed_notes
 from tests.contract.test_notes import note
 from tests.contract.test_subscription_history import change
-from tests.support.odd_ids import DOTS, ODD_IDS, object_ids
-from tests.support.stores import Stores
+from tests.support.contract.odd_ids import DOTS, ODD_IDS, object_ids
+from tests.support.servers.stores import Stores
 
 IDS = [*ODD_IDS, *DOTS]
 

@@ -10,15 +10,15 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import pytest
 
-from application.ports.checkpoints import Checkpoint
-from application.ports.contacts import SourceVersion
-from application.ports.inbox import EventState, Settled
-from application.ports.mirror import NEWEST_FIRST, Filter, Noun
-from application.ports.mutation_log import Lease, Step
-from application.ports.notes import NoteFilter
-from application.ports.nouns import CHARGES
-from application.ports.reports import Report
-from application.ports.support import SystemMessage
+from application.background.checkpoints import Checkpoint
+from application.contacts.ports import SourceVersion
+from application.events.inbox import EventState, Settled
+from application.mirror.nouns import CHARGES
+from application.mirror.ports import NEWEST_FIRST, Filter, Noun
+from application.mutations.ports import Lease, Step
+from application.notes.ports import NoteFilter
+from application.support.ports import SystemMessage
+from application.upkeep.ports import Report
 from domain.contacts import Contact
 from domain.jobs import Job
 from domain.mirror import Snapshot, Version
@@ -26,7 +26,7 @@ from domain.money import Money
 from domain.notes import Note
 from domain.subscription_history import SubscriptionChange
 from tests.contract.samples import KEY, NOON, NOON_MS, OURS, SECOND, event, facet, fetch_one, record
-from tests.support.stores import NOUNS_UNDER_TEST, PROBES, Stores
+from tests.support.servers.stores import NOUNS_UNDER_TEST, PROBES, Stores
 
 TEXT: Final = "$a.b\0 c\r\n'\"\\ %00 \u2028 \U0001f980"
 KEYS: Final = {

@@ -1,4 +1,4 @@
-"""The promises of `application.ports.outbox`."""
+"""The promises of `application.jobs.outbox`."""
 
 import asyncio
 import datetime as dt
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from application.ports.outbox import (
+from application.jobs.outbox import (
     LONGEST_PAUSE,
     MAX_JOBS,
     ClaimedJob,
@@ -18,7 +18,7 @@ from application.ports.outbox import (
 from domain.jobs import Job
 from tests.contract.samples import NOON, SECOND
 from tests.contract.test_plans import assert_ordered, plans_of, plans_or_nothing
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 LEASE = 30 * SECOND
 NOTICE = "support.payment_notice"

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from application.ports.event_log import EventFilter
-from application.ports.inbox import EventState, Settled
-from application.ports.mirror import Filter, Noun, Order, Position, Scalar
-from application.ports.mutation_log import Lease
-from application.ports.nouns import CHARGES
+from application.events.event_log import EventFilter
+from application.events.inbox import EventState, Settled
+from application.mirror.nouns import CHARGES
+from application.mirror.ports import Filter, Noun, Order
+from application.mutations.ports import Lease
+from application.requests.paging import Position, Scalar
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.periods import Granularity, Period, edges
@@ -33,7 +34,7 @@ from tests.contract.samples import (
     snapshot,
     store_new,
 )
-from tests.support.stores import NOUNS_UNDER_TEST, Plan, Stores
+from tests.support.servers.stores import NOUNS_UNDER_TEST, Plan, Stores
 
 LEASE = Lease("one", NOON)
 

@@ -1,4 +1,4 @@
-"""The promises of `application.ports.publisher`: NATS JetStream, on a real server, and embedded."""
+"""The promises of `application.jobs.publisher`: NATS JetStream, on a real server, and embedded."""
 
 import asyncio
 import json
@@ -11,14 +11,14 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, StorageType, StreamConfig
 
-from application.ports.publisher import Publisher, QueueUnavailable
+from application.jobs.publisher import Publisher, QueueUnavailable
 from domain.errors import FailedPrecondition
 from domain.jobs import Job
 from infrastructure.queue.embedded import MAX_IN_FLIGHT, EmbeddedPublisher
 from infrastructure.queue.nats import DUPLICATE_WINDOW_SECONDS, STREAM, NatsPublisher
 from sandbox.servers.nats import NatsServer, own_nats_server
 from tests.contract.samples import NOON, NOON_MS
-from tests.support.service import until
+from tests.support.servers.service import until
 
 KINDS: Final = ("support.payment_notice", "crm.contact.linked")
 BOUND_SECONDS: Final = 20.0

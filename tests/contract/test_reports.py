@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Final
 
-from application.ports.reports import Drift, Finding, NounCounts, Report, ReportKind
+from application.upkeep.ports import Drift, Finding, NounCounts, Report, ReportKind
 from domain.oddities import Oddities, Oddity
 from domain.periods import to_milliseconds
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS
 from tests.contract.test_plans import assert_ordered, plans_or_nothing
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 REPORT: Final = Report(
     id="a",

@@ -10,27 +10,28 @@ from uuid import uuid4
 import pymongo
 import pytest
 
-from application.mirroring import MirrorWriter
-from application.ports.mirror import Noun, Position, Search
-from application.ports.nouns import CUSTOMERS
+from application.mirror.nouns import CUSTOMERS
+from application.mirror.ports import Noun, Search
+from application.mirror.writer import MirrorWriter
+from application.requests.paging import Position
 from domain.customers import Customer
 from domain.errors import Unavailable
 from domain.search import RULES
 from infrastructure import documents
-from infrastructure.mongo.columns import refill
-from infrastructure.mongo.database import Database as MongoDatabase
-from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.mongo.core.database import Database as MongoDatabase
+from infrastructure.mongo.mirror.columns import refill
+from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.preparation import prepare as prepare_mongo
-from infrastructure.sqlite import columns
-from infrastructure.sqlite.database import Database as SqliteDatabase
-from infrastructure.sqlite.mirror import SqliteMirror
+from infrastructure.sqlite.core.database import Database as SqliteDatabase
+from infrastructure.sqlite.mirror import columns
+from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
-from infrastructure.stripe.befores import read_before
+from infrastructure.stripe.readers.befores import read_before
 from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON, OURS, SECOND, snapshot, store_new, tombstone
 from tests.contract.test_mirror_search import ADA, ALAN, STRASSE, search
 from tests.contract.test_plans import assert_ordered
-from tests.support.stores import Opener, Stores, mongo_stores
+from tests.support.servers.stores import Opener, Stores, mongo_stores
 
 UNSEARCHED = replace(CUSTOMERS, search=None)
 BY_EMAIL = replace(CUSTOMERS, search=Search(texts=("email",)))

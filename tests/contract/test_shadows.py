@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from application.mirroring import MirrorWriter
-from application.ports.checkpoints import Checkpoint
-from application.ports.nouns import CHARGES
-from application.ports.shadow import MAX_NAME_CHARACTERS, Shadows
+from application.background.checkpoints import Checkpoint
+from application.mirror.nouns import CHARGES
+from application.mirror.writer import MirrorWriter
+from application.upkeep.shadows import MAX_NAME_CHARACTERS, Shadows
 from tests.contract.samples import NOON, OURS, THEIRS, charge, snapshot
-from tests.support.stores import Stores
+from tests.support.servers.stores import Stores
 
 NAME = "0f3a"
 OTHER = "0f3a1"

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from application.ports.event_log import EventFilter
-from application.ports.inbox import EventState, Settled
-from application.ports.mirror import Column, Filter, Noun
-from application.ports.nouns import CHARGES
+from application.events.event_log import EventFilter
+from application.events.inbox import EventState, Settled
+from application.mirror.nouns import CHARGES
+from application.mirror.ports import Column, Filter, Noun
 from domain.charges import Charge
 from domain.errors import FailedPrecondition, RateLimited, Reason, Unavailable
-from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.core.database import Database
 from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
-from infrastructure.sqlite.mirror import SqliteMirror
+from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare
-from infrastructure.stripe.befores import read_before
+from infrastructure.stripe.readers.befores import read_before
 from tests.contract.samples import NOON, SECOND, charge, facet, list_ids, store_new, tombstone
 
 BOUND_SECONDS = 10.0

@@ -13,10 +13,10 @@ from typing import Final
 import pytest
 
 from domain.errors import FailedPrecondition, Reason, Unavailable
-from infrastructure.sqlite.database import Database
-from infrastructure.sqlite.files import private_file
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.files import private_file
+from infrastructure.sqlite.core.serving import serving
 from infrastructure.sqlite.preparation import prepare
-from infrastructure.sqlite.serving import serving
 
 BOUND_SECONDS: Final = 20.0
 PARTS: Final = ("", "-wal", "-shm")
@@ -237,8 +237,8 @@ def test_the_same_file_by_another_name_is_the_same(path: Path, tmp_path: Path) -
 _DIE = """
 import os, sys
 from pathlib import Path
-from infrastructure.sqlite.files import private_file
-from infrastructure.sqlite.serving import serving
+from infrastructure.sqlite.core.files import (private_file)
+from infrastructure.sqlite.core.serving import (serving)
 with serving(Path(sys.argv[1])):
     os._exit(9)
 """

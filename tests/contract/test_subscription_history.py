@@ -1,17 +1,17 @@
-"""The promises of `application.ports.subscription_history`."""
+"""The promises of `application.subscriptions.history`."""
 
 import datetime as dt
 from functools import partial
 
 import pytest
 
-from application.ports.subscription_history import MAX_CHANGES
+from application.subscriptions.history import MAX_CHANGES
 from domain.prices import Recurrence
 from domain.subscription_history import SubscriptionChange
 from domain.subscriptions import Subscription, SubscriptionItem
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS
 from tests.contract.test_plans import assert_ordered, plans_or_nothing
-from tests.support.stores import Stores
+from tests.support.servers.stores import Stores
 
 
 def change(

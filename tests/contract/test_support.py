@@ -1,12 +1,12 @@
-"""The promises of `application.ports.support`."""
+"""The promises of `application.support.ports`."""
 
 import asyncio
 import datetime as dt
 
-from application.ports.support import SystemMessage
+from application.support.ports import SystemMessage
 from tests.contract.samples import NOON, SECOND
 from tests.contract.test_plans import assert_ordered, plans_or_nothing
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 
 def message(

@@ -1,4 +1,4 @@
-"""The promises of `application.ports.takeover`, which only a store of one process makes."""
+"""The promises of `application.background.takeover`, which only a store of one process makes."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,16 +6,16 @@ from typing import Final
 
 import pytest
 
-from application.ports.inbox import EventState, Settled
-from application.ports.mutation_log import Lease
-from application.ports.outbox import FailedJob
-from application.ports.takeover import Takeover
+from application.background.takeover import Takeover
+from application.events.inbox import EventState, Settled
+from application.jobs.outbox import FailedJob
+from application.mutations.ports import Lease
 from domain.jobs import Job
-from infrastructure.sqlite.database import Database
+from infrastructure.sqlite.core.database import Database
 from infrastructure.sqlite.preparation import prepare
 from infrastructure.sqlite.takeover import SqliteTakeover
 from tests.contract.samples import KEY, NOON, SECOND, event, record
-from tests.support.stores import Stores, sqlite_stores
+from tests.support.servers.stores import Stores, sqlite_stores
 
 LATER: Final = NOON + SECOND
 LEASE: Final = 90 * SECOND

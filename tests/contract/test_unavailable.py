@@ -4,17 +4,17 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from application.ports.contacts import ContactLink, SourceVersion
-from application.ports.event_log import EventFilter
-from application.ports.inbox import EventState, Settled
-from application.ports.invoice_totals import TotalsFilter
-from application.ports.mirror import NEWEST_FIRST, Filter
-from application.ports.mutation_log import Lease, Step
-from application.ports.notes import NoteFilter
-from application.ports.nouns import CHARGES, CUSTOMERS
-from application.ports.outbox import FailedJob
-from application.ports.support import SystemMessage
-from application.ports.waiting import WaitingEvent
+from application.contacts.ports import ContactLink, SourceVersion
+from application.effects.waiting import WaitingEvent
+from application.events.event_log import EventFilter
+from application.events.inbox import EventState, Settled
+from application.invoices.totals_port import TotalsFilter
+from application.jobs.outbox import FailedJob
+from application.mirror.nouns import CHARGES, CUSTOMERS
+from application.mirror.ports import NEWEST_FIRST, Filter
+from application.mutations.ports import Lease, Step
+from application.notes.ports import NoteFilter
+from application.support.ports import SystemMessage
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.contacts import Contact, ContactField, ContactSync
@@ -24,7 +24,7 @@ from domain.notes import Note
 from domain.subscription_history import SubscriptionChange
 from domain.subscriptions import Subscription
 from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 LEASE = Lease("one", NOON)
 DAY = [NOON, NOON + 86_400 * SECOND]

@@ -1,9 +1,9 @@
-"""The promises of `application.ports.waiting`."""
+"""The promises of `application.effects.waiting`."""
 
-from application.ports.waiting import WaitingEvent
+from application.effects.waiting import WaitingEvent
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS
 from tests.contract.test_plans import assert_ordered, plans_or_nothing
-from tests.support.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores
 
 
 def waiting(id_: str, stripe_account: str = OURS) -> WaitingEvent:

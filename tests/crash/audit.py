@@ -8,13 +8,13 @@ from typing import Final
 import msgspec
 from nats.aio.client import Client
 
-from application.ports.inbox import EventState
-from application.ports.mirror import Mirror
-from application.ports.nouns import NOUNS
+from application.events.inbox import EventState
+from application.mirror.nouns import NOUNS
+from application.mirror.ports import Mirror
 from domain.attribution import INVOICE
 from domain.mirror import Version
 from infrastructure.queue.nats import STREAM, SUBJECTS
-from infrastructure.stripe.nouns import TRANSLATIONS
+from infrastructure.stripe.translations import TRANSLATIONS
 from tests.crash.business import Business, Effect
 from tests.crash.raw_rows import Rows
 

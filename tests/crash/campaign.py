@@ -13,8 +13,9 @@ from random import Random
 from typing import Final
 from unittest import mock
 
-from application import projector, publishing
-from application.ports.contacts import ContactLink, SourceVersion
+from application.contacts.ports import ContactLink, SourceVersion
+from application.jobs import publishing
+from application.projection import projector
 from bootstrap.process import opened
 from bootstrap.settings import Settings, load
 from domain.contacts import ContactSync
@@ -43,7 +44,7 @@ from tests.crash.lives import LIFE_SECONDS, Deliveries, Nursery, nursery
 from tests.crash.nursery import Ahead, Life, News
 from tests.crash.raw_rows import Rows
 from tests.crash.stripe_side import stripe_server
-from tests.support.service import settings_for, until
+from tests.support.servers.service import settings_for, until
 
 _LEAP_SECONDS: Final = max(projector.LEASE, publishing.LEASE).total_seconds() + 1
 """From life to life: the leases of the one before have run out."""

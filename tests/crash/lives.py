@@ -17,7 +17,7 @@ from interfaces.http_webhook.app import PATH
 from sandbox.servers.children import die_with_parent
 from tests.crash.business import Sent
 from tests.crash.nursery import Ahead, Life, News
-from tests.support.service import CONNECT_SECRET, PLATFORM_SECRET
+from tests.support.servers.service import CONNECT_SECRET, PLATFORM_SECRET
 
 LIFE_SECONDS: Final = 30.0
 """How long a life may take to be told of: to listen, to come to its end."""

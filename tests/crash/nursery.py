@@ -27,14 +27,14 @@ import uvloop
 from dependency_injector import providers
 from typing_extensions import override
 
-from application.ports.clock import Clock
-from application.ports.publisher import Publisher, QueueUnavailable
+from application.background.clock import Clock
+from application.jobs.publisher import Publisher, QueueUnavailable
 from bootstrap import process
 from bootstrap.containers.service import Container, compose
 from bootstrap.settings import Settings, load
 from domain.jobs import Job
 from infrastructure.clock import SystemClock
-from infrastructure.mongo.collection import Collection
+from infrastructure.mongo.core.collection import Collection
 from infrastructure.telemetry.logs import configure
 from sandbox.servers.children import die_with_parent
 from tests.crash.kill_points import DATABASE, Killer, KillPoint
@@ -96,7 +96,7 @@ _CHOSEN_BY_SETTINGS: Final = (
     "bootstrap.containers.stores_mongo",
     "infrastructure.queue.embedded",
     "infrastructure.queue.nats",
-    "infrastructure.sqlite.serving",
+    "infrastructure.sqlite.core.serving",
 )
 """What the service imports where its settings ask for it."""
 

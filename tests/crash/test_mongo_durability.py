@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import pymongo
 
-from application.ports.nouns import CHARGES
+from application.mirror.nouns import CHARGES
 from domain.errors import Unavailable
-from infrastructure.mongo.database import Database
+from infrastructure.mongo.core.database import Database
 from infrastructure.mongo.inbox import MongoInbox
-from infrastructure.mongo.mirror import MongoMirror
+from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.preparation import prepare
-from infrastructure.stripe.befores import read_before
+from infrastructure.stripe.readers.befores import read_before
 from sandbox.servers.mongod import own_mongod
 from tests.contract.samples import charge, event, snapshot
 

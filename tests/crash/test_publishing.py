@@ -14,13 +14,13 @@ from typing import Final
 from nats.aio.client import Client
 from typing_extensions import override
 
-from application.ports.clock import Clock
-from application.publishing import LEASE, Publishing
+from application.background.clock import Clock
+from application.jobs.publishing import LEASE, Publishing
 from domain.jobs import Job
 from infrastructure.clock import SystemClock
 from infrastructure.queue.nats import STREAM, NatsPublisher
 from sandbox.servers.nats import own_nats_server
-from tests.support.stores import sqlite_stores
+from tests.support.servers.stores import sqlite_stores
 
 _KILLS: Final = 8
 _ENOUGH: Final = 60

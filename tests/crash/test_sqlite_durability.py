@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.contract.samples import event
-from tests.support.stores import sqlite_stores
+from tests.support.servers.stores import sqlite_stores
 
 _AT_ONCE: Final = 32
 _ENOUGH: Final = 300

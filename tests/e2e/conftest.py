@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.support.service import World, joined, world
+from tests.support.servers.service import World, joined, world
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -13,8 +13,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from bootstrap.tokens import list_scopes
-from tests.support.ground import METHODS, Ground
-from tests.support.service import (
+from tests.support.contract.tenant import METHODS, Ground
+from tests.support.servers.service import (
     PRIVATE,
     Metadata,
     Tenant,

@@ -11,8 +11,8 @@ from billing_client.v1 import charge_service_pb2 as pb
 from billing_client.v1.charge_service_pb2_grpc import ChargeServiceStub
 from billing_client.v1.money_pb2 import Money
 
-from sandbox.emulator.messages import FaultSpec
-from tests.support.service import (
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.servers.service import (
     Metadata,
     Tenant,
     World,

@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 
 from bootstrap.process import opened
 from domain.contacts import Contact, ContactField
-from tests.support.service import PRIVATE, Tenant, World, arrived, reason_of, until
+from tests.support.servers.service import PRIVATE, Tenant, World, arrived, reason_of, until
 
 if TYPE_CHECKING:
     from billing_client.v1.contact_link_service_pb2_grpc import ContactLinkServiceAsyncStub

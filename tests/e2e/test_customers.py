@@ -6,9 +6,9 @@ import grpc
 import pytest
 from billing_client.v1 import customer_service_pb2 as pb
 
-from application.ports.contacts import ContactLink
+from application.contacts.ports import ContactLink
 from bootstrap.process import opened
-from tests.support.service import (
+from tests.support.servers.service import (
     PRIVATE,
     Tenant,
     World,

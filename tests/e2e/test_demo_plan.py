@@ -16,7 +16,7 @@ from sandbox.demo import Business, World, introduce, run
 from sandbox.demo.play import Bounds
 from sandbox.emulator.running import RunningEmulator, emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY, Settings
-from tests.support.mirror_service import SECRET, MirrorService, mirror_service
+from tests.support.servers.stand_in_service import SECRET, MirrorService, mirror_service
 
 BUSINESSES = (
     Business(

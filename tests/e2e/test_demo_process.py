@@ -13,8 +13,8 @@ from typing import Final
 import pytest
 
 from sandbox.servers.children import die_with_parent
-from tests.support.leftovers import Leftovers
-from tests.support.service import environment, until
+from tests.support.servers.leftovers import Leftovers
+from tests.support.servers.service import environment, until
 
 BILLING: Final = str(Path(sys.executable).with_name("billing"))
 DEMO_SECONDS: Final = 90.0

@@ -8,11 +8,11 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from sandbox.emulator.messages import FaultSpec
-from tests.support.every_mutation import MUTATING, TABLE, Done, Mutation
-from tests.support.ground import Fields, Ground, fresh, request_of
-from tests.support.requests import with_nul
-from tests.support.service import Tenant, World, reason_of
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.contract.every_mutation import MUTATING, TABLE, Done, Mutation
+from tests.support.contract.requests import with_nul
+from tests.support.contract.tenant import Fields, Ground, fresh, request_of
+from tests.support.servers.service import Tenant, World, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

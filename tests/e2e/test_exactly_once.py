@@ -6,8 +6,8 @@ import grpc
 import pytest
 from billing_client.v1 import customer_service_pb2 as pb
 
-from sandbox.emulator.messages import FaultSpec
-from tests.support.service import PRIVATE, Tenant, World, mirrored, reason_of, until
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.servers.service import PRIVATE, Tenant, World, mirrored, reason_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,8 +9,8 @@ import pytest_asyncio
 from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
 
-from tests.support.ground import Fields, Ground, fresh
-from tests.support.service import World, reason_of
+from tests.support.contract.tenant import Fields, Ground, fresh
+from tests.support.servers.service import World, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

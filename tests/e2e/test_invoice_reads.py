@@ -8,8 +8,8 @@ import pytest_asyncio
 from billing_client.v1 import invoice_service_pb2 as pb
 from billing_client.v1.subscription_service_pb2 import SubscriptionItemChange
 
-from tests.support.invoice_caller import Desk, desk_of, item, refused
-from tests.support.service import World, until
+from tests.support.rooms.invoices_end_to_end import Desk, desk_of, item, refused
+from tests.support.servers.service import World, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

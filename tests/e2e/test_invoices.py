@@ -10,8 +10,8 @@ from billing_client.v1.money_pb2 import Money
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from tests.support.invoice_caller import Desk, desk_of, item, refused, refused_for_state
-from tests.support.service import World
+from tests.support.rooms.invoices_end_to_end import Desk, desk_of, item, refused, refused_for_state
+from tests.support.servers.service import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

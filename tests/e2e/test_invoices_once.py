@@ -10,8 +10,8 @@ import pytest_asyncio
 from billing_client.v1 import invoice_service_pb2 as pb
 from billing_client.v1.money_pb2 import Money
 
-from sandbox.emulator.messages import FaultSpec
-from tests.support.service import Tenant, World, reason_of
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.servers.service import Tenant, World, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from billing_client.v1 import customer_service_pb2 as pb
 
-from sandbox.emulator.messages import FaultSpec
-from tests.support.service import PRIVATE, Tenant, World, reason_of, until, world
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.servers.service import PRIVATE, Tenant, World, reason_of, until, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

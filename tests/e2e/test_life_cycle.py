@@ -18,11 +18,11 @@ import stripe
 from billing_client.v1 import customer_service_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from sandbox.emulator.messages import FaultSpec
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import LIVE_KEY
 from sandbox.emulator.settings import PLATFORM_KEY
 from sandbox.servers.children import die_with_parent
-from tests.support.service import (
+from tests.support.servers.service import (
     CONNECT_SECRET,
     PRIVATE,
     START_SECONDS,

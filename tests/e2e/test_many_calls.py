@@ -12,7 +12,7 @@ import psutil
 from billing_client.v1 import customer_service_pb2 as pb
 from billing_client.v1.customer_service_pb2_grpc import CustomerServiceStub
 
-from tests.support.service import Metadata, Service, reason_of, world
+from tests.support.servers.service import Metadata, Service, reason_of, world
 
 CALLS: Final = 10_000
 CONNECTIONS: Final = 20

@@ -11,9 +11,9 @@ import pytest_asyncio
 from billing_client.v1 import note_service_pb2 as notes_pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tests.support.ground import METHODS, Fields, Ground
-from tests.support.mongo_world import mongo_world
-from tests.support.service import PRIVATE, until
+from tests.support.contract.tenant import METHODS, Fields, Ground
+from tests.support.servers.on_mongo import mongo_world
+from tests.support.servers.service import PRIVATE, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

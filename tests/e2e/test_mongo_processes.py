@@ -12,10 +12,10 @@ import pytest_asyncio
 from billing_client.v1 import contact_link_service_pb2 as links_pb
 
 from tests.e2e.test_every_mutation import assert_effect, changes, events_of, lose
-from tests.support.every_mutation import MUTATING, TABLE
-from tests.support.ground import METHODS, Fields, Ground
-from tests.support.mongo_world import mongo_world, neighbour_of
-from tests.support.service import Tenant, World, reason_of
+from tests.support.contract.every_mutation import MUTATING, TABLE
+from tests.support.contract.tenant import METHODS, Fields, Ground
+from tests.support.servers.on_mongo import mongo_world, neighbour_of
+from tests.support.servers.service import Tenant, World, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

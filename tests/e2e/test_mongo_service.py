@@ -8,8 +8,8 @@ import pytest_asyncio
 from billing_client.v1 import customer_service_pb2 as pb
 
 from sandbox.emulator.running import LIVE_KEY
-from tests.support.mongo_world import mongo_world, neighbour_of
-from tests.support.service import (
+from tests.support.servers.on_mongo import mongo_world, neighbour_of
+from tests.support.servers.service import (
     PRIVATE,
     Service,
     Tenant,

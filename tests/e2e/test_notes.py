@@ -13,12 +13,12 @@ from billing_client.v1 import note_service_pb2 as pb
 from billing_client.v1.note_service_pb2_grpc import NoteServiceStub
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from application.callers import Caller
-from application.notes import ADMIN_SCOPE
+from application.notes.use_cases import ADMIN_SCOPE
+from application.requests.callers import Caller
 from bootstrap.process import opened
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
-from tests.support.service import (
+from tests.support.servers.service import (
     CALLER_SECRET,
     PRIVATE,
     Metadata,

@@ -7,9 +7,9 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from tests.support.ground import Fields, Ground, fresh
-from tests.support.odd_ids import DOTS, LONGEST, NO_IDS
-from tests.support.service import reason_of, until, world
+from tests.support.contract.odd_ids import DOTS, LONGEST, NO_IDS
+from tests.support.contract.tenant import Fields, Ground, fresh
+from tests.support.servers.service import reason_of, until, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -12,8 +12,15 @@ from billing_client.v1 import customer_service_pb2 as customers_pb
 from billing_client.v1.contact_link_service_pb2 import ContactMapping, UpdateContactMappingRequest
 from billing_client.v1.contact_link_service_pb2_grpc import ContactLinkServiceStub
 
-from tests.support.payment_links_place import EMAIL, SECRET, SHORT, Place, Shortener, item
-from tests.support.service import PRIVATE, Tenant, reason_of, until, world
+from tests.support.rooms.payment_links_end_to_end import (
+    EMAIL,
+    SECRET,
+    SHORT,
+    Place,
+    Shortener,
+    item,
+)
+from tests.support.servers.service import PRIVATE, Tenant, reason_of, until, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -12,8 +12,8 @@ from billing_client.v1.payment_method_service_pb2_grpc import PaymentMethodServi
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from sandbox.emulator.messages import FaultSpec
-from tests.support.service import Tenant, World, arrived, mirrored
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.servers.service import Tenant, World, arrived, mirrored
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -15,8 +15,8 @@ from billing_client.v1 import customer_service_pb2 as pb
 from billing_client.v1.customer_service_pb2_grpc import CustomerServiceStub
 
 from sandbox.servers.children import die_with_parent
-from tests.support.leftovers import Leftovers
-from tests.support.service import bearer, command, environment
+from tests.support.servers.leftovers import Leftovers
+from tests.support.servers.service import bearer, command, environment
 
 START_SECONDS: Final = 40.0
 PROXY: Final = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}

@@ -17,9 +17,9 @@ from billing_client.v1.period_pb2 import GRANULARITY_DAY, Period
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 
-from sandbox.emulator.messages import DeliveryChange
+from sandbox.emulator.core.messages import DeliveryChange
 from sandbox.emulator.settings import PLATFORM_ACCOUNT
-from tests.support.service import (
+from tests.support.servers.service import (
     PRIVATE,
     Tenant,
     World,

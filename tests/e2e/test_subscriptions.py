@@ -10,9 +10,9 @@ from billing_client.v1 import subscription_service_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from sandbox.emulator.messages import FaultSpec
-from tests.support.service import World, reason_of, until
-from tests.support.subscription_desk import Desk, fresh
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.rooms.subscriptions_end_to_end import Desk, fresh
+from tests.support.servers.service import World, reason_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -12,7 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tests.fuzz import mutate_bytes
 from tests.fuzz.odd_values import Chance, odd_text
-from tests.support.ground import METHODS
+from tests.support.contract.tenant import METHODS
 
 _MOST_DEPTH: Final = 5
 _NUMBERS: Final = (

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from infrastructure.stripe.envelopes import read_envelope
+from infrastructure.stripe.readers.envelopes import read_envelope
 from interfaces.http_webhook.app import MAX_BODY_BYTES
 from tests.fuzz import mutate_bytes, mutate_events, signatures
 from tests.fuzz.mutate_events import ACCOUNTS, Templates

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from application.ports.stripe import Observed
-from infrastructure.stripe.envelopes import received
-from infrastructure.stripe.events import StripeEventReader
+from application.events.readings import Observed
+from infrastructure.stripe.readers.envelopes import received
+from infrastructure.stripe.readers.events import StripeEventReader
 from tests.fuzz.odd_values import Chance, odd_number, odd_text, odd_value
 from tests.fuzz.real_events import Event
-from tests.support.fakes import NOON
+from tests.support.fakes.stores import NOON
 
 Place = tuple[Any, Any]
 """A container of a tree and one of its keys or indices."""

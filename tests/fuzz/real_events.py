@@ -10,10 +10,10 @@ from typing import Any, Final
 import msgspec
 import stripe
 
-from sandbox.emulator.control import ControlClient
+from sandbox.emulator.control_client import ControlClient
 from sandbox.emulator.running import emulator_in_process
 from sandbox.emulator.settings import Settings
-from tests.support.fakes import NOON
+from tests.support.fakes.stores import NOON
 
 Event = dict[str, Any]
 

@@ -13,28 +13,28 @@ from zlib import crc32
 from aiohttp import web
 from typing_extensions import override
 
-from application.enrichment import Enrichment
-from application.mirroring import MirrorWriter
-from application.platform import Platform
-from application.ports.clock import Clock
-from application.ports.inbox import EventState
-from application.ports.mirror import Noun
-from application.ports.stripe import ObjectReader, Priority
-from application.projector import LAST_RETRY_SECONDS, Projector
-from application.receiving import Receiver
+from application.background.clock import Clock
+from application.connections.platform import Platform
+from application.events.inbox import EventState
+from application.events.receiver import Receiver
+from application.mirror.enrichment import Enrichment
+from application.mirror.ports import Noun
+from application.mirror.stripe import ObjectReader, Priority
+from application.mirror.writer import MirrorWriter
+from application.projection.projector import LAST_RETRY_SECONDS, Projector
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.contacts import ContactSync
 from domain.errors import FailedPrecondition, Reason, Unavailable
 from domain.mirror import MirroredObject, Snapshot, Version
 from domain.periods import to_milliseconds
-from infrastructure.stripe.events import StripeEventReader
-from infrastructure.stripe.webhooks import StripeWebhookReader
+from infrastructure.stripe.readers.events import StripeEventReader
+from infrastructure.stripe.readers.webhooks import StripeWebhookReader
 from interfaces.http_webhook.app import create_app
 from tests.fuzz.mutate_events import ACCOUNTS
 from tests.fuzz.signatures import CONNECT_SECRET, PLATFORM_SECRET
-from tests.support.effects import effects_on
-from tests.support.fakes import FakeClock, FakeStripeAccounts
-from tests.support.stores import Stores, sqlite_stores
+from tests.support.fakes.stores import FakeClock, FakeStripeAccounts
+from tests.support.rooms.effects_as_wired import effects_on
+from tests.support.servers.stores import Stores, sqlite_stores
 
 T = TypeVar("T", bound=MirroredObject)
 

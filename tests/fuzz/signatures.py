@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from infrastructure.stripe.webhooks import MAX_HEADER_CHARACTERS, MAX_SIGNATURES, TOLERANCE
+from infrastructure.stripe.readers.webhooks import MAX_HEADER_CHARACTERS, MAX_SIGNATURES, TOLERANCE
 from tests.fuzz.odd_values import Chance
-from tests.support.fakes import NOON
+from tests.support.fakes.stores import NOON
 
 PLATFORM_SECRET: Final = "whsec_platform"
 CONNECT_SECRET: Final = "whsec_connect"

@@ -21,15 +21,8 @@ from google.protobuf.message_factory import GetMessageClass
 from tests.fuzz.calls import Call, Ids, fuzzed_call
 from tests.fuzz.settings import CALLS, FIRST, calls_again
 from tests.property.seed import SEED
-from tests.support.ground import Ground
-from tests.support.service import (
-    Metadata,
-    World,
-    bearer,
-    reason_of,
-    token_for,
-    world,
-)
+from tests.support.contract.tenant import Ground
+from tests.support.servers.service import Metadata, World, bearer, reason_of, token_for, world
 
 _CHUNK: Final = 500
 """So many calls share objects, which some of them end."""

@@ -17,9 +17,9 @@ from typing import Final
 import msgspec
 import psutil
 
-from application.ports.inbox import EventState
-from application.projector import MAX_ATTEMPTS
-from infrastructure.stripe.envelopes import read_envelope
+from application.events.inbox import EventState
+from application.projection.projector import MAX_ATTEMPTS
+from infrastructure.stripe.readers.envelopes import read_envelope
 from tests.fuzz.deliveries import Delivery, Group, bad_delivery, good_delivery
 from tests.fuzz.mutate_events import Templates
 from tests.fuzz.noise import Noise, counted_noise

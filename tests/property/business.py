@@ -7,10 +7,10 @@ from typing import Final, TypeAlias
 
 import stripe
 
-from sandbox.emulator.control import ControlError
+from sandbox.emulator.control_client import ControlError
 from tests.property.histories import STAYS
-from tests.support.flows import Flows
-from tests.support.happened import Json
+from tests.support.expected.happened import Json
+from tests.support.rooms.upkeep import Flows
 
 CARDS: Final = (
     "visa", "visa", "visa", "visa", "chargeDeclined", "chargeDeclinedExpiredCard", "refundFail",

@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from application.ports.inbox import ReceivedEvent
-from application.ports.listing import Place
-from application.ports.mirror import Noun
-from application.ports.nouns import BALANCE_TRANSACTIONS, CUSTOMERS, INVOICES
-from application.ports.stripe import Priority
+from application.events.inbox import ReceivedEvent
+from application.mirror.lists import Place
+from application.mirror.nouns import BALANCE_TRANSACTIONS, CUSTOMERS, INVOICES
+from application.mirror.ports import Noun
+from application.mirror.stripe import Priority
 from domain.mirror import MirroredObject, Snapshot
-from tests.support.flows import CARD, Flows
-from tests.support.happened import Happened
+from tests.support.expected.happened import Happened
+from tests.support.rooms.upkeep import CARD, Flows
 
 Page: TypeAlias = tuple[Noun[Any], Sequence[Snapshot[Any]]]
 

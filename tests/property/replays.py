@@ -5,15 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from application.ports.contacts import ContactLink
-from application.ports.inbox import ReceivedEvent
-from application.ports.stripe import Priority
+from application.contacts.ports import ContactLink
+from application.events.inbox import ReceivedEvent
+from application.mirror.stripe import Priority
 from domain.connections import Connection, ConnectionKind, Mode
 from tests.property.histories import History
-from tests.support.clocks import MovableClock
-from tests.support.fake_effects import memory_stores
-from tests.support.flows import Flows
-from tests.support.outcomes import (
+from tests.support.expected.outcomes import (
     Outcome,
     changes,
     differences,
@@ -23,6 +20,9 @@ from tests.support.outcomes import (
     rows,
     unsettled,
 )
+from tests.support.fakes.effects import memory_stores
+from tests.support.fakes.machine_clock import MovableClock
+from tests.support.rooms.upkeep import Flows
 
 TENANT: Final = "acme"
 TWIN: Final = 2

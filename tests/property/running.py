@@ -7,14 +7,14 @@ from contextlib import suppress
 from random import Random
 from typing import Final
 
-from application.ports.contacts import ContactLink, SourceVersion
-from application.projector import Projector
+from application.contacts.ports import ContactLink, SourceVersion
+from application.projection.projector import Projector
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.contacts import ContactSync
 from domain.errors import BillingError, Conflict
-from sandbox.emulator.messages import DeliveryChange
-from tests.support.clocks import MovableClock
-from tests.support.flows import Flows
+from sandbox.emulator.core.messages import DeliveryChange
+from tests.support.fakes.machine_clock import MovableClock
+from tests.support.rooms.upkeep import Flows
 
 PROJECTORS: Final = 2
 _SYNCED: Final = {"name": "name", "email": "email"}

@@ -10,27 +10,27 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from application.invoice_items import MAX_QUANTITY, item_violations
-from application.ports.invoices import (
+from application.invoices.items import MAX_QUANTITY, item_violations
+from application.invoices.ports import (
     InvoiceAction,
     InvoiceFields,
     InvoiceItemFields,
     NewInvoice,
     NewInvoiceLines,
 )
-from application.ports.stripe import Call
+from application.mutations.stripe import Call
 from domain.invoices import MAX_LINES
 from domain.money import Money, charge_step, largest_charge
-from infrastructure.stripe.budget import RateBudget
-from infrastructure.stripe.client import StripeApi, StripeSettings
-from infrastructure.stripe.invoice_gateway import StripeInvoices
+from infrastructure.stripe.core.budget import RateBudget
+from infrastructure.stripe.core.client import StripeApi, StripeSettings
+from infrastructure.stripe.invoices.gateway import StripeInvoices
 from sandbox.emulator.core.currencies import check_amount
 from sandbox.emulator.core.errors import ApiError
 from sandbox.emulator.running import emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.property.seed import EFFORT
-from tests.support.fakes import FakeClock
-from tests.support.invoice_drawer import Merchant, shown
+from tests.support.fakes.stores import FakeClock
+from tests.support.rooms.invoices_at_stripe import Merchant, shown
 
 CLASSES: Final = ("usd", "jpy", "mga", "kwd", "isk", "ugx", "idr", "cop", "inr")
 """Two decimals, none, three, two that are always 00, and those that take more digits."""

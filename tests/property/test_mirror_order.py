@@ -15,12 +15,12 @@ import pytest
 from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
 
-from application.ports.nouns import CUSTOMERS
-from application.ports.stripe import Observed
+from application.events.readings import Observed
+from application.mirror.nouns import CUSTOMERS
 from domain.mirror import Snapshot
 from tests.property.seed import SEED
 from tests.property.world import ACCOUNT, ID, Events, Service, Stage, World
-from tests.support.fakes import no_pause
+from tests.support.fakes.stores import no_pause
 
 NAMES = "ab"
 

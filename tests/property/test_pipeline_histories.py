@@ -16,19 +16,19 @@ from typing import Any, Final
 
 import pytest
 
-from infrastructure.stripe.budget import RateBudget
-from infrastructure.stripe.client import StripeApi, StripeSettings
-from sandbox.emulator.messages import DeliveryChange, FaultSpec
+from infrastructure.stripe.core.budget import RateBudget
+from infrastructure.stripe.core.client import StripeApi, StripeSettings
+from sandbox.emulator.core.messages import DeliveryChange, FaultSpec
 from sandbox.emulator.running import emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.property.business import Business
 from tests.property.running import Service
 from tests.property.seed import EFFORT, FIGURES, SEED
-from tests.support.clocks import MovableClock
-from tests.support.flows import Flows
-from tests.support.listening import listening
-from tests.support.outcomes import differences, has_followed, should_follow, unsettled
-from tests.support.stores import Opener
+from tests.support.expected.outcomes import differences, has_followed, should_follow, unsettled
+from tests.support.fakes.machine_clock import MovableClock
+from tests.support.rooms.upkeep import Flows
+from tests.support.servers.stores import Opener
+from tests.support.servers.webhook import listening
 
 HISTORIES: Final = 2 * EFFORT
 ACTS: Final = 150

@@ -20,16 +20,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infrastructure.stripe.budget import RateBudget
-from infrastructure.stripe.client import StripeApi, StripeSettings
+from infrastructure.stripe.core.budget import RateBudget
+from infrastructure.stripe.core.client import StripeApi, StripeSettings
 from sandbox.emulator.running import emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.property.histories import PLOTS, History, Plot, lived
 from tests.property.replays import Delivery, Order, new_replay
 from tests.property.seed import EFFORT, FIGURES, SEED
-from tests.support.clocks import MovableClock
-from tests.support.fake_effects import memory_stores
-from tests.support.flows import Flows
+from tests.support.fakes.effects import memory_stores
+from tests.support.fakes.machine_clock import MovableClock
+from tests.support.rooms.upkeep import Flows
 
 COPIES: Final = 3
 AT_MOST: Final = 6

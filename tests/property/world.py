@@ -12,20 +12,27 @@ from typing import Any, Final, TypeVar, cast
 
 from typing_extensions import override
 
-from application.enrichment import Enrichment
-from application.mirroring import MirrorWriter
-from application.platform import Platform
-from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.mirror import Noun
-from application.ports.nouns import CUSTOMERS
-from application.ports.stripe import EventReader, Hint, Irrelevant, ObjectReader, Observed, Priority
-from application.projector import LEASE, Projector
+from application.connections.platform import Platform
+from application.events.inbox import EventState, ReceivedEvent
+from application.events.readings import EventReader, Hint, Irrelevant, Observed
+from application.mirror.enrichment import Enrichment
+from application.mirror.nouns import CUSTOMERS
+from application.mirror.ports import Noun
+from application.mirror.stripe import ObjectReader, Priority
+from application.mirror.writer import MirrorWriter
+from application.projection.projector import LEASE, Projector
 from domain.connections import Mode
 from domain.customers import Customer
 from domain.mirror import MirroredObject, Snapshot, Version
 from domain.periods import from_milliseconds, to_milliseconds
-from tests.support.fake_logs import FakeInbox
-from tests.support.fakes import FakeClock, FakeDeployment, FakeMirror, FakeStripeAccounts, Pause
+from tests.support.fakes.logs import FakeInbox
+from tests.support.fakes.stores import (
+    FakeClock,
+    FakeDeployment,
+    FakeMirror,
+    FakeStripeAccounts,
+    Pause,
+)
 
 T = TypeVar("T", bound=MirroredObject)
 

@@ -13,9 +13,9 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 from typing_extensions import override
 
-from interfaces.grpc.calls import REQUEST_ID, Call, Context, begin
+from interfaces.grpc.core.calls import REQUEST_ID, Call, Context, begin
+from interfaces.grpc.core.methods import Method
 from interfaces.grpc.interceptors.wrapping import MethodInterceptor, Replying, Streaming
-from interfaces.grpc.methods import Method
 
 _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from typing_extensions import override
 
-from application.ports.tokens import TokenVerifier
+from application.requests.tokens import TokenVerifier
 from domain.errors import Reason, Unauthenticated
-from interfaces.grpc.calls import Context, current_call
+from interfaces.grpc.core.calls import Context, current_call
+from interfaces.grpc.core.methods import Method
 from interfaces.grpc.interceptors.wrapping import Gate
-from interfaces.grpc.methods import Method
 
 
 class Authentication(Gate):

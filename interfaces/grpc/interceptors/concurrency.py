@@ -7,9 +7,9 @@ from typing import Any
 from typing_extensions import override
 
 from domain.errors import RateLimited, Reason
-from interfaces.grpc.calls import Context
+from interfaces.grpc.core.calls import Context
+from interfaces.grpc.core.methods import Method
 from interfaces.grpc.interceptors.wrapping import MethodInterceptor, Replying, Streaming
-from interfaces.grpc.methods import Method
 
 
 class _Room:

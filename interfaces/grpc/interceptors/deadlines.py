@@ -15,14 +15,14 @@ from domain.errors import (
     Reason,
     Unavailable,
 )
-from interfaces.grpc.calls import Context, current_call
+from interfaces.grpc.core.calls import Context, current_call
+from interfaces.grpc.core.methods import Method
 from interfaces.grpc.interceptors.wrapping import (
     Handler,
     MethodInterceptor,
     Replying,
     Streaming,
 )
-from interfaces.grpc.methods import Method
 
 MAX_SECONDS: Final = 3_600.0
 """How long any call may take, a stream included: whoever follows one resumes it."""

@@ -8,9 +8,9 @@ from typing import Any
 from typing_extensions import override
 
 from domain.errors import BillingError, OutcomeUnknown, ShuttingDown
-from interfaces.grpc.calls import Context, current_call
+from interfaces.grpc.core.calls import Context, current_call
+from interfaces.grpc.core.methods import Method
 from interfaces.grpc.interceptors.wrapping import MethodInterceptor, Replying, Streaming
-from interfaces.grpc.methods import Method
 
 
 class Draining(MethodInterceptor):

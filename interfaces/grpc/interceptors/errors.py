@@ -12,10 +12,10 @@ from structlog.typing import FilteringBoundLogger
 from typing_extensions import override
 
 from domain.errors import BillingError, Reason
-from interfaces.grpc.calls import REQUEST_ID, Call, Context, current_call
+from interfaces.grpc.core.calls import REQUEST_ID, Call, Context, current_call
+from interfaces.grpc.core.methods import Method
+from interfaces.grpc.core.statuses import code_of, internal_status, status_of
 from interfaces.grpc.interceptors.wrapping import MethodInterceptor, Replying, Streaming
-from interfaces.grpc.methods import Method
-from interfaces.grpc.statuses import code_of, internal_status, status_of
 
 
 class Errors(MethodInterceptor):

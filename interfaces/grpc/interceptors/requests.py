@@ -10,7 +10,8 @@ from google.protobuf.message import DecodeError
 from typing_extensions import override
 
 from domain.errors import FieldViolation, InvalidArgument, UnknownMethod
-from interfaces.grpc.calls import Context, current_call
+from interfaces.grpc.core.calls import Context, current_call
+from interfaces.grpc.core.methods import UNKNOWN, Method
 from interfaces.grpc.interceptors.wrapping import (
     Handler,
     HandlerInterceptor,
@@ -19,7 +20,6 @@ from interfaces.grpc.interceptors.wrapping import (
     handler_of,
     kind_of,
 )
-from interfaces.grpc.methods import UNKNOWN, Method
 
 MAX_REQUEST_BYTES: Final = 1_048_576
 

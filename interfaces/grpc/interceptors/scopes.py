@@ -5,9 +5,9 @@ from typing import Any
 from typing_extensions import override
 
 from domain.errors import PermissionDenied, Reason
-from interfaces.grpc.calls import Context, current_token
+from interfaces.grpc.core.calls import Context, current_token
+from interfaces.grpc.core.methods import Method
 from interfaces.grpc.interceptors.wrapping import Gate
-from interfaces.grpc.methods import Method
 
 
 class Scopes(Gate):

@@ -5,10 +5,11 @@ from typing import Any
 
 from typing_extensions import override
 
-from application.callers import Caller, Tenancy
-from interfaces.grpc.calls import Context, act_as, current_call, current_token
+from application.accounts.tenancy import Tenancy
+from application.requests.callers import Caller
+from interfaces.grpc.core.calls import Context, act_as, current_call, current_token
+from interfaces.grpc.core.methods import Method
 from interfaces.grpc.interceptors.wrapping import Gate
-from interfaces.grpc.methods import Method
 
 
 class Tenants(Gate):

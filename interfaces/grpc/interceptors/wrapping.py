@@ -9,8 +9,8 @@ from typing import Any, ClassVar, TypeAlias
 import grpc
 from typing_extensions import override
 
-from interfaces.grpc.calls import Context
-from interfaces.grpc.methods import UNKNOWN, Method
+from interfaces.grpc.core.calls import Context
+from interfaces.grpc.core.methods import UNKNOWN, Method
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"  # generic for type checkers only
 _Continuation: TypeAlias = Callable[[grpc.HandlerCallDetails], "Awaitable[Handler]"]

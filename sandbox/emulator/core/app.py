@@ -15,10 +15,10 @@ from sandbox.emulator.core.call import Call, World
 from sandbox.emulator.core.errors import ApiError, invalid
 from sandbox.emulator.core.expansion import check, expand
 from sandbox.emulator.core.idempotency import Answer
+from sandbox.emulator.core.messages import FaultKind, FaultSpec
 from sandbox.emulator.core.params import ListOf, Text, read
 from sandbox.emulator.core.routing import Route, Router
 from sandbox.emulator.core.values import API_VERSION, Form, Origin, Scope
-from sandbox.emulator.messages import FaultKind, FaultSpec
 
 _LOG: Final = logging.getLogger("sandbox.emulator")
 _EXPAND: Final = ListOf(kind=Text())

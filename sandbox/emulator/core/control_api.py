@@ -12,10 +12,7 @@ from sandbox.emulator.core.call import Call, World
 from sandbox.emulator.core.errors import ApiError
 from sandbox.emulator.core.forms import decode
 from sandbox.emulator.core.grants import CODE_SECONDS, Grant
-from sandbox.emulator.core.params import read
-from sandbox.emulator.core.routing import decoded
-from sandbox.emulator.core.values import Origin, Scope
-from sandbox.emulator.messages import (
+from sandbox.emulator.core.messages import (
     AccountMade,
     AccountSpec,
     Authorization,
@@ -35,6 +32,9 @@ from sandbox.emulator.messages import (
     Settlement,
     WebhookSecret,
 )
+from sandbox.emulator.core.params import read
+from sandbox.emulator.core.routing import decoded
+from sandbox.emulator.core.values import Origin, Scope
 
 PREFIX: Final = "/_emulator/"
 MAX_WAIT_SECONDS: Final = 300.0

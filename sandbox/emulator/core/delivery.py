@@ -14,8 +14,8 @@ import aiohttp
 import msgspec
 
 from sandbox.emulator.core.clock import Clock
+from sandbox.emulator.core.messages import DeliveryChange, DeliveryState, DeliverySwitches
 from sandbox.emulator.core.values import API_VERSION, JsonObject, Scope
-from sandbox.emulator.messages import DeliveryChange, DeliveryState, DeliverySwitches
 
 MOST_QUEUED: Final = 100_000
 """Deliveries that wait; beyond it they are dropped and stay undelivered in the event's list."""

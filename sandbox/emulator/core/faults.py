@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable
 from typing import Final
 
-from sandbox.emulator.messages import Fault, FaultSpec
+from sandbox.emulator.core.messages import Fault, FaultSpec
 
 MOST_FAULTS: Final = 1_000
 

@@ -17,12 +17,12 @@ from sandbox.emulator.core.faults import Faults
 from sandbox.emulator.core.grants import CLIENT_ID, Grants
 from sandbox.emulator.core.idempotency import IdempotencyKeys
 from sandbox.emulator.core.ids import Ids
+from sandbox.emulator.core.messages import SnapshotRow, Stats
 from sandbox.emulator.core.nouns import Nouns
 from sandbox.emulator.core.rates import Rates
 from sandbox.emulator.core.schedule import Schedule
 from sandbox.emulator.core.store import Store
 from sandbox.emulator.core.values import NO_REQUEST, JsonObject, Scope
-from sandbox.emulator.messages import SnapshotRow, Stats
 
 
 @dataclass(slots=True)

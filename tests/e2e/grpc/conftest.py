@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.grpc_service import Running, running_server
+from tests.support.servers.grpc import Running, running_server
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from billing_client.v1 import customer_service_pb2 as pb
 
-from application.customers import LinkedCustomer
+from application.customers.commands import LinkedCustomer
 from domain.customers import Customer
-from tests.support.grpc_service import PATIENCE
+from tests.support.servers.grpc import PATIENCE
 
 GET: Final = pb.GetCustomerRequest(id="cus_1")
 JENNY: Final = LinkedCustomer(

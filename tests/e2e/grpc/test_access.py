@@ -10,9 +10,9 @@ import pytest
 from billing_client.v1 import connection_service_pb2
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from application.connections import ConnectionStatus
+from application.connections.use_cases import ConnectionStatus
 from domain.connections import Mode
-from tests.support.grpc_service import (
+from tests.support.servers.grpc import (
     SCOPES,
     SECRET,
     Running,

@@ -9,7 +9,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.e2e.grpc.held import GET, Held
-from tests.support.grpc_service import PATIENCE, Running, details, reason, refusal
+from tests.support.servers.grpc import PATIENCE, Running, details, reason, refusal
 
 DELETE = pb.DeleteCustomerRequest(id="cus_1", request_id="r-9")
 

@@ -7,7 +7,7 @@ import pytest
 from billing_client.v1 import customer_service_pb2 as pb
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
 
-from application.ports.stripe import Unanswered
+from application.mutations.stripe import Unanswered
 from domain.errors import (
     AlreadyExists,
     BillingError,
@@ -24,7 +24,7 @@ from domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from tests.support.grpc_service import Running, details, reason, refusal, rich_status, trailing
+from tests.support.servers.grpc import Running, details, reason, refusal, rich_status, trailing
 
 GET = pb.GetCustomerRequest(id="cus_1")
 Code = grpc.StatusCode

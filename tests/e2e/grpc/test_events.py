@@ -12,14 +12,14 @@ from billing_client.v1.connection_service_pb2 import GetConnectionRequest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 
-from application.callers import OPERATOR
-from application.ports.inbox import EventState
+from application.events.inbox import EventState
+from application.requests.callers import OPERATOR
 from domain.attribution import SETTLEMENT
 from domain.customers import Customer
 from domain.mirror import Facet, Row, Snapshot, Version
-from tests.support.events_desk import EventsDesk, connection, event
-from tests.support.fakes import NOON
-from tests.support.grpc_service import SCOPES, Running, details, reason, refusal, running_server
+from tests.support.fakes.stores import NOON
+from tests.support.rooms.events import EventsDesk, connection, event
+from tests.support.servers.grpc import SCOPES, Running, details, reason, refusal, running_server
 from tests.unit.stripe import samples
 
 Code = grpc.StatusCode

@@ -12,19 +12,19 @@ from billing_client.v1 import errors_pb2
 from billing_client.v1 import mirror_service_pb2 as pb
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 
-from application.callers import OPERATOR
-from application.ports.inbox import EventState
-from application.ports.nouns import NOUNS
-from application.ports.reports import Drift, Finding, NounCounts, Report, ReportKind
-from application.ports.waiting import WaitingEvent
+from application.effects.waiting import WaitingEvent
+from application.events.inbox import EventState
+from application.mirror.nouns import NOUNS
+from application.requests.callers import OPERATOR
+from application.upkeep.ports import Drift, Finding, NounCounts, Report, ReportKind
 from domain.errors import FailedPrecondition, Reason
 from domain.operations import OperationKind
-from tests.support.events_desk import event
-from tests.support.fake_operations import ACCOUNT
-from tests.support.fake_operations import NOUNS as FEW_NOUNS
-from tests.support.fakes import NOON
-from tests.support.grpc_service import PATIENCE, details, reason, refusal
-from tests.support.mirror_grpc import MirrorDesk, mirror_desk
+from tests.support.fakes.operations import ACCOUNT
+from tests.support.fakes.operations import NOUNS as FEW_NOUNS
+from tests.support.fakes.stores import NOON
+from tests.support.rooms.events import event
+from tests.support.servers.grpc import PATIENCE, details, reason, refusal
+from tests.support.servers.mirror_grpc import MirrorDesk, mirror_desk
 
 Code = grpc.StatusCode
 BACKFILL = pb.Operation.KIND_BACKFILL

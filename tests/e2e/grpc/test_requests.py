@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.e2e.grpc.held import GET, JENNY
 from tests.fuzz.noise import counted_noise
-from tests.support.grpc_service import PATIENCE, Running, reason, refusal, running_server
+from tests.support.servers.grpc import PATIENCE, Running, reason, refusal, running_server
 
 PATH = "/billing.v1.CustomerService/GetCustomer"
 NO_PROTOBUF = (b"\xff", b"\x0a\x7f", b"\x0a\x02\xc3\x28", b"\x0b" * 200, b"\x00")

@@ -12,10 +12,10 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from application.callers import Tenancy
+from application.accounts.tenancy import Tenancy
 from interfaces.grpc.server import Server, ServerOptions
 from tests.e2e.grpc.held import GET, JENNY, Held
-from tests.support.grpc_service import (
+from tests.support.servers.grpc import (
     PATIENCE,
     Running,
     details,

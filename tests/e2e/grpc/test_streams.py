@@ -11,16 +11,16 @@ import grpc
 import pytest
 from billing_client.v1 import customer_service_pb2 as pb
 
-from application.callers import Tenancy
+from application.accounts.tenancy import Tenancy
 from domain.errors import NotFound
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens, caller_keys
 from infrastructure.telemetry import logs
-from interfaces.grpc.calls import Context, current_caller
-from interfaces.grpc.interceptors import interceptors
+from interfaces.grpc.core.calls import Context, current_caller
+from interfaces.grpc.core.methods import Method
+from interfaces.grpc.interceptors.chain import interceptors
 from interfaces.grpc.interceptors.draining import Draining
-from interfaces.grpc.methods import Method
-from tests.support.grpc_service import PATIENCE, SECRET, known_accounts, reason
+from tests.support.servers.grpc import PATIENCE, SECRET, known_accounts, reason
 
 METHOD = Method(
     "/billing.v1.Test/Watch", "customers.read", True, False, mutates=False, streams=True

@@ -13,18 +13,18 @@ from billing_client.v1 import event_service_pb2 as pb
 from billing_client.v1.money_pb2 import Money as MoneyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from application.callers import OPERATOR
-from application.ports.outbox import Outbox
-from application.watching import PAGE, Watching
+from application.events.watch import PAGE, Watching
+from application.jobs.outbox import Outbox
+from application.requests.callers import OPERATOR
 from domain.effects import Fact, FactName, fact_payload
 from domain.jobs import Job
 from domain.money import Money
 from interfaces.grpc import server
-from interfaces.grpc.interceptors import deadlines
-from tests.support.breaking import Breaking
-from tests.support.fakes import NOON
-from tests.support.grpc_service import PATIENCE, Running, reason, refusal, running_server
-from tests.support.stores import sqlite_stores
+from interfaces.grpc.interceptors.chain import deadlines
+from tests.support.fakes.breaking import Breaking
+from tests.support.fakes.stores import NOON
+from tests.support.servers.grpc import PATIENCE, Running, reason, refusal, running_server
+from tests.support.servers.stores import sqlite_stores
 
 Code = grpc.StatusCode
 

@@ -16,9 +16,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from application.callers import OPERATOR
-from application.events import PAYLOAD_SCOPE
-from application.notes import ADMIN_SCOPE
+from application.events.use_cases import PAYLOAD_SCOPE
+from application.notes.use_cases import ADMIN_SCOPE
+from application.requests.callers import OPERATOR
 from bootstrap import cli, process
 from bootstrap.settings import Settings, environment_name, ignored_names, load
 from bootstrap.tokens import list_scopes
@@ -26,8 +26,8 @@ from domain.errors import Unauthenticated
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
 from interfaces.cli.late import Late
-from interfaces.grpc.methods import methods_of
-from tests.support.fakes import FakeClock
+from interfaces.grpc.core.methods import methods_of
+from tests.support.fakes.stores import FakeClock
 
 FIRST: Final = "1" * 32
 SECOND: Final = "2" * 32

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from application.mirroring import MirrorWriter
-from application.ports.nouns import CUSTOMERS
+from application.mirror.nouns import CUSTOMERS
+from application.mirror.writer import MirrorWriter
 from bootstrap import cli
 from bootstrap.process import opened
 from bootstrap.settings import Settings, environment_name, load
 from domain.contacts import ContactField
 from domain.customers import Customer
 from domain.mirror import Snapshot, Version
-from tests.support.fakes import NOON
+from tests.support.fakes.stores import NOON
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,17 @@ from billing_client.v1 import event_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 from typer.testing import CliRunner, Result
 
-from application.callers import OPERATOR, Caller
-from application.ports.inbox import EventState
+from application.events.inbox import EventState
+from application.requests.callers import OPERATOR, Caller
 from domain.attribution import SETTLEMENT
 from domain.customers import Customer
 from domain.mirror import Facet, Row, Snapshot, Version
 from interfaces.cli import events as module
 from interfaces.cli.client import CALL_SECONDS, INTERRUPTED, Refused, authorised, run
 from interfaces.cli.events import events_app
-from tests.support.events_desk import EventsDesk, event
-from tests.support.fakes import NOON
-from tests.support.grpc_service import Running, running_server
+from tests.support.fakes.stores import NOON
+from tests.support.rooms.events import EventsDesk, event
+from tests.support.servers.grpc import Running, running_server
 from tests.unit.stripe import samples
 
 SECOND: Final = dt.timedelta(seconds=1)

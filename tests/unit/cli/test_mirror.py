@@ -17,9 +17,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from application.callers import OPERATOR
-from application.ports.nouns import CUSTOMERS
-from application.ports.reports import Drift, Finding, NounCounts, Report, ReportKind
+from application.mirror.nouns import CUSTOMERS
+from application.requests.callers import OPERATOR
+from application.upkeep.ports import Drift, Finding, NounCounts, Report, ReportKind
 from domain.customers import Customer
 from domain.errors import FailedPrecondition, NotUnderstood, Reason
 from domain.operations import OperationKind
@@ -27,10 +27,10 @@ from interfaces.cli import mirror as module
 from interfaces.cli.client import INTERRUPTED, Refused, authorised
 from interfaces.cli.mirror import FIRST_FINDINGS, add_mirror_commands
 from interfaces.cli.progress import Bars, Lines
-from tests.support.fake_operations import ACCOUNT
-from tests.support.fakes import NOON
-from tests.support.mirror_grpc import MirrorDesk, mirror_desk
-from tests.support.service import until
+from tests.support.fakes.operations import ACCOUNT
+from tests.support.fakes.stores import NOON
+from tests.support.servers.mirror_grpc import MirrorDesk, mirror_desk
+from tests.support.servers.service import until
 
 ACME = ("--account", "acme")
 BACKFILL = pb.Operation.KIND_BACKFILL

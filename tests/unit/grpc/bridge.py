@@ -7,10 +7,10 @@ import grpc_testing
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from application.callers import Caller
+from application.requests.callers import Caller
 from domain.errors import BillingError
-from interfaces.grpc.calls import act_as
-from interfaces.grpc.statuses import code_of, status_of
+from interfaces.grpc.core.calls import act_as
+from interfaces.grpc.core.statuses import code_of, status_of
 
 CALLER: Final = Caller("crm", "acme", frozenset({"customers.read"}), "call-1")
 PATIENCE: Final = 10.0

@@ -9,14 +9,15 @@ from billing_client.v1 import charge_service_pb2 as pb
 from billing_client.v1.money_pb2 import Money as MoneyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from application.charges import Charges, ListCharges, ListRefunds
-from application.paging import Page
-from application.ports.charges import RefundOrder
+from application.charges.commands import ListCharges, ListRefunds
+from application.charges.ports import RefundOrder
+from application.charges.use_cases import Charges
+from application.requests.paging import Page
 from domain.charges import Charge
 from domain.money import Money
 from domain.periods import from_milliseconds
 from domain.refunds import Refund
-from interfaces.grpc.charges import ChargeServicer
+from interfaces.grpc.charges.servicer import ChargeServicer
 from tests.unit.grpc.bridge import CALLER, invoke
 
 METHODS = pb.DESCRIPTOR.services_by_name["ChargeService"].methods_by_name

@@ -9,8 +9,8 @@ from domain.operations import (
     OperationProgress,
     OperationState,
 )
-from interfaces.grpc.mapping import contact_links as mapping
-from tests.support.fakes import NOON
+from interfaces.grpc.contacts import mapping
+from tests.support.fakes.stores import NOON
 
 
 def test_every_state_has_a_name_of_its_own() -> None:

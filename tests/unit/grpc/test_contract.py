@@ -14,19 +14,19 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health
 
 import domain.errors
-from application.explaining import Basis, RowState, Telling
-from application.ports.inbox import EventState
+from application.events.explanation import Basis, RowState, Telling
+from application.events.inbox import EventState
 from bootstrap.tokens import list_scopes
 from domain.connections import ConnectionKind, ConnectionState, Mode
 from domain.effects import FactName
 from domain.errors import BillingError, Reason
 from domain.periods import Granularity
+from interfaces.grpc.connections import mapping
 from interfaces.grpc.contract import services
-from interfaces.grpc.mapping import connections as mapping
-from interfaces.grpc.mapping import events
-from interfaces.grpc.mapping.periods import read_granularity
-from interfaces.grpc.methods import methods_of
-from interfaces.grpc.statuses import CODES
+from interfaces.grpc.core.methods import methods_of
+from interfaces.grpc.core.periods import read_granularity
+from interfaces.grpc.core.statuses import CODES
+from interfaces.grpc.events import mapping as events
 
 PREFIX = "ERROR_REASON_"
 ACTIONS = {

@@ -12,21 +12,16 @@ from billing_client.v1.subscription_service_pb2 import SubscriptionItemChange
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from application.invoice_creation import CreateInvoice
-from application.invoice_totals import CurrencyTotals, InvoiceTotal
-from application.invoices import Invoices, ListInvoices, UpdateInvoice
-from application.paging import Page
-from application.ports.invoice_totals import TotalsFilter
-from application.ports.invoices import (
-    InvoiceFields,
-    InvoiceItemFields,
-    InvoicePreview,
-    PayInvoice,
-)
-from application.ports.subscriptions import ItemChange
+from application.invoices.commands import CreateInvoice, ListInvoices, UpdateInvoice
+from application.invoices.ports import InvoiceFields, InvoiceItemFields, InvoicePreview, PayInvoice
+from application.invoices.totals import CurrencyTotals, InvoiceTotal
+from application.invoices.totals_port import TotalsFilter
+from application.invoices.use_cases import Invoices
+from application.requests.paging import Page
+from application.subscriptions.ports import ItemChange
 from domain.invoices import Invoice, InvoiceLine
 from domain.money import Money
-from interfaces.grpc.invoices import InvoiceServicer
+from interfaces.grpc.invoices.servicer import InvoiceServicer
 from tests.unit.grpc.bridge import CALLER, invoke
 
 CREATED = dt.datetime(2026, 3, 4, 5, 6, 7, tzinfo=dt.UTC)

@@ -3,10 +3,10 @@
 import pytest
 from billing_client.v1 import mirror_service_pb2 as pb
 
-from application.ports.reports import Drift, ReportKind
+from application.upkeep.ports import Drift, ReportKind
 from domain.errors import InvalidArgument
 from domain.operations import MIRROR_KINDS, OperationState
-from interfaces.grpc.mapping import mirror as mapping
+from interfaces.grpc.mirror import mapping
 
 
 def test_every_value_has_a_name_of_its_own() -> None:

@@ -14,33 +14,33 @@ from billing_client.v1.period_pb2 import GRANULARITY_HOUR, Period
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from application.analytics import (
+from application.analytics.use_cases import (
     ChargeCounts,
     CurrencyVolume,
     GrossVolume,
     Question,
     RevenueAnalytics,
 )
-from application.connections import Connections, ConnectionStatus
-from application.customers import (
-    Customers,
+from application.connections.use_cases import Connections, ConnectionStatus
+from application.contacts.ports import ContactLink
+from application.customers.commands import (
     LinkedCustomer,
     ListCustomers,
     SearchCustomers,
     UpdateCustomer,
 )
-from application.paging import Page
-from application.ports.contacts import ContactLink
-from application.ports.customers import CustomerFields
+from application.customers.ports import CustomerFields
+from application.customers.use_cases import Customers
+from application.requests.paging import Page
 from domain import periods
 from domain.analytics import Bucket, Comparison
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.customers import Address, Customer
 from domain.errors import NotFound
 from domain.stripe_accounts import StripeAccount
-from interfaces.grpc.analytics import AnalyticsServicer
-from interfaces.grpc.connections import ConnectionServicer
-from interfaces.grpc.customers import CustomerServicer
+from interfaces.grpc.analytics.servicer import AnalyticsServicer
+from interfaces.grpc.connections.servicer import ConnectionServicer
+from interfaces.grpc.customers.servicer import CustomerServicer
 from tests.unit.grpc.bridge import CALLER, invoke
 
 CREATED = dt.datetime(2026, 3, 4, 5, 6, 7, 89_000, tzinfo=dt.UTC)

@@ -10,10 +10,11 @@ from billing_client.v1 import subscription_service_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from application.paging import Page
-from application.payment_methods import OwnedMethod, PaymentMethods, PreparedSetup
-from application.ports.payment_methods import CustomersMethod, NewSetupIntent
-from application.ports.subscriptions import (
+from application.payment_methods.ports import CustomersMethod, NewSetupIntent
+from application.payment_methods.use_cases import OwnedMethod, PaymentMethods, PreparedSetup
+from application.requests.paging import Page
+from application.subscriptions.commands import ListSubscriptions, UpdateSubscription
+from application.subscriptions.ports import (
     Cancellation,
     CollectionPause,
     ItemChange,
@@ -21,12 +22,12 @@ from application.ports.subscriptions import (
     NewSubscription,
     SubscriptionFields,
 )
-from application.subscriptions import ListSubscriptions, Subscriptions, UpdateSubscription
+from application.subscriptions.use_cases import Subscriptions
 from domain.payment_methods import PaymentMethod, SetupIntent
 from domain.prices import Recurrence
 from domain.subscriptions import Subscription, SubscriptionItem
-from interfaces.grpc.payment_methods import PaymentMethodServicer
-from interfaces.grpc.subscriptions import SubscriptionServicer
+from interfaces.grpc.payment_methods.servicer import PaymentMethodServicer
+from interfaces.grpc.subscriptions.servicer import SubscriptionServicer
 from tests.unit.grpc.bridge import CALLER, invoke
 
 SUBSCRIPTIONS = pb.DESCRIPTOR.services_by_name["SubscriptionService"].methods_by_name

@@ -9,12 +9,12 @@ from billing_client.v1.period_pb2 import Period
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from application.analytics import RevenueAnalytics
-from application.customers import Customers
+from application.analytics.use_cases import RevenueAnalytics
+from application.customers.use_cases import Customers
 from domain.errors import InvalidArgument
-from interfaces.grpc.analytics import AnalyticsServicer
-from interfaces.grpc.calls import act_as
-from interfaces.grpc.customers import CustomerServicer
+from interfaces.grpc.analytics.servicer import AnalyticsServicer
+from interfaces.grpc.core.calls import act_as
+from interfaces.grpc.customers.servicer import CustomerServicer
 from tests.unit.grpc.bridge import CALLER
 
 NOBODY: Any = None

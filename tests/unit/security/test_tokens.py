@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from application.callers import OPERATOR
-from application.ports.tokens import Token
+from application.requests.callers import OPERATOR
+from application.requests.tokens import Token
 from domain.errors import Reason, Unauthenticated
 from infrastructure.security import tokens as module
 from infrastructure.security.tokens import CallerTokens, caller_keys
-from tests.support.fakes import FakeClock
+from tests.support.fakes.stores import FakeClock
 
 CLAIMS = st.sampled_from("kid alg typ crit b64 sub account scope aud iat exp nbf jti iss".split())
 OLD, NEW = "o" * 32, "n" * 40

@@ -3,7 +3,7 @@
 from typing import Any
 
 from domain.mirror import Row
-from infrastructure.sqlite.row_cache import MAX_ROWS, RowCache
+from infrastructure.sqlite.core.row_cache import MAX_ROWS, RowCache
 
 KEY = ("customer", "acct_1", "cus_1")
 OTHER = ("customer", "acct_1", "cus_2")

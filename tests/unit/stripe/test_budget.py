@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from application.ports.stripe import Priority
+from application.mirror.stripe import Priority
 from domain.errors import RateLimited, Reason
-from infrastructure.stripe.budget import MAX_PAUSE_SECONDS, Handle, RateBudget
+from infrastructure.stripe.core.budget import MAX_PAUSE_SECONDS, Handle, RateBudget
 
 
 class Timeout:

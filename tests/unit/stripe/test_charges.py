@@ -8,7 +8,7 @@ import pytest
 from domain.charges import Charge
 from domain.mirror import Snapshot, Version
 from domain.money import Money
-from infrastructure.stripe.charges import CHARGE
+from infrastructure.stripe.charges.translation import CHARGE
 from tests.unit.stripe.samples import charge, encoded, without
 
 VERSION = Version.of_event(1)

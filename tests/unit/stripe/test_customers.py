@@ -7,7 +7,7 @@ import pytest
 
 from domain.customers import Address, Customer
 from domain.mirror import Snapshot, Version
-from infrastructure.stripe.customers import CUSTOMER
+from infrastructure.stripe.customers.translation import CUSTOMER
 from tests.unit.stripe.samples import customer, encoded, without
 
 VERSION = Version.of_event(1)

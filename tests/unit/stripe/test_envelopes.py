@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.nouns import CHARGES
-from application.ports.stripe import Hint
+from application.events.inbox import EventState, ReceivedEvent
+from application.events.readings import Hint
+from application.mirror.nouns import CHARGES
 from domain.periods import to_milliseconds
-from infrastructure.stripe.envelopes import read_envelope, received
-from infrastructure.stripe.events import StripeEventReader
+from infrastructure.stripe.readers.envelopes import read_envelope, received
+from infrastructure.stripe.readers.events import StripeEventReader
 from tests.unit.stripe import samples
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)

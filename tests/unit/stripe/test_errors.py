@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
-from application.ports.stripe import Unanswered
+from application.mutations.stripe import Unanswered
 from domain.errors import (
     BillingError,
     FailedPrecondition,
@@ -17,7 +17,7 @@ from domain.errors import (
     Reason,
     Unavailable,
 )
-from infrastructure.stripe.errors import (
+from infrastructure.stripe.core.errors import (
     Subject,
     connection_error,
     field_path,

@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 import stripe
 
-from application.ports.inbox import ReceivedEvent
-from application.ports.nouns import (
+from application.events.inbox import ReceivedEvent
+from application.events.readings import Deauthorized, Hint, Irrelevant, Observed
+from application.mirror.nouns import (
     BALANCE_TRANSACTIONS,
     CHARGES,
     CUSTOMERS,
@@ -24,14 +25,13 @@ from application.ports.nouns import (
     STRIPE_ACCOUNTS,
     SUBSCRIPTIONS,
 )
-from application.ports.stripe import Deauthorized, Hint, Irrelevant, Observed
 from domain.mirror import Snapshot, Version
 from domain.periods import to_milliseconds
 from domain.subscriptions import Subscription
-from infrastructure.stripe import envelopes
-from infrastructure.stripe.events import RELEASES, StripeEventReader
-from infrastructure.stripe.nouns import TRANSLATIONS
-from infrastructure.stripe.shapes import Translation
+from infrastructure.stripe.core.shapes import Translation
+from infrastructure.stripe.readers import envelopes
+from infrastructure.stripe.readers.events import RELEASES, StripeEventReader
+from infrastructure.stripe.translations import TRANSLATIONS
 from tests.unit.stripe import billing_samples, samples
 
 CREATED_MS = (samples.CREATED + 5) * 1000

@@ -8,7 +8,7 @@ import pytest
 from domain.invoices import Invoice, InvoiceLine
 from domain.mirror import Snapshot, Version
 from domain.money import Money
-from infrastructure.stripe.invoices import INVOICE
+from infrastructure.stripe.invoices.translation import INVOICE
 from tests.unit.stripe.billing_samples import invoice, invoice_line
 from tests.unit.stripe.samples import CREATED, encoded, without
 

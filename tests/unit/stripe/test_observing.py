@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from application.ports.stripe import REQUEST_TAG, Call, Priority, Unanswered
+from application.mirror.stripe import Priority
+from application.mutations.stripe import REQUEST_TAG, Call, Unanswered
 from domain.errors import (
     BillingError,
     FieldViolation,
@@ -20,12 +21,12 @@ from domain.errors import (
 )
 from domain.invoices import Invoice
 from domain.mirror import Snapshot, Version
-from infrastructure.stripe.client import Answer, Request, StripeApi
-from infrastructure.stripe.errors import Subject
-from infrastructure.stripe.invoices import INVOICE
-from infrastructure.stripe.mutations import find_tagged, send
-from infrastructure.stripe.observing import MAX_PAGES, observe
-from infrastructure.stripe.subscriptions import SUBSCRIPTION
+from infrastructure.stripe.core.client import Answer, Request, StripeApi
+from infrastructure.stripe.core.errors import Subject
+from infrastructure.stripe.core.observe import MAX_PAGES, observe
+from infrastructure.stripe.core.send import find_tagged, send
+from infrastructure.stripe.invoices.translation import INVOICE
+from infrastructure.stripe.subscriptions.translation import SUBSCRIPTION
 from tests.unit.stripe.billing_samples import (
     invoice,
     invoice_line,

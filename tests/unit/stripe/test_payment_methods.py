@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from domain.payment_methods import PaymentMethod, SetupIntent, is_legacy
-from infrastructure.stripe.elements import read_elements
-from infrastructure.stripe.payment_methods import SETUP, method_of, setup_of
+from infrastructure.stripe.core.elements import read_elements
+from infrastructure.stripe.payment_methods.translation import SETUP, method_of, setup_of
 
 CARD: dict[str, Any] = {
     "id": "pm_1", "object": "payment_method", "type": "card", "customer": "cus_1",

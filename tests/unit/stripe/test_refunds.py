@@ -8,7 +8,7 @@ import pytest
 from domain.mirror import Snapshot, Version
 from domain.money import Money
 from domain.refunds import Refund
-from infrastructure.stripe.refunds import REFUND
+from infrastructure.stripe.charges.refund_translation import REFUND
 from tests.unit.stripe.samples import encoded, refund, without
 
 VERSION = Version.of_event(1)

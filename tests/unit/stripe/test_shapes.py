@@ -8,11 +8,11 @@ import stripe
 
 from domain.invoices import Invoice
 from domain.subscriptions import Subscription
-from infrastructure.stripe.customers import CUSTOMER
-from infrastructure.stripe.invoices import INVOICE, LineShape
-from infrastructure.stripe.nouns import TRANSLATIONS
-from infrastructure.stripe.shapes import Shape, Translation
-from infrastructure.stripe.subscriptions import SUBSCRIPTION, ItemShape
+from infrastructure.stripe.core.shapes import Shape, Translation
+from infrastructure.stripe.customers.translation import CUSTOMER
+from infrastructure.stripe.invoices.translation import INVOICE, LineShape
+from infrastructure.stripe.subscriptions.translation import SUBSCRIPTION, ItemShape
+from infrastructure.stripe.translations import TRANSLATIONS
 from tests.unit.stripe.billing_samples import (
     invoice,
     invoice_line,

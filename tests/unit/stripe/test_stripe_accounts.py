@@ -7,7 +7,7 @@ import pytest
 
 from domain.mirror import Snapshot, Version
 from domain.stripe_accounts import StripeAccount
-from infrastructure.stripe.stripe_accounts import STRIPE_ACCOUNT
+from infrastructure.stripe.connections.translation import STRIPE_ACCOUNT
 from tests.unit.stripe.samples import account, encoded, without
 
 VERSION = Version.of_event(1)

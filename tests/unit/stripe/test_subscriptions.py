@@ -8,7 +8,7 @@ import pytest
 from domain.mirror import Snapshot, Version
 from domain.prices import Recurrence
 from domain.subscriptions import Subscription, SubscriptionItem
-from infrastructure.stripe.subscriptions import SUBSCRIPTION
+from infrastructure.stripe.subscriptions.translation import SUBSCRIPTION
 from tests.unit.stripe.billing_samples import price, subscription, subscription_item
 from tests.unit.stripe.samples import CREATED, encoded, without
 

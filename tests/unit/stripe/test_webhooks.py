@@ -9,10 +9,10 @@ import stripe
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from application.ports.inbox import EventState, ReceivedEvent
+from application.events.inbox import EventState, ReceivedEvent
 from domain.connections import Mode
 from domain.errors import Reason, Unauthenticated
-from infrastructure.stripe.webhooks import TOLERANCE, StripeWebhookReader
+from infrastructure.stripe.readers.webhooks import TOLERANCE, StripeWebhookReader
 from tests.unit.stripe import samples
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)

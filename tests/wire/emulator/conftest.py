@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient
+from sandbox.emulator.control_client import ControlClient
 from sandbox.emulator.running import RunningEmulator, emulator_in_process
 from sandbox.emulator.settings import Settings
 

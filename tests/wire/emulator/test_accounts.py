@@ -2,8 +2,8 @@
 
 import stripe
 
-from sandbox.emulator.control import ControlClient
-from sandbox.emulator.messages import AccountSpec
+from sandbox.emulator.control_client import ControlClient
+from sandbox.emulator.core.messages import AccountSpec
 from sandbox.emulator.running import LIVE_KEY, RunningEmulator
 from sandbox.emulator.settings import PLATFORM_ACCOUNT
 

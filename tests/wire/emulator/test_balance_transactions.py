@@ -3,9 +3,9 @@
 import stripe
 
 from sandbox.emulator.balance_transactions import fee
-from sandbox.emulator.control import ControlClient
+from sandbox.emulator.control_client import ControlClient
 from sandbox.emulator.core import currencies
-from sandbox.emulator.messages import AccountSpec
+from sandbox.emulator.core.messages import AccountSpec
 
 
 def test_fees_are_rounded_half_up() -> None:

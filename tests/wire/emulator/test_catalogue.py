@@ -7,7 +7,7 @@ import pytest
 import stripe
 
 from sandbox.emulator import prices
-from sandbox.emulator.control import ControlClient
+from sandbox.emulator.control_client import ControlClient
 
 
 async def types(client: stripe.StripeClient) -> list[str]:

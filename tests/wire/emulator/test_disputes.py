@@ -3,7 +3,7 @@
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient, ControlError
+from sandbox.emulator.control_client import ControlClient, ControlError
 
 
 async def paid(client: stripe.StripeClient, card: str = "pm_card_visa") -> str:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient
+from sandbox.emulator.control_client import ControlClient
 from sandbox.emulator.running import RunningEmulator
 from sandbox.emulator.settings import PLATFORM_KEY
 

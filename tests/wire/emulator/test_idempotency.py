@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient
-from sandbox.emulator.messages import FaultSpec
+from sandbox.emulator.control_client import ControlClient
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient
+from sandbox.emulator.control_client import ControlClient
 
 DAY = 86_400
 

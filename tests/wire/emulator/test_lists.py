@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient
+from sandbox.emulator.control_client import ControlClient
 
 START = 1_700_000_000
 

@@ -3,9 +3,9 @@
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient
+from sandbox.emulator.control_client import ControlClient
 from sandbox.emulator.core.grants import CLIENT_ID
-from sandbox.emulator.messages import AccountSpec
+from sandbox.emulator.core.messages import AccountSpec
 from sandbox.emulator.running import LIVE_KEY, RunningEmulator
 
 

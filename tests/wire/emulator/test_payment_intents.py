@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient, ControlError
+from sandbox.emulator.control_client import ControlClient, ControlError
 
 PAY: Any = {
     "amount": 2000,

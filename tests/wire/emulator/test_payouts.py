@@ -4,8 +4,8 @@ import pytest
 import stripe
 
 from sandbox.emulator.balance_transactions import fee
-from sandbox.emulator.control import ControlClient
-from sandbox.emulator.messages import AccountSpec
+from sandbox.emulator.control_client import ControlClient
+from sandbox.emulator.core.messages import AccountSpec
 
 DAY = 86_400
 MIDNIGHT = 1_704_067_200  # 2024-01-01T00:00:00Z

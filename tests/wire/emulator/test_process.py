@@ -2,7 +2,7 @@
 
 import stripe
 
-from sandbox.emulator.control import ControlClient
+from sandbox.emulator.control_client import ControlClient
 from sandbox.emulator.running import RunningEmulator, emulator_process
 
 

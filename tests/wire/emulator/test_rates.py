@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient, ControlError
+from sandbox.emulator.control_client import ControlClient, ControlError
 from sandbox.emulator.core.errors import ApiError
 from sandbox.emulator.core.rates import Rates
 from sandbox.emulator.core.values import Scope

@@ -3,7 +3,7 @@
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient
+from sandbox.emulator.control_client import ControlClient
 
 
 async def found(client: stripe.StripeClient, query: str) -> list[str | None]:

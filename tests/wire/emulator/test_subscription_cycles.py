@@ -5,8 +5,14 @@ from typing import Any
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient
-from tests.support.subscriptions import invoices, monthly, period, subscribed, types
+from sandbox.emulator.control_client import ControlClient
+from tests.support.rooms.subscriptions_at_emulator import (
+    invoices,
+    monthly,
+    period,
+    subscribed,
+    types,
+)
 
 DAY = 86_400
 START = 1_704_067_200  # 2024-01-01T00:00:00Z

@@ -3,8 +3,15 @@
 import pytest
 import stripe
 
-from sandbox.emulator.control import ControlClient
-from tests.support.subscriptions import invoices, monthly, payer, period, subscribed, types
+from sandbox.emulator.control_client import ControlClient
+from tests.support.rooms.subscriptions_at_emulator import (
+    invoices,
+    monthly,
+    payer,
+    period,
+    subscribed,
+    types,
+)
 
 DAY = 86_400
 START = 1_704_067_200  # 2024-01-01T00:00:00Z

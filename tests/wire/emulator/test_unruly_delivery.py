@@ -9,8 +9,8 @@ import pytest
 import stripe
 from aiohttp import web
 
-from sandbox.emulator.control import ControlClient, ControlError
-from sandbox.emulator.messages import DeliveryChange, FaultSpec
+from sandbox.emulator.control_client import ControlClient, ControlError
+from sandbox.emulator.core.messages import DeliveryChange, FaultSpec
 from sandbox.emulator.running import LIVE_KEY, RunningEmulator
 
 DAY = 86_400

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from infrastructure.stripe.budget import RateBudget
-from infrastructure.stripe.client import StripeApi, StripeSettings
+from infrastructure.stripe.core.budget import RateBudget
+from infrastructure.stripe.core.client import StripeApi, StripeSettings
 from sandbox.emulator.running import emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
-from tests.support.clocks import MovableClock
-from tests.support.flows import Flows
-from tests.support.stores import Opener
+from tests.support.fakes.machine_clock import MovableClock
+from tests.support.rooms.upkeep import Flows
+from tests.support.servers.stores import Opener
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from contextlib import aclosing
 
 import pytest
 
-from application.backfill import Backfill, Progress
-from application.ports.nouns import CHARGES, CUSTOMERS, INVOICES, NOUNS
-from application.walking import Retries
+from application.background.retries import Retries
+from application.mirror.nouns import CHARGES, CUSTOMERS, INVOICES, NOUNS
+from application.upkeep.backfill import Backfill, Progress
 from domain.errors import Conflict, Reason, Unavailable
-from sandbox.emulator.messages import FaultSpec
-from tests.support.flows import Flows, no_wait
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.rooms.upkeep import Flows, no_wait
 
 
 async def progress_of(flows: Flows) -> Progress:

@@ -3,9 +3,9 @@
 import asyncio
 from contextlib import suppress
 
-from application.ports.nouns import BALANCE_TRANSACTIONS, CHARGES, REFUNDS
+from application.mirror.nouns import BALANCE_TRANSACTIONS, CHARGES, REFUNDS
 from domain.balance_transactions import BalanceTransaction
-from tests.support.flows import Flows
+from tests.support.rooms.upkeep import Flows
 
 DAY = 86_400
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from application.catch_up import RETENTION, TASK
-from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.nouns import CUSTOMERS
-from application.windows import OVERLAP
+from application.events.inbox import EventState, ReceivedEvent
+from application.mirror.nouns import CUSTOMERS
+from application.upkeep.catch_up import RETENTION, TASK
+from application.upkeep.watermark import OVERLAP
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import Unavailable
 from domain.periods import to_milliseconds
-from sandbox.emulator.messages import FaultSpec
-from tests.support.flows import Flows
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.rooms.upkeep import Flows
 
 DAY = 86_400
 

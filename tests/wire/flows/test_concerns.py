@@ -7,20 +7,20 @@ from typing import Any, Final
 
 import pytest
 
-from application.callers import Caller
-from application.connections import Connections
-from application.deauthorizing import Deauthorizing
-from application.enrichment import Enrichment
-from application.ports.inbox import EventState, ReceivedEvent
-from application.ports.nouns import CHARGES, STRIPE_ACCOUNTS
-from application.projector import Projector
+from application.connections.deauthorization import Deauthorizing
+from application.connections.use_cases import Connections
+from application.events.inbox import EventState, ReceivedEvent
+from application.mirror.enrichment import Enrichment
+from application.mirror.nouns import CHARGES, STRIPE_ACCOUNTS
+from application.projection.projector import Projector
+from application.requests.callers import Caller
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.errors import FailedPrecondition
 from domain.periods import to_milliseconds
-from infrastructure.stripe.accounts import StripeConnectedAccounts
-from infrastructure.stripe.events import StripeEventReader
-from sandbox.emulator.messages import FaultSpec
-from tests.support.flows import Flows
+from infrastructure.stripe.connections.gateway import StripeConnectedAccounts
+from infrastructure.stripe.readers.events import StripeEventReader
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.rooms.upkeep import Flows
 
 DAY: Final = 86_400
 MINUTE: Final = dt.timedelta(minutes=1)

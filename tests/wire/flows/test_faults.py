@@ -12,26 +12,26 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from application.enrichment import Enrichment
-from application.ports.publisher import QueueUnavailable
-from application.projector import Projector
-from application.publishing import Publishing
+from application.jobs.publisher import QueueUnavailable
+from application.jobs.publishing import Publishing
+from application.mirror.enrichment import Enrichment
+from application.projection.projector import Projector
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.contacts import ContactSync
 from domain.errors import BillingError, Reason, Unavailable
 from domain.jobs import Job
 from infrastructure.queue.embedded import EmbeddedPublisher
-from infrastructure.stripe.budget import RateBudget
-from infrastructure.stripe.client import StripeApi, StripeSettings
-from infrastructure.stripe.events import StripeEventReader
-from sandbox.emulator.messages import FaultSpec
+from infrastructure.stripe.core.budget import RateBudget
+from infrastructure.stripe.core.client import StripeApi, StripeSettings
+from infrastructure.stripe.readers.events import StripeEventReader
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator, emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
-from tests.support.breaking import Breaking
-from tests.support.clocks import MovableClock
-from tests.support.effects import effects_on
-from tests.support.flows import Flows
-from tests.support.stores import Opener, Stores, sqlite_stores
+from tests.support.fakes.breaking import Breaking
+from tests.support.fakes.machine_clock import MovableClock
+from tests.support.rooms.effects_as_wired import effects_on
+from tests.support.rooms.upkeep import Flows
+from tests.support.servers.stores import Opener, Stores, sqlite_stores
 
 DAY: Final = dt.timedelta(days=1)
 ROUNDS: Final = 60

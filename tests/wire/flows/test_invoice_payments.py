@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from application.ports.nouns import INVOICE_PAYMENTS
-from tests.support.flows import CARD, Flows
+from application.mirror.nouns import INVOICE_PAYMENTS
+from tests.support.rooms.upkeep import CARD, Flows
 
 DAY = 86_400
 

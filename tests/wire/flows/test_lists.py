@@ -2,13 +2,13 @@
 
 import pytest
 
-from application.ports.listing import Place
-from application.ports.nouns import CUSTOMERS, INVOICES, SUBSCRIPTIONS
+from application.mirror.lists import Place
+from application.mirror.nouns import CUSTOMERS, INVOICES, SUBSCRIPTIONS
 from domain.errors import Unavailable
 from domain.invoices import Invoice
 from domain.subscriptions import Subscription
-from sandbox.emulator.messages import FaultSpec
-from tests.support.flows import Flows
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.rooms.upkeep import Flows
 
 DAY_MS = 86_400_000
 

@@ -8,23 +8,23 @@ from typing import Any, Final, TypeVar
 import pytest
 from typing_extensions import override
 
-from application.backfill import Backfill
-from application.callers import Caller
-from application.connections import Connections
-from application.deauthorizing import Deauthorizing
-from application.ports.contacts import ContactLink, SourceVersion
-from application.ports.inbox import ReceivedEvent
-from application.ports.listing import ObjectLister, Page, Place
-from application.ports.mirror import Noun
-from application.ports.nouns import CHARGES, CUSTOMERS, INVOICES, SUBSCRIPTIONS
-from application.ports.stripe import Priority
+from application.connections.deauthorization import Deauthorizing
+from application.connections.use_cases import Connections
+from application.contacts.ports import ContactLink, SourceVersion
+from application.events.inbox import ReceivedEvent
+from application.mirror.lists import ObjectLister, Page, Place
+from application.mirror.nouns import CHARGES, CUSTOMERS, INVOICES, SUBSCRIPTIONS
+from application.mirror.ports import Noun
+from application.mirror.stripe import Priority
+from application.requests.callers import Caller
+from application.upkeep.backfill import Backfill
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.mirror import MirroredObject, Snapshot
-from infrastructure.stripe.accounts import StripeConnectedAccounts
+from infrastructure.stripe.connections.gateway import StripeConnectedAccounts
 from sandbox.emulator.settings import PLATFORM_KEY
-from tests.support.flows import CARD, Flows, last
-from tests.support.listening import listening
-from tests.support.outcomes import changes, facets, facts, notices
+from tests.support.expected.outcomes import changes, facets, facts, notices
+from tests.support.rooms.upkeep import CARD, Flows, last
+from tests.support.servers.webhook import listening
 
 T = TypeVar("T", bound=MirroredObject)
 

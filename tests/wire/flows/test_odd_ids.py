@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
-from application.ports.event_log import EventFilter
-from application.ports.inbox import EventState
-from application.ports.nouns import CUSTOMERS, PRICES, PRODUCTS
-from application.ports.outbox import MAX_JOBS
-from tests.support.flows import Flows
-from tests.support.odd_ids import LONGEST, ODD_IDS
+from application.events.event_log import EventFilter
+from application.events.inbox import EventState
+from application.jobs.outbox import MAX_JOBS
+from application.mirror.nouns import CUSTOMERS, PRICES, PRODUCTS
+from tests.support.contract.odd_ids import LONGEST, ODD_IDS
+from tests.support.rooms.upkeep import Flows
 from tests.wire.flows.test_named_cases import TENANT, connect, deliver, shown, this_second, told
 
 CHOSEN: Final = (*ODD_IDS[::2], LONGEST)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from application.ports.inbox import EventState
-from application.ports.nouns import CHARGES, CUSTOMERS
+from application.events.inbox import EventState
+from application.mirror.nouns import CHARGES, CUSTOMERS
 from domain.errors import NotUnderstood
 from domain.oddities import Oddity
-from tests.support.flows import Flows
+from tests.support.rooms.upkeep import Flows
 
 CREATED = "created: is missing or not of its type"
 

@@ -9,34 +9,34 @@ from typing import Any, Final
 import pytest
 from typing_extensions import override
 
-from application.backfill import Backfill, BackfillWork
-from application.callers import Caller
-from application.comparing import Comparison
-from application.connections import Connections
-from application.mirror_access import MirrorAccess
-from application.operation_log import OperationLog
-from application.operations import Operations
-from application.ports.clock import Clock
-from application.ports.listing import ObjectLister, Page, Place
-from application.ports.mirror import Noun, T
-from application.ports.nouns import CHARGES, CUSTOMERS, NOUNS
-from application.ports.reports import Drift, ReportKind
-from application.ports.stripe import Priority
-from application.reconciling import ReconciliationWork
-from application.shadowing import RebuildInShadow
-from application.walking import Sleep
+from application.background.clock import Clock
+from application.background.retries import Sleep
+from application.connections.access import MirrorAccess
+from application.connections.use_cases import Connections
+from application.mirror.lists import ObjectLister, Page, Place
+from application.mirror.nouns import CHARGES, CUSTOMERS, NOUNS
+from application.mirror.ports import Noun, T
+from application.mirror.stripe import Priority
+from application.operations.log import OperationLog
+from application.operations.use_cases import Operations
+from application.requests.callers import Caller
+from application.upkeep.backfill import Backfill, BackfillWork
+from application.upkeep.comparison import Comparison
+from application.upkeep.ports import Drift, ReportKind
+from application.upkeep.reconciliation import ReconciliationWork
+from application.upkeep.shadow_rebuild import RebuildInShadow
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer
 from domain.mirror import Snapshot, Version
 from domain.operations import EXPIRY, Operation, OperationKind, OperationOptions, OperationState
 from domain.periods import to_milliseconds
 from infrastructure.clock import SystemClock
-from infrastructure.stripe.accounts import StripeConnectedAccounts
-from infrastructure.stripe.events import StripeEventReader
-from tests.support.breaking import Breaking
-from tests.support.contacts import link_all
-from tests.support.flows import Flows
-from tests.support.service import until
+from infrastructure.stripe.connections.gateway import StripeConnectedAccounts
+from infrastructure.stripe.readers.events import StripeEventReader
+from tests.support.fakes.breaking import Breaking
+from tests.support.rooms.contacts import link_all
+from tests.support.rooms.upkeep import Flows
+from tests.support.servers.service import until
 
 CALLER: Final = Caller("crm", "acme", frozenset())
 HASTE: Final = 20.0

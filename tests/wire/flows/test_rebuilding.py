@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from application.backfill import Backfill
-from application.comparing import Comparison
-from application.ports.inbox import ReceivedEvent
-from application.ports.listing import EventHistory
-from application.ports.nouns import CUSTOMERS
-from application.ports.reports import Drift, ReportKind
-from application.rebuilding import MirrorLister, ShadowFilling
-from application.reconciling import Reconciliation
+from application.events.inbox import ReceivedEvent
+from application.events.lists import EventHistory
+from application.mirror.nouns import CUSTOMERS
+from application.upkeep.backfill import Backfill
+from application.upkeep.comparison import Comparison
+from application.upkeep.ports import Drift, ReportKind
+from application.upkeep.rebuild import MirrorLister, ShadowFilling
+from application.upkeep.reconciliation import Reconciliation
 from domain.errors import FailedPrecondition
 from domain.mirror import Snapshot, Version
 from domain.periods import to_milliseconds
-from infrastructure.stripe.events import StripeEventReader
-from tests.support.flows import Flows, last
-from tests.support.stores import Stores, sqlite_stores
+from infrastructure.stripe.readers.events import StripeEventReader
+from tests.support.rooms.upkeep import Flows, last
+from tests.support.servers.stores import Stores, sqlite_stores
 
 
 class Remembered(EventHistory):

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from application.ports.mirror import Noun
-from application.ports.nouns import CHARGES, CUSTOMERS, NOUNS
-from application.ports.reports import Drift, Finding
-from application.reconciling import Reconciliation
+from application.mirror.nouns import CHARGES, CUSTOMERS, NOUNS
+from application.mirror.ports import Noun
+from application.upkeep.ports import Drift, Finding
+from application.upkeep.reconciliation import Reconciliation
 from domain.customers import Customer
 from domain.errors import Unavailable
 from domain.mirror import Snapshot, Version
 from domain.periods import from_milliseconds
-from sandbox.emulator.messages import FaultSpec
-from tests.support.flows import Flows, last
+from sandbox.emulator.core.messages import FaultSpec
+from tests.support.rooms.upkeep import Flows, last
 
 
 async def rewrite(flows: Flows, noun: Noun[Any], id_: str, **fields: Any) -> None:

@@ -10,14 +10,14 @@ from typing import Final
 
 import pytest
 
-from application.ports.inbox import ReceivedEvent
-from application.ports.nouns import CUSTOMERS
-from application.ports.reports import Drift
-from application.ports.stripe import Priority
+from application.events.inbox import ReceivedEvent
+from application.mirror.nouns import CUSTOMERS
+from application.mirror.stripe import Priority
+from application.upkeep.ports import Drift
 from domain.customers import Customer
 from domain.mirror import Snapshot
-from tests.support.flows import Flows, last
-from tests.support.stores import sqlite_stores
+from tests.support.rooms.upkeep import Flows, last
+from tests.support.servers.stores import sqlite_stores
 from tests.wire.flows.test_named_cases import at_stripe, deliver, shown, told
 from tests.wire.flows.test_rebuilding import rebuild
 

@@ -8,14 +8,14 @@ from typing import Any, Final
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from application.ports.event_log import EventFilter
-from application.ports.inbox import EventState
-from application.ports.nouns import CHARGES, CUSTOMERS
-from application.receiving import Receiver
+from application.events.event_log import EventFilter
+from application.events.inbox import EventState
+from application.events.receiver import Receiver
+from application.mirror.nouns import CHARGES, CUSTOMERS
 from domain.connections import Mode
-from infrastructure.stripe.webhooks import StripeWebhookReader
+from infrastructure.stripe.readers.webhooks import StripeWebhookReader
 from interfaces.http_webhook.app import PATH, create_app
-from tests.support.flows import Flows
+from tests.support.rooms.upkeep import Flows
 
 CONNECT, PLATFORM = "whsec_connect", "whsec_platform"
 CREATED: Final = 1_795_890_000

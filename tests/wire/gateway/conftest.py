@@ -8,15 +8,15 @@ from typing import Any, Protocol
 
 import pytest
 
-from application.ports.stripe import Call
-from infrastructure.stripe.budget import RateBudget
-from infrastructure.stripe.client import StripeApi, StripeSettings
-from infrastructure.stripe.customers import StripeCustomers
-from infrastructure.stripe.invoice_gateway import StripeInvoices
-from infrastructure.stripe.invoice_previews import StripeInvoicePreviews
+from application.mutations.stripe import Call
+from infrastructure.stripe.core.budget import RateBudget
+from infrastructure.stripe.core.client import StripeApi, StripeSettings
+from infrastructure.stripe.customers.gateway import StripeCustomers
+from infrastructure.stripe.invoices.gateway import StripeInvoices
+from infrastructure.stripe.invoices.previews import StripeInvoicePreviews
 from sandbox.emulator.running import RunningEmulator, emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
-from tests.support.invoice_drawer import Drawer, Merchant
+from tests.support.rooms.invoices_at_stripe import Drawer, Merchant
 
 
 class SystemClock:

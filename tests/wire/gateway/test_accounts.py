@@ -4,15 +4,16 @@ import asyncio
 
 import pytest
 
-from application.ports.customers import CustomerFields
-from application.ports.nouns import CUSTOMERS
-from application.ports.stripe import Call, Priority
+from application.customers.ports import CustomerFields
+from application.mirror.nouns import CUSTOMERS
+from application.mirror.stripe import Priority
+from application.mutations.stripe import Call
 from domain.errors import FailedPrecondition, Reason
-from infrastructure.stripe.accounts import StripeConnectedAccounts
-from infrastructure.stripe.client import StripeApi
-from infrastructure.stripe.customers import StripeCustomers
-from infrastructure.stripe.objects import StripeObjectReader
-from sandbox.emulator.messages import AccountSpec
+from infrastructure.stripe.connections.gateway import StripeConnectedAccounts
+from infrastructure.stripe.core.client import StripeApi
+from infrastructure.stripe.customers.gateway import StripeCustomers
+from infrastructure.stripe.readers.objects import StripeObjectReader
+from sandbox.emulator.core.messages import AccountSpec
 from sandbox.emulator.running import RunningEmulator
 from sandbox.emulator.settings import PLATFORM_ACCOUNT
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from application.ports.customers import CustomerDeletion, CustomerFields
+from application.customers.ports import CustomerDeletion, CustomerFields
 from domain.errors import Unavailable
-from infrastructure.stripe.client import StripeApi
-from infrastructure.stripe.customer_lookup import StripeCustomerLookup
-from infrastructure.stripe.customers import StripeCustomers
-from sandbox.emulator.messages import FaultSpec
+from infrastructure.stripe.core.client import StripeApi
+from infrastructure.stripe.customers.gateway import StripeCustomers
+from infrastructure.stripe.customers.lookup import StripeCustomerLookup
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall, Served
 

@@ -4,14 +4,14 @@ import datetime as dt
 
 import pytest
 
-from application.ports.customers import CustomerChange, CustomerDeletion, CustomerFields
-from application.ports.stripe import Call, Unanswered
+from application.customers.ports import CustomerChange, CustomerDeletion, CustomerFields
+from application.mutations.stripe import Call, Unanswered
 from domain.customers import Address, Customer
 from domain.errors import BillingError, InvalidArgument, NotFound, Unavailable
 from domain.mirror import Snapshot
-from infrastructure.stripe import mutations
-from infrastructure.stripe.customers import StripeCustomers
-from sandbox.emulator.messages import FaultSpec
+from infrastructure.stripe.core import send as mutations
+from infrastructure.stripe.customers.gateway import StripeCustomers
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall, Served
 

@@ -9,8 +9,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from application.ports.customers import CustomerChange, CustomerFields
-from application.ports.stripe import Priority, Unanswered
+from application.customers.ports import CustomerChange, CustomerFields
+from application.mirror.stripe import Priority
+from application.mutations.stripe import Unanswered
 from domain.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -21,10 +22,10 @@ from domain.errors import (
     Reason,
     Unavailable,
 )
-from infrastructure.stripe.client import Request, StripeApi
-from infrastructure.stripe.customers import StripeCustomers
-from infrastructure.stripe.errors import Subject
-from sandbox.emulator.messages import FaultSpec
+from infrastructure.stripe.core.client import Request, StripeApi
+from infrastructure.stripe.core.errors import Subject
+from infrastructure.stripe.customers.gateway import StripeCustomers
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeApi, MakeCall, Served, until
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from application.ports.customers import CustomerChange, CustomerDeletion, CustomerFields
-from application.ports.stripe import Unanswered
+from application.customers.ports import CustomerChange, CustomerDeletion, CustomerFields
+from application.mutations.stripe import Unanswered
 from domain.errors import NotFound, Unavailable
-from infrastructure.stripe import client, transport
-from infrastructure.stripe.client import Request, StripeApi
-from infrastructure.stripe.customers import StripeCustomers
-from infrastructure.stripe.errors import Subject, connection_error
-from sandbox.emulator.messages import FaultKind, FaultSpec
+from infrastructure.stripe.core import client, transport
+from infrastructure.stripe.core.client import Request, StripeApi
+from infrastructure.stripe.core.errors import Subject, connection_error
+from infrastructure.stripe.customers.gateway import StripeCustomers
+from sandbox.emulator.core.messages import FaultKind, FaultSpec
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeApi, MakeCall, Served, until
 

@@ -2,17 +2,17 @@
 
 import pytest
 
-from application.ports.invoices import InvoiceItemFields, InvoicePreview
-from application.ports.stripe import Unanswered
-from application.ports.subscriptions import ItemChange
+from application.invoices.ports import InvoiceItemFields, InvoicePreview
+from application.mutations.stripe import Unanswered
+from application.subscriptions.ports import ItemChange
 from domain.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from domain.money import Money
-from infrastructure.stripe import invoice_gateway
-from infrastructure.stripe.invoice_gateway import StripeInvoices
-from infrastructure.stripe.invoice_previews import StripeInvoicePreviews
-from sandbox.emulator.messages import FaultSpec
+from infrastructure.stripe.invoices import gateway as invoice_gateway
+from infrastructure.stripe.invoices.gateway import StripeInvoices
+from infrastructure.stripe.invoices.previews import StripeInvoicePreviews
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
-from tests.support.invoice_drawer import WORK, Drawer, Merchant, lines, now, shown
+from tests.support.rooms.invoices_at_stripe import WORK, Drawer, Merchant, lines, now, shown
 from tests.wire.gateway.conftest import MakeCall, Served
 
 

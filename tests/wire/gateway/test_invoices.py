@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from application.ports.invoices import (
+from application.invoices.ports import (
     InvoiceAction,
     InvoiceChange,
     InvoiceFields,
     NewInvoice,
     PayInvoice,
 )
-from application.ports.stripe import Call
+from application.mutations.stripe import Call
 from domain.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -22,10 +22,10 @@ from domain.errors import (
     WrongState,
 )
 from domain.money import Money
-from infrastructure.stripe.invoice_gateway import StripeInvoices
-from sandbox.emulator.messages import FaultSpec
+from infrastructure.stripe.invoices.gateway import StripeInvoices
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
-from tests.support.invoice_drawer import DUE, SENT, Drawer, Merchant, lines, now, shown
+from tests.support.rooms.invoices_at_stripe import DUE, SENT, Drawer, Merchant, lines, now, shown
 from tests.wire.gateway.conftest import MakeCall
 
 

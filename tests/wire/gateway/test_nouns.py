@@ -10,18 +10,19 @@ from typing import Any
 import pytest
 import stripe
 
-from application.ports.inbox import ReceivedEvent
-from application.ports.listing import Place
-from application.ports.mirror import Noun
-from application.ports.nouns import INVOICES, NOUNS, STRIPE_ACCOUNTS, SUBSCRIPTIONS
-from application.ports.stripe import Irrelevant, ObjectReader, Observed, Priority
+from application.events.inbox import ReceivedEvent
+from application.events.readings import Irrelevant, Observed
+from application.mirror.lists import Place
+from application.mirror.nouns import INVOICES, NOUNS, STRIPE_ACCOUNTS, SUBSCRIPTIONS
+from application.mirror.ports import Noun
+from application.mirror.stripe import ObjectReader, Priority
 from domain.connections import Mode
 from domain.mirror import MirroredObject, Snapshot
-from infrastructure.stripe.client import Request, StripeApi
-from infrastructure.stripe.errors import Subject
-from infrastructure.stripe.events import StripeEventReader
-from infrastructure.stripe.lists import StripeLister
-from infrastructure.stripe.objects import StripeObjectReader
+from infrastructure.stripe.core.client import Request, StripeApi
+from infrastructure.stripe.core.errors import Subject
+from infrastructure.stripe.readers.events import StripeEventReader
+from infrastructure.stripe.readers.lists import StripeLister
+from infrastructure.stripe.readers.objects import StripeObjectReader
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import Served
 

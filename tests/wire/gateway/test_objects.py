@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from application.ports.customers import CustomerDeletion, CustomerFields
-from application.ports.mirror import Noun
-from application.ports.nouns import CUSTOMERS, NOUNS, PRODUCTS, STRIPE_ACCOUNTS
-from application.ports.stripe import ObjectReader, Priority
+from application.customers.ports import CustomerDeletion, CustomerFields
+from application.mirror.nouns import CUSTOMERS, NOUNS, PRODUCTS, STRIPE_ACCOUNTS
+from application.mirror.ports import Noun
+from application.mirror.stripe import ObjectReader, Priority
 from domain.errors import FailedPrecondition, NotFound
-from infrastructure.stripe.accounts import StripeConnectedAccounts, account_request
-from infrastructure.stripe.client import PLATFORM, StripeApi
-from infrastructure.stripe.customers import StripeCustomers
-from infrastructure.stripe.objects import StripeObjectReader
+from infrastructure.stripe.connections.gateway import StripeConnectedAccounts, account_request
+from infrastructure.stripe.core.client import PLATFORM, StripeApi
+from infrastructure.stripe.customers.gateway import StripeCustomers
+from infrastructure.stripe.readers.objects import StripeObjectReader
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall
 

@@ -6,26 +6,26 @@ from typing import Any
 import pytest
 import stripe
 
-from application.ports.customers import CustomerDeletion, CustomerFields
-from application.ports.invoices import (
+from application.customers.ports import CustomerDeletion, CustomerFields
+from application.invoices.ports import (
     InvoiceAction,
     InvoiceChange,
     InvoiceFields,
     InvoiceItemFields,
 )
-from application.ports.payment_methods import CustomersMethod
-from application.ports.stripe import Unanswered
-from application.ports.subscriptions import Cancellation, NewItem, NewSubscription
+from application.mutations.stripe import Unanswered
+from application.payment_methods.ports import CustomersMethod
+from application.subscriptions.ports import Cancellation, NewItem, NewSubscription
 from domain.errors import FailedPrecondition, Reason
 from domain.invoices import Invoice
-from infrastructure.stripe import mutations
-from infrastructure.stripe.client import StripeApi
-from infrastructure.stripe.customers import StripeCustomers
-from infrastructure.stripe.payment_method_gateway import StripePaymentMethods
-from infrastructure.stripe.subscription_gateway import StripeSubscriptions
-from sandbox.emulator.messages import FaultSpec
+from infrastructure.stripe.core import send as mutations
+from infrastructure.stripe.core.client import StripeApi
+from infrastructure.stripe.customers.gateway import StripeCustomers
+from infrastructure.stripe.payment_methods.gateway import StripePaymentMethods
+from infrastructure.stripe.subscriptions.gateway import StripeSubscriptions
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
-from tests.support.invoice_drawer import Drawer, Merchant, lines, now, shown
+from tests.support.rooms.invoices_at_stripe import Drawer, Merchant, lines, now, shown
 from tests.wire.gateway.conftest import MakeCall
 
 Removal = Callable[[], Awaitable[object]]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import stripe
 
-from application.ports.payment_methods import CustomersMethod, MethodPlace, NewSetupIntent
-from application.ports.stripe import Call
+from application.mutations.stripe import Call
+from application.payment_methods.ports import CustomersMethod, MethodPlace, NewSetupIntent
 from domain.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -18,10 +18,10 @@ from domain.errors import (
     Unavailable,
     WrongState,
 )
-from infrastructure.stripe import payment_method_gateway
-from infrastructure.stripe.client import StripeApi
-from infrastructure.stripe.payment_method_gateway import StripePaymentMethods
-from sandbox.emulator.messages import FaultSpec
+from infrastructure.stripe.core.client import StripeApi
+from infrastructure.stripe.payment_methods import gateway as payment_method_gateway
+from infrastructure.stripe.payment_methods.gateway import StripePaymentMethods
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall, Served
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 import stripe
 
-from application.ports.charges import RefundOrder
-from application.ports.stripe import Unanswered
+from application.charges.ports import RefundOrder
+from application.mutations.stripe import Unanswered
 from domain.errors import FailedPrecondition, InvalidArgument, NotFound, Reason, WrongState
 from domain.mirror import Snapshot
 from domain.money import Money
 from domain.refunds import Refund
-from infrastructure.stripe.client import StripeApi
-from infrastructure.stripe.refund_gateway import StripeRefundGateway
-from sandbox.emulator.messages import FaultSpec
+from infrastructure.stripe.charges.gateway import StripeRefundGateway
+from infrastructure.stripe.core.client import StripeApi
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeApi, MakeCall, Served
 

@@ -8,8 +8,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from application.ports.nouns import CUSTOMERS
-from application.ports.stripe import Priority, Unanswered
+from application.mirror.nouns import CUSTOMERS
+from application.mirror.stripe import Priority
+from application.mutations.stripe import Unanswered
 from domain.errors import (
     BillingError,
     FailedPrecondition,
@@ -17,10 +18,10 @@ from domain.errors import (
     RateLimited,
     Unavailable,
 )
-from infrastructure.stripe.budget import RateBudget
-from infrastructure.stripe.client import PLATFORM, Request, StripeApi, StripeSettings
-from infrastructure.stripe.errors import Subject
-from infrastructure.stripe.objects import StripeObjectReader
+from infrastructure.stripe.core.budget import RateBudget
+from infrastructure.stripe.core.client import PLATFORM, Request, StripeApi, StripeSettings
+from infrastructure.stripe.core.errors import Subject
+from infrastructure.stripe.readers.objects import StripeObjectReader
 from tests.wire.gateway.conftest import MakeApi, SystemClock
 
 DATE = {"Date": "Sun, 22 Nov 2026 12:00:00 GMT"}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import stripe
 
-from application.ports.stripe import Call
-from application.ports.subscriptions import (
+from application.mutations.stripe import Call
+from application.subscriptions.ports import (
     Cancellation,
     CollectionPause,
     ItemChange,
@@ -22,8 +22,8 @@ from application.ports.subscriptions import (
 from domain.errors import FailedPrecondition, InvalidArgument, NotFound, PaymentDeclined, WrongState
 from domain.mirror import Snapshot
 from domain.subscriptions import Subscription
-from infrastructure.stripe.client import StripeApi
-from infrastructure.stripe.subscription_gateway import StripeSubscriptions
+from infrastructure.stripe.core.client import StripeApi
+from infrastructure.stripe.subscriptions.gateway import StripeSubscriptions
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall, Served
 

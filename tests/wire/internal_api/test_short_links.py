@@ -9,7 +9,7 @@ import jwt
 import pytest
 from aiohttp import web
 
-from application.ports.short_links import NoShortLink
+from application.payment_links.short_links import NoShortLink
 from bootstrap.settings import SHORT_LINKS_PATH
 from infrastructure.internal_api.client import (
     AUDIENCE,
@@ -19,7 +19,7 @@ from infrastructure.internal_api.client import (
     InternalApi,
 )
 from infrastructure.internal_api.short_links import MAX_CHARACTERS, InternalShortLinks
-from tests.support.fakes import NOON, FakeClock
+from tests.support.fakes.stores import NOON, FakeClock
 
 SECRET: Final = "an-app-secret-of-more-than-32-bytes!!"
 LONG: Final = "https://invoice.stripe.example/i/acct_1/test_YWNjdF8x?s=ap"

@@ -1,0 +1,227 @@
+"""The declaration of every mirrored noun: what of it is filtered, ordered, searched and ranked."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from application.mirror.ports import Column, Noun, Search
+from domain.balance_transactions import BalanceTransaction
+from domain.charges import Charge
+from domain.customers import Customer
+from domain.disputes import Dispute
+from domain.invoice_payments import InvoicePayment
+from domain.invoices import Invoice
+from domain.payment_intents import PaymentIntent
+from domain.payouts import Payout
+from domain.prices import Price
+from domain.products import Product
+from domain.refunds import Refund
+from domain.stripe_accounts import StripeAccount
+from domain.subscriptions import Subscription
+
+_CREATED: Final = Column("created", "object.created")
+
+CUSTOMERS: Final = Noun(
+    name="customer",
+    type=Customer,
+    collection="billing.customers",
+    columns=(_CREATED, Column("email", "object.email")),
+    indexes=(("created",), ("email", "created")),
+    search=Search(texts=("name", "email"), phones=("phone",)),
+)
+
+CHARGES: Final = Noun(
+    name="charge",
+    type=Charge,
+    collection="billing.charges",
+    columns=(
+        _CREATED,
+        Column("status", "object.status"),
+        Column("currency", "object.amount.currency"),
+        Column("amount_captured", "object.amount_captured.amount"),
+        Column("customer", "object.customer"),
+        Column("payment_intent", "object.payment_intent"),
+    ),
+    indexes=(
+        ("created",),
+        ("customer", "created"),
+        ("customer", "status", "created"),
+        ("payment_intent", "created"),
+        ("status", "created"),
+        # Covers gross volume and the counts of payments: no row is read for them.
+        ("status", "created", "currency", "amount_captured"),
+    ),
+)
+
+REFUNDS: Final = Noun(
+    name="refund",
+    type=Refund,
+    collection="billing.refunds",
+    columns=(
+        _CREATED,
+        Column("status", "object.status"),
+        Column("charge", "object.charge"),
+    ),
+    indexes=(("created",), ("charge", "created")),
+)
+
+DISPUTES: Final = Noun(
+    name="dispute",
+    type=Dispute,
+    collection="billing.disputes",
+    columns=(
+        _CREATED,
+        Column("status", "object.status"),
+        Column("charge", "object.charge"),
+    ),
+    indexes=(("created",), ("status", "created"), ("charge", "created")),
+    rank=lambda dispute: len(dispute.balance_transactions),
+)
+
+_INVOICE_PAYMENT_RANKS: Final = {"open": 0, "paid": 1, "canceled": 1}
+_INVOICE_RANKS: Final = {"draft": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
+
+INVOICES: Final = Noun(
+    name="invoice",
+    type=Invoice,
+    collection="billing.invoices",
+    columns=(
+        _CREATED,
+        Column("status", "object.status"),
+        Column("customer", "object.customer"),
+        Column("subscription", "object.subscription"),
+        Column("currency", "object.currency"),
+        Column("due_date", "object.due_date"),
+        Column("counted", "object.counted.amount"),
+    ),
+    indexes=(
+        ("created",),
+        ("status", "created"),
+        ("customer", "created"),
+        ("customer", "status", "created"),
+        ("subscription", "created"),
+        ("subscription", "status", "created"),
+        # Covers the totals: no row is read for them.
+        ("status", "created", "currency", "due_date", "counted"),
+    ),
+    rank=lambda invoice: _INVOICE_RANKS.get(invoice.status),
+)
+
+INVOICE_PAYMENTS: Final = Noun(
+    name="invoice_payment",
+    type=InvoicePayment,
+    collection="billing.invoice_payments",
+    columns=(
+        _CREATED,
+        Column("status", "object.status"),
+        Column("invoice", "object.invoice"),
+        Column("payment_intent", "object.payment_intent"),
+        Column("charge", "object.charge"),
+    ),
+    indexes=(
+        ("created",),
+        ("status", "created"),  # what becomes of the open ones no event tells
+        ("invoice", "created"),
+        # A charge has no invoice of its own: it finds it by its intent, an old one by itself.
+        ("payment_intent", "created"),
+        ("charge", "created"),
+    ),
+    rank=lambda payment: _INVOICE_PAYMENT_RANKS.get(payment.status),
+)
+
+STRIPE_ACCOUNTS: Final = Noun(
+    name="account",
+    type=StripeAccount,
+    collection="billing.stripe_accounts",
+    columns=(_CREATED,),
+    indexes=(("created",),),
+)
+
+SUBSCRIPTIONS: Final = Noun(
+    name="subscription",
+    type=Subscription,
+    collection="billing.subscriptions",
+    columns=(
+        _CREATED,
+        Column("status", "object.status"),
+        Column("customer", "object.customer"),
+    ),
+    indexes=(
+        ("created",),
+        ("status", "created"),
+        ("customer", "created"),
+        ("customer", "status", "created"),
+    ),
+    rank=lambda subscription: int(subscription.ended),
+)
+
+PRODUCTS: Final = Noun(
+    name="product",
+    type=Product,
+    collection="billing.products",
+    columns=(_CREATED, Column("active", "object.active")),
+    indexes=(("created",), ("active", "created")),
+)
+
+PRICES: Final = Noun(
+    name="price",
+    type=Price,
+    collection="billing.prices",
+    columns=(
+        _CREATED,
+        Column("active", "object.active"),
+        Column("product", "object.product"),
+    ),
+    indexes=(("created",), ("product", "created"), ("product", "active", "created")),
+)
+
+PAYOUTS: Final = Noun(
+    name="payout",
+    type=Payout,
+    collection="billing.payouts",
+    columns=(_CREATED, Column("status", "object.status")),
+    indexes=(("created",), ("status", "created")),
+)
+
+PAYMENT_INTENTS: Final = Noun(
+    name="payment_intent",
+    type=PaymentIntent,
+    collection="billing.payment_intents",
+    columns=(_CREATED, Column("customer", "object.customer")),
+    indexes=(("created",), ("customer", "created")),
+    rank=lambda intent: int(intent.status in ("succeeded", "canceled")),
+)
+
+BALANCE_TRANSACTIONS: Final = Noun(
+    name="balance_transaction",
+    type=BalanceTransaction,
+    collection="billing.balance_transactions",
+    columns=(
+        _CREATED,
+        Column("type", "object.type"),
+        Column("status", "object.status"),
+        Column("source", "object.source"),
+    ),
+    indexes=(
+        ("created",),
+        ("type", "created"),
+        ("status", "created"),  # the pending ones are listed again until they are available
+        ("source", "created"),
+    ),
+)
+
+NOUNS: Final[tuple[Noun[Any], ...]] = (
+    BALANCE_TRANSACTIONS,
+    CHARGES,
+    CUSTOMERS,
+    DISPUTES,
+    INVOICE_PAYMENTS,
+    INVOICES,
+    PAYMENT_INTENTS,
+    PAYOUTS,
+    PRICES,
+    PRODUCTS,
+    REFUNDS,
+    STRIPE_ACCOUNTS,
+    SUBSCRIPTIONS,
+)
+NOUN_BY_NAME: Final[Mapping[str, Noun[Any]]] = {noun.name: noun for noun in NOUNS}

@@ -1,0 +1,212 @@
+"""What a mirrored row looks like as a document, and the updates that change one.
+
+A row's `_id` is `"<Stripe account>/<id>"`. The columns stand at the top level beside the snapshot,
+so that indexes and sums read plain values; those of a row that is not live are null.
+"""
+
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import Any, Final
+
+import msgspec
+from pymongo import UpdateOne
+
+from application.mirror.ports import Noun, T
+from domain.mirror import AHEAD_MS, FOREVER_MS, Facet, Row, Snapshot, Version
+from domain.search import terms_of
+from infrastructure.befores import EncodedBefore, ReadBefore
+from infrastructure.documents import column_values, search_words, to_builtins
+from infrastructure.mongo.core.collection import Document
+from infrastructure.mongo.core.keys import restored, storable
+
+_DERIVED: Final = "derived."
+
+BEFORE: Final = "before"
+"""The field of a row that holds the state before as bytes, with the revision that it belongs to."""
+
+TERMS: Final = "terms"
+"""The field of a searched noun's row that holds all beginnings of its words, each an index key."""
+
+OWN_FIELDS: Final = frozenset(
+    (
+        f"_id stripe_account id revision snapshot unknown befores {BEFORE} version deleted derived"
+        f" writer {TERMS}"
+    ).split()
+)
+"""The fields of a mirrored row that are no columns."""
+
+
+def mirror_index(columns: Sequence[str]) -> str:
+    """The name of the index of a declared tuple of columns."""
+    return "_".join(("stripe_account", *columns, "id"))
+
+
+def key(stripe_account: str, id_: str) -> str:
+    """The `_id` of a row."""
+    return f"{stripe_account}/{id_}"
+
+
+def replacement(noun: Noun[T], snapshot: Snapshot[T], seen: int, writer: str) -> UpdateOne:
+    """Store a snapshot if the row has the revision `seen` (0: or is not there)."""
+    fields = {
+        "stripe_account": snapshot.stripe_account,
+        "id": snapshot.id,
+        "revision": seen + 1,
+        "snapshot": _told(snapshot.object),
+        "unknown": sorted(snapshot.unknown),
+        **_befores(snapshot.befores, seen + 1),
+        "version": to_builtins(snapshot.version),
+        "deleted": snapshot.deleted,
+        "writer": writer,
+        **column_values(noun, snapshot.object, {}),
+        **_terms(noun, snapshot.object),
+    }
+    update: Any = {"$set": fields, "$setOnInsert": {"derived": {}}}
+    if derived := _derived_columns(noun):
+        # As an expression (a sixth slower): these columns follow what is stored. In a literal,
+        # since metadata is the tenant's own and may begin with a dollar sign.
+        update = [
+            {"$replaceWith": {"$mergeObjects": [{"derived": {}}, "$$ROOT", {"$literal": fields}]}},
+            *derived,
+        ]
+    # Without a row, revision 0 inserts one; where the row has moved on that is a duplicate key.
+    return UpdateOne(
+        {"_id": key(snapshot.stripe_account, snapshot.id), "revision": seen},
+        update,
+        upsert=seen == 0,
+    )
+
+
+def derivation(noun: Noun[T], facet: Facet) -> UpdateOne:
+    """Set a facet where the stored one is not later, in a row that is made if need be."""
+    blank: Document = {
+        "stripe_account": facet.stripe_account,
+        "id": facet.id,
+        "revision": 0,
+        "snapshot": None,
+        "unknown": [],
+        "befores": [],
+        "version": None,
+        "deleted": False,
+        "derived": {},
+        **column_values(noun, None, {}),
+    }
+    path = f"{_DERIVED}{facet.name}"
+    stored_high, stored_low = _place(f"${path}.version")
+    high, low = facet.version.place()
+    later = {
+        "$or": [
+            {"$gt": [stored_high, high]},
+            {"$and": [{"$eq": [stored_high, high]}, {"$gt": [stored_low, low]}]},
+        ]
+    }
+    told = {"values": _told(facet.values), "version": to_builtins(facet.version)}
+    return UpdateOne(
+        {"_id": key(facet.stripe_account, facet.id)},
+        [
+            {"$replaceWith": {"$mergeObjects": [{"$literal": blank}, "$$ROOT"]}},
+            {"$set": {path: {"$cond": [later, f"${path}", {"$literal": told}]}}},
+            *_derived_columns(noun),
+        ],
+        upsert=True,
+    )
+
+
+def _place(version: str) -> tuple[Document, Document]:
+    """`Version.place` of the stored version at a path, as the server computes it."""
+    high, low, known_at = (f"{version}.{name}" for name in ("high", "low", "known_at"))
+    believed = {"$add": [{"$ifNull": [known_at, FOREVER_MS]}, AHEAD_MS]}
+    later_end = {"$cond": [{"$gt": [high, believed]}, known_at, high]}
+    return later_end, {"$min": [low, later_end]}
+
+
+def refilling(noun: Noun[Any], document: Document) -> UpdateOne:
+    """Fill the columns anew from the row's own halves, if no snapshot has come meanwhile."""
+    told = document["snapshot"]
+    found = None if told is None else _object(noun, told)
+    columns = {**column_values(noun, found, {}), **_terms(noun, found)}
+    return UpdateOne(
+        {"_id": document["_id"], "revision": document["revision"]},
+        [
+            {"$set": {name: {"$literal": columns[name]} for name in columns}},
+            *_derived_columns(noun),
+        ],
+    )
+
+
+def _told(value: Any) -> Document | None:
+    """An object, or a facet's values, as a part of a row."""
+    return None if value is None else storable(to_builtins(value))
+
+
+def _object(noun: Noun[T], told: Document) -> T:
+    return msgspec.convert(restored(told), noun.type)
+
+
+def _terms(noun: Noun[T], found: T | None) -> Document:
+    """The terms of a row in a fixed order, so that a snapshot with the same ones changes none."""
+    return {} if noun.search is None else {TERMS: sorted(terms_of(search_words(noun, found)))}
+
+
+@cache
+def _derived_columns(noun: Noun[Any]) -> tuple[Document, ...]:
+    """The stage that fills the columns of the derived half, which only the server knows in full."""
+    columns: Document = {}
+    for column in noun.columns:
+        if column.path.startswith(_DERIVED):
+            facet, _, path = column.path.removeprefix(_DERIVED).partition(".")
+            value = f"${_DERIVED}{facet}.values.{path}"
+            plain = {"$cond": [{"$eq": [{"$type": value}, "date"]}, {"$toLong": value}, value]}
+            live = {"$eq": [{"$type": "$snapshot"}, "object"]}
+            columns[column.name] = {"$cond": [live, {"$ifNull": [plain, None]}, None]}
+    return ({"$set": columns},) if columns else ()
+
+
+def _befores(befores: Sequence[Any], revision: int) -> Document:
+    """The states before, as a row of a revision keeps them.
+
+    One that came as bytes stays so, and `befores` has it as untold for a process of an earlier
+    release. That writes a revision of its own, and leaves ours as they are.
+    """
+    if isinstance(befores, EncodedBefore):
+        return {"befores": [None], BEFORE: {"revision": revision, "told": befores.told}}
+    return {"befores": [_told(before) for before in befores], BEFORE: None}
+
+
+def _read_befores(noun: Noun[T], document: Document, read: ReadBefore) -> Sequence[T | None]:
+    before = document.get(BEFORE)
+    if before is not None and before["revision"] == document["revision"]:
+        return EncodedBefore(before["told"], partial(read, noun))
+    states = document["befores"]
+    return tuple(None if state is None else _object(noun, state) for state in states)
+
+
+def to_row(noun: Noun[T], document: Document, read_before: ReadBefore) -> Row[T]:
+    """The row that a document holds."""
+    stripe_account, id_, revision = (
+        document["stripe_account"],
+        document["id"],
+        document["revision"],
+    )
+    snapshot = None
+    if revision:
+        found = document["snapshot"]
+        snapshot = Snapshot(
+            stripe_account,
+            id_,
+            msgspec.convert(document["version"], Version),
+            None if found is None else _object(noun, found),
+            frozenset(document["unknown"]),
+            _read_befores(noun, document, read_before),
+        )
+    derived = {
+        name: Facet(
+            stripe_account,
+            id_,
+            name,
+            restored(facet["values"]),
+            msgspec.convert(facet["version"], Version),
+        )
+        for name, facet in document["derived"].items()
+    }
+    return Row(stripe_account, id_, revision, snapshot, derived)

@@ -1,0 +1,397 @@
+"""Invoices: how they are changed at Stripe (API reference, "Invoices", "Invoice Line Items")."""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+import msgspec
+from stripe.params import (
+    InvoiceAddLinesParamsLine,
+    InvoiceCreateParams,
+    InvoicePayParams,
+    InvoiceUpdateParams,
+)
+from typing_extensions import override
+
+from application.invoices.ports import (
+    InvoiceAction,
+    InvoiceChange,
+    InvoiceFields,
+    InvoiceGateway,
+    InvoiceItemFields,
+    NewInvoice,
+    NewInvoiceLines,
+    PayInvoice,
+)
+from application.mutations.stripe import REQUEST_TAG, Call
+from domain.errors import BillingError, InvalidArgument, NotFound
+from domain.invoices import Invoice
+from domain.mirror import Snapshot
+from domain.payment_methods import is_legacy
+from infrastructure.stripe.core.client import Request, StripeApi, object_path
+from infrastructure.stripe.core.elements import holds_tag, read_elements
+from infrastructure.stripe.core.errors import Subject, names_nothing, unless_unknown
+from infrastructure.stripe.core.observe import observe
+from infrastructure.stripe.core.send import (
+    MAX_PAGES,
+    PAGE_SIZE,
+    after_sending,
+    find_tagged,
+    look,
+    send,
+    send_in_state,
+)
+from infrastructure.stripe.invoices.translation import INVOICE, LineShape
+
+_NOUN: Final = INVOICE.noun.name
+_METHOD: Final = "payment_method"
+_LINE_SHAPE: Final = msgspec.json.Decoder(LineShape)
+_OURS: Final = {"default_source": "default_payment_method", "source": "payment_method"}
+"""Stripe's parameters of legacy sources: callers name payment methods and sources alike."""
+
+
+class StripeInvoices(InvoiceGateway):
+    """Invoices at Stripe."""
+
+    def __init__(self, api: StripeApi) -> None:
+        """Send through `api`."""
+        self._api = api
+
+    @override
+    async def create(self, call: Call, params: NewInvoice) -> Snapshot[Invoice]:
+        wanted: InvoiceCreateParams = {
+            "customer": params.customer,
+            "currency": params.currency,
+            "pending_invoice_items_behavior": "exclude",
+            "metadata": {**(params.fields.metadata or {}), REQUEST_TAG: call.tag},
+        }
+        _write(wanted, params.fields)
+        given = {name: value for name, value in wanted.items() if value != ""}
+        request = self._post(call, INVOICE.path, Subject(_NOUN), given)
+        try:
+            return await send(self._api, request, INVOICE)
+        except InvalidArgument as error:
+            if names_nothing(error, "customer"):
+                raise NotFound("customer", params.customer) from None
+            raise _of_method(error, params.fields) from None
+
+    @override
+    async def find_created(
+        self, call: Call, params: NewInvoice, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await find_tagged(self._api, INVOICE, call, sent_at)
+
+    @override
+    async def add_lines(self, call: Call, params: NewInvoiceLines) -> Snapshot[Invoice]:
+        lines = [_line(item, params.currency, call.tag) for item in params.items]
+        try:
+            return await self._act(call, params.invoice, "add_lines", ("draft",), {"lines": lines})
+        except InvalidArgument as error:
+            raise error.renamed(_item_path) from None
+
+    @override
+    async def find_lines_added(
+        self, call: Call, params: NewInvoiceLines, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        try:
+            added = await self._has_tagged_line(call, params.invoice)
+        except NotFound:
+            return None
+        return await self._read(call, params.invoice) if added else None
+
+    @override
+    async def update(self, call: Call, params: InvoiceChange) -> Snapshot[Invoice]:
+        wanted: InvoiceUpdateParams = {}
+        _write(wanted, params.fields)
+        if params.fields.metadata is not None:
+            wanted["metadata"] = params.fields.metadata
+        try:
+            return await self._act(call, params.id, "", ("draft",), wanted)
+        except InvalidArgument as error:
+            raise _of_method(error, params.fields) from None
+
+    @override
+    async def find_updated(
+        self, call: Call, params: InvoiceChange, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        found = await self._read(call, params.id)
+        if found is None or found.object is None:
+            return None
+        return found if _shows(found.object, params.fields) else None
+
+    @override
+    async def finalize(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
+        return await self._act(call, params.id, "finalize", ("draft",))
+
+    @override
+    async def find_finalized(
+        self, call: Call, params: InvoiceAction, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._read_unless(call, params.id, "draft")
+
+    @override
+    async def send(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
+        allowed = ("draft", "open", "paid", "uncollectible")
+        return await self._act(call, params.id, "send", allowed)
+
+    @override
+    async def find_sent(
+        self, call: Call, params: InvoiceAction, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._read_unless(call, params.id, "draft")
+
+    @override
+    async def pay(self, call: Call, params: PayInvoice) -> Snapshot[Invoice]:
+        wanted: InvoicePayParams = {}
+        if params.paid_out_of_band:
+            wanted["paid_out_of_band"] = True
+        elif is_legacy(params.payment_method):
+            wanted["source"] = params.payment_method
+        elif params.payment_method:
+            wanted["payment_method"] = params.payment_method
+        try:
+            return await self._act(call, params.id, "pay", ("open", "uncollectible"), wanted)
+        except InvalidArgument as error:
+            told = error.renamed(lambda field: _OURS.get(field, field))
+            raise unless_unknown(told, "payment_method", _METHOD, params.payment_method) from None
+
+    @override
+    async def find_paid(
+        self, call: Call, params: PayInvoice, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._read_in(call, params.id, "paid")
+
+    @override
+    async def void(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
+        return await self._act(call, params.id, "void", ("open", "uncollectible"))
+
+    @override
+    async def find_voided(
+        self, call: Call, params: InvoiceAction, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._read_in(call, params.id, "void")
+
+    @override
+    async def mark_uncollectible(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
+        return await self._act(call, params.id, "mark_uncollectible", ("open",))
+
+    @override
+    async def find_marked_uncollectible(
+        self, call: Call, params: InvoiceAction, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._read_in(call, params.id, "uncollectible")
+
+    @override
+    async def delete(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
+        # Stripe takes no idempotency key here: a repeated deletion is a 404.
+        request = Request(
+            "delete",
+            object_path(INVOICE, params.id),
+            Subject(_NOUN, params.id),
+            call.stripe_account,
+        )
+        try:
+            return await send_in_state(self._api, request, INVOICE, _unless(("draft",)))
+        except NotFound:
+            with after_sending():
+                found = await self._tombstone(call, params.id)
+            if found is None:
+                raise
+            return found
+
+    @override
+    async def find_deleted(
+        self, call: Call, params: InvoiceAction, sent_at: dt.datetime
+    ) -> Snapshot[Invoice] | None:
+        return await self._tombstone(call, params.id)
+
+    async def _act(
+        self,
+        call: Call,
+        invoice: str,
+        action: str,
+        allowed: Collection[str],
+        params: Mapping[str, object] | None = None,
+    ) -> Snapshot[Invoice]:
+        """Post to an invoice, which its statuses `allowed` permit."""
+        path = "/".join(filter(None, (object_path(INVOICE, invoice), action)))
+        request = self._post(call, path, Subject(_NOUN, invoice), params or {})
+        return await send_in_state(self._api, request, INVOICE, _unless(allowed))
+
+    def _post(
+        self, call: Call, path: str, subject: Subject, params: Mapping[str, object]
+    ) -> Request:
+        return Request(
+            "post",
+            path,
+            subject,
+            call.stripe_account,
+            params=params,
+            idempotency_key=call.idempotency_key,
+        )
+
+    async def _has_tagged_line(self, call: Call, invoice: str) -> bool:
+        """Whether some line bears the call's tag: lines are added all at once or not at all."""
+        page = Request(
+            "get",
+            f"{object_path(INVOICE, invoice)}/lines",
+            Subject(_NOUN, invoice),
+            call.stripe_account,
+            params={"limit": PAGE_SIZE},
+        )
+        for _ in range(MAX_PAGES):
+            answer = await self._api.request(page)
+            elements, following = self._api.understand(
+                answer, page, partial(read_elements, read=_LINE_SHAPE.decode)
+            )
+            lines = [one.value for one in elements if one.value is not None]
+            tagged = any((line.metadata or {}).get(REQUEST_TAG) == call.tag for line in lines)
+            if tagged or any(holds_tag(one, call.tag) for one in elements):
+                return True
+            if following is None:
+                break
+            page = replace(page, params={**page.params, "starting_after": following.after})
+        return False
+
+    async def _read_in(self, call: Call, invoice: str, status: str) -> Snapshot[Invoice] | None:
+        found = await self._read(call, invoice)
+        in_it = found is not None and found.object is not None and found.object.status == status
+        return found if in_it else None
+
+    async def _read_unless(self, call: Call, invoice: str, status: str) -> Snapshot[Invoice] | None:
+        found = await self._read(call, invoice)
+        if found is None or found.object is None or found.object.status == status:
+            return None
+        return found
+
+    async def _read(self, call: Call, invoice: str) -> Snapshot[Invoice] | None:
+        """The invoice; None where there is none (any more)."""
+        return await look(self._api, INVOICE, call.stripe_account, invoice)
+
+    async def _tombstone(self, call: Call, invoice: str) -> Snapshot[Invoice] | None:
+        """A tombstone where there is no such invoice: Stripe forgets deleted drafts altogether."""
+        request = Request(
+            "get",
+            object_path(INVOICE, invoice),
+            Subject(_NOUN, invoice),
+            call.stripe_account,
+            keep_missing=True,
+        )
+        found = await observe(self._api, request, INVOICE)
+        return found if found.deleted else None
+
+
+def _unless(allowed: Collection[str]) -> Callable[[Invoice], str]:
+    """What gives the status of an invoice that is in none of those allowed."""
+    return lambda invoice: "" if invoice.status in allowed else invoice.status
+
+
+def _write(wanted: InvoiceCreateParams | InvoiceUpdateParams, fields: InvoiceFields) -> None:
+    """The plain fields that are written; an empty one clears what is there."""
+    if fields.collection_method is not None:
+        wanted["collection_method"] = fields.collection_method
+    if fields.days_until_due is not None:
+        wanted["days_until_due"] = fields.days_until_due
+    if fields.due_date is not None:
+        wanted["due_date"] = int(fields.due_date.timestamp())
+    if fields.description is not None:
+        wanted["description"] = fields.description
+    if fields.footer is not None:
+        wanted["footer"] = fields.footer
+    if fields.auto_advance is not None:
+        wanted["auto_advance"] = fields.auto_advance
+    method = fields.default_payment_method
+    if method is not None:
+        # A payment method goes before a source at Stripe, so each takes the other's place.
+        wanted["default_payment_method"] = "" if is_legacy(method) else method
+        wanted["default_source"] = method if is_legacy(method) else ""
+
+
+def _line(item: InvoiceItemFields, currency: str, tag: str) -> InvoiceAddLinesParamsLine:
+    """A line as Stripe takes it.
+
+    `amount` excludes `quantity` there ("You may only specify one of these parameters"), so several
+    of something without a price are told as a price made in passing, of a product made in passing
+    where none is named. A price cannot be negative: a credit is told as its amount.
+    """
+    line: InvoiceAddLinesParamsLine = {"metadata": {REQUEST_TAG: tag}}
+    if item.description:
+        line["description"] = item.description
+    unit_amount = item.unit_amount or 0
+    if item.price:
+        line["pricing"] = {"price": item.price}
+        line["quantity"] = item.quantity
+    elif item.product:
+        line["price_data"] = {
+            "currency": currency,
+            "product": item.product,
+            "unit_amount": unit_amount,
+        }
+        line["quantity"] = item.quantity
+    elif item.quantity == 1 or unit_amount < 0:
+        line["amount"] = unit_amount * item.quantity
+    else:
+        line["price_data"] = {
+            "currency": currency,
+            "product_data": {"name": item.description},
+            "unit_amount": unit_amount,
+        }
+        line["quantity"] = item.quantity
+    return line
+
+
+_LINE: Final = re.compile(r"lines(\[\d+\])(.*)")
+_ITEM_FIELDS: Final = {
+    ".amount": ".unit_amount",
+    ".pricing": ".price",
+    ".pricing.price": ".price",
+    ".price_data": ".unit_amount",
+    ".price_data.currency": ".unit_amount",
+    ".price_data.product": ".product",
+    ".price_data.product_data": ".description",
+    ".price_data.product_data.name": ".description",
+    ".price_data.unit_amount": ".unit_amount",
+}
+"""Stripe's names of a line's parts as `InvoiceItemFields` has them, where they differ."""
+
+
+def _of_method(error: InvalidArgument, fields: InvoiceFields) -> BillingError:
+    """A refusal with the default payment method by its one name; NotFound where there is none."""
+    told = error.renamed(lambda field: _OURS.get(field, field))
+    method = fields.default_payment_method or ""
+    return unless_unknown(told, "default_payment_method", _METHOD, method)
+
+
+def _item_path(path: str) -> str:
+    found = _LINE.fullmatch(path)
+    if found is None:
+        return "items" if path == "lines" else path
+    place, part = found.groups()
+    return f"items{place}{_ITEM_FIELDS.get(part, part)}"
+
+
+def _shows(invoice: Invoice, fields: InvoiceFields) -> bool:
+    """Whether an invoice shows every field as it was written.
+
+    It does not show `days_until_due`; what is not shown is written again, which changes nothing.
+    """
+    written = {
+        "collection_method": fields.collection_method,
+        "due_date": fields.due_date and fields.due_date.replace(microsecond=0),
+        "description": fields.description,
+        "footer": fields.footer,
+        "auto_advance": fields.auto_advance,
+    }
+    plain = all(
+        value is None or (getattr(invoice, name) or "") == (value or "")
+        for name, value in written.items()
+    )
+    metadata = all(
+        invoice.metadata.get(key, "") == value for key, value in (fields.metadata or {}).items()
+    )
+    method = invoice.default_payment_method or invoice.default_source or ""
+    paid_by = fields.default_payment_method in (None, method)
+    return plain and metadata and paid_by and fields.days_until_due is None

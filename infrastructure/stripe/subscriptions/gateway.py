@@ -1,0 +1,336 @@
+"""Subscriptions: how they are changed at Stripe."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Final
+
+from stripe.params import (
+    SubscriptionCancelParams,
+    SubscriptionCreateParams,
+    SubscriptionCreateParamsItem,
+    SubscriptionUpdateParams,
+    SubscriptionUpdateParamsItem,
+)
+from typing_extensions import override
+
+from application.mutations.stripe import REQUEST_TAG, Call
+from application.subscriptions.ports import (
+    Cancellation,
+    CollectionPause,
+    ItemChange,
+    NewSubscription,
+    ResumeCollection,
+    ResumeSubscription,
+    SubscriptionFields,
+    SubscriptionGateway,
+    SubscriptionUpdate,
+)
+from domain.errors import BillingError, InvalidArgument, NotFound
+from domain.mirror import Snapshot
+from domain.payment_methods import is_legacy
+from domain.subscriptions import Subscription, SubscriptionItem
+from infrastructure.stripe.core.client import Request, StripeApi, object_path
+from infrastructure.stripe.core.errors import Subject, names_nothing, unless_unknown
+from infrastructure.stripe.core.send import (
+    after_sending,
+    find_tagged,
+    look,
+    read,
+    send,
+    send_in_state,
+)
+from infrastructure.stripe.subscriptions.translation import SUBSCRIPTION
+
+_FIELDS: Final = {
+    "default_source": "default_payment_method",
+    "pause_collection.resumes_at": "resume_time",
+    "trial_end": "trial_end_time",
+    "trial_period_days": "trial_days",
+}
+"""Stripe's parameters whose name is another in our contract."""
+
+_WRITTEN: Final = ("default_payment_method", "description", "metadata")
+"""The fields that stand in a request for an update inside of the subscription."""
+
+
+class StripeSubscriptions(SubscriptionGateway):
+    """Subscriptions at Stripe (API reference, "Subscriptions")."""
+
+    def __init__(self, api: StripeApi) -> None:
+        """Send through `api`."""
+        self._api = api
+
+    @override
+    async def read(self, stripe_account: str, subscription: str) -> Subscription:
+        found = await read(self._api, SUBSCRIPTION, stripe_account, subscription)
+        if found.object is None:
+            raise NotFound("subscription", subscription)
+        return found.object
+
+    @override
+    async def create(self, call: Call, params: NewSubscription) -> Snapshot[Subscription]:
+        request = Request(
+            "post",
+            SUBSCRIPTION.path,
+            Subject("subscription"),
+            call.stripe_account,
+            params={**_new(params, call.tag)},
+            idempotency_key=call.idempotency_key,
+        )
+        try:
+            return await send(self._api, request, SUBSCRIPTION)
+        except InvalidArgument as error:
+            if names_nothing(error, "customer"):
+                raise NotFound("customer", params.customer) from None
+            raise _in_our_words(error, params.default_payment_method) from None
+
+    @override
+    async def find_created(
+        self, call: Call, params: NewSubscription, sent_at: dt.datetime
+    ) -> Snapshot[Subscription] | None:
+        return await find_tagged(self._api, SUBSCRIPTION, call, sent_at)
+
+    @override
+    async def update(self, call: Call, params: SubscriptionUpdate) -> Snapshot[Subscription]:
+        wanted = _fields(params.fields)
+        if params.items:
+            wanted["items"] = [_item_change(item) for item in params.items]
+        if params.proration_behavior:
+            wanted["proration_behavior"] = params.proration_behavior
+        if params.payment_behavior:
+            wanted["payment_behavior"] = params.payment_behavior
+        method = params.fields.default_payment_method
+        return await self._change(call, params.id, wanted, method, "subscription.")
+
+    @override
+    async def find_updated(
+        self, call: Call, params: SubscriptionUpdate, sent_at: dt.datetime
+    ) -> Snapshot[Subscription] | None:
+        def shows(found: Subscription) -> bool:
+            return _shows_fields(found, params.fields) and all(
+                _shows_item(found.items, item) for item in params.items
+            )
+
+        return await self._find(call, params.id, shows)
+
+    @override
+    async def cancel(self, call: Call, params: Cancellation) -> Snapshot[Subscription]:
+        if params.at_period_end:
+            return await self._change(call, params.id, {"cancel_at_period_end": True})
+        wanted: SubscriptionCancelParams = {}
+        if params.invoice_now:
+            wanted["invoice_now"] = True
+        if params.prorate:
+            wanted["prorate"] = True
+        subject = Subject("subscription", params.id)
+        path = object_path(SUBSCRIPTION, params.id)
+        request = Request("delete", path, subject, call.stripe_account, params={**wanted})
+        try:
+            # Stripe takes no idempotency key here: a repeated cancellation is a 404.
+            return await send(self._api, request, SUBSCRIPTION)
+        except NotFound:
+            with after_sending():
+                found = await self._find(call, params.id, _has_ended)
+            if found is None:
+                raise
+            return found
+
+    @override
+    async def find_canceled(
+        self, call: Call, params: Cancellation, sent_at: dt.datetime
+    ) -> Snapshot[Subscription] | None:
+        def shows(found: Subscription) -> bool:
+            return found.ended or (params.at_period_end and found.cancel_at_period_end)
+
+        return await self._find(call, params.id, shows)
+
+    @override
+    async def go_on(self, call: Call, params: ResumeSubscription) -> Snapshot[Subscription]:
+        # Stripe refuses both at once, and neither takes the other back.
+        wanted: SubscriptionUpdateParams = (
+            {"cancel_at_period_end": False} if params.at_period_end else {"cancel_at": ""}
+        )
+        return await self._change(call, params.id, wanted)
+
+    @override
+    async def find_going_on(
+        self, call: Call, params: ResumeSubscription, sent_at: dt.datetime
+    ) -> Snapshot[Subscription] | None:
+        def shows(found: Subscription) -> bool:
+            scheduled = found.cancel_at_period_end or found.cancel_at is not None
+            return not scheduled and not found.ended
+
+        return await self._find(call, params.id, shows)
+
+    @override
+    async def pause(self, call: Call, params: CollectionPause) -> Snapshot[Subscription]:
+        wanted: SubscriptionUpdateParams = {"pause_collection": {"behavior": params.behavior}}
+        if params.resumes_at is not None:
+            wanted["pause_collection"] = {
+                "behavior": params.behavior,
+                "resumes_at": _seconds(params.resumes_at),
+            }
+        return await self._change(call, params.id, wanted)
+
+    @override
+    async def find_paused(
+        self, call: Call, params: CollectionPause, sent_at: dt.datetime
+    ) -> Snapshot[Subscription] | None:
+        def shows(found: Subscription) -> bool:
+            shown = found.pause_resumes_at and _seconds(found.pause_resumes_at)
+            wanted = params.resumes_at and _seconds(params.resumes_at)
+            return found.pause_behavior == params.behavior and shown == wanted
+
+        return await self._find(call, params.id, shows)
+
+    @override
+    async def collect(self, call: Call, params: ResumeCollection) -> Snapshot[Subscription]:
+        return await self._change(call, params.id, {"pause_collection": ""})
+
+    @override
+    async def find_collecting(
+        self, call: Call, params: ResumeCollection, sent_at: dt.datetime
+    ) -> Snapshot[Subscription] | None:
+        return await self._find(call, params.id, lambda found: found.pause_behavior is None)
+
+    async def _change(
+        self,
+        call: Call,
+        subscription: str,
+        params: SubscriptionUpdateParams,
+        method: str | None = None,
+        whose: str = "",
+    ) -> Snapshot[Subscription]:
+        request = Request(
+            "post",
+            object_path(SUBSCRIPTION, subscription),
+            Subject("subscription", subscription),
+            call.stripe_account,
+            params={**params},
+            idempotency_key=call.idempotency_key,
+        )
+        try:
+            return await send_in_state(self._api, request, SUBSCRIPTION, _forbidding)
+        except InvalidArgument as error:
+            raise _in_our_words(error, method, whose) from None
+
+    async def _find(
+        self, call: Call, subscription: str, shows: Callable[[Subscription], bool]
+    ) -> Snapshot[Subscription] | None:
+        """The subscription as it is now, where it shows what was asked for."""
+        found = await look(self._api, SUBSCRIPTION, call.stripe_account, subscription)
+        return found if found and found.object and shows(found.object) else None
+
+
+def _in_our_words(error: InvalidArgument, method: str | None, whose: str = "") -> BillingError:
+    """The same refusal, its fields as the caller wrote them; those of `whose` are inside of it.
+
+    NotFound where Stripe knows no such payment method.
+    """
+
+    def ours(field: str) -> str:
+        name = _FIELDS.get(field, field).replace(".deleted", ".remove")
+        inside = name.partition(".")[0].partition("[")[0] in _WRITTEN
+        return f"{whose}{name}" if inside else name
+
+    told = error.renamed(ours)
+    return unless_unknown(told, f"{whose}default_payment_method", "payment_method", method or "")
+
+
+def _forbidding(subscription: Subscription) -> str:
+    """The status that allows no change any more; empty for every other."""
+    return subscription.status if subscription.ended else ""
+
+
+def _has_ended(subscription: Subscription) -> bool:
+    """Canceled; one whose first invoice was never paid ends as `incomplete_expired` instead."""
+    return subscription.ended
+
+
+def _seconds(instant: dt.datetime) -> int:
+    return int(instant.timestamp())
+
+
+def _new(params: NewSubscription, tag: str) -> SubscriptionCreateParams:
+    wanted: SubscriptionCreateParams = {
+        "customer": params.customer,
+        "items": [_new_item(item.price, item.quantity) for item in params.items],
+        "metadata": {**{k: v for k, v in params.metadata.items() if v}, REQUEST_TAG: tag},
+    }
+    if params.trial_days is not None:
+        wanted["trial_period_days"] = params.trial_days
+    if params.trial_end is not None:
+        wanted["trial_end"] = _seconds(params.trial_end)
+    if params.collection_method:
+        wanted["collection_method"] = params.collection_method
+    if params.days_until_due is not None:
+        wanted["days_until_due"] = params.days_until_due
+    if is_legacy(params.default_payment_method):
+        wanted["default_source"] = params.default_payment_method
+    elif params.default_payment_method:
+        wanted["default_payment_method"] = params.default_payment_method
+    if params.payment_behavior:
+        wanted["payment_behavior"] = params.payment_behavior
+    if params.proration_behavior:
+        wanted["proration_behavior"] = params.proration_behavior
+    if params.description:
+        wanted["description"] = params.description
+    return wanted
+
+
+def _new_item(price: str, quantity: int | None) -> SubscriptionCreateParamsItem:
+    return {"price": price} if quantity is None else {"price": price, "quantity": quantity}
+
+
+def _fields(fields: SubscriptionFields) -> SubscriptionUpdateParams:
+    """The fields that are written; an empty one clears what is there.
+
+    A payment method goes before a source at Stripe, so each takes the other's place.
+    """
+    wanted: SubscriptionUpdateParams = {}
+    method = fields.default_payment_method
+    if method is not None:
+        wanted["default_payment_method"] = "" if is_legacy(method) else method
+        wanted["default_source"] = method if is_legacy(method) else ""
+    if fields.description is not None:
+        wanted["description"] = fields.description
+    if fields.metadata is not None:
+        wanted["metadata"] = fields.metadata
+    return wanted
+
+
+def _item_change(item: ItemChange) -> SubscriptionUpdateParamsItem:
+    wanted: SubscriptionUpdateParamsItem = {}
+    if item.id:
+        wanted["id"] = item.id
+    if item.remove:
+        wanted["deleted"] = True
+    if item.price:
+        wanted["price"] = item.price
+    if item.quantity is not None:
+        wanted["quantity"] = item.quantity
+    return wanted
+
+
+def _shows_fields(found: Subscription, fields: SubscriptionFields) -> bool:
+    """Whether a subscription shows every field as it was written."""
+    charged = found.default_payment_method or found.default_source or ""
+    return (
+        fields.default_payment_method in (None, charged)
+        and fields.description in (None, found.description or "")
+        and all(
+            found.metadata.get(key, "") == value for key, value in (fields.metadata or {}).items()
+        )
+    )
+
+
+def _shows_item(items: tuple[SubscriptionItem, ...], change: ItemChange) -> bool:
+    """Whether items show a change. Of an added one Stripe alone knows the id."""
+    if change.remove:
+        return all(item.id != change.id for item in items)
+    return any(
+        change.id in ("", item.id)
+        and change.price in ("", item.price)
+        and change.quantity in (None, item.quantity)
+        for item in items
+    )

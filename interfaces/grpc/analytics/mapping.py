@@ -1,0 +1,91 @@
+"""Questions about revenue and their answers."""
+
+from fractions import Fraction
+
+from billing_client.v1 import analytics_service_pb2 as pb
+
+from application.analytics.use_cases import ChargeCounts, CurrencyVolume, GrossVolume, Question
+from domain.analytics import Bucket, Comparison
+from domain.errors import FieldViolation
+from interfaces.grpc.core.money import money_message
+from interfaces.grpc.core.periods import period_message, read_granularity
+from interfaces.grpc.core.timestamps import read_instant, timestamp_message
+
+
+def read_question(
+    request: pb.GetGrossVolumeRequest | pb.GetChargeCountsRequest, violations: list[FieldViolation]
+) -> Question:
+    """What is asked: every question has the same fields."""
+    period = request.period
+    return Question(
+        start=read_instant(period, "start_time", violations, path="period.start_time"),
+        end=read_instant(period, "end_time", violations, path="period.end_time"),
+        time_zone=period.time_zone,
+        granularity=read_granularity(request.granularity, violations),
+        currency=request.currency,
+    )
+
+
+def gross_volume_message(answer: GrossVolume) -> pb.GrossVolume:
+    """Gross volume, a part for each currency."""
+    return pb.GrossVolume(
+        period=period_message(answer.period),
+        previous_period=period_message(answer.previous),
+        currencies=[_currency(volume, answer) for volume in answer.currencies],
+    )
+
+
+def charge_counts_message(answer: ChargeCounts) -> pb.ChargeCounts:
+    """Numbers of charges."""
+    series = zip(answer.buckets, answer.succeeded_series, answer.failed_series, strict=True)
+    return pb.ChargeCounts(
+        period=period_message(answer.period),
+        previous_period=period_message(answer.previous),
+        succeeded=_count(answer.succeeded),
+        failed=_count(answer.failed),
+        buckets=[
+            pb.ChargeCountBucket(
+                start_time=timestamp_message(bucket.start),
+                end_time=timestamp_message(bucket.end),
+                succeeded=succeeded,
+                failed=failed,
+                partial=bucket.partial,
+            )
+            for bucket, succeeded, failed in series
+        ],
+    )
+
+
+def _currency(volume: CurrencyVolume, answer: GrossVolume) -> pb.CurrencyVolume:
+    code = volume.currency
+    series = zip(answer.buckets, volume.amounts, volume.counts, strict=True)
+    return pb.CurrencyVolume(
+        currency=code,
+        current=money_message(volume.total.current, code),
+        previous=money_message(volume.total.previous, code),
+        growth=_growth(volume.total.growth),
+        buckets=[_volume(bucket, amount, count, code) for bucket, amount, count in series],
+    )
+
+
+def _volume(bucket: Bucket, amount: int, count: int, currency: str) -> pb.VolumeBucket:
+    return pb.VolumeBucket(
+        start_time=timestamp_message(bucket.start),
+        end_time=timestamp_message(bucket.end),
+        amount=money_message(amount, currency),
+        charge_count=count,
+        partial=bucket.partial,
+    )
+
+
+def _count(comparison: Comparison) -> pb.CountComparison:
+    return pb.CountComparison(
+        current=comparison.current,
+        previous=comparison.previous,
+        growth=_growth(comparison.growth),
+    )
+
+
+def _growth(growth: Fraction | None) -> float | None:
+    """A ratio for people to read: the only float in an answer."""
+    return None if growth is None else float(growth)

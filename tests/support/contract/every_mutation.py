@@ -1,0 +1,298 @@
+"""Every mutating RPC of the contract: a valid request of it, and what it changes exactly once."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.support.contract.tenant import EMAIL, METHODS, Fields, Ground, invoice, plan
+from tests.support.servers.service import PRIVATE
+
+Facts = tuple[object, object]
+
+MUTATING: Final = sorted(
+    name for name, (method, _) in METHODS.items()
+    if "request_id" in method.input_type.fields_by_name
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A mutation that was made on a ground: its request's fields, and its reply."""
+
+    ground: Ground
+    fields: Fields
+    reply: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """How a mutating RPC is tried.
+
+    `make` prepares what a request needs and gives its fields. `routes` are the mutating requests
+    that it sends to Stripe, each once. `event` is the type of the one event that its effect is at
+    Stripe. `facts` gives what Stripe shows afterwards and what Billing shows: they are equal.
+    `foreign` is the reason for which another tenant's ids are refused; empty: it takes none.
+    """
+
+    make: Callable[[Ground], Awaitable[Fields]]
+    facts: Callable[[Done], Awaitable[Facts]]
+    routes: tuple[str, ...] = ()
+    event: str = ""
+    foreign: str = "NOT_FOUND"
+
+
+async def cancelling(g: Ground) -> Fields:
+    id_ = await g.subscription()
+    await g.mutate("SubscriptionService.CancelSubscription", id=id_, at_period_end=True)
+    return {"id": id_}
+
+
+async def paused(g: Ground) -> Fields:
+    id_ = await g.subscription()
+    await g.mutate("SubscriptionService.PauseCollection", id=id_, behavior="void")
+    return {"id": id_}
+
+
+async def owned_card(g: Ground) -> Fields:
+    customer = await g.customer()
+    return {"customer": customer, "id": await g.card(customer)}
+
+
+async def linked(g: Ground) -> Fields:
+    fields = {"customer": await g.customer(), "contact": await g.contact()}
+    await g.mutate("ContactLinkService.LinkContact", **fields)
+    return {"customer": fields["customer"]}
+
+
+async def customer_facts(done: Done) -> Facts:
+    """What is known of a customer."""
+    id_ = done.reply.id if hasattr(done.reply, "email") else done.fields["customer"]
+    there = await done.ground.stripe(f"/v1/customers/{id_}")
+    here = await done.ground.call("CustomerService.GetCustomer", {"id": id_})
+    settings = there["invoice_settings"]["default_payment_method"]
+    return (there["email"], there["name"] or "", settings or ""), (
+        here.email, here.name, here.default_payment_method,
+    )  # fmt: skip
+
+
+async def no_customer_facts(done: Done) -> Facts:
+    """That a customer is gone."""
+    there = await done.ground.stripe(f"/v1/customers/{done.fields['id']}")
+    page = await done.ground.call("CustomerService.ListCustomers", {})
+    return there["deleted"], done.fields["id"] not in [one.id for one in page.customers]
+
+
+async def invoice_facts(done: Done) -> Facts:
+    """What is known of an invoice, and that there is no other."""
+    id_ = done.reply.invoice if hasattr(done.reply, "short_url") else done.reply.id
+    there = (await done.ground.stripe("/v1/invoices", limit=100))["data"]
+    here = (await done.ground.call("InvoiceService.ListInvoices", {})).invoices
+    assert id_ in [one.id for one in here]
+    return (
+        [(one["id"], one["status"], one["total"], one["description"] or "") for one in there],
+        [(one.id, one.status, one.total.amount, one.description) for one in here],
+    )
+
+
+async def no_invoice_facts(done: Done) -> Facts:
+    """That there are no invoices."""
+    there = (await done.ground.stripe("/v1/invoices", limit=100))["data"]
+    here = (await done.ground.call("InvoiceService.ListInvoices", {})).invoices
+    assert there == []
+    return there, list(here)
+
+
+async def subscription_facts(done: Done) -> Facts:
+    """What is known of the one subscription."""
+    (there,) = (await done.ground.stripe("/v1/subscriptions", status="all"))["data"]
+    (here,) = (await done.ground.call("SubscriptionService.ListSubscriptions", {})).subscriptions
+    pause = there["pause_collection"]
+    return (
+        there["id"], there["status"], there["cancel_at_period_end"], there["description"] or "",
+        pause["behavior"] if pause else "",
+    ), (
+        here.id, here.status, here.cancel_at_period_end, here.description, here.pause.behavior,
+    )  # fmt: skip
+
+
+async def refund_facts(done: Done) -> Facts:
+    """The one refund."""
+    there = (await done.ground.stripe("/v1/refunds", charge=done.fields["id"]))["data"]
+    here = (
+        await done.ground.call("ChargeService.ListRefunds", {"charge": done.fields["id"]})
+    ).refunds
+    assert len(there) == 1
+    return (
+        [(one["id"], one["amount"], one["status"]) for one in there],
+        [(one.id, one.amount.amount, one.status) for one in here],
+    )
+
+
+async def method_facts(done: Done) -> Facts:
+    """The payment methods of a customer."""
+    customer = done.fields["customer"]
+    there = (await done.ground.stripe(f"/v1/customers/{customer}/payment_methods"))["data"]
+    here = await done.ground.call("PaymentMethodService.ListPaymentMethods", {"customer": customer})
+    return [one["id"] for one in there], [one.id for one in here.payment_methods]
+
+
+async def setup_facts(done: Done) -> Facts:
+    """The one setup intent."""
+    there = (await done.ground.stripe("/v1/setup_intents", customer=done.fields["customer"]))[
+        "data"
+    ]
+    return [one["id"] for one in there], [done.reply.id]
+
+
+async def note_facts(done: Done) -> Facts:
+    """The notes."""
+    here = (await done.ground.call("NoteService.ListNotes", {})).notes
+    wanted = [done.reply] if hasattr(done.reply, "text") else []
+    return wanted, list(here)
+
+
+async def link_facts(done: Done) -> Facts:
+    """The link of a customer."""
+    customer = done.fields["customer"]
+    page = await done.ground.call("ContactLinkService.ListUnlinkedCustomers", {})
+    if not hasattr(done.reply, "contact"):
+        return [customer], [one.id for one in page.customers]
+    here = await done.ground.call("ContactLinkService.GetContactLink", {"customer": customer})
+    return (done.reply, []), (here, list(page.customers))
+
+
+async def mapping_facts(done: Done) -> Facts:
+    """The mapping of the account."""
+    return done.reply, await done.ground.call("ContactLinkService.GetContactMapping", {})
+
+
+def make(**fields: Any) -> Callable[[Ground], Awaitable[Fields]]:
+    """Fields, of which those that are functions of the ground are made on it."""
+
+    async def made(g: Ground) -> Fields:
+        return {
+            name: await value(g) if callable(value) else value for name, value in fields.items()
+        }
+
+    return made
+
+
+def inside(
+    message: str, noun: Callable[[Ground], Awaitable[str]], /, **more: Any
+) -> Callable[[Ground], Awaitable[Fields]]:
+    """Fields of an update: `message` with the id of an object of the ground's."""
+
+    async def made(g: Ground) -> Fields:
+        return {message: {"id": await noun(g), **more}}
+
+    return made
+
+
+INVOICE: Final = "POST /v1/invoices/{id}"
+SUBSCRIPTION: Final = "POST /v1/subscriptions/{id}"
+
+TABLE: Final[Mapping[str, Mutation]] = {
+    "ChargeService.RefundCharge": Mutation(
+        make(id=Ground.charge, amount={"amount": 500, "currency": "usd"}), refund_facts,
+        ("POST /v1/refunds",), "refund.created",
+    ),
+    "ContactLinkService.LinkContact": Mutation(
+        make(customer=Ground.customer, contact=Ground.contact), link_facts
+    ),
+    "ContactLinkService.UnlinkContact": Mutation(linked, link_facts),
+    "ContactLinkService.UpdateContactMapping": Mutation(
+        make(contact_mapping={"fields": {"name": "name"}, "create_contacts": True}),
+        mapping_facts, foreign="",
+    ),
+    "CustomerService.CreateCustomer": Mutation(
+        make(customer={"email": EMAIL, "name": PRIVATE}), customer_facts,
+        ("POST /v1/customers",), "customer.created", foreign="",
+    ),
+    "CustomerService.UpdateCustomer": Mutation(
+        inside("customer", Ground.customer, name=f"New {PRIVATE}"), customer_facts,
+        ("POST /v1/customers/{id}",), "customer.updated",
+    ),
+    "CustomerService.DeleteCustomer": Mutation(
+        make(id=Ground.customer), no_customer_facts,
+        ("DELETE /v1/customers/{id}",), "customer.deleted",
+    ),
+    "InvoiceService.CreateInvoice": Mutation(
+        invoice, invoice_facts,
+        ("POST /v1/invoices", f"{INVOICE}/add_lines"), "invoice.created",
+    ),
+    "InvoiceService.UpdateInvoice": Mutation(
+        inside("invoice", Ground.draft, description="Memo"), invoice_facts, (INVOICE,),
+        "invoice.updated",
+    ),
+    "InvoiceService.FinalizeInvoice": Mutation(
+        make(id=Ground.draft), invoice_facts, (f"{INVOICE}/finalize",), "invoice.finalized"
+    ),
+    "InvoiceService.SendInvoice": Mutation(
+        make(id=Ground.opened), invoice_facts, (f"{INVOICE}/send",), "invoice.sent"
+    ),
+    "InvoiceService.PayInvoice": Mutation(
+        make(id=lambda g: g.opened(sent=False)), invoice_facts, (f"{INVOICE}/pay",), "invoice.paid"
+    ),
+    "InvoiceService.VoidInvoice": Mutation(
+        make(id=Ground.opened), invoice_facts, (f"{INVOICE}/void",), "invoice.voided"
+    ),
+    "InvoiceService.MarkInvoiceUncollectible": Mutation(
+        make(id=Ground.opened), invoice_facts, (f"{INVOICE}/mark_uncollectible",),
+        "invoice.marked_uncollectible",
+    ),
+    "InvoiceService.DeleteInvoice": Mutation(
+        make(id=Ground.draft), no_invoice_facts, ("DELETE /v1/invoices/{id}",), "invoice.deleted"
+    ),
+    "NoteService.CreateNote": Mutation(make(customer=Ground.customer, text="Note"), note_facts),
+    "NoteService.UpdateNote": Mutation(inside("note", Ground.note, text="Other"), note_facts),
+    "NoteService.DeleteNote": Mutation(make(id=Ground.note), note_facts),
+    "PaymentLinkService.CreatePaymentLink": Mutation(
+        make(
+            contact=Ground.contact, currency="usd",
+            items=[{"description": "Work", "unit_amount": {"amount": 900, "currency": "usd"}}],
+        ),
+        invoice_facts,
+        (
+            "POST /v1/customers", "POST /v1/invoices", f"{INVOICE}/add_lines",
+            f"{INVOICE}/finalize",
+        ),
+        "invoice.finalized",
+    ),
+    "PaymentMethodService.AttachPaymentMethod": Mutation(
+        make(customer=Ground.customer, id="pm_card_visa"), method_facts,
+        ("POST /v1/payment_methods/{id}/attach",), "payment_method.attached",
+    ),
+    "PaymentMethodService.DetachPaymentMethod": Mutation(
+        owned_card, method_facts,
+        ("POST /v1/payment_methods/{id}/detach",), "payment_method.detached",
+    ),
+    "PaymentMethodService.SetDefaultPaymentMethod": Mutation(
+        owned_card, customer_facts, ("POST /v1/customers/{id}",), "customer.updated"
+    ),
+    "PaymentMethodService.CreateSetupIntent": Mutation(
+        make(customer=Ground.customer), setup_facts,
+        ("POST /v1/setup_intents",), "setup_intent.created",
+    ),
+    "SubscriptionService.CreateSubscription": Mutation(
+        plan, subscription_facts, ("POST /v1/subscriptions",), "customer.subscription.created"
+    ),
+    "SubscriptionService.UpdateSubscription": Mutation(
+        inside("subscription", Ground.subscription, description="Seats"), subscription_facts,
+        (SUBSCRIPTION,), "customer.subscription.updated",
+    ),
+    "SubscriptionService.CancelSubscription": Mutation(
+        make(id=Ground.subscription), subscription_facts,
+        ("DELETE /v1/subscriptions/{id}",), "customer.subscription.deleted",
+    ),
+    "SubscriptionService.ResumeSubscription": Mutation(
+        cancelling, subscription_facts, (SUBSCRIPTION,), "customer.subscription.updated"
+    ),
+    "SubscriptionService.PauseCollection": Mutation(
+        make(id=Ground.subscription, behavior="void"), subscription_facts,
+        (SUBSCRIPTION,), "customer.subscription.updated",
+    ),
+    "SubscriptionService.ResumeCollection": Mutation(
+        paused, subscription_facts, (SUBSCRIPTION,), "customer.subscription.updated"
+    ),
+}  # fmt: skip
+"""How every mutating RPC is tried, by `Service.Method`."""

@@ -1,0 +1,185 @@
+"""Revenue questions: comparison, series without holes, currencies, the running bucket."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from typing_extensions import override
+
+from application.analytics.ports import Analytics, StatusRow, VolumeRow
+from application.analytics.use_cases import Question, RevenueAnalytics
+from application.connections.use_cases import Connections
+from application.requests.callers import Caller
+from domain.analytics import Comparison, buckets
+from domain.connections import Connection, ConnectionKind, Mode
+from domain.errors import FailedPrecondition, InvalidArgument
+from domain.periods import Granularity
+from tests.support.fakes.stores import (
+    NOON,
+    FakeClock,
+    FakeConnections,
+    FakeMirror,
+    FakeStripeAccounts,
+)
+
+CALLER = Caller("service", "acme", frozenset())
+CONNECTION = Connection("acme", "acct_1", Mode.TEST, ConnectionKind.MANUAL, NOON)
+DAY = dt.timedelta(days=1)
+MIDNIGHT = NOON.replace(hour=0)
+QUESTION = Question(MIDNIGHT - 2 * DAY, MIDNIGHT + DAY, "UTC")
+
+
+class Database(Analytics):
+    """Charges as (instant, currency, status, amount), grouped as the port says."""
+
+    def __init__(self, *charges: tuple[dt.datetime, str, str, int]) -> None:
+        self.charges = charges
+        self.asked: list[tuple[str, Sequence[dt.datetime], str | None]] = []
+
+    def _rows(
+        self, account: str, edges: Sequence[dt.datetime], currency: str | None
+    ) -> list[tuple[int, str, str, int]]:
+        self.asked.append((account, edges, currency))
+        return [
+            (sum(edge <= at for edge in edges) - 1, code, status, amount)
+            for at, code, status, amount in self.charges
+            if edges[0] <= at < edges[-1] and currency in (None, code)
+        ]
+
+    @override
+    async def gross_volume(
+        self, stripe_account: str, edges: Sequence[dt.datetime], currency: str | None
+    ) -> Sequence[VolumeRow]:
+        rows = self._rows(stripe_account, edges, currency)
+        return [VolumeRow(n, code, amount, 1) for n, code, how, amount in rows if how != "failed"]
+
+    @override
+    async def charge_counts(
+        self,
+        stripe_account: str,
+        edges: Sequence[dt.datetime],
+        currency: str | None,
+        statuses: Sequence[str],
+    ) -> Sequence[StatusRow]:
+        rows = self._rows(stripe_account, edges, currency)
+        return [StatusRow(n, code, how, 1) for n, code, how, _ in rows if how in statuses]
+
+
+DATABASE = (
+    (MIDNIGHT - 4 * DAY, "usd", "succeeded", 50),
+    (MIDNIGHT - 3 * DAY, "jpy", "succeeded", 7),
+    (MIDNIGHT - 2 * DAY, "usd", "succeeded", 100),
+    (MIDNIGHT - 1 * DAY, "usd", "failed", 999),
+    (MIDNIGHT, "usd", "succeeded", 20),
+    (MIDNIGHT, "usd", "succeeded", 5),
+    (MIDNIGHT, "eur", "succeeded", 9),
+    (MIDNIGHT, "eur", "pending", 0),
+    (MIDNIGHT + DAY, "usd", "succeeded", 1_000),  # the end is exclusive
+)
+
+
+def revenue(database: Database, *kept: Connection) -> RevenueAnalytics:
+    clock = FakeClock()
+    repository = FakeConnections(*kept)
+    connections = Connections(repository, FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST)
+    return RevenueAnalytics(database, connections, clock)
+
+
+async def test_gross_volume() -> None:
+    found = await revenue(Database(*DATABASE), CONNECTION).gross_volume(CALLER, QUESTION)
+    assert (found.previous.start, found.previous.end) == (MIDNIGHT - 5 * DAY, MIDNIGHT - 2 * DAY)
+    by_code = {volume.currency: volume for volume in found.currencies}
+    assert list(by_code) == ["eur", "jpy", "usd"]
+    assert by_code["usd"].total == Comparison(125, 50)
+    assert by_code["usd"].amounts == [100, 0, 25]
+    assert by_code["usd"].counts == [1, 0, 2]
+    assert by_code["jpy"].total == Comparison(0, 7)  # the period before alone
+    assert by_code["jpy"].amounts == [0, 0, 0]
+    assert by_code["eur"].total == Comparison(9, 0)
+    assert [bucket.partial for bucket in found.buckets] == [False, False, True]
+
+
+async def test_one_currency() -> None:
+    database = Database(*DATABASE)
+    asked = revenue(database, CONNECTION)
+    found = await asked.gross_volume(CALLER, replace(QUESTION, currency="usd"))
+    assert [volume.currency for volume in found.currencies] == ["usd"]
+    assert [(account, currency) for account, _, currency in database.asked] == [
+        ("acct_1", "usd"), ("acct_1", "usd"),
+    ]  # fmt: skip
+    empty = await asked.gross_volume(CALLER, replace(QUESTION, currency="gbp"))
+    assert [(v.currency, v.amounts) for v in empty.currencies] == [("gbp", [0, 0, 0])]
+
+
+async def test_charge_counts() -> None:
+    found = await revenue(Database(*DATABASE), CONNECTION).charge_counts(CALLER, QUESTION)
+    assert found.succeeded == Comparison(4, 2)
+    assert found.failed == Comparison(1, 0)
+    assert found.succeeded_series == [1, 0, 3]
+    assert found.failed_series == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("current", "before", "growth"),
+    [(150, 100, Fraction(1, 2)), (0, 100, -1), (5, 0, None), (0, 0, None), (-50, -100, None)],
+)
+def test_growth(current: int, before: int, growth: Fraction | None) -> None:
+    if before < 0:
+        assert Comparison(current, before).growth == Fraction(-1, 2)
+    else:
+        assert Comparison(current, before).growth == growth
+
+
+def test_a_bucket_is_partial_until_it_has_ended() -> None:
+    edges = [MIDNIGHT, MIDNIGHT + DAY, MIDNIGHT + 2 * DAY]
+    for now, partial in (
+        (MIDNIGHT + DAY - dt.timedelta(milliseconds=1), [True, True]),
+        (MIDNIGHT + DAY, [False, True]),
+        (MIDNIGHT + 2 * DAY, [False, False]),
+    ):
+        assert [bucket.partial for bucket in buckets(edges, now)] == partial
+
+
+@pytest.mark.parametrize(
+    ("question", "fields"),
+    [
+        (Question(None, None, ""), ["period.start_time", "period.end_time", "period.time_zone"]),
+        (replace(QUESTION, end=QUESTION.start), ["period.end_time"]),
+        (replace(QUESTION, end=MIDNIGHT - 9 * DAY), ["period.end_time"]),
+        (replace(QUESTION, end=MIDNIGHT + 7_400 * DAY), ["period.end_time"]),
+        (
+            Question(NOON.replace(year=1969), NOON.replace(year=2201), "UTC"),
+            ["period.start_time", "period.end_time", "period.end_time"],
+        ),
+        (
+            replace(QUESTION, time_zone="Mars/Olympus", currency="USD"),
+            ["period.time_zone", "currency"],
+        ),
+        (replace(QUESTION, time_zone="localtime"), ["period.time_zone"]),
+        (
+            Question(MIDNIGHT - 500 * DAY, MIDNIGHT, "UTC", Granularity.HOUR),
+            ["granularity"],
+        ),
+    ],
+)
+async def test_every_violation_at_once(question: Question, fields: list[str]) -> None:
+    for method in ("gross_volume", "charge_counts"):
+        database = Database()
+        with pytest.raises(InvalidArgument) as refusal:
+            await getattr(revenue(database, CONNECTION), method)(CALLER, question)
+        assert [violation.field for violation in refusal.value.violations] == fields
+        assert database.asked == []
+
+
+async def test_the_earliest_period_has_one_before_it() -> None:
+    start = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    question = Question(start, start + 7_320 * DAY, "Africa/Monrovia", Granularity.MONTH)
+    found = await revenue(Database(), CONNECTION).gross_volume(CALLER, question)
+    assert found.previous.end == start
+
+
+async def test_without_a_connection() -> None:
+    with pytest.raises(FailedPrecondition):
+        await revenue(Database()).gross_volume(CALLER, QUESTION)

@@ -1,0 +1,172 @@
+"""Attribution: what the other pieces tell, whichever of them comes first."""
+
+import datetime as dt
+from collections.abc import Sequence
+from itertools import permutations
+from typing import Any, Final
+
+import pytest
+
+from application.mirror.enrichment import Enrichment
+from application.mirror.nouns import (
+    BALANCE_TRANSACTIONS,
+    CHARGES,
+    DISPUTES,
+    INVOICE_PAYMENTS,
+    INVOICES,
+    PAYOUTS,
+    REFUNDS,
+)
+from application.mirror.ports import Noun
+from application.mirror.writer import MirrorWriter
+from domain.attribution import settlement
+from domain.balance_transactions import BalanceTransaction
+from domain.charges import Charge
+from domain.invoice_payments import InvoicePayment
+from domain.invoices import Invoice, InvoiceLine
+from domain.mirror import MirroredObject, Snapshot, Version
+from domain.money import Money
+from domain.periods import to_milliseconds
+from tests.support.fakes.stores import NOON, FakeMirror
+
+ACCOUNT: Final = "acct_1"
+USD = Money(1_000, "usd")
+
+TRANSACTION = BalanceTransaction(
+    "txn_1", NOON, Money(900, "eur"), Money(30, "eur"), Money(870, "eur"), "charge", "pending",
+    NOON + dt.timedelta(days=2), source="ch_1", exchange_rate="0.9",
+)  # fmt: skip
+CHARGE = Charge("ch_1", NOON, USD, USD, USD, "succeeded", True, False, False, payment_intent="pi_1")
+PAYMENT = InvoicePayment("inpay_1", NOON, "in_1", "paid", USD, payment_intent="pi_1")
+INVOICE = Invoice(
+    "in_1", NOON, "usd", "paid", USD, USD, USD, USD, billing_reason="subscription_cycle",
+    subscription="sub_1", subscription_metadata={"plan": "gold"},
+    lines=(
+        InvoiceLine("il_1", USD, product="prod_1"),
+        InvoiceLine("il_2", USD, product="prod_2"),
+        InvoiceLine("il_3", USD, product="prod_1"),
+        InvoiceLine("il_4", USD),
+    ),
+)  # fmt: skip
+PIECES: Final[Sequence[tuple[Noun[Any], MirroredObject]]] = (
+    (BALANCE_TRANSACTIONS, TRANSACTION),
+    (CHARGES, CHARGE),
+    (INVOICE_PAYMENTS, PAYMENT),
+    (INVOICES, INVOICE),
+)
+
+
+def snapshot(found: Any, at: int = 0, **more: Any) -> Snapshot[Any]:
+    version = Version.of_event(to_milliseconds(NOON) + at)
+    return Snapshot(ACCOUNT, found.id, version, found, **more)
+
+
+async def arrive(mirror: FakeMirror, noun: Noun[Any], told: Snapshot[Any]) -> None:
+    await MirrorWriter(mirror).observe(noun, [told])
+    await Enrichment(mirror).after(noun, [told])
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+async def test_the_order_of_the_pieces_does_not_matter(order: Sequence[int]) -> None:
+    mirror = FakeMirror()
+    for number in order:
+        noun, found = PIECES[number]
+        await arrive(mirror, noun, snapshot(found))
+    derived = (await mirror.fetch(CHARGES, ACCOUNT, ["ch_1"]))["ch_1"].derived
+    assert derived["settlement"].values == {
+        "balance_transaction": "txn_1", "amount": 900, "fee": 30, "net": 870, "currency": "eur",
+        "exchange_rate": "0.9", "available_on": to_milliseconds(NOON + dt.timedelta(days=2)),
+    }  # fmt: skip
+    assert derived["invoice"].values == {
+        "invoice": "in_1", "subscription": "sub_1", "products": ["prod_1", "prod_2"],
+        "billing_reason": "subscription_cycle", "subscription_metadata": {"plan": "gold"},
+    }  # fmt: skip
+
+
+async def test_a_charge_without_an_intent_is_found_by_itself() -> None:
+    mirror = FakeMirror()
+    payment = InvoicePayment("inpay_1", NOON, "in_1", "paid", USD, charge="ch_old")
+    for noun, found in ((INVOICES, INVOICE), (INVOICE_PAYMENTS, payment)):
+        await arrive(mirror, noun, snapshot(found))
+    row = (await mirror.fetch(CHARGES, ACCOUNT, ["ch_old"]))["ch_old"]
+    assert row.snapshot is None
+    assert row.derived["invoice"].values["invoice"] == "in_1"
+
+
+async def test_the_paid_one_of_several_payments_stands() -> None:
+    mirror = FakeMirror()
+    later = NOON + dt.timedelta(days=1)
+    canceled = InvoicePayment("inpay_2", later, "in_2", "canceled", USD, payment_intent="pi_1")
+    other = Invoice("in_2", later, "usd", "void", USD, USD, USD, USD)
+    for noun, found in ((INVOICES, INVOICE), (INVOICES, other), (INVOICE_PAYMENTS, PAYMENT)):
+        await arrive(mirror, noun, snapshot(found))
+    await arrive(mirror, INVOICE_PAYMENTS, snapshot(canceled, at=-5))
+    await arrive(mirror, CHARGES, snapshot(CHARGE))
+    row = (await mirror.fetch(CHARGES, ACCOUNT, ["ch_1"]))["ch_1"]
+    assert row.derived["invoice"].values["invoice"] == "in_1"
+
+
+async def test_what_the_invoice_does_not_tell_is_null() -> None:
+    mirror = FakeMirror()
+    unknown = frozenset({"lines", "subscription_metadata"})
+    await arrive(mirror, INVOICES, snapshot(INVOICE, unknown=unknown))
+    for noun, found in ((INVOICE_PAYMENTS, PAYMENT), (CHARGES, CHARGE)):
+        await arrive(mirror, noun, snapshot(found))
+    values = (await mirror.fetch(CHARGES, ACCOUNT, ["ch_1"]))["ch_1"].derived["invoice"].values
+    assert values["products"] is None
+    assert values["subscription_metadata"] is None
+    assert values["subscription"] == "sub_1"
+
+
+async def test_other_accounts_stay_apart() -> None:
+    mirror = FakeMirror()
+    for noun, found in PIECES[1:]:
+        await arrive(mirror, noun, snapshot(found))
+    theirs = Snapshot("acct_2", "ch_1", Version.of_event(0), CHARGE)
+    await arrive(mirror, CHARGES, theirs)
+    assert (await mirror.fetch(CHARGES, "acct_2", ["ch_1"]))["ch_1"].derived == {}
+
+
+async def test_an_older_fee_does_not_replace_a_later_one() -> None:
+    mirror = FakeMirror()
+    await arrive(mirror, BALANCE_TRANSACTIONS, snapshot(TRANSACTION, at=10))
+    old = BalanceTransaction(
+        "txn_1", NOON, Money(900, "eur"), Money(0, "eur"), Money(900, "eur"), "charge", "pending",
+        NOON, source="ch_1",
+    )  # fmt: skip
+    await Enrichment(mirror).after(BALANCE_TRANSACTIONS, [snapshot(old)])
+    row = (await mirror.fetch(CHARGES, ACCOUNT, ["ch_1"]))["ch_1"]
+    assert row.derived["settlement"].values["fee"] == 30
+
+
+@pytest.mark.parametrize(
+    ("kind", "category", "noun", "facet"),
+    [
+        ("payment", None, CHARGES, "settlement"),
+        ("payment_failure_refund", None, CHARGES, "reversal"),
+        ("refund", None, REFUNDS, "settlement"),
+        ("refund_failure", None, REFUNDS, "reversal"),
+        ("adjustment", "dispute", DISPUTES, "settlement"),
+        ("adjustment", "dispute_reversal", DISPUTES, "reversal"),
+        ("payout", None, PAYOUTS, "settlement"),
+        ("payout_failure", None, PAYOUTS, "reversal"),
+    ],
+)
+def test_which_row_a_balance_transaction_tells_about(
+    kind: str, category: str | None, noun: Noun[Any], facet: str
+) -> None:
+    found = BalanceTransaction(
+        "txn_1", NOON, USD, USD, USD, kind, "available", NOON, "x_1", reporting_category=category
+    )
+    told = settlement(snapshot(found))
+    assert told is not None
+    assert (told[0], told[1].id, told[1].name) == (noun.name, "x_1", facet)
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "unknown"),
+    [("stripe_fee", "x_1", ()), ("charge", None, ()), ("charge", "x_1", ("source",))],
+)
+def test_some_tell_about_none(kind: str, source: str | None, unknown: Sequence[str]) -> None:
+    found = BalanceTransaction("txn_1", NOON, USD, USD, USD, kind, "available", NOON, source)
+    assert settlement(snapshot(found, unknown=frozenset(unknown))) is None
