@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo run test fuzz check format proto contract bench lock clean
+.PHONY: help demo run test fuzz check format proto contract map bench lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,6 +26,7 @@ check: .venv/dev.stamp  ## format, lint, types, layers, contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/protos.py check
+	$(BIN)/python tools/house_map.py check
 	$(BIN)/buf lint
 	$(BIN)/buf format --exit-code --diff proto
 	$(BIN)/buf breaking proto --against proto/contract.binpb --exclude-imports
@@ -41,6 +42,9 @@ proto: .venv/dev.stamp  ## write the Python stubs of the contract anew
 
 contract: proto  ## at a release: write the stubs, and the image that `check` holds protos against
 	$(BIN)/buf build proto --exclude-source-info -o proto/contract.binpb
+
+map: .venv/dev.stamp  ## write docs/map.md, where everything lives
+	$(BIN)/python tools/house_map.py generate
 
 bench: .venv/dev.stamp  ## measure every figure of bench/README.md
 	$(BIN)/python -m bench
