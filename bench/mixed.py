@@ -1,7 +1,7 @@
 """Signed events of four nouns, as Stripe tells them of live objects, made up for the benchmarks.
 
-Of each charge, customer, subscription and invoice two events are told: that it is made, and a few
-seconds later an update, with the `previous_attributes` that such an update has at Stripe.
+Of each charge, customer, subscription and invoice two events are told: that it is made, and later,
+when its row is long there, an update, with the `previous_attributes` that such an update has.
 """
 
 import json
@@ -13,20 +13,27 @@ Document = dict[str, Any]
 
 CREATED: Final = 1_780_000_000
 KINDS: Final = 8
-"""How many events one round of all nouns has."""
+"""How many events one round has: one object of each noun is made, another one is changed."""
 
-NOUNS: Final = ("charge", "customer", "subscription", "invoice")
+LATER: Final = 100
+"""An object is changed so many rounds after it was made: no batch has both of its events."""
+
+FACTS: Final = 3
+"""How many events of a round are billing events: a payment, a new customer, a new subscription."""
 
 _MONTH: Final = 2_592_000
 _METADATA: Final = {f"key_{i}": "x" * 60 for i in range(8)}
 
 
-def mixed_event(number: int) -> bytes:
-    """The body of an event; KINDS of them on end are one object of each noun, made and changed."""
-    mark, kind = divmod(number, KINDS)
-    noun, changed = kind % len(NOUNS), kind >= len(NOUNS)
-    created = CREATED + mark * 10
-    told: Document = _OBJECTS[noun](f"bench{mark:08d}", created)
+def mixed_event(number: int, *, since: int = CREATED) -> bytes:
+    """The body of an event; KINDS of them on end are a round.
+
+    Each round happens a second after the one before, the first one LATER seconds after `since`.
+    """
+    played, kind = divmod(number, KINDS)
+    noun, changed = kind % len(_OBJECTS), kind >= len(_OBJECTS)
+    mark = played if changed else played + LATER
+    told: Document = _OBJECTS[noun](f"bench{mark:08d}", since + mark)
     type_, previous = _CREATED[noun], None
     if changed:
         type_, now, previous = _CHANGES[noun]
@@ -37,7 +44,7 @@ def mixed_event(number: int) -> bytes:
         "object": "event",
         "account": STRIPE_ACCOUNT,
         "api_version": "2026-10-28.endive",
-        "created": created + 5 * changed,
+        "created": since + played + LATER,
         "data": data,
         "livemode": False,
         "pending_webhooks": 1,
