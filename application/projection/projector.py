@@ -6,7 +6,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from secrets import SystemRandom
 from typing import Any, Final
 
 from application.background.clock import Clock
@@ -15,7 +14,7 @@ from application.connections.deauthorization import Deauthorizing
 from application.connections.platform import Platform
 from application.effects.effects import Effects
 from application.effects.happenings import Outcome, ProjectedEvent
-from application.events.inbox import LONGEST_PAUSE, ClaimedEvent, EventState, Inbox, Settled
+from application.events.inbox import ClaimedEvent, EventState, Inbox, Settled
 from application.events.readings import (
     Deauthorized,
     EventReader,
@@ -29,8 +28,9 @@ from application.mirror.ports import Noun
 from application.mirror.rereader import Concerning, Rereader, in_words
 from application.mirror.stripe import Concern, ObjectReader
 from application.mirror.writer import MirrorWriter, ObjectKey
+from application.projection.retries import dead, failed
 from domain.back_off import BackOff
-from domain.errors import BillingError, NotUnderstood, RateLimited, Unavailable, words_of
+from domain.errors import BillingError, Unavailable
 from domain.mirror import Decision, Snapshot, Version
 from domain.oddities import is_hopeless
 from domain.periods import to_milliseconds
@@ -47,13 +47,7 @@ LINGERS: Final = 20
 A batch costs little more than an event, and in a burst the answers to Stripe go first.
 """
 
-MAX_ATTEMPTS: Final = 20
-FIRST_RETRY_SECONDS: Final = 1.0
-LAST_RETRY_SECONDS: Final = LONGEST_PAUSE.total_seconds()
-_RETRY: Final = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-
 _log = logging.getLogger(__name__)
-_random = SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +175,7 @@ class Projector:
                 case Deauthorized(created_ms):
                     outcomes.append(await self._deauthorize(item, created_ms))
                 case Exception() as error:  # the same bytes are read no better later
-                    outcomes.append(_dead(item.claimed, "not understood", error))
+                    outcomes.append(dead(item.claimed, "not understood", error))
                 case Observed(noun) | Hint(noun):
                     by_noun[noun.name].append(item)
         for items in by_noun.values():
@@ -334,7 +328,7 @@ class Projector:
         for item, why in unsettled:
             result = results[item.key]
             if isinstance(result, BillingError) and is_hopeless(result):
-                outcomes.append(_dead(item.claimed, f"not understood ({why})", result))
+                outcomes.append(dead(item.claimed, f"not understood ({why})", result))
             elif isinstance(result, Exception):
                 outcomes.append(self._failed(item.claimed, result))
             else:
@@ -343,20 +337,7 @@ class Projector:
         return outcomes
 
     def _failed(self, claimed: ClaimedEvent, error: Exception) -> Settled:
-        """Try again later, with growing pauses; give up, loudly, after MAX_ATTEMPTS."""
-        # Who does not answer, or is not understood, says nothing about the event: it waits.
-        waits = isinstance(error, Unavailable | RateLimited | NotUnderstood)
-        if claimed.attempts + 1 >= MAX_ATTEMPTS and not waits:
-            return _dead(claimed, "failed too often", error)
-        pause = _RETRY.pause(claimed.attempts, _random.random())
-        retry_at = self._clock.now() + dt.timedelta(seconds=pause)
-        return Settled(claimed.event.id, EventState.PENDING, "waits", words_of(error), retry_at)
-
-
-def _dead(claimed: ClaimedEvent, decision: str, error: Exception) -> Settled:
-    """Set an event aside, loudly: only an operator, or another release, can mend it."""
-    _log.error("event is dead", extra={"event": claimed.event.id, "error": words_of(error)})
-    return Settled(claimed.event.id, EventState.DEAD, decision, words_of(error))
+        return failed(claimed, error, self._clock.now())
 
 
 def _by_object(items: Iterable[_Item]) -> dict[ObjectKey, list[_Item]]:

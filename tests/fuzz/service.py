@@ -21,7 +21,8 @@ from application.mirror.enrichment import Enrichment
 from application.mirror.ports import Noun
 from application.mirror.stripe import ObjectReader, Priority
 from application.mirror.writer import MirrorWriter
-from application.projection.projector import LAST_RETRY_SECONDS, Projector
+from application.projection.projector import Projector
+from application.projection.retries import LAST_RETRY_SECONDS
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.contacts import ContactSync
 from domain.errors import FailedPrecondition, Reason, Unavailable

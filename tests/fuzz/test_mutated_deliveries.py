@@ -18,7 +18,7 @@ import msgspec
 import psutil
 
 from application.events.inbox import EventState
-from application.projection.projector import MAX_ATTEMPTS
+from application.projection.retries import MAX_ATTEMPTS
 from infrastructure.stripe.readers.envelopes import read_envelope
 from tests.fuzz.deliveries import Delivery, Group, bad_delivery, good_delivery
 from tests.fuzz.mutate_events import Templates

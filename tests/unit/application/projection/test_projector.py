@@ -15,7 +15,8 @@ from application.mirror.ports import Noun
 from application.mirror.stripe import Priority
 from application.mirror.writer import MAX_ROUNDS, MirrorWriter
 from application.projection import projector
-from application.projection.projector import LAST_RETRY_SECONDS, LEASE, MAX_ATTEMPTS
+from application.projection.projector import LEASE
+from application.projection.retries import LAST_RETRY_SECONDS, MAX_ATTEMPTS
 from domain.customers import Customer
 from domain.errors import RateLimited, Reason, Unavailable
 from domain.mirror import Snapshot, Version

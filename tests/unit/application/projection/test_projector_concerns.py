@@ -12,7 +12,7 @@ from application.effects.happenings import Outcome, ProjectedEvent
 from application.events.inbox import EventState
 from application.events.readings import Deauthorized, Hint, Observed
 from application.mirror.stripe import Concern, Priority
-from application.projection.projector import MAX_ATTEMPTS
+from application.projection.retries import MAX_ATTEMPTS
 from domain.errors import FailedPrecondition, NotUnderstood, Reason, Unavailable
 from domain.mirror import Snapshot, Version
 from domain.periods import to_milliseconds
