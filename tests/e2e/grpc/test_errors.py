@@ -140,7 +140,7 @@ async def test_an_unforeseen_error_leaks_nothing(running: Running) -> None:
         assert secret not in str(rich_status(got))
     failure, call = await running.log(2)
     assert (failure["exception"], failure["request_id"]) == ("ValueError", "call-7")
-    assert "customers.py" in failure["traceback"]
+    assert "servicer.py" in failure["traceback"]
     assert (call["code"], call["reason"]) == ("INTERNAL", "INTERNAL")
 
 

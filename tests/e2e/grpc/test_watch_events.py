@@ -20,7 +20,7 @@ from domain.effects import Fact, FactName, fact_payload
 from domain.jobs import Job
 from domain.money import Money
 from interfaces.grpc import server
-from interfaces.grpc.interceptors.chain import deadlines
+from interfaces.grpc.interceptors import deadlines
 from tests.support.fakes.breaking import Breaking
 from tests.support.fakes.stores import NOON
 from tests.support.servers.grpc import PATIENCE, Running, reason, refusal, running_server
