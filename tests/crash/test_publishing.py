@@ -105,6 +105,7 @@ async def _stored(url: str) -> list[str]:
     ids: list[str] = []
     while len(ids) < count:
         for message in await consumer.fetch(min(200, count - len(ids)), timeout=10):
+            await message.ack()  # of a thousand that are not, the server gives out no more
             assert message.headers is not None
             ids.append(message.headers["Nats-Msg-Id"])
     await client.close()
