@@ -3,12 +3,12 @@
 import asyncio
 import datetime as dt
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from tests.support.fakes.stores import FakeClock
 
 TURNS: Final = 300
-"""How often everybody gets his turn between two instants: fakes need far fewer to come to rest."""
+"""How often everybody gets his turn between two instants at most: fakes need far fewer."""
 
 _STEPS: Final = 5_000
 
@@ -30,8 +30,11 @@ class VirtualTime:
 
     async def settle(self) -> None:
         """Let everybody go on until he waits for time to pass."""
+        loop: Any = asyncio.get_running_loop()
         for _ in range(TURNS):
             await asyncio.sleep(0)
+            if not loop._ready:  # nobody else has anything to do
+                return
 
     async def elapse(self, seconds: float) -> None:
         """Let so much time pass, with all that happens meanwhile."""
