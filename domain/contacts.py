@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import unquote
 
 from domain.customers import Customer
-from domain.ids import spellings
+from domain.ids import UTF8, spellings
 
 CONTACT_KEY: Final = "billing_contact"
 """The key of metadata at Stripe that names the contact for whom a customer or invoice was made."""
@@ -144,6 +145,19 @@ def contact_id_for(account: str, stripe_account: str, customer: str) -> str:
         if "acct_" not in text
     ]
     return next(filter(CONTACT_ID.fullmatch, named), named[-1])
+
+
+def customer_of(contact: str, account: str, stripe_account: str) -> str | None:
+    """The customer that a contact was made of, by `contact_id_for`; None for one of the CRM's own.
+
+    Where the id holds the customer's only as a digest, that stands for it: nobody has such an id.
+    """
+    for mark, _ in spellings(""):
+        prefix = f"stripe{mark}-{account}-{stripe_account}-"
+        if contact.startswith(prefix):
+            text = contact.removeprefix(prefix)
+            return unquote(text) if mark == UTF8 else text
+    return None
 
 
 def is_writable(name: str) -> bool:

@@ -17,6 +17,9 @@ ID_PATTERN: Final = r"\A[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}\Z"
 
 ID_RULE: Final = "1 to 255 characters, none of them a control character"
 
+UTF8: Final = ":utf8"
+"""The mark of a text that is percent-encoded: see `spellings`."""
+
 _ID: Final = re.compile(ID_PATTERN)
 
 
@@ -32,4 +35,4 @@ def spellings(id_: str) -> Sequence[tuple[str, str]]:
     The mark belongs where no id is: `a%20b` may be an id, too, and not be that of `a b`.
     """
     digest = hashlib.sha256(id_.encode()).hexdigest()
-    return ("", id_), (":utf8", quote(id_)), (":sha256", digest)
+    return ("", id_), (UTF8, quote(id_)), (":sha256", digest)

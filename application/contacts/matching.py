@@ -7,10 +7,10 @@ from typing import Final
 from application.background.clock import Clock
 from application.contacts.phones import PhoneNumbers
 from application.contacts.ports import MAX_MATCHES, ContactDirectory, ContactLink
-from application.mirror.nouns import STRIPE_ACCOUNTS
+from application.mirror.nouns import CUSTOMERS, STRIPE_ACCOUNTS
 from application.mirror.ports import Mirror
 from domain.connections import Connection
-from domain.contacts import CONTACT_KEY, Contact, is_same_address
+from domain.contacts import CONTACT_KEY, Contact, customer_of, is_same_address
 from domain.customers import Customer
 
 _MIN_DIGITS: Final = 7
@@ -54,7 +54,7 @@ class ContactMatching:
         by_phone = partial(self._by_phone, region=region)
         for match in (self._by_name, self._by_email, by_phone):
             matches = await match(connection.account, customer)
-            for contact in await self._free(connection, matches):
+            for contact in await self._free(connection, customer, matches):
                 standing = await self.keep(connection, customer.id, contact.id)
                 if standing is not None:
                     return standing
@@ -95,14 +95,23 @@ class ContactMatching:
             and not _has_another_address(one, customer)
         ]
 
-    async def _free(self, connection: Connection, matches: Sequence[Contact]) -> Sequence[Contact]:
-        """Those that are linked to no customer of the connection."""
+    async def _free(
+        self, connection: Connection, customer: Customer, matches: Sequence[Contact]
+    ) -> Sequence[Contact]:
+        """Those that are linked to no customer of the connection, nor about to be.
+
+        A contact is made of a customer before it is linked to it. One that matches in between, of
+        the same address maybe, is not to be taken from that customer, who could have no other.
+        """
         if not matches:
             return []
-        linked = await self._contacts.linked(
-            connection.account, connection.stripe_account, [one.id for one in matches]
-        )
-        return [one for one in matches if one.id not in linked]
+        account, stripe_account = connection.account, connection.stripe_account
+        linked = await self._contacts.linked(account, stripe_account, [one.id for one in matches])
+        made_of = {one.id: customer_of(one.id, account, stripe_account) for one in matches}
+        others = sorted({id_ for id_ in made_of.values() if id_ and id_ != customer.id})
+        rows = await self._mirror.fetch(CUSTOMERS, stripe_account, others) if others else {}
+        theirs = {id_ for id_, row in rows.items() if row.snapshot and not row.snapshot.deleted}
+        return [one for one in matches if one.id not in linked and made_of[one.id] not in theirs]
 
 
 def _has_another_address(contact: Contact, customer: Customer) -> bool:

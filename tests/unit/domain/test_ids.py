@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from application.contacts.violations import contact_id_violations
 from application.requests.violations import id_violations
 from domain.accounts import ACCOUNT_ID
-from domain.contacts import contact_id_for
+from domain.contacts import contact_id_for, customer_of
 from domain.effects import FactName
 from domain.ids import is_object_id
 from domain.jobs import MAX_ID_CHARACTERS, job_id
@@ -95,6 +95,15 @@ def test_contacts_of_customers_have_ids_as_ever() -> None:
     assert contact_id_for("acme", "acct_1", "desk@x.test") == "stripe-acme-acct_1-desk@x.test"
     longest = contact_id_for("a" * 64, f"acct_{'1' * 64}", LONGEST)
     assert not any(contact_id_violations(longest, "contact"))
+
+
+@given(object_ids | st.sampled_from(ODD_IDS))
+def test_a_contact_tells_of_which_customer_it_was_made(customer: str) -> None:
+    contact = contact_id_for("acme", "acct_1", customer)
+    made_of = customer_of(contact, "acme", "acct_1")
+    assert made_of == customer or contact.startswith("stripe:sha256-")
+    assert customer_of(contact, "acme", "acct_2") is None
+    assert customer_of("contact-7", "acme", "acct_1") is None
 
 
 OWNERS = st.tuples(

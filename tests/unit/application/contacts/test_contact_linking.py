@@ -101,6 +101,20 @@ async def test_of_several_the_next_free_one_by_lowest_id(desk: Desk) -> None:
     assert found == ["a", "b", "c", None]
 
 
+@pytest.mark.parametrize("lives", [True, False])
+async def test_a_contact_made_of_another_customer_is_that_ones_before_it_is_linked(
+    desk: Desk, lives: bool
+) -> None:
+    theirs = contact_id_for("acme", ACCOUNT, "cus_2")
+    await desk.contact(theirs, email="x@x.test")
+    told = Customer("cus_2", NOON, email="x@x.test") if lives else None
+    snapshot = Snapshot(ACCOUNT, "cus_2", Version.of_event(1), told)
+    await MirrorWriter(desk.mirror).observe(CUSTOMERS, [snapshot])
+    assert await desk.match("cus_1", email="x@x.test") == (None if lives else theirs)
+    if lives:
+        assert await desk.match("cus_2", email="x@x.test") == theirs
+
+
 async def test_one_that_is_taken_meanwhile_is_left_to_whoever_was_first(desk: Desk) -> None:
     for id_ in ("a", "b"):
         await desk.contact(id_, email="x@x.test")
