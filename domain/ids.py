@@ -8,7 +8,7 @@ is, and what one call gives, every call takes.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote
 
@@ -28,11 +28,12 @@ def is_object_id(text: str) -> bool:
     return _ID.search(text) is not None
 
 
-def spellings(id_: str) -> Sequence[tuple[str, str]]:
+def spellings(id_: str) -> Iterator[tuple[str, str]]:
     """How an id may be written where not every text may stand: a mark of the spelling, and a text.
 
     First as it is, without a mark; then percent-encoded; at last as its SHA-256, which always fits.
     The mark belongs where no id is: `a%20b` may be an id, too, and not be that of `a b`.
     """
-    digest = hashlib.sha256(id_.encode()).hexdigest()
-    return ("", id_), (UTF8, quote(id_)), (":sha256", digest)
+    yield "", id_
+    yield UTF8, quote(id_)
+    yield ":sha256", hashlib.sha256(id_.encode()).hexdigest()

@@ -58,5 +58,9 @@ def job_id(kind: str, account: str, fact: str, subject: str) -> str:
     It ends in the subject as it is, where an id of a job may hold that; else in another spelling of
     it, of which `fact` tells: `payment_failed:sha256`.
     """
-    named = [f"{kind}/{account}/{fact}{mark}/{text}" for mark, text in spellings(subject)]
-    return next(filter(_ID.fullmatch, named), named[-1])
+    named = ""
+    for mark, text in spellings(subject):  # nearly always the first one is it
+        named = f"{kind}/{account}/{fact}{mark}/{text}"
+        if _ID.fullmatch(named):
+            break
+    return named

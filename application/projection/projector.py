@@ -75,6 +75,15 @@ class _Item:
         return self.reading.concerns if isinstance(self.reading, Observed | Hint) else ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Claimed events: those that were read, and what became of those that cannot be yet."""
+
+    size: int
+    items: Sequence[_Item]
+    outcomes: list[Settled]
+
+
 class Projector:
     """Projects batches of events, an object's events together, a noun's rows written in bulk.
 
@@ -118,7 +127,7 @@ class Projector:
             back_off=_AFTER_FAILURE,
             at_end=self._leave_ahead,
         )
-        self._ahead: asyncio.Task[Sequence[ClaimedEvent]] | None = None
+        self._ahead: asyncio.Task[_Batch] | None = None
 
     def _has_more_to_do(self) -> bool:
         """Whether it is not stopped, or has claimed ahead: left, that batch would wait for long."""
@@ -127,23 +136,27 @@ class Projector:
     async def project_batch(self) -> int:
         """Claim and project one batch; returns how many events it held.
 
-        Behind a full one, the next is claimed while this one is projected. So there are two batches
-        in hand at most, and the second is begun well within its lease, or else projected twice,
-        which changes nothing. Raises Unavailable (STORE_UNAVAILABLE): the batch is then due again
-        after its lease.
+        Behind a full one, the next is claimed and decoded while this one is projected. So there
+        are two batches in hand at most, and the second is begun well within its lease, or else
+        projected twice, which changes nothing. Raises Unavailable (STORE_UNAVAILABLE): the batch is
+        then due again after its lease.
         """
         ahead, self._ahead = self._ahead, None
-        claimed = await (ahead or self._claim())
-        if len(claimed) >= BATCH and not self.loop.stopping:
-            self._ahead = asyncio.create_task(self._claim())
-        if claimed:
-            await self._inbox.settle(self._owner, await self._project(claimed))
-        return len(claimed)
+        batch = await (ahead or self._take())
+        if batch.size >= BATCH and not self.loop.stopping:
+            self._ahead = asyncio.create_task(self._take())
+        if batch.size:
+            await self._inbox.settle(self._owner, await self._project(batch))
+        return batch.size
 
-    async def _claim(self) -> Sequence[ClaimedEvent]:
-        return await self._inbox.claim(
+    async def _take(self) -> _Batch:
+        """Claim a batch, and read what its events say."""
+        claimed = await self._inbox.claim(
             self._owner, now=self._clock.now(), lease=LEASE, limit=BATCH, max_bytes=BATCH_BYTES
         )
+        outcomes: list[Settled] = []
+        items = await self._read(claimed, outcomes) if claimed else ()
+        return _Batch(len(claimed), items, outcomes)
 
     async def _project_all(self) -> None:
         """Project whatever has arrived, batch by batch."""
@@ -165,10 +178,10 @@ class Projector:
             self._arrived.clear()
             await asyncio.sleep(LINGER_SECONDS)
 
-    async def _project(self, claimed: Sequence[ClaimedEvent]) -> list[Settled]:
-        outcomes: list[Settled] = []
+    async def _project(self, batch: _Batch) -> list[Settled]:
+        outcomes = batch.outcomes
         by_noun: dict[str, list[_Item]] = defaultdict(list)
-        for item in await self._read(claimed, outcomes):
+        for item in batch.items:
             match item.reading:
                 case Irrelevant(why):
                     outcomes.append(_settled(item, EventState.IGNORED, why))
