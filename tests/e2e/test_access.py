@@ -17,8 +17,8 @@ from tests.support.contract.tenant import METHODS, Ground
 from tests.support.servers.service import (
     PRIVATE,
     Metadata,
+    ServiceAndEmulator,
     Tenant,
-    World,
     bearer,
     reason_of,
     token_for,
@@ -36,17 +36,17 @@ every_rpc = pytest.mark.parametrize("name", EVERY_RPC)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def owner(here: World) -> Tenant:
+async def owner(here: ServiceAndEmulator) -> Tenant:
     return await here.tenant()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def branch(here: World, owner: Tenant) -> Tenant:
+async def branch(here: ServiceAndEmulator, owner: Tenant) -> Tenant:
     return await here.tenant(parent=owner.account)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rival(here: World) -> Tenant:
+async def rival(here: ServiceAndEmulator) -> Tenant:
     return await here.tenant()
 
 
@@ -55,7 +55,7 @@ def rule_of(name: str) -> Any:
     return METHODS[name][0].GetOptions().Extensions[options_pb2.authorization]
 
 
-async def outcome(here: World, name: str, request: Message, metadata: Metadata) -> str:
+async def outcome(here: ServiceAndEmulator, name: str, request: Message, metadata: Metadata) -> str:
     """The reason for which a call is refused; empty where it is answered."""
     method, stub = METHODS[name]
     call = getattr(stub(here.service.channel), method.name)(request, metadata=metadata, timeout=10)
@@ -76,7 +76,9 @@ def asking(name: str, account: str = "") -> Any:
 
 
 @every_rpc
-async def test_strangers_are_refused(here: World, owner: Tenant, rival: Tenant, name: str) -> None:
+async def test_strangers_are_refused(
+    here: ServiceAndEmulator, owner: Tenant, rival: Tenant, name: str
+) -> None:
     others = [scope for scope in list_scopes() if scope != rule_of(name).scope]
     assert len(others) == len(list_scopes()) - 1
     foreign = token_for(owner.account, secret="x" * 64)
@@ -91,7 +93,7 @@ async def test_strangers_are_refused(here: World, owner: Tenant, rival: Tenant, 
 
 @every_rpc
 async def test_a_main_account_acts_for_its_branch_and_never_the_other_way_about(
-    here: World, owner: Tenant, branch: Tenant, name: str
+    here: ServiceAndEmulator, owner: Tenant, branch: Tenant, name: str
 ) -> None:
     assert await outcome(here, name, asking(name, owner.account), branch.metadata) == "NOT_FOUND"
     if rule_of(name).sub_accounts:
@@ -106,7 +108,7 @@ async def test_a_main_account_acts_for_its_branch_and_never_the_other_way_about(
 
 @every_rpc
 async def test_an_operator_must_name_an_account_but_where_the_contract_says(
-    here: World, name: str
+    here: ServiceAndEmulator, name: str
 ) -> None:
     operator = bearer(token_for("-"))
     unknown = await outcome(here, name, asking(name, "nobody"), operator)
@@ -127,7 +129,7 @@ async def test_every_scope_can_be_given_and_is_explained() -> None:
 @pytest.mark.parametrize("text", [PRIVATE, f"cus_{PRIVATE}", f"seti_1_secret_{PRIVATE}"])
 @every_rpc
 async def test_whatever_is_sent_is_not_logged(
-    here: World, owner: Tenant, name: str, text: str
+    here: ServiceAndEmulator, owner: Tenant, name: str, text: str
 ) -> None:
     """Each text of the request, one inside another too; `here` looks through the log."""
     request = asking(name)
@@ -137,7 +139,7 @@ async def test_whatever_is_sent_is_not_logged(
     assert told not in ("INTERNAL", "TOKEN_INVALID", "SCOPE_MISSING")
 
 
-async def test_what_is_found_is_not_logged(here: World, owner: Tenant) -> None:
+async def test_what_is_found_is_not_logged(here: ServiceAndEmulator, owner: Tenant) -> None:
     ground = Ground(here, owner)
     intent = await ground.mutate(
         "PaymentMethodService.CreateSetupIntent", customer=await ground.customer()

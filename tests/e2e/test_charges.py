@@ -14,8 +14,8 @@ from billing_client.v1.money_pb2 import Money
 from sandbox.emulator.core.messages import FaultSpec
 from tests.support.servers.service import (
     Metadata,
+    ServiceAndEmulator,
     Tenant,
-    World,
     bearer,
     reason_of,
     token_for,
@@ -31,17 +31,17 @@ REFUND = "POST /v1/refunds"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def tenant(here: World) -> Tenant:
+async def tenant(here: ServiceAndEmulator) -> Tenant:
     return await here.tenant()
 
 
 @pytest.fixture
-def charges(here: World) -> "ChargeServiceAsyncStub":
+def charges(here: ServiceAndEmulator) -> "ChargeServiceAsyncStub":
     return ChargeServiceStub(here.service.channel)
 
 
 async def paid(
-    here: World, tenant: Tenant, card: str = "pm_card_visa", *, customer: str = ""
+    here: ServiceAndEmulator, tenant: Tenant, card: str = "pm_card_visa", *, customer: str = ""
 ) -> pb.Charge:
     """A charge of 20.00 USD, as the mirror shows it once its event has come."""
     params: stripe.params.PaymentIntentCreateParams = {
@@ -71,7 +71,11 @@ async def paid(
 
 
 async def give_back(
-    here: World, tenant: Tenant, request_id: str, charge: str, amount: int | None = None
+    here: ServiceAndEmulator,
+    tenant: Tenant,
+    request_id: str,
+    charge: str,
+    amount: int | None = None,
 ) -> pb.Refund:
     """RefundCharge."""
     request = pb.RefundChargeRequest(
@@ -86,7 +90,7 @@ async def give_back(
     )
 
 
-async def at_stripe(here: World, tenant: Tenant, charge: str) -> list[stripe.Refund]:
+async def at_stripe(here: ServiceAndEmulator, tenant: Tenant, charge: str) -> list[stripe.Refund]:
     """A charge's refunds at Stripe."""
     return (await here.sdk.v1.refunds.list_async({"charge": charge}, tenant.options)).data
 
@@ -98,7 +102,7 @@ async def refused(call: "asyncio.Future[object] | object") -> grpc.aio.AioRpcErr
 
 
 async def test_charges_are_listed_and_narrowed(
-    here: World, tenant: Tenant, charges: "ChargeServiceAsyncStub"
+    here: ServiceAndEmulator, tenant: Tenant, charges: "ChargeServiceAsyncStub"
 ) -> None:
     customer = (await here.sdk.v1.customers.create_async({}, tenant.options)).id
     first = await paid(here, tenant, customer=customer)
@@ -131,7 +135,7 @@ async def test_charges_are_listed_and_narrowed(
 
 
 async def test_what_was_given_back_is_read_at_once(
-    here: World, tenant: Tenant, charges: "ChargeServiceAsyncStub"
+    here: ServiceAndEmulator, tenant: Tenant, charges: "ChargeServiceAsyncStub"
 ) -> None:
     charge = (await paid(here, tenant)).id
     await here.emulator.control.pause()
@@ -154,7 +158,9 @@ async def test_what_was_given_back_is_read_at_once(
     assert settled == found
 
 
-async def test_a_charge_that_cannot_be_refunded_says_its_state(here: World, tenant: Tenant) -> None:
+async def test_a_charge_that_cannot_be_refunded_says_its_state(
+    here: ServiceAndEmulator, tenant: Tenant
+) -> None:
     whole = (await paid(here, tenant)).id
     await give_back(here, tenant, "whole", whole)
     for request_id, charge, state in (
@@ -169,7 +175,9 @@ async def test_a_charge_that_cannot_be_refunded_says_its_state(here: World, tena
         assert state in (error.details() or "")
 
 
-async def test_an_amount_that_is_none_names_its_field(here: World, tenant: Tenant) -> None:
+async def test_an_amount_that_is_none_names_its_field(
+    here: ServiceAndEmulator, tenant: Tenant
+) -> None:
     charge = (await paid(here, tenant)).id
     for request_id, amount in (("above", 2_001), ("nothing", 0), ("negative", -1)):
         error = await refused(give_back(here, tenant, request_id, charge, amount))
@@ -185,7 +193,7 @@ async def test_an_amount_that_is_none_names_its_field(here: World, tenant: Tenan
 
 
 async def test_another_tenants_charge_is_not_found(
-    here: World, tenant: Tenant, charges: "ChargeServiceAsyncStub"
+    here: ServiceAndEmulator, tenant: Tenant, charges: "ChargeServiceAsyncStub"
 ) -> None:
     charge = (await paid(here, tenant)).id
     other = await here.tenant()
@@ -202,7 +210,7 @@ async def test_another_tenants_charge_is_not_found(
     assert await at_stripe(here, tenant, charge) == []
 
 
-async def test_each_method_wants_its_scope(here: World, tenant: Tenant) -> None:
+async def test_each_method_wants_its_scope(here: ServiceAndEmulator, tenant: Tenant) -> None:
     stub = ChargeServiceStub(here.service.channel)
 
     def only(scope: str) -> Metadata:
@@ -219,7 +227,9 @@ async def test_each_method_wants_its_scope(here: World, tenant: Tenant) -> None:
         assert reason_of(await refused(call)) == "SCOPE_MISSING"
 
 
-async def test_a_hundred_equal_requests_give_back_once(here: World, tenant: Tenant) -> None:
+async def test_a_hundred_equal_requests_give_back_once(
+    here: ServiceAndEmulator, tenant: Tenant
+) -> None:
     charge = (await paid(here, tenant)).id
     before = await here.sent(REFUND)
     made = await asyncio.gather(*(give_back(here, tenant, "same", charge, 300) for _ in range(100)))
@@ -229,7 +239,9 @@ async def test_a_hundred_equal_requests_give_back_once(here: World, tenant: Tena
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "drop_before", "cut"])
-async def test_a_lost_answer_still_gives_back_once(here: World, tenant: Tenant, kind: str) -> None:
+async def test_a_lost_answer_still_gives_back_once(
+    here: ServiceAndEmulator, tenant: Tenant, kind: str
+) -> None:
     charge = (await paid(here, tenant)).id
     fault = FaultSpec(
         kind=kind,  # type: ignore[arg-type]  # one of them

@@ -14,7 +14,14 @@ from grpc_status import rpc_status
 
 from bootstrap.process import opened
 from domain.contacts import Contact, ContactField
-from tests.support.servers.service import PRIVATE, Tenant, World, arrived, reason_of, until
+from tests.support.servers.service import (
+    PRIVATE,
+    ServiceAndEmulator,
+    Tenant,
+    arrived,
+    reason_of,
+    until,
+)
 
 if TYPE_CHECKING:
     from billing_client.v1.contact_link_service_pb2_grpc import ContactLinkServiceAsyncStub
@@ -25,11 +32,11 @@ NOT_FOUND = (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
 INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS")
 
 
-def stub(here: World) -> "ContactLinkServiceAsyncStub":
+def stub(here: ServiceAndEmulator) -> "ContactLinkServiceAsyncStub":
     return ContactLinkServiceStub(here.service.channel)
 
 
-async def contacts(here: World, tenant: Tenant, **fields: Mapping[str, str]) -> None:
+async def contacts(here: ServiceAndEmulator, tenant: Tenant, **fields: Mapping[str, str]) -> None:
     """Contacts of the CRM, by id."""
     async with opened(here.service.parsed()) as container:
         directory = container.stores.contacts()
@@ -37,13 +44,13 @@ async def contacts(here: World, tenant: Tenant, **fields: Mapping[str, str]) -> 
             await directory.add(Contact(id_, tenant.account, values))
 
 
-async def fields_of(here: World, tenant: Tenant, contact: str) -> Mapping[str, str]:
+async def fields_of(here: ServiceAndEmulator, tenant: Tenant, contact: str) -> Mapping[str, str]:
     async with opened(here.service.parsed()) as container:
         found = await container.stores.contacts().get(tenant.account, contact)
     return found.fields if found else {}
 
 
-async def customer(here: World, tenant: Tenant, **fields: str) -> str:
+async def customer(here: ServiceAndEmulator, tenant: Tenant, **fields: str) -> str:
     """A new customer that has arrived in the mirror."""
     given = {"name": PRIVATE, **fields}
     made = await here.sdk.v1.customers.create_async(given, tenant.options)  # type: ignore[arg-type]  # as given
@@ -58,12 +65,14 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
     return caught.value.code(), reason_of(caught.value)
 
 
-def link(here: World, tenant: Tenant, customer_id: str, contact: str, request_id: str) -> Any:
+def link(
+    here: ServiceAndEmulator, tenant: Tenant, customer_id: str, contact: str, request_id: str
+) -> Any:
     request = pb.LinkContactRequest(customer=customer_id, contact=contact, request_id=request_id)
     return stub(here).LinkContact(request, metadata=tenant.metadata)
 
 
-async def test_a_customer_is_linked_and_unlinked(here: World) -> None:
+async def test_a_customer_is_linked_and_unlinked(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     await contacts(here, tenant, ada={}, bob={})
     first, second = await customer(here, tenant), await customer(here, tenant)
@@ -101,7 +110,7 @@ def told(error: grpc.aio.AioRpcError) -> tuple[str, dict[str, str]]:
     return info.reason, dict(info.metadata)
 
 
-async def test_of_a_hundred_links_at_once_one_stands(here: World) -> None:
+async def test_of_a_hundred_links_at_once_one_stands(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     await contacts(here, tenant, **{f"c-{number}": {} for number in range(10)})
     id_ = await customer(here, tenant)
@@ -118,7 +127,7 @@ async def test_of_a_hundred_links_at_once_one_stands(here: World) -> None:
     assert len({*await asyncio.gather(*map(one, range(100)))}) == 1
 
 
-async def test_what_is_refused(here: World) -> None:
+async def test_what_is_refused(here: ServiceAndEmulator) -> None:
     tenant, stranger = await here.tenant(), await here.tenant()
     await contacts(here, tenant, ada={})
     id_ = await customer(here, tenant)
@@ -150,7 +159,7 @@ async def test_what_is_refused(here: World) -> None:
         assert await refused(call) == NOT_FOUND
 
 
-async def test_all_customers_are_linked(here: World) -> None:
+async def test_all_customers_are_linked(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     domain = f"{PRIVATE.lower()}.example"
     await contacts(
@@ -214,7 +223,7 @@ async def test_all_customers_are_linked(here: World) -> None:
     assert cancelled == second, "what has ended stays as it is"
 
 
-async def test_a_mapping_is_validated_kept_and_used(here: World) -> None:
+async def test_a_mapping_is_validated_kept_and_used(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     links, metadata = stub(here), tenant.metadata
     async with opened(here.service.parsed()) as container:

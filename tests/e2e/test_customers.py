@@ -10,8 +10,8 @@ from application.contacts.ports import ContactLink
 from bootstrap.process import opened
 from tests.support.servers.service import (
     PRIVATE,
+    ServiceAndEmulator,
     Tenant,
-    World,
     arrived,
     bearer,
     reason_of,
@@ -23,7 +23,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 LINKED_AT = dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)
 
 
-async def search(here: World, tenant: Tenant, query: str, **more: object) -> list[pb.Customer]:
+async def search(
+    here: ServiceAndEmulator, tenant: Tenant, query: str, **more: object
+) -> list[pb.Customer]:
     """One page of what a query finds."""
     request = pb.SearchCustomersRequest(query=query, **more)  # type: ignore[arg-type]  # as given
     page = await here.service.customers.SearchCustomers(
@@ -32,7 +34,9 @@ async def search(here: World, tenant: Tenant, query: str, **more: object) -> lis
     return list(page.customers)
 
 
-async def create(here: World, tenant: Tenant, request_id: str, **fields: str) -> pb.Customer:
+async def create(
+    here: ServiceAndEmulator, tenant: Tenant, request_id: str, **fields: str
+) -> pb.Customer:
     customer = pb.Customer(**fields)  # type: ignore[arg-type]  # texts
     return await here.service.customers.CreateCustomer(
         pb.CreateCustomerRequest(customer=customer, request_id=request_id),
@@ -41,7 +45,7 @@ async def create(here: World, tenant: Tenant, request_id: str, **fields: str) ->
     )
 
 
-async def test_a_customer_is_found_as_soon_as_it_is_written(here: World) -> None:
+async def test_a_customer_is_found_as_soon_as_it_is_written(here: ServiceAndEmulator) -> None:
     tenant, other = await here.tenant(), await here.tenant()
     made = await create(
         here, tenant, "one", name=f"Zoë {PRIVATE} Straße", phone="+1 (555) 010-9999",
@@ -62,7 +66,7 @@ async def test_a_customer_is_found_as_soon_as_it_is_written(here: World) -> None
     assert await search(here, tenant, "mia") == []
 
 
-async def test_a_webhook_is_found_too_and_pages_go_on(here: World) -> None:
+async def test_a_webhook_is_found_too_and_pages_go_on(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     for number in range(3):
         made = await here.sdk.v1.customers.create_async(
@@ -90,7 +94,7 @@ async def test_a_webhook_is_found_too_and_pages_go_on(here: World) -> None:
     ],
 )
 async def test_a_bad_search_names_its_field(
-    here: World, request_: pb.SearchCustomersRequest, field: str
+    here: ServiceAndEmulator, request_: pb.SearchCustomersRequest, field: str
 ) -> None:
     tenant = await here.tenant()
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -99,7 +103,7 @@ async def test_a_bad_search_names_its_field(
     assert (refused.value.details() or "").startswith(f"{field}:")
 
 
-async def test_a_search_wants_the_scope(here: World) -> None:
+async def test_a_search_wants_the_scope(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     metadata = bearer(token_for(tenant.account, "customers.write"))
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -109,7 +113,9 @@ async def test_a_search_wants_the_scope(here: World) -> None:
     assert reason_of(refused.value) == "SCOPE_MISSING"
 
 
-async def test_customers_are_told_with_the_contact_that_they_are_linked_to(here: World) -> None:
+async def test_customers_are_told_with_the_contact_that_they_are_linked_to(
+    here: ServiceAndEmulator,
+) -> None:
     tenant, other = await here.tenant(), await here.tenant()
     linked = await create(here, tenant, "one", name=f"Ada {PRIVATE}")
     alone = await create(here, tenant, "two", name=f"Alan {PRIVATE}")

@@ -12,7 +12,7 @@ from sandbox.emulator.core.messages import FaultSpec
 from tests.support.contract.every_mutation import MUTATING, TABLE, Done, Mutation
 from tests.support.contract.requests import with_nul
 from tests.support.contract.tenant import Fields, Ground, fresh, request_of
-from tests.support.servers.service import Tenant, World, reason_of
+from tests.support.servers.service import ServiceAndEmulator, Tenant, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,7 +22,7 @@ TRIES: Final = 3
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stranger(here: World) -> Tenant:
+async def stranger(here: ServiceAndEmulator) -> Tenant:
     return await here.tenant()
 
 
@@ -39,7 +39,7 @@ async def test_the_table_has_every_mutating_rpc_and_no_other() -> None:
     assert sorted(TABLE) == MUTATING
 
 
-async def changes(here: World) -> Mapping[str, int]:
+async def changes(here: ServiceAndEmulator) -> Mapping[str, int]:
     """The requests that Stripe has had, by route, without those that only read."""
     routes = (await here.emulator.control.stats()).routes
     return {route: count for route, count in routes.items() if not route.startswith("GET ")}
@@ -56,7 +56,7 @@ async def events_of(ground: Ground, one: Mutation) -> int:
 
 
 @every_mutation
-async def test_equal_calls_at_once_are_one(here: World, name: str) -> None:
+async def test_equal_calls_at_once_are_one(here: ServiceAndEmulator, name: str) -> None:
     one, ground = TABLE[name], Ground(here, await here.tenant())
     fields = {**await one.make(ground), "request_id": "same"}
     before, events = await changes(here), await events_of(ground, one)
@@ -70,7 +70,7 @@ async def test_equal_calls_at_once_are_one(here: World, name: str) -> None:
     assert await ground.call(name, fields) == replies[0]
 
 
-async def lose(here: World, name: str, route: str) -> None:
+async def lose(here: ServiceAndEmulator, name: str, route: str) -> None:
     """Lose every answer to one request: no outcome is told, and then one effect is found."""
     one, ground = TABLE[name], Ground(here, await here.tenant())
     fields = {**await one.make(ground), "request_id": "lost"}
@@ -94,7 +94,7 @@ async def lose(here: World, name: str, route: str) -> None:
     await assert_effect(ground, one, fields, reply)
 
 
-async def test_a_lost_answer_ends_in_one_effect(here: World) -> None:
+async def test_a_lost_answer_ends_in_one_effect(here: ServiceAndEmulator) -> None:
     """All of them side by side, since each waits between its tries."""
     lost = [(name, route) for name, one in TABLE.items() for route in one.routes]
     outcomes = await asyncio.gather(
@@ -118,7 +118,9 @@ async def code_of(call: Awaitable[Any]) -> str:
 
 
 @every_mutation
-async def test_a_nul_in_any_text_is_refused_before_anything_is_sent(here: World, name: str) -> None:
+async def test_a_nul_in_any_text_is_refused_before_anything_is_sent(
+    here: ServiceAndEmulator, name: str
+) -> None:
     one, ground = TABLE[name], Ground(here, await here.tenant())
     valid = request_of(name, await one.make(ground))
     passed_over = set()
@@ -136,7 +138,7 @@ async def test_a_nul_in_any_text_is_refused_before_anything_is_sent(here: World,
 
 @pytest.mark.parametrize("name", [name for name in MUTATING if TABLE[name].foreign])
 async def test_another_tenants_ids_are_refused_and_change_nothing(
-    here: World, stranger: Tenant, name: str
+    here: ServiceAndEmulator, stranger: Tenant, name: str
 ) -> None:
     one, ground = TABLE[name], Ground(here, await here.tenant())
     fields = {**await one.make(ground), "request_id": fresh()}

@@ -7,7 +7,14 @@ import pytest
 from billing_client.v1 import customer_service_pb2 as pb
 
 from sandbox.emulator.core.messages import FaultSpec
-from tests.support.servers.service import PRIVATE, Tenant, World, mirrored, reason_of, until
+from tests.support.servers.service import (
+    PRIVATE,
+    ServiceAndEmulator,
+    Tenant,
+    mirrored,
+    reason_of,
+    until,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -15,7 +22,7 @@ CREATE = "POST /v1/customers"
 
 
 async def create(
-    here: World, tenant: Tenant, request_id: str, *, seconds: float = 20.0
+    here: ServiceAndEmulator, tenant: Tenant, request_id: str, *, seconds: float = 20.0
 ) -> pb.Customer:
     """CreateCustomer, with the same content each time."""
     request = pb.CreateCustomerRequest(
@@ -27,19 +34,19 @@ async def create(
     )
 
 
-async def at_stripe(here: World, tenant: Tenant) -> list[str]:
+async def at_stripe(here: ServiceAndEmulator, tenant: Tenant) -> list[str]:
     """The ids of the customers that a tenant's Stripe account has."""
     listed = await here.sdk.v1.customers.list_async({"limit": 100}, tenant.options)
     return [customer.id for customer in listed.data]
 
 
-async def befall(here: World, tenant: Tenant, **fault: object) -> None:
+async def befall(here: ServiceAndEmulator, tenant: Tenant, **fault: object) -> None:
     """Order a fault of the tenant's creations of customers."""
     spec = {"method": "POST", "route": "/v1/customers", "account": tenant.stripe_account, **fault}
     await here.emulator.control.add_fault(FaultSpec(**spec))  # type: ignore[arg-type]  # as given
 
 
-async def test_a_hundred_equal_calls_are_one_change(here: World) -> None:
+async def test_a_hundred_equal_calls_are_one_change(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     before = await here.sent(CREATE)
     made = await asyncio.gather(*(create(here, tenant, "same") for _ in range(100)))
@@ -50,7 +57,9 @@ async def test_a_hundred_equal_calls_are_one_change(here: World) -> None:
     assert await here.sent(CREATE) - before == 1
 
 
-async def test_other_request_ids_and_other_tenants_are_other_changes(here: World) -> None:
+async def test_other_request_ids_and_other_tenants_are_other_changes(
+    here: ServiceAndEmulator,
+) -> None:
     one, two = await here.tenant(), await here.tenant()
     made = await asyncio.gather(
         create(here, one, "a"), create(here, one, "b"), create(here, two, "a")
@@ -60,7 +69,7 @@ async def test_other_request_ids_and_other_tenants_are_other_changes(here: World
     assert await at_stripe(here, two) == [made[2].id]
 
 
-async def test_another_content_under_a_used_request_id_is_refused(here: World) -> None:
+async def test_another_content_under_a_used_request_id_is_refused(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     await create(here, tenant, "used")
     before = await here.sent(CREATE)
@@ -72,7 +81,9 @@ async def test_another_content_under_a_used_request_id_is_refused(here: World) -
     assert await here.sent(CREATE) == before
 
 
-async def test_a_lost_answer_is_an_unknown_outcome_and_then_the_customer(here: World) -> None:
+async def test_a_lost_answer_is_an_unknown_outcome_and_then_the_customer(
+    here: ServiceAndEmulator,
+) -> None:
     tenant = await here.tenant()
     await befall(here, tenant, kind="drop_after", count=3)  # the gateway tries three times
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -86,14 +97,14 @@ async def test_a_lost_answer_is_an_unknown_outcome_and_then_the_customer(here: W
     assert await mirrored(here, tenant, there) == found
 
 
-async def test_one_lost_answer_is_not_even_noticed(here: World) -> None:
+async def test_one_lost_answer_is_not_even_noticed(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     await befall(here, tenant, kind="drop_after")
     made = await create(here, tenant, "hiccup")
     assert await at_stripe(here, tenant) == [made.id]
 
 
-async def test_a_change_outlives_its_callers_deadline(here: World) -> None:
+async def test_a_change_outlives_its_callers_deadline(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     await befall(here, tenant, kind="stall", seconds=1.0)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -110,7 +121,7 @@ async def test_a_change_outlives_its_callers_deadline(here: World) -> None:
     assert await at_stripe(here, tenant) == [made]
 
 
-async def test_a_refusal_by_stripe_is_definite_and_told_again(here: World) -> None:
+async def test_a_refusal_by_stripe_is_definite_and_told_again(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     await befall(here, tenant, kind="fail", status=400)
     before = await here.sent(CREATE)

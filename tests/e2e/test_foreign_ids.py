@@ -10,7 +10,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
 
 from tests.support.contract.tenant import Fields, Ground, fresh
-from tests.support.servers.service import World, reason_of
+from tests.support.servers.service import ServiceAndEmulator, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -55,7 +55,7 @@ async def shelf(ground: Ground) -> Shelf:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shelves(here: World) -> tuple[Shelf, Shelf]:
+async def shelves(here: ServiceAndEmulator) -> tuple[Shelf, Shelf]:
     """Mine and theirs."""
     mine, theirs = [Ground(here, await here.tenant()) for _ in range(2)]
     return await shelf(mine), await shelf(theirs)

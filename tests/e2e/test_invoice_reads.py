@@ -8,8 +8,8 @@ import pytest_asyncio
 from billing_client.v1 import invoice_service_pb2 as pb
 from billing_client.v1.subscription_service_pb2 import SubscriptionItemChange
 
-from tests.support.rooms.invoices_end_to_end import Desk, desk_of, item, refused
-from tests.support.servers.service import World, until
+from tests.support.rooms.invoices_end_to_end import InvoiceCalls, desk_of, item, refused
+from tests.support.servers.service import ServiceAndEmulator, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -17,11 +17,11 @@ PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def desk(here: World) -> Desk:
+async def desk(here: ServiceAndEmulator) -> InvoiceCalls:
     return await desk_of(here)
 
 
-async def test_invoices_are_listed_newest_first_and_narrowed(desk: Desk) -> None:
+async def test_invoices_are_listed_newest_first_and_narrowed(desk: InvoiceCalls) -> None:
     made = [await desk.draft(), await desk.opened(), await desk.paid()]
 
     async def listed(**narrowed: Any) -> list[str]:
@@ -50,7 +50,7 @@ async def test_invoices_are_listed_newest_first_and_narrowed(desk: Desk) -> None
     assert (await refused(desk.ask("ListInvoices", forged))).reason == "INVALID_PAGE_TOKEN"
 
 
-async def test_totals_say_what_each_status_comes_to(desk: Desk) -> None:
+async def test_totals_say_what_each_status_comes_to(desk: InvoiceCalls) -> None:
     await desk.draft()
     await desk.paid()
     await desk.opened()
@@ -85,7 +85,7 @@ async def test_totals_say_what_each_status_comes_to(desk: Desk) -> None:
     assert (await refused(desk.ask("GetInvoiceTotals", wrong))).fields == ["customer"]
 
 
-async def test_the_next_invoice_is_previewed_and_not_kept(desk: Desk) -> None:
+async def test_the_next_invoice_is_previewed_and_not_kept(desk: InvoiceCalls) -> None:
     await desk.with_card("pm_card_visa")
     sdk, options = desk.here.sdk.v1, desk.tenant.options
     price = await sdk.prices.create_async(
@@ -128,7 +128,7 @@ async def test_the_next_invoice_is_previewed_and_not_kept(desk: Desk) -> None:
     assert not listed.invoices
 
 
-async def test_previews_that_cannot_be(desk: Desk) -> None:
+async def test_previews_that_cannot_be(desk: InvoiceCalls) -> None:
     nothing = pb.PreviewInvoiceRequest(customer=desk.customer)
     refusal = await refused(desk.ask("PreviewInvoice", nothing))
     assert (refusal.reason, refusal.metadata["stripe_code"]) == (

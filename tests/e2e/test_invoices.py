@@ -10,18 +10,24 @@ from billing_client.v1.money_pb2 import Money
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from tests.support.rooms.invoices_end_to_end import Desk, desk_of, item, refused, refused_for_state
-from tests.support.servers.service import World
+from tests.support.rooms.invoices_end_to_end import (
+    InvoiceCalls,
+    desk_of,
+    item,
+    refused,
+    refused_for_state,
+)
+from tests.support.servers.service import ServiceAndEmulator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def desk(here: World) -> Desk:
+async def desk(here: ServiceAndEmulator) -> InvoiceCalls:
     return await desk_of(here)
 
 
-async def test_a_draft_is_made_with_its_lines_and_read_at_once(desk: Desk) -> None:
+async def test_a_draft_is_made_with_its_lines_and_read_at_once(desk: InvoiceCalls) -> None:
     sdk, options = desk.here.sdk.v1, desk.tenant.options
     price = await sdk.prices.create_async(
         {"currency": "usd", "unit_amount": 250, "product_data": {"name": "Seat"}}, options
@@ -53,26 +59,26 @@ async def test_a_draft_is_made_with_its_lines_and_read_at_once(desk: Desk) -> No
     assert not made.auto_advance
 
 
-async def test_pending_items_of_the_customer_are_left_out(desk: Desk) -> None:
+async def test_pending_items_of_the_customer_are_left_out(desk: InvoiceCalls) -> None:
     await desk.here.sdk.v1.invoice_items.create_async(
         {"customer": desk.customer, "amount": 9_900, "currency": "usd"}, desk.tenant.options
     )
     assert (await desk.draft()).total.amount == 1_000
 
 
-async def test_as_many_lines_as_there_may_be(desk: Desk) -> None:
+async def test_as_many_lines_as_there_may_be(desk: InvoiceCalls) -> None:
     made = await desk.draft(*(item(1, f"{number}") for number in range(250)))
     assert (len(made.lines), made.total.amount) == (250, 250)
     assert len((await desk.get(made.id)).lines) == 250
 
 
-async def test_a_draft_advances_only_when_its_lines_are_there(desk: Desk) -> None:
+async def test_a_draft_advances_only_when_its_lines_are_there(desk: InvoiceCalls) -> None:
     made = await desk.draft(auto_advance=True)
     assert made.auto_advance
     assert made.total.amount == 1_000
 
 
-async def test_every_wrong_field_is_told_at_once(desk: Desk) -> None:
+async def test_every_wrong_field_is_told_at_once(desk: InvoiceCalls) -> None:
     request = pb.CreateInvoiceRequest(
         invoice=pb.Invoice(
             id="in_1", currency="xxx", status="paid", description="d" * 1_501, days_until_due=3
@@ -89,7 +95,7 @@ async def test_every_wrong_field_is_told_at_once(desk: Desk) -> None:
     ]  # fmt: skip
 
 
-async def test_refused_lines_take_the_draft_with_them(desk: Desk) -> None:
+async def test_refused_lines_take_the_draft_with_them(desk: InvoiceCalls) -> None:
     request = pb.CreateInvoiceRequest(
         invoice=desk.new(), items=[item(100, "a"), pb.InvoiceItem(price="price_unknown")]
     )
@@ -102,14 +108,16 @@ async def test_refused_lines_take_the_draft_with_them(desk: Desk) -> None:
     assert not listed.invoices
 
 
-async def test_a_customer_who_is_none_of_ours_is_not_found(here: World, desk: Desk) -> None:
+async def test_a_customer_who_is_none_of_ours_is_not_found(
+    here: ServiceAndEmulator, desk: InvoiceCalls
+) -> None:
     other = await desk_of(here)
     for customer in ("cus_unknown", other.customer):
         refusal = await refused(desk.draft(customer=customer))
         assert (refusal.reason, refusal.metadata["id"]) == ("NOT_FOUND", customer)
 
 
-async def test_a_draft_is_changed_as_its_mask_says(desk: Desk) -> None:
+async def test_a_draft_is_changed_as_its_mask_says(desk: InvoiceCalls) -> None:
     made = await desk.draft(description="One", footer="Two", metadata={"a": "1", "b": "2"})
     request = pb.UpdateInvoiceRequest(
         invoice=pb.Invoice(id=made.id, description="New", metadata={"a": "", "c": "3"}),
@@ -124,7 +132,7 @@ async def test_a_draft_is_changed_as_its_mask_says(desk: Desk) -> None:
     assert changed.collection_method == "send_invoice"
 
 
-async def test_what_is_no_draft_is_not_changed(desk: Desk) -> None:
+async def test_what_is_no_draft_is_not_changed(desk: InvoiceCalls) -> None:
     for invoice in (await desk.opened(), await desk.paid()):
         wanted = pb.UpdateInvoiceRequest(invoice=pb.Invoice(id=invoice.id, description="New"))
         await refused_for_state(desk.ask("UpdateInvoice", wanted), invoice.status)
@@ -135,7 +143,7 @@ async def test_what_is_no_draft_is_not_changed(desk: Desk) -> None:
     assert refusal.fields == ["update_mask"]
 
 
-async def test_a_finalized_invoice_can_be_paid_on_its_page(desk: Desk) -> None:
+async def test_a_finalized_invoice_can_be_paid_on_its_page(desk: InvoiceCalls) -> None:
     opened = await desk.opened()
     assert opened.status == "open"
     assert opened.number
@@ -149,7 +157,7 @@ async def test_a_finalized_invoice_can_be_paid_on_its_page(desk: Desk) -> None:
     await refused_for_state(desk.ask("FinalizeInvoice", again), "paid")
 
 
-async def test_an_invoice_is_mailed(desk: Desk) -> None:
+async def test_an_invoice_is_mailed(desk: InvoiceCalls) -> None:
     draft = await desk.draft(collection_method="send_invoice", days_until_due=1)
     sent = await desk.ask("SendInvoice", pb.SendInvoiceRequest(id=draft.id))
     assert sent.status == "open"
@@ -162,7 +170,7 @@ async def test_an_invoice_is_mailed(desk: Desk) -> None:
 
 
 async def test_an_invoice_is_paid_by_default_by_choice_by_a_legacy_card_or_outside(
-    desk: Desk,
+    desk: InvoiceCalls,
 ) -> None:
     sdk, options = desk.here.sdk.v1, desk.tenant.options
     nothing = pb.PayInvoiceRequest(id=(await desk.opened()).id)
@@ -184,7 +192,7 @@ async def test_an_invoice_is_paid_by_default_by_choice_by_a_legacy_card_or_outsi
         assert await desk.get(paid.id) == paid
 
 
-async def test_a_decline_tells_its_code_and_what_to_do(desk: Desk) -> None:
+async def test_a_decline_tells_its_code_and_what_to_do(desk: InvoiceCalls) -> None:
     opened = await desk.opened()
     card = "pm_card_chargeDeclinedInsufficientFunds"
     request = pb.PayInvoiceRequest(id=opened.id, payment_method=card, request_id="declined")
@@ -198,7 +206,7 @@ async def test_a_decline_tells_its_code_and_what_to_do(desk: Desk) -> None:
     assert (await desk.ask("PayInvoice", other)).status == "paid"
 
 
-async def test_only_what_is_due_is_paid(desk: Desk) -> None:
+async def test_only_what_is_due_is_paid(desk: InvoiceCalls) -> None:
     draft, paid = await desk.draft(), await desk.paid()
     await desk.with_card("pm_card_visa")
     void = await desk.ask("VoidInvoice", pb.VoidInvoiceRequest(id=(await desk.opened()).id))
@@ -209,7 +217,7 @@ async def test_only_what_is_due_is_paid(desk: Desk) -> None:
     assert (await refused(desk.ask("PayInvoice", both))).fields == ["paid_out_of_band"]
 
 
-async def test_an_invoice_is_given_up_and_voided(desk: Desk) -> None:
+async def test_an_invoice_is_given_up_and_voided(desk: InvoiceCalls) -> None:
     opened = await desk.opened()
     given_up = await desk.ask(
         "MarkInvoiceUncollectible", pb.MarkInvoiceUncollectibleRequest(id=opened.id)
@@ -227,7 +235,9 @@ async def test_an_invoice_is_given_up_and_voided(desk: Desk) -> None:
         await refused_for_state(desk.ask("MarkInvoiceUncollectible", marked), invoice.status)
 
 
-async def test_a_draft_is_deleted_once_and_the_same_request_again_is_success(desk: Desk) -> None:
+async def test_a_draft_is_deleted_once_and_the_same_request_again_is_success(
+    desk: InvoiceCalls,
+) -> None:
     draft, opened = await desk.draft(), await desk.opened()
     request = pb.DeleteInvoiceRequest(id=draft.id, request_id="delete")
     for _ in range(2):
@@ -251,7 +261,9 @@ BY_ID = {
 }
 
 
-async def test_unknown_and_other_tenants_invoices_are_not_found(here: World, desk: Desk) -> None:
+async def test_unknown_and_other_tenants_invoices_are_not_found(
+    here: ServiceAndEmulator, desk: InvoiceCalls
+) -> None:
     other = await desk_of(here)
     draft = await other.draft()
     for invoice_id in ("in_unknown", draft.id):

@@ -11,7 +11,7 @@ from billing_client.v1 import invoice_service_pb2 as pb
 from billing_client.v1.money_pb2 import Money
 
 from sandbox.emulator.core.messages import FaultSpec
-from tests.support.servers.service import Tenant, World, reason_of
+from tests.support.servers.service import ServiceAndEmulator, Tenant, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -19,10 +19,10 @@ TRIES = 3
 """How often the gateway sends a request."""
 
 
-class Desk:
+class PayingCustomer:
     """A tenant with a customer who has a card."""
 
-    def __init__(self, here: World, tenant: Tenant, customer: str) -> None:
+    def __init__(self, here: ServiceAndEmulator, tenant: Tenant, customer: str) -> None:
         self.here, self.tenant, self.customer = here, tenant, customer
 
     async def ask(self, method: str, request: Any) -> Any:
@@ -75,7 +75,7 @@ class Desk:
         return (await self.here.sdk.v1.invoices.list_async(params, self.tenant.options)).data
 
 
-async def desk_of(here: World) -> Desk:
+async def desk_of(here: ServiceAndEmulator) -> PayingCustomer:
     """A new tenant with such a customer."""
     tenant = await here.tenant()
     sdk, options = here.sdk.v1, tenant.options
@@ -86,15 +86,15 @@ async def desk_of(here: World) -> Desk:
     await sdk.customers.update_async(
         customer.id, {"invoice_settings": {"default_payment_method": method.id}}, options
     )
-    return Desk(here, tenant, customer.id)
+    return PayingCustomer(here, tenant, customer.id)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def desk(here: World) -> Desk:
+async def desk(here: ServiceAndEmulator) -> PayingCustomer:
     return await desk_of(here)
 
 
-async def test_a_hundred_equal_calls_make_one_invoice(desk: Desk) -> None:
+async def test_a_hundred_equal_calls_make_one_invoice(desk: PayingCustomer) -> None:
     routes = ("POST /v1/invoices", "POST /v1/invoices/{id}/add_lines")
     before = [await desk.here.sent(route) for route in routes]
     made = await asyncio.gather(*(desk.create("same") for _ in range(100)))
@@ -103,8 +103,10 @@ async def test_a_hundred_equal_calls_make_one_invoice(desk: Desk) -> None:
     assert [invoice.id for invoice in await desk.at_stripe()] == [made[0].id]
 
 
-async def test_a_lost_answer_in_a_creation_ends_in_one_draft_with_its_lines(here: World) -> None:
-    async def lose(desk: Desk, route: str) -> None:
+async def test_a_lost_answer_in_a_creation_ends_in_one_draft_with_its_lines(
+    here: ServiceAndEmulator,
+) -> None:
+    async def lose(desk: PayingCustomer, route: str) -> None:
         await desk.befall(route)
         made = await desk.lost_then_found(lambda: desk.create("lost"))
         assert (made.status, made.total.amount, len(made.lines)) == ("draft", 1_000, 1)
@@ -116,7 +118,9 @@ async def test_a_lost_answer_in_a_creation_ends_in_one_draft_with_its_lines(here
     await asyncio.gather(*map(lose, desks, routes))
 
 
-async def test_a_lost_answer_in_the_removal_of_a_refused_draft_leaves_nothing(desk: Desk) -> None:
+async def test_a_lost_answer_in_the_removal_of_a_refused_draft_leaves_nothing(
+    desk: PayingCustomer,
+) -> None:
     request = pb.CreateInvoiceRequest(
         invoice=pb.Invoice(customer=desk.customer, currency="usd"),
         items=[pb.InvoiceItem(price="price_unknown")],
@@ -141,9 +145,9 @@ ACTIONS = (
 )  # fmt: skip
 
 
-async def test_a_lost_answer_of_an_action_is_found_done(here: World) -> None:
+async def test_a_lost_answer_of_an_action_is_found_done(here: ServiceAndEmulator) -> None:
     async def lose(
-        desk: Desk, method: str, kind: Callable[..., Any], action: str, status: str
+        desk: PayingCustomer, method: str, kind: Callable[..., Any], action: str, status: str
     ) -> None:
         opened = await desk.opened()
         await desk.befall(f"/v1/invoices/{{id}}/{action}")
@@ -159,8 +163,8 @@ async def test_a_lost_answer_of_an_action_is_found_done(here: World) -> None:
     await asyncio.gather(*(lose(desk, *act) for desk, act in zip(desks, ACTIONS, strict=True)))
 
 
-async def test_a_lost_answer_of_a_change_of_a_draft_is_found_done(here: World) -> None:
-    async def lose(desk: Desk, method: str, route: str, request: Any) -> pb.Invoice:
+async def test_a_lost_answer_of_a_change_of_a_draft_is_found_done(here: ServiceAndEmulator) -> None:
+    async def lose(desk: PayingCustomer, method: str, route: str, request: Any) -> pb.Invoice:
         await desk.befall(route)
         done: pb.Invoice = await desk.lost_then_found(lambda: desk.ask(method, request))
         return done
@@ -179,7 +183,7 @@ async def test_a_lost_answer_of_a_change_of_a_draft_is_found_done(here: World) -
     assert (changed.status, changed.description) == ("draft", "New")
 
 
-async def test_a_lost_answer_of_a_deletion_is_not_even_noticed(desk: Desk) -> None:
+async def test_a_lost_answer_of_a_deletion_is_not_even_noticed(desk: PayingCustomer) -> None:
     draft = await desk.create("draft")
     await desk.befall("/v1/invoices/{id}", "DELETE")
     before = await desk.here.sent("DELETE /v1/invoices/{id}")

@@ -9,7 +9,14 @@ import pytest_asyncio
 from billing_client.v1 import customer_service_pb2 as pb
 
 from sandbox.emulator.core.messages import FaultSpec
-from tests.support.servers.service import PRIVATE, Tenant, World, reason_of, until, world
+from tests.support.servers.service import (
+    PRIVATE,
+    ServiceAndEmulator,
+    Tenant,
+    reason_of,
+    until,
+    world,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -19,12 +26,12 @@ SOON_SECONDS = 30.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceAndEmulator]:
     async with world(tmp_path_factory.mktemp("service"), BILLING_DRAIN_SECONDS="0.5") as made:
         yield made
 
 
-async def create(here: World, tenant: Tenant) -> pb.Customer:
+async def create(here: ServiceAndEmulator, tenant: Tenant) -> pb.Customer:
     """The same change each time."""
     return await here.service.customers.CreateCustomer(
         pb.CreateCustomerRequest(customer=pb.Customer(name=PRIVATE), request_id="same"),
@@ -33,7 +40,7 @@ async def create(here: World, tenant: Tenant) -> pb.Customer:
     )
 
 
-async def begin_stalled(here: World, tenant: Tenant) -> "asyncio.Task[pb.Customer]":
+async def begin_stalled(here: ServiceAndEmulator, tenant: Tenant) -> "asyncio.Task[pb.Customer]":
     """A change that Stripe has received, and answers much later."""
     await here.emulator.control.add_fault(
         FaultSpec("stall", seconds=STALL_SECONDS, method="POST", account=tenant.stripe_account)
@@ -47,7 +54,7 @@ async def begin_stalled(here: World, tenant: Tenant) -> "asyncio.Task[pb.Custome
     return call
 
 
-async def assert_soon_and_once(here: World, tenant: Tenant) -> None:
+async def assert_soon_and_once(here: ServiceAndEmulator, tenant: Tenant) -> None:
     """Equal requests are taken at once and have their answer soon, and there is one customer."""
     await here.service.start()
 
@@ -64,7 +71,9 @@ async def assert_soon_and_once(here: World, tenant: Tenant) -> None:
     assert [customer.id for customer in listed.data] == [made.id]
 
 
-async def test_a_change_that_the_end_cuts_is_of_unknown_outcome_and_goes_on(here: World) -> None:
+async def test_a_change_that_the_end_cuts_is_of_unknown_outcome_and_goes_on(
+    here: ServiceAndEmulator,
+) -> None:
     tenant = await here.tenant()
     call = await begin_stalled(here, tenant)
     here.service.terminate()
@@ -75,7 +84,9 @@ async def test_a_change_that_the_end_cuts_is_of_unknown_outcome_and_goes_on(here
     await assert_soon_and_once(here, tenant)
 
 
-async def test_who_serves_from_the_file_takes_over_from_one_that_was_killed(here: World) -> None:
+async def test_who_serves_from_the_file_takes_over_from_one_that_was_killed(
+    here: ServiceAndEmulator,
+) -> None:
     tenant = await here.tenant()
     call = await begin_stalled(here, tenant)
     await here.service.kill()

@@ -27,8 +27,8 @@ from tests.support.servers.service import (
     PRIVATE,
     START_SECONDS,
     Service,
+    ServiceAndEmulator,
     Tenant,
-    World,
     arrived,
     command,
     environment,
@@ -42,13 +42,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceAndEmulator]:
     async with world(tmp_path_factory.mktemp("service")) as made:
         yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def here(shared: World) -> World:
+async def here(shared: ServiceAndEmulator) -> ServiceAndEmulator:
     """The module's world: the service runs, and Stripe has forgotten the test before."""
     if not shared.service.running:
         await shared.service.start()
@@ -57,7 +57,7 @@ async def here(shared: World) -> World:
     return shared
 
 
-async def create(here: World, tenant: Tenant, request_id: str) -> pb.Customer:
+async def create(here: ServiceAndEmulator, tenant: Tenant, request_id: str) -> pb.Customer:
     """CreateCustomer, with the same content each time."""
     return await here.service.customers.CreateCustomer(
         pb.CreateCustomerRequest(customer=pb.Customer(name=PRIVATE), request_id=request_id),
@@ -66,7 +66,9 @@ async def create(here: World, tenant: Tenant, request_id: str) -> pb.Customer:
     )
 
 
-async def begin_stalled(here: World, tenant: Tenant, seconds: float) -> "asyncio.Task[pb.Customer]":
+async def begin_stalled(
+    here: ServiceAndEmulator, tenant: Tenant, seconds: float
+) -> "asyncio.Task[pb.Customer]":
     """A creation that Stripe has received, and works on for so long."""
     control = here.emulator.control
     await control.add_fault(FaultSpec("stall", seconds=seconds, method="POST"))
@@ -79,13 +81,13 @@ async def begin_stalled(here: World, tenant: Tenant, seconds: float) -> "asyncio
     return call
 
 
-async def at_stripe(here: World, tenant: Tenant) -> list[str]:
+async def at_stripe(here: ServiceAndEmulator, tenant: Tenant) -> list[str]:
     """The ids of the customers that a tenant's Stripe account has."""
     listed = await here.sdk.v1.customers.list_async({"limit": 100}, tenant.options)
     return [customer.id for customer in listed.data]
 
 
-async def events_of(here: World, tenant: Tenant) -> list[str]:
+async def events_of(here: ServiceAndEmulator, tenant: Tenant) -> list[str]:
     """A tenant's events as Stripe would deliver them."""
     listed = await here.sdk.v1.events.list_async({"limit": 100}, tenant.options)
     assert listed.last_response is not None
@@ -100,7 +102,7 @@ async def deliver(session: aiohttp.ClientSession, url: str, body: str) -> int:
         return answer.status
 
 
-async def test_sigterm_lets_a_change_finish(here: World) -> None:
+async def test_sigterm_lets_a_change_finish(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     call = await begin_stalled(here, tenant, 1.5)
     here.service.terminate()
@@ -112,7 +114,9 @@ async def test_sigterm_lets_a_change_finish(here: World) -> None:
     assert await at_stripe(here, tenant) == [made.id]
 
 
-async def test_sigterm_lets_a_change_finish_that_nobody_waits_for_any_more(here: World) -> None:
+async def test_sigterm_lets_a_change_finish_that_nobody_waits_for_any_more(
+    here: ServiceAndEmulator,
+) -> None:
     tenant = await here.tenant()
     call = await begin_stalled(here, tenant, 2.0)
     call.cancel()
@@ -124,14 +128,16 @@ async def test_sigterm_lets_a_change_finish_that_nobody_waits_for_any_more(here:
     assert await here.sent("POST /v1/customers") == before  # its answer had been written down
 
 
-async def test_sigterm_without_work_is_swift_though_connections_are_open(here: World) -> None:
+async def test_sigterm_without_work_is_swift_though_connections_are_open(
+    here: ServiceAndEmulator,
+) -> None:
     tenant = await here.tenant()
     made = await here.sdk.v1.customers.create_async({"name": PRIVATE}, tenant.options)
     await arrived(here, tenant, made.id, PRIVATE)  # both clients now hold their connections open
     assert await here.service.stop() < 3
 
 
-async def test_new_calls_are_refused_while_it_drains(here: World) -> None:
+async def test_new_calls_are_refused_while_it_drains(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     call = await begin_stalled(here, tenant, 2.0)
     here.service.terminate()
@@ -151,7 +157,7 @@ async def test_new_calls_are_refused_while_it_drains(here: World) -> None:
     assert await here.service.ended() == 0
 
 
-async def test_sigkill_after_the_200_loses_nothing(here: World) -> None:
+async def test_sigkill_after_the_200_loses_nothing(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     await here.emulator.control.pause()  # what arrives, arrives by this test's own hand
     made = await here.sdk.v1.customers.create_async({"name": PRIVATE}, tenant.options)
@@ -163,7 +169,7 @@ async def test_sigkill_after_the_200_loses_nothing(here: World) -> None:
     assert (await arrived(here, tenant, made.id, PRIVATE)).id == made.id
 
 
-async def test_sigterm_amid_a_batch_leaves_no_event_waiting(here: World) -> None:
+async def test_sigterm_amid_a_batch_leaves_no_event_waiting(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     control = here.emulator.control
     await control.pause()
@@ -184,7 +190,7 @@ async def test_sigterm_amid_a_batch_leaves_no_event_waiting(here: World) -> None
     assert (await arrived(here, tenant, made.id, PRIVATE)).id == made.id
 
 
-async def test_a_store_of_the_other_mode_is_refused(here: World) -> None:
+async def test_a_store_of_the_other_mode_is_refused(here: ServiceAndEmulator) -> None:
     await here.service.stop()
     live = {**here.service.settings, "STRIPE_SECRET_KEY": LIVE_KEY}
     code, out, err = await run_command("serve", **live)
@@ -202,7 +208,7 @@ async def test_a_store_of_the_other_mode_is_refused(here: World) -> None:
     ("BILLING_GRPC_ADDRESS", "grpc"), ("BILLING_HTTP_ADDRESS", "http"),
 ])  # fmt: skip
 async def test_a_port_in_use_is_one_line(
-    here: World, tmp_path: Path, setting: str, port: str
+    here: ServiceAndEmulator, tmp_path: Path, setting: str, port: str
 ) -> None:
     address = f"127.0.0.1:{here.service.ports[port]}"
     settings = {**here.service.settings, setting: address, "BILLING_LOG_LEVEL": "info"}
@@ -213,7 +219,9 @@ async def test_a_port_in_use_is_one_line(
     assert line.startswith(f"billing: {setting}: cannot listen at {address}")
 
 
-async def test_a_store_that_cannot_be_opened_is_one_line(here: World, tmp_path: Path) -> None:
+async def test_a_store_that_cannot_be_opened_is_one_line(
+    here: ServiceAndEmulator, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("no database" * 99)
     causes = {
         tmp_path / "file": "file is not a database (SQLITE_NOTADB)",
@@ -229,7 +237,7 @@ async def test_a_store_that_cannot_be_opened_is_one_line(here: World, tmp_path: 
 
 
 async def test_a_second_process_on_the_same_file_is_refused_and_commands_are_not(
-    here: World,
+    here: ServiceAndEmulator,
 ) -> None:
     tenant = await here.tenant()
     (code, out, err), listed = await asyncio.gather(
@@ -244,7 +252,9 @@ async def test_a_second_process_on_the_same_file_is_refused_and_commands_are_not
     await create(here, tenant, "goes-on")
 
 
-async def test_a_store_that_does_not_answer_turns_readiness_and_not_liveness(here: World) -> None:
+async def test_a_store_that_does_not_answer_turns_readiness_and_not_liveness(
+    here: ServiceAndEmulator,
+) -> None:
     base = f"http://127.0.0.1:{here.service.ports['http']}"
     health = health_pb2_grpc.HealthStub(here.service.channel)
     lines = len(here.service.log.read_text().splitlines())
@@ -296,7 +306,7 @@ _DELIVERY: Final = json.dumps(
 )  # fmt: skip
 
 
-async def test_an_unknown_name_is_one_warning(here: World, tmp_path: Path) -> None:
+async def test_an_unknown_name_is_one_warning(here: ServiceAndEmulator, tmp_path: Path) -> None:
     settings = {**here.service.settings, "BILLING_SQLITE_PATH": str(tmp_path / "own.db")}
     more = {"BILLING_COLOUR": "hunter2", "BILLING_SERVICE_HOST": "10.0.0.1"}
     service = Service({**settings, **more}, tmp_path / "colour.log")
@@ -308,7 +318,9 @@ async def test_an_unknown_name_is_one_warning(here: World, tmp_path: Path) -> No
     assert "hunter2" not in str(said)
 
 
-async def test_it_says_where_it_listens_and_ends_at_ctrl_c(here: World, tmp_path: Path) -> None:
+async def test_it_says_where_it_listens_and_ends_at_ctrl_c(
+    here: ServiceAndEmulator, tmp_path: Path
+) -> None:
     settings = {**here.service.settings, "BILLING_SQLITE_PATH": str(tmp_path / "own.db")}
     process = await asyncio.create_subprocess_exec(
         *command("serve"), env=environment(**settings), preexec_fn=die_with_parent,
@@ -328,7 +340,7 @@ async def test_it_says_where_it_listens_and_ends_at_ctrl_c(here: World, tmp_path
     assert b"Traceback" not in err
 
 
-async def test_it_ends_with_its_parent(here: World, tmp_path: Path) -> None:
+async def test_it_ends_with_its_parent(here: ServiceAndEmulator, tmp_path: Path) -> None:
     """Whatever kills the sandbox closes its child's standard input."""
     settings = {**here.service.settings, "BILLING_SQLITE_PATH": str(tmp_path / "own.db")}
     service = Service(settings, tmp_path / "orphan.log")

@@ -15,7 +15,7 @@ from tests.e2e.test_every_mutation import assert_effect, changes, events_of, los
 from tests.support.contract.every_mutation import MUTATING, TABLE
 from tests.support.contract.tenant import METHODS, Fields, Ground
 from tests.support.servers.on_mongo import mongo_world, neighbour_of
-from tests.support.servers.service import Tenant, World, reason_of
+from tests.support.servers.service import ServiceAndEmulator, Tenant, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,19 +26,25 @@ MORE_THAN_A_BLOCK: Final = 130
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def here(
+    mongo_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServiceAndEmulator]:
     async with mongo_world(mongo_url, tmp_path_factory.mktemp("service")) as made:
         yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def there(here: World, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def there(
+    here: ServiceAndEmulator, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServiceAndEmulator]:
     """The same world, seen through a second process."""
     async with neighbour_of(here, tmp_path_factory.mktemp("neighbour")) as service:
         yield dataclasses.replace(here, service=service)
 
 
-def both(here: World, there: World, tenant: Tenant) -> tuple[Ground, Ground]:
+def both(
+    here: ServiceAndEmulator, there: ServiceAndEmulator, tenant: Tenant
+) -> tuple[Ground, Ground]:
     """A tenant's ground, through each of the processes."""
     return Ground(here, tenant), Ground(there, tenant)
 
@@ -63,7 +69,9 @@ async def all_at_once(grounds: tuple[Ground, Ground], name: str, *all_fields: Fi
 
 
 @pytest.mark.parametrize("name", MUTATING)
-async def test_equal_calls_to_both_are_one(here: World, there: World, name: str) -> None:
+async def test_equal_calls_to_both_are_one(
+    here: ServiceAndEmulator, there: ServiceAndEmulator, name: str
+) -> None:
     one, grounds = TABLE[name], both(here, there, await here.tenant())
     ground, other = grounds
     fields = {**await one.make(ground), "request_id": "same"}
@@ -79,7 +87,7 @@ async def test_equal_calls_to_both_are_one(here: World, there: World, name: str)
     assert await other.call(name, fields) == replies[0]
 
 
-async def test_a_lost_answer_ends_in_one_effect(here: World) -> None:
+async def test_a_lost_answer_ends_in_one_effect(here: ServiceAndEmulator) -> None:
     lost = [(name, route) for name, one in TABLE.items() for route in one.routes]
     outcomes = await asyncio.gather(
         *(lose(here, name, route) for name, route in lost), return_exceptions=True
@@ -89,7 +97,7 @@ async def test_a_lost_answer_ends_in_one_effect(here: World) -> None:
     assert await here.emulator.control.faults() == []
 
 
-async def test_no_secret_of_a_setup_intent_is_stored(here: World) -> None:
+async def test_no_secret_of_a_setup_intent_is_stored(here: ServiceAndEmulator) -> None:
     ground = Ground(here, await here.tenant())
     made = await ground.mutate(
         "PaymentMethodService.CreateSetupIntent", customer=await ground.customer()
@@ -105,7 +113,9 @@ async def test_no_secret_of_a_setup_intent_is_stored(here: World) -> None:
     assert set(found) <= {"billing.events"}, "an event is kept as Stripe has signed it"
 
 
-async def test_twenty_requests_for_one_contact_are_one_customer(here: World, there: World) -> None:
+async def test_twenty_requests_for_one_contact_are_one_customer(
+    here: ServiceAndEmulator, there: ServiceAndEmulator
+) -> None:
     tenant = await here.tenant()
     grounds = both(here, there, tenant)
     wanted = {
@@ -125,7 +135,9 @@ async def test_twenty_requests_for_one_contact_are_one_customer(here: World, the
     assert {one["status"] for one in invoices} == {"open"}
 
 
-async def test_of_many_links_of_one_contact_one_stands(here: World, there: World) -> None:
+async def test_of_many_links_of_one_contact_one_stands(
+    here: ServiceAndEmulator, there: ServiceAndEmulator
+) -> None:
     grounds = both(here, there, await here.tenant())
     contact = await grounds[0].contact()
     customers = [await grounds[0].customer() for _ in range(8)]
@@ -148,7 +160,9 @@ async def test_of_many_links_of_one_contact_one_stands(here: World, there: World
         assert found.customer == stands
 
 
-async def test_of_many_changes_of_one_mapping_one_is_made(here: World, there: World) -> None:
+async def test_of_many_changes_of_one_mapping_one_is_made(
+    here: ServiceAndEmulator, there: ServiceAndEmulator
+) -> None:
     grounds = both(here, there, await here.tenant())
     update = "ContactLinkService.UpdateContactMapping"
     sources = ("name", "email", "phone", "description")
@@ -175,7 +189,9 @@ async def test_of_many_changes_of_one_mapping_one_is_made(here: World, there: Wo
         assert dict(now[0].fields) == {"name": others[made.index(True)]}
 
 
-async def test_linking_is_one_operation_seen_through_both(here: World, there: World) -> None:
+async def test_linking_is_one_operation_seen_through_both(
+    here: ServiceAndEmulator, there: ServiceAndEmulator
+) -> None:
     grounds = both(here, there, await here.tenant())
     contact = await grounds[0].contact()
     customers = [await grounds[0].customer() for _ in range(MORE_THAN_A_BLOCK)]

@@ -12,8 +12,8 @@ from tests.support.servers.on_mongo import mongo_world, neighbour_of
 from tests.support.servers.service import (
     PRIVATE,
     Service,
+    ServiceAndEmulator,
     Tenant,
-    World,
     arrived,
     mirrored,
     run_command,
@@ -24,14 +24,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def here(
+    mongo_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServiceAndEmulator]:
     async with mongo_world(mongo_url, tmp_path_factory.mktemp("service")) as made:
         yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def neighbour(
-    here: World, tmp_path_factory: pytest.TempPathFactory
+    here: ServiceAndEmulator, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Service]:
     async with neighbour_of(here, tmp_path_factory.mktemp("neighbour")) as service:
         yield service
@@ -46,7 +48,7 @@ async def create(service: Service, tenant: Tenant, request_id: str) -> pb.Custom
     return await service.customers.CreateCustomer(request, metadata=tenant.metadata, timeout=20)
 
 
-async def test_a_webhook_becomes_readable(here: World) -> None:
+async def test_a_webhook_becomes_readable(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     made = await here.sdk.v1.customers.create_async({"name": PRIVATE}, tenant.options)
     await arrived(here, tenant, made.id, PRIVATE)
@@ -60,7 +62,9 @@ async def test_a_webhook_becomes_readable(here: World) -> None:
     assert await until(gone)
 
 
-async def test_what_one_process_wrote_the_other_reads(here: World, neighbour: Service) -> None:
+async def test_what_one_process_wrote_the_other_reads(
+    here: ServiceAndEmulator, neighbour: Service
+) -> None:
     tenant = await here.tenant()
     made = await create(here.service, tenant, "one")
     read = await neighbour.customers.GetCustomer(
@@ -69,7 +73,9 @@ async def test_what_one_process_wrote_the_other_reads(here: World, neighbour: Se
     assert read == made
 
 
-async def test_equal_calls_to_two_processes_are_one_change(here: World, neighbour: Service) -> None:
+async def test_equal_calls_to_two_processes_are_one_change(
+    here: ServiceAndEmulator, neighbour: Service
+) -> None:
     tenant = await here.tenant()
     before = await here.sent("POST /v1/customers")
     calls = [
@@ -86,7 +92,7 @@ async def test_equal_calls_to_two_processes_are_one_change(here: World, neighbou
         assert (await create(service, tenant, "same")).id == there.id
 
 
-async def test_a_database_of_the_other_mode_is_refused(here: World) -> None:
+async def test_a_database_of_the_other_mode_is_refused(here: ServiceAndEmulator) -> None:
     code, out, err = await run_command(
         "serve", **{**here.service.settings, "STRIPE_SECRET_KEY": LIVE_KEY}
     )
@@ -95,7 +101,7 @@ async def test_a_database_of_the_other_mode_is_refused(here: World) -> None:
     assert "STRIPE_SECRET_KEY" in line
 
 
-async def test_a_database_that_does_not_answer_is_one_line(here: World) -> None:
+async def test_a_database_that_does_not_answer_is_one_line(here: ServiceAndEmulator) -> None:
     secret = "mongodb://billing:hunter2@127.0.0.1:1/"
     settings = {**here.service.settings, "BILLING_MONGO_URL": secret, "BILLING_LOG_LEVEL": "info"}
     code, out, err = await run_command("serve", **settings)

@@ -22,8 +22,8 @@ from tests.support.servers.service import (
     CALLER_SECRET,
     PRIVATE,
     Metadata,
+    ServiceAndEmulator,
     Tenant,
-    World,
     arrived,
     bearer,
     reason_of,
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 UNKNOWN = f"note_{'0' * 32}"
 
 
-def stub(here: World) -> "NoteServiceAsyncStub":
+def stub(here: ServiceAndEmulator) -> "NoteServiceAsyncStub":
     return NoteServiceStub(here.service.channel)
 
 
@@ -49,7 +49,7 @@ def as_(subject: str, tenant: Tenant, *more: str) -> Metadata:
     return bearer(tokens.issue(subject, tenant.account, scopes, dt.timedelta(hours=1)))
 
 
-async def customer(here: World, tenant: Tenant) -> str:
+async def customer(here: ServiceAndEmulator, tenant: Tenant) -> str:
     """A new customer that has arrived in the mirror."""
     made = await here.sdk.v1.customers.create_async({"name": PRIVATE}, tenant.options)
     await arrived(here, tenant, made.id, PRIVATE)
@@ -57,7 +57,12 @@ async def customer(here: World, tenant: Tenant) -> str:
 
 
 async def write(
-    here: World, tenant: Tenant, customer_id: str, text: str, request_id: str, by: str = "ada"
+    here: ServiceAndEmulator,
+    tenant: Tenant,
+    customer_id: str,
+    text: str,
+    request_id: str,
+    by: str = "ada",
 ) -> pb.Note:
     request = pb.CreateNoteRequest(customer=customer_id, text=text, request_id=request_id)
     note: pb.Note = await stub(here).CreateNote(request, metadata=as_(by, tenant))
@@ -75,7 +80,7 @@ NOT_FOUND = (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
 INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS")
 
 
-async def test_a_note_lives_from_creation_to_deletion(here: World) -> None:
+async def test_a_note_lives_from_creation_to_deletion(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     id_ = await customer(here, tenant)
     ada, notes = as_("ada", tenant), stub(here)
@@ -105,7 +110,7 @@ async def test_a_note_lives_from_creation_to_deletion(here: World) -> None:
     assert await refused(get) == NOT_FOUND
 
 
-async def test_a_hundred_equal_calls_are_one_note(here: World) -> None:
+async def test_a_hundred_equal_calls_are_one_note(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     id_ = await customer(here, tenant)
     made = await asyncio.gather(*(write(here, tenant, id_, "once", "same") for _ in range(100)))
@@ -116,7 +121,7 @@ async def test_a_hundred_equal_calls_are_one_note(here: World) -> None:
     assert await refused(other) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED")
 
 
-async def test_only_the_author_or_an_admin_changes_a_note(here: World) -> None:
+async def test_only_the_author_or_an_admin_changes_a_note(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     notes = stub(here)
     made = await write(here, tenant, await customer(here, tenant), "mine", "create")
@@ -139,7 +144,7 @@ async def test_only_the_author_or_an_admin_changes_a_note(here: World) -> None:
     assert await refused(update("gone", admin)) == NOT_FOUND
 
 
-async def test_what_is_refused(here: World) -> None:
+async def test_what_is_refused(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     notes, ada = stub(here), as_("ada", tenant)
     assert await refused(write(here, tenant, "cus_unknown", "hi", "r-1")) == NOT_FOUND
@@ -159,7 +164,7 @@ async def test_what_is_refused(here: World) -> None:
     assert await refused(notes.DeleteNote(unknown, metadata=ada)) == NOT_FOUND
 
 
-async def test_notes_are_listed_narrowed_and_exported(here: World) -> None:
+async def test_notes_are_listed_narrowed_and_exported(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     first, second = await customer(here, tenant), await customer(here, tenant)
     made = [
@@ -200,7 +205,9 @@ async def test_notes_are_listed_narrowed_and_exported(here: World) -> None:
     assert [row[1] for row in (await export(customer=second))[1:]] == [second, second]
 
 
-async def test_tenants_do_not_see_each_other_and_parents_see_their_own(here: World) -> None:
+async def test_tenants_do_not_see_each_other_and_parents_see_their_own(
+    here: ServiceAndEmulator,
+) -> None:
     owner, stranger = await here.tenant(), await here.tenant()
     sub = await here.tenant(parent=owner.account)
     notes = stub(here)
@@ -215,7 +222,7 @@ async def test_tenants_do_not_see_each_other_and_parents_see_their_own(here: Wor
         assert not page.notes
 
 
-async def test_notes_outlive_the_connection(here: World) -> None:
+async def test_notes_outlive_the_connection(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     id_ = await customer(here, tenant)
     made = await write(here, tenant, id_, "before", "create")

@@ -13,7 +13,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from sandbox.emulator.core.messages import FaultSpec
-from tests.support.servers.service import Tenant, World, arrived, mirrored
+from tests.support.servers.service import ServiceAndEmulator, Tenant, arrived, mirrored
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,10 +30,10 @@ def holding(text: str, dump: list[str]) -> int:
     return sum(text in row or text.encode().hex().upper() in row for row in dump)
 
 
-class Desk:
+class TenantAtStripe:
     """A tenant's service and his Stripe account."""
 
-    def __init__(self, here: World, tenant: Tenant) -> None:
+    def __init__(self, here: ServiceAndEmulator, tenant: Tenant) -> None:
         self.here = here
         self.tenant = tenant
         self.stub = PaymentMethodServiceStub(here.service.channel)
@@ -84,12 +84,14 @@ class Desk:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def desk(here: World) -> Desk:
-    return Desk(here, await here.tenant())
+async def desk(here: ServiceAndEmulator) -> TenantAtStripe:
+    return TenantAtStripe(here, await here.tenant())
 
 
 @pytest.mark.parametrize("page_size", [0, 1, 2, 3])
-async def test_payment_methods_and_sources_are_one_list(desk: Desk, page_size: int) -> None:
+async def test_payment_methods_and_sources_are_one_list(
+    desk: TenantAtStripe, page_size: int
+) -> None:
     customer = await desk.customer()
     card = await desk.source(customer)
     visa = await desk.attached(customer)
@@ -118,7 +120,7 @@ async def test_payment_methods_and_sources_are_one_list(desk: Desk, page_size: i
     ]
 
 
-async def test_a_list_is_refused(desk: Desk) -> None:
+async def test_a_list_is_refused(desk: TenantAtStripe) -> None:
     customer = await desk.customer()
     for name in ("cus_never", "gone"):
         if name == "gone":
@@ -141,7 +143,7 @@ async def test_a_list_is_refused(desk: Desk) -> None:
     assert (await desk.refused("ListPaymentMethods", others)).reason == "INVALID_PAGE_TOKEN"
 
 
-async def test_a_payment_method_is_attached_once(desk: Desk) -> None:
+async def test_a_payment_method_is_attached_once(desk: TenantAtStripe) -> None:
     customer, other = await desk.customer(), await desk.customer()
     request = pb.AttachPaymentMethodRequest(
         customer=customer, id="pm_card_amex", request_id=fresh()
@@ -157,9 +159,9 @@ async def test_a_payment_method_is_attached_once(desk: Desk) -> None:
     assert (refused.reason, refused.metadata["state"]) == ("WRONG_STATE", "attached")
 
 
-async def test_an_attachment_is_refused(desk: Desk) -> None:
+async def test_an_attachment_is_refused(desk: TenantAtStripe) -> None:
     customer = await desk.customer()
-    stranger = Desk(desk.here, await desk.here.tenant())
+    stranger = TenantAtStripe(desk.here, await desk.here.tenant())
     elsewhere = await stranger.attached(await stranger.customer())
     for whose, method in (
         (customer, "pm_never"), (customer, elsewhere), ("cus_never", "pm_card_visa"),
@@ -180,7 +182,7 @@ async def test_an_attachment_is_refused(desk: Desk) -> None:
     assert (await desk.refused("AttachPaymentMethod", legacy)).reason == "INVALID_FIELDS"
 
 
-async def test_a_payment_method_is_detached_for_good(desk: Desk) -> None:
+async def test_a_payment_method_is_detached_for_good(desk: TenantAtStripe) -> None:
     customer = await desk.customer()
     method = await desk.attached(customer)
     request = pb.DetachPaymentMethodRequest(customer=customer, id=method, request_id=fresh())
@@ -193,7 +195,7 @@ async def test_a_payment_method_is_detached_for_good(desk: Desk) -> None:
     assert (await desk.refused("AttachPaymentMethod", back)).reason == "STRIPE_REFUSED"
 
 
-async def test_a_source_is_deleted(desk: Desk) -> None:
+async def test_a_source_is_deleted(desk: TenantAtStripe) -> None:
     customer = await desk.customer()
     first, second = await desk.source(customer), await desk.source(customer)
     request = pb.DetachPaymentMethodRequest(customer=customer, id=first, request_id=fresh())
@@ -205,7 +207,7 @@ async def test_a_source_is_deleted(desk: Desk) -> None:
 
 
 async def test_what_is_not_the_customers_is_neither_detached_nor_made_the_default(
-    desk: Desk,
+    desk: TenantAtStripe,
 ) -> None:
     owner, other = await desk.customer(), await desk.customer()
     method, card = await desk.attached(owner), await desk.source(owner)
@@ -220,7 +222,9 @@ async def test_what_is_not_the_customers_is_neither_detached_nor_made_the_defaul
     assert {one.id for one in await desk.listed(owner)} == {method, card}
 
 
-async def test_the_default_is_what_was_chosen_last_and_mirrored_at_once(desk: Desk) -> None:
+async def test_the_default_is_what_was_chosen_last_and_mirrored_at_once(
+    desk: TenantAtStripe,
+) -> None:
     customer = await desk.customer()
     method, card = await desk.attached(customer), await desk.source(customer)
     await desk.source(customer)
@@ -241,7 +245,9 @@ async def test_the_default_is_what_was_chosen_last_and_mirrored_at_once(desk: De
         await desk.here.delivered()
 
 
-async def test_a_setup_intent_is_made_once_and_its_secret_kept_nowhere(desk: Desk) -> None:
+async def test_a_setup_intent_is_made_once_and_its_secret_kept_nowhere(
+    desk: TenantAtStripe,
+) -> None:
     customer = await desk.customer()
     request = pb.CreateSetupIntentRequest(
         customer=customer, payment_method_types=["card", "us_bank_account"],
@@ -265,7 +271,7 @@ async def test_a_setup_intent_is_made_once_and_its_secret_kept_nowhere(desk: Des
     assert holding(made.client_secret, ours) == 0
 
 
-async def test_a_setup_intent_is_refused(desk: Desk) -> None:
+async def test_a_setup_intent_is_refused(desk: TenantAtStripe) -> None:
     customer = await desk.customer()
     unknown = pb.CreateSetupIntentRequest(customer="cus_never", request_id=fresh())
     assert (await desk.refused("CreateSetupIntent", unknown)).reason == "NOT_FOUND"
@@ -279,7 +285,7 @@ async def test_a_setup_intent_is_refused(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("method", ["Attach", "Detach", "SetDefault", "CreateSetup", "Delete"])
-async def test_a_lost_answer_is_one_change(desk: Desk, method: str) -> None:
+async def test_a_lost_answer_is_one_change(desk: TenantAtStripe, method: str) -> None:
     customer = await desk.customer()
     attached = await desk.attached(customer)
     card = await desk.source(customer)

@@ -21,8 +21,8 @@ from sandbox.emulator.core.messages import DeliveryChange
 from sandbox.emulator.settings import PLATFORM_ACCOUNT
 from tests.support.servers.service import (
     PRIVATE,
+    ServiceAndEmulator,
     Tenant,
-    World,
     arrived,
     bearer,
     mirrored,
@@ -34,7 +34,7 @@ from tests.support.servers.service import (
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def pay(here: World, tenant: Tenant, amount: int, card: str) -> None:
+async def pay(here: ServiceAndEmulator, tenant: Tenant, amount: int, card: str) -> None:
     """A payment at Stripe; a card that is declined is one, too."""
     try:
         await here.sdk.v1.payment_intents.create_async(
@@ -60,12 +60,12 @@ def today() -> Period:
     return period
 
 
-async def test_it_starts_soon(here: World) -> None:
+async def test_it_starts_soon(here: ServiceAndEmulator) -> None:
     sys.stdout.write(f"the service was ready after {here.service.started_in:.2f} s\n")
     assert here.service.started_in < 10
 
 
-async def test_a_webhook_becomes_readable(here: World) -> None:
+async def test_a_webhook_becomes_readable(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     made = await here.sdk.v1.customers.create_async(
         {
@@ -81,7 +81,7 @@ async def test_a_webhook_becomes_readable(here: World) -> None:
     assert found.create_time.seconds == made.created
 
 
-async def test_customers_are_listed_newest_first_page_by_page(here: World) -> None:
+async def test_customers_are_listed_newest_first_page_by_page(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     names = [f"{number} {PRIVATE}" for number in range(7)]
     ids = [
@@ -109,7 +109,7 @@ async def test_customers_are_listed_newest_first_page_by_page(here: World) -> No
     assert sorted(await until(complete)) == sorted(ids)
 
 
-async def test_payments_become_revenue(here: World) -> None:
+async def test_payments_become_revenue(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     for amount in (4_200, 1_050):
         await pay(here, tenant, amount, "pm_card_visa")
@@ -136,7 +136,7 @@ async def test_payments_become_revenue(here: World) -> None:
     assert sum(bucket.charge_count for bucket in part.buckets) == 2
 
 
-async def test_duplicates_and_disorder_change_nothing(here: World) -> None:
+async def test_duplicates_and_disorder_change_nothing(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     control = here.emulator.control
     await control.pause()
@@ -172,7 +172,7 @@ async def test_duplicates_and_disorder_change_nothing(here: World) -> None:
     assert await until(gone)
 
 
-async def test_updates_within_a_second_settle_by_reading_anew(here: World) -> None:
+async def test_updates_within_a_second_settle_by_reading_anew(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     control = here.emulator.control
     made = await here.sdk.v1.customers.create_async({"name": "start"}, tenant.options)
@@ -196,7 +196,7 @@ async def test_updates_within_a_second_settle_by_reading_anew(here: World) -> No
         await control.set_clock(int(time.time()))
 
 
-async def test_a_caller_reads_what_it_wrote(here: World) -> None:
+async def test_a_caller_reads_what_it_wrote(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     await here.emulator.control.pause()  # so that no webhook can have brought it
     try:
@@ -224,7 +224,7 @@ async def test_a_caller_reads_what_it_wrote(here: World) -> None:
         await here.delivered()
 
 
-async def test_the_platforms_own_account_is_mirrored_too(here: World) -> None:
+async def test_the_platforms_own_account_is_mirrored_too(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant(stripe_account=PLATFORM_ACCOUNT)
     by_webhook = await here.sdk.v1.customers.create_async({"name": f"One {PRIVATE}"})
     await arrived(here, tenant, by_webhook.id, f"One {PRIVATE}")
@@ -236,7 +236,7 @@ async def test_the_platforms_own_account_is_mirrored_too(here: World) -> None:
     assert at_stripe.name == f"Two {PRIVATE}"
 
 
-async def test_tenants_do_not_see_each_other(here: World) -> None:
+async def test_tenants_do_not_see_each_other(here: ServiceAndEmulator) -> None:
     owner, stranger = await here.tenant(), await here.tenant()
     sub = await here.tenant(parent=owner.account)
     made = await here.sdk.v1.customers.create_async({"name": "mine"}, owner.options)
@@ -265,7 +265,7 @@ async def test_tenants_do_not_see_each_other(here: World) -> None:
     assert not page.customers
 
 
-async def test_only_good_tokens_are_let_in(here: World) -> None:
+async def test_only_good_tokens_are_let_in(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     forged = token_for(tenant.account, secret="another secret of thirty-two bytes")
     for metadata, code, reason in (
@@ -283,7 +283,7 @@ async def test_only_good_tokens_are_let_in(here: World) -> None:
         assert (caught.value.code(), reason_of(caught.value)) == (code, reason)
 
 
-async def test_a_connection_tells_what_stripe_says(here: World) -> None:
+async def test_a_connection_tells_what_stripe_says(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     connection = await here.service.connections.GetConnection(
         GetConnectionRequest(), metadata=tenant.metadata
@@ -294,7 +294,7 @@ async def test_a_connection_tells_what_stripe_says(here: World) -> None:
     assert connection.stripe.country == "US"
 
 
-async def test_forged_and_foreign_webhooks_are_refused(here: World) -> None:
+async def test_forged_and_foreign_webhooks_are_refused(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     event = {
         "id": "evt_forged", "object": "event", "type": "customer.created", "livemode": False,
@@ -314,7 +314,7 @@ async def test_forged_and_foreign_webhooks_are_refused(here: World) -> None:
     assert await mirrored(here, tenant, "cus_forged") is None
 
 
-async def test_nonsense_is_not_logged_with_what_it_said(here: World) -> None:
+async def test_nonsense_is_not_logged_with_what_it_said(here: ServiceAndEmulator) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", here.service.ports["http"])
     writer.write(f"{PRIVATE} {PRIVATE}@example.com\r\n{PRIVATE}\r\n\r\n".encode())
     await writer.drain()
@@ -322,7 +322,7 @@ async def test_nonsense_is_not_logged_with_what_it_said(here: World) -> None:
     writer.close()  # that the log has nothing of it is checked at the end of the world
 
 
-async def test_health_over_grpc_and_http(here: World) -> None:
+async def test_health_over_grpc_and_http(here: ServiceAndEmulator) -> None:
     stub = health_pb2_grpc.HealthStub(here.service.channel)
     for name in ("", "billing.v1.CustomerService", "billing.v1.AnalyticsService"):
         answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
@@ -332,13 +332,13 @@ async def test_health_over_grpc_and_http(here: World) -> None:
         assert (response.status, await response.json()) == (200, {"status": "serving"})
 
 
-async def test_reflection_is_off_unless_asked_for(here: World) -> None:
+async def test_reflection_is_off_unless_asked_for(here: ServiceAndEmulator) -> None:
     stub = reflection_pb2_grpc.ServerReflectionStub(here.service.channel)
     call = stub.ServerReflectionInfo()  # nothing is sent, which the refusal could overtake
     assert await call.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_many_at_once(here: World) -> None:
+async def test_many_at_once(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     made = await here.sdk.v1.customers.create_async({"name": PRIVATE}, tenant.options)
     await arrived(here, tenant, made.id, PRIVATE)

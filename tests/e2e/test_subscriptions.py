@@ -11,20 +11,22 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sandbox.emulator.core.messages import FaultSpec
-from tests.support.rooms.subscriptions_end_to_end import Desk, fresh
-from tests.support.servers.service import World, reason_of, until
+from tests.support.rooms.subscriptions_end_to_end import SubscriptionCalls, fresh
+from tests.support.servers.service import ServiceAndEmulator, reason_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def desk(here: World) -> Desk:
-    desk = Desk(here, await here.tenant())
+async def desk(here: ServiceAndEmulator) -> SubscriptionCalls:
+    desk = SubscriptionCalls(here, await here.tenant())
     desk.price, desk.customer = await desk.monthly(1_000), await desk.payer()
     return desk
 
 
-async def test_a_subscription_is_started_and_read_from_the_mirror_at_once(desk: Desk) -> None:
+async def test_a_subscription_is_started_and_read_from_the_mirror_at_once(
+    desk: SubscriptionCalls,
+) -> None:
     await desk.here.emulator.control.pause()  # so that no webhook can have brought it
     try:
         made = await desk.create(description="Two seats", metadata={"crm": "7"})
@@ -44,7 +46,7 @@ async def test_a_subscription_is_started_and_read_from_the_mirror_at_once(desk: 
     assert not made.HasField("cancel_time")
 
 
-async def test_what_is_invoiced_and_what_begins_with_a_trial(desk: Desk) -> None:
+async def test_what_is_invoiced_and_what_begins_with_a_trial(desk: SubscriptionCalls) -> None:
     sent = await desk.create(collection_method="send_invoice", days_until_due=14)
     assert (sent.collection_method, sent.days_until_due) == ("send_invoice", 14)
     trial = await desk.create(trial_days=7)
@@ -54,7 +56,7 @@ async def test_what_is_invoiced_and_what_begins_with_a_trial(desk: Desk) -> None
     assert (await desk.create(trial_end_time=until_then)).trial_end_time == until_then
 
 
-async def test_a_first_payment_that_fails_leaves_nothing(desk: Desk) -> None:
+async def test_a_first_payment_that_fails_leaves_nothing(desk: SubscriptionCalls) -> None:
     poor = await desk.payer("pm_card_chargeCustomerFail")
     request = desk.creation(customer=poor)
     for _ in range(2):  # the refusal is kept under the request id
@@ -67,7 +69,7 @@ async def test_a_first_payment_that_fails_leaves_nothing(desk: Desk) -> None:
     assert [one.id for one in await desk.at_stripe(poor)] == [later.id]
 
 
-async def test_who_cannot_pay_at_all_is_refused(desk: Desk) -> None:
+async def test_who_cannot_pay_at_all_is_refused(desk: SubscriptionCalls) -> None:
     made = await desk.sdk.customers.create_async({}, desk.tenant.options)
     refused = await desk.refused("CreateSubscription", desk.creation(customer=made.id))
     assert (refused.reason, refused.metadata["stripe_code"]) == (
@@ -75,7 +77,7 @@ async def test_who_cannot_pay_at_all_is_refused(desk: Desk) -> None:
     )  # fmt: skip
 
 
-async def test_a_legacy_source_is_charged(desk: Desk) -> None:
+async def test_a_legacy_source_is_charged(desk: SubscriptionCalls) -> None:
     customer = await desk.sdk.customers.create_async({}, desk.tenant.options)
     card = await desk.sdk.customers.payment_sources.create_async(
         customer.id, {"source": "tok_visa"}, desk.tenant.options
@@ -86,8 +88,8 @@ async def test_a_legacy_source_is_charged(desk: Desk) -> None:
     assert (shown.default_source, shown.default_payment_method) == (card.id, None)
 
 
-async def test_unknown_customers_and_other_tenants_are_not_found(desk: Desk) -> None:
-    stranger = Desk(desk.here, await desk.here.tenant())
+async def test_unknown_customers_and_other_tenants_are_not_found(desk: SubscriptionCalls) -> None:
+    stranger = SubscriptionCalls(desk.here, await desk.here.tenant())
     stranger.price = await stranger.monthly(1)
     for customer in ("cus_never", desk.customer):
         creation = stranger.creation(customer=customer)
@@ -115,7 +117,7 @@ async def test_unknown_customers_and_other_tenants_are_not_found(desk: Desk) -> 
     assert not empty.subscriptions
 
 
-async def test_what_is_wrong_is_told_all_at_once(desk: Desk) -> None:
+async def test_what_is_wrong_is_told_all_at_once(desk: SubscriptionCalls) -> None:
     request = desk.creation(items=[], customer="", trial_days=731, payment_behavior="hope")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await desk.call("CreateSubscription", request)
@@ -125,7 +127,7 @@ async def test_what_is_wrong_is_told_all_at_once(desk: Desk) -> None:
     assert "payment_behavior" in told
 
 
-async def test_a_list_is_narrowed_and_paged(desk: Desk) -> None:
+async def test_a_list_is_narrowed_and_paged(desk: SubscriptionCalls) -> None:
     customer = await desk.payer()
     made = [await desk.create(customer=customer) for _ in range(3)]
     request = pb.CancelSubscriptionRequest(id=made[0].id, request_id=fresh())
@@ -154,7 +156,7 @@ async def test_a_list_is_narrowed_and_paged(desk: Desk) -> None:
     assert (await desk.refused("ListSubscriptions", forged)).reason == "INVALID_PAGE_TOKEN"
 
 
-async def test_fields_and_items_are_changed(desk: Desk) -> None:
+async def test_fields_and_items_are_changed(desk: SubscriptionCalls) -> None:
     made, dearer = await desk.create(description="old"), await desk.monthly(3_000)
     request = pb.UpdateSubscriptionRequest(
         subscription=pb.Subscription(id=made.id, metadata={"a": "1"}),
@@ -183,7 +185,9 @@ async def test_fields_and_items_are_changed(desk: Desk) -> None:
     assert await desk.call("GetSubscription", pb.GetSubscriptionRequest(id=made.id)) == left
 
 
-async def test_what_falls_due_at_once_and_cannot_be_paid_changes_nothing(desk: Desk) -> None:
+async def test_what_falls_due_at_once_and_cannot_be_paid_changes_nothing(
+    desk: SubscriptionCalls,
+) -> None:
     made = await desk.create()
     bad = await desk.sdk.payment_methods.attach_async(
         "pm_card_chargeCustomerFail", {"customer": desk.customer}, desk.tenant.options
@@ -206,7 +210,7 @@ async def test_what_falls_due_at_once_and_cannot_be_paid_changes_nothing(desk: D
     assert shown["items"].data[0].quantity == 2
 
 
-async def test_a_cancellation_is_scheduled_and_taken_back(desk: Desk) -> None:
+async def test_a_cancellation_is_scheduled_and_taken_back(desk: SubscriptionCalls) -> None:
     made = await desk.create()
     scheduling = pb.CancelSubscriptionRequest(id=made.id, at_period_end=True, request_id=fresh())
     scheduled = await desk.call("CancelSubscription", scheduling)
@@ -222,7 +226,7 @@ async def test_a_cancellation_is_scheduled_and_taken_back(desk: Desk) -> None:
     assert not (await desk.call("ResumeSubscription", again)).HasField("cancel_time")
 
 
-async def test_a_cancellation_now_may_prorate_and_invoice(desk: Desk) -> None:
+async def test_a_cancellation_now_may_prorate_and_invoice(desk: SubscriptionCalls) -> None:
     made = await desk.create()
     request = pb.CancelSubscriptionRequest(
         id=made.id, invoice_now=True, prorate=True, request_id=fresh()
@@ -237,7 +241,7 @@ async def test_a_cancellation_now_may_prorate_and_invoice(desk: Desk) -> None:
     assert (await desk.refused("CancelSubscription", both)).reason == "INVALID_FIELDS"
 
 
-async def test_payments_are_paused_and_collected_again(desk: Desk) -> None:
+async def test_payments_are_paused_and_collected_again(desk: SubscriptionCalls) -> None:
     made = await desk.create()
     then = Timestamp(seconds=made.items[0].current_period_end_time.seconds + 100)
     pausing = pb.PauseCollectionRequest(
@@ -252,7 +256,7 @@ async def test_payments_are_paused_and_collected_again(desk: Desk) -> None:
     assert (await desk.refused("PauseCollection", unknown)).reason == "INVALID_FIELDS"
 
 
-async def test_what_has_ended_is_refused_by_its_state(desk: Desk) -> None:
+async def test_what_has_ended_is_refused_by_its_state(desk: SubscriptionCalls) -> None:
     ended = await desk.canceled()
     id_ = ended.id
     for method, request in (
@@ -290,7 +294,7 @@ async def test_what_has_ended_is_refused_by_its_state(desk: Desk) -> None:
 
 @pytest.mark.parametrize("arrives", [True, False])
 async def test_a_lost_answer_to_a_cancellation_is_one_cancellation(
-    desk: Desk, *, arrives: bool
+    desk: SubscriptionCalls, *, arrives: bool
 ) -> None:
     made = await desk.create()
     place = desk.place("DELETE", "/v1/subscriptions/{id}")
@@ -308,7 +312,7 @@ async def test_a_lost_answer_to_a_cancellation_is_one_cancellation(
     assert await desk.call("GetSubscription", pb.GetSubscriptionRequest(id=made.id)) == ended
 
 
-async def test_a_hundred_equal_creations_are_one_subscription(desk: Desk) -> None:
+async def test_a_hundred_equal_creations_are_one_subscription(desk: SubscriptionCalls) -> None:
     customer, request_id = await desk.payer(), fresh()
     before = await desk.here.sent("POST /v1/subscriptions")
     request = desk.creation(customer=customer, request_id=request_id)
@@ -318,7 +322,7 @@ async def test_a_hundred_equal_creations_are_one_subscription(desk: Desk) -> Non
     assert [one.id for one in await desk.at_stripe(customer)] == [made[0].id]
 
 
-async def test_a_lost_answer_to_a_creation_is_one_subscription(desk: Desk) -> None:
+async def test_a_lost_answer_to_a_creation_is_one_subscription(desk: SubscriptionCalls) -> None:
     customer = await desk.payer()
     place = desk.place("POST", "/v1/subscriptions")
     await desk.here.emulator.control.add_fault(FaultSpec(kind="drop_after", count=3, **place))
@@ -328,7 +332,7 @@ async def test_a_lost_answer_to_a_creation_is_one_subscription(desk: Desk) -> No
     assert [one.id for one in await desk.at_stripe(customer)] == [made.id]
 
 
-async def test_a_lost_answer_to_any_change_is_one_change(desk: Desk) -> None:
+async def test_a_lost_answer_to_any_change_is_one_change(desk: SubscriptionCalls) -> None:
     ids = [(await desk.create()).id for _ in range(5)]
     later = pb.CancelSubscriptionRequest(id=ids[3], at_period_end=True, request_id=fresh())
     await desk.call("CancelSubscription", later)
@@ -373,7 +377,7 @@ async def test_a_lost_answer_to_any_change_is_one_change(desk: Desk) -> None:
         assert await desk.call("GetSubscription", pb.GetSubscriptionRequest(id=one.id)) == one
 
 
-async def test_what_happens_at_stripe_comes_by_webhook(desk: Desk) -> None:
+async def test_what_happens_at_stripe_comes_by_webhook(desk: SubscriptionCalls) -> None:
     made = await desk.create()
     await desk.sdk.subscriptions.update_async(
         made.id, {"description": "changed there"}, desk.tenant.options

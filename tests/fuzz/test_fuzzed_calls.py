@@ -22,7 +22,14 @@ from tests.fuzz.calls import Call, Ids, fuzzed_call
 from tests.fuzz.settings import CALLS, FIRST, calls_again
 from tests.property.seed import SEED
 from tests.support.contract.tenant import Ground
-from tests.support.servers.service import Metadata, World, bearer, reason_of, token_for, world
+from tests.support.servers.service import (
+    Metadata,
+    ServiceAndEmulator,
+    bearer,
+    reason_of,
+    token_for,
+    world,
+)
 
 _CHUNK: Final = 500
 """So many calls share objects, which some of them end."""
@@ -80,7 +87,9 @@ async def _ids(g: Ground) -> Ids:
     }
 
 
-async def _make(here: World, calls: Iterator[Call], callers: dict[str, Metadata]) -> Counter[str]:
+async def _make(
+    here: ServiceAndEmulator, calls: Iterator[Call], callers: dict[str, Metadata]
+) -> Counter[str]:
     counts: Counter[str] = Counter()
 
     async def caller() -> None:

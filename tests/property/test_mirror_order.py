@@ -19,7 +19,7 @@ from application.events.readings import Observed
 from application.mirror.nouns import CUSTOMERS
 from domain.mirror import Snapshot
 from tests.property.seed import SEED
-from tests.property.world import ACCOUNT, ID, Events, Service, Stage, World
+from tests.property.world import ACCOUNT, ID, CustomerAtStripe, Events, Service, Stage
 from tests.support.fakes.stores import no_pause
 
 NAMES = "ab"
@@ -38,7 +38,7 @@ def _decode_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- every order of delivery, exhaustively
 
 
-def live(world: World, script: str) -> None:
+def live(world: CustomerAtStripe, script: str) -> None:
     """A life: a letter is a change to that name, `x` the deletion, `|` the next second."""
     for act in script:
         match act:
@@ -75,7 +75,7 @@ async def test_every_order_of_delivery_ends_equal(script: str, copies: int) -> N
 
 async def _every_order(script: str, copies: int, lies: frozenset[int]) -> None:
     for number, order in enumerate(_orders(script, copies)):
-        world = World(lies=lies)
+        world = CustomerAtStripe(lies=lies)
         live(world, script)
         service = Service(world, no_pause)
         projector = service.projector()
@@ -104,7 +104,7 @@ def _orders(script: str, copies: int) -> Iterator[Sequence[tuple[int, int]]]:
 @pytest.mark.parametrize("script", ["ab", "a|b", "aba", "ax", "a|x|b", "axb"])
 async def test_two_writers_at_once_never_lose_the_later_observation(script: str) -> None:
     """Whatever the turns of two writers of one row, it is as if one had come after the other."""
-    world = World()
+    world = CustomerAtStripe()
     live(world, script)
     observations = [*_told(world), await world.read(no_pause)]
     for one, other in permutations(observations, 2):
@@ -115,14 +115,14 @@ async def test_two_writers_at_once_never_lose_the_later_observation(script: str)
             assert end in serial
 
 
-def _told(world: World) -> list[Snapshot[Any]]:
+def _told(world: CustomerAtStripe) -> list[Snapshot[Any]]:
     events = Events(world, frozenset())
     readings = [events.read(world.event(number), ACCOUNT) for number in range(len(world.told))]
     return [reading.snapshot for reading in readings if isinstance(reading, Observed)]
 
 
 async def _serially(*observations: Snapshot[Any]) -> Any:
-    service = Service(World(), no_pause)
+    service = Service(CustomerAtStripe(), no_pause)
     verdicts = [await service.writer.observe(CUSTOMERS, [one]) for one in observations]
     return _row(service), sorted(verdict.decision for (verdict,) in verdicts)
 
@@ -132,7 +132,7 @@ async def _every_interleaving(*observations: Snapshot[Any]) -> Any:
     choices: list[int] = []
     while True:
         stage = Stage()
-        service = Service(World(), stage.pause)
+        service = Service(CustomerAtStripe(), stage.pause)
         verdicts: list[Any] = []
 
         async def write(
@@ -189,12 +189,14 @@ def test_whatever_happens_meanwhile_the_mirror_ends_equal(
     lies: frozenset[int],
     last: Any,
 ) -> None:
-    world = World(skew_ms=skew_ms, date_skew_ms=date_skew_ms, late_date=late_date, lies=lies)
+    world = CustomerAtStripe(
+        skew_ms=skew_ms, date_skew_ms=date_skew_ms, late_date=late_date, lies=lies
+    )
     asyncio.run(_play(world, script, hints, last))
 
 
 async def _play(
-    world: World, script: list[tuple[str, int]], hints: frozenset[int], last: Any
+    world: CustomerAtStripe, script: list[tuple[str, int]], hints: frozenset[int], last: Any
 ) -> None:
     stage = Stage()
     service = Service(world, stage.pause, hints)

@@ -1,8 +1,9 @@
 """A model of Stripe, of time and of chance, in which the mirror has to come out right.
 
-`World` is what is so: one customer's life, Stripe's clock and ours, the events that tell of it, and
-reads whose answers are on their way while things go on. `Stage` lets several tasks of the service
-run in it and stops each one before and after every await, so that a test chooses who goes on.
+`CustomerAtStripe` is what is so: one customer's life, Stripe's clock and ours, the events that tell
+of it, and reads whose answers are on their way while things go on. `Stage` lets several tasks of
+the service run in it and stops each one before and after every await, so that a test chooses who
+goes on.
 """
 
 import asyncio
@@ -43,7 +44,7 @@ _MONTH_MS: Final = 30 * 86_400_000
 _ENOUGH: Final = 1_000
 
 
-class World:
+class CustomerAtStripe:
     """One customer at Stripe.
 
     `skew_ms` is how far our clock is ahead of Stripe's; `date_skew_ms` how far the clock behind
@@ -133,7 +134,7 @@ class World:
 class Events(EventReader):
     """Reads the world's events; those whose numbers are in `hints` tell no state."""
 
-    def __init__(self, world: World, hints: frozenset[int]) -> None:
+    def __init__(self, world: CustomerAtStripe, hints: frozenset[int]) -> None:
         self._world = world
         self._hints = hints
 
@@ -156,7 +157,7 @@ class Events(EventReader):
 class Objects(ObjectReader):
     """Reads the world's customer, and counts how often."""
 
-    def __init__(self, world: World, pause: Pause) -> None:
+    def __init__(self, world: CustomerAtStripe, pause: Pause) -> None:
         self.reads = 0
         self._world = world
         self._pause = pause
@@ -179,7 +180,9 @@ class Objects(ObjectReader):
 class Service:
     """The parts of the service that bring observations into the mirror, on in-memory fakes."""
 
-    def __init__(self, world: World, pause: Pause, hints: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self, world: CustomerAtStripe, pause: Pause, hints: frozenset[int] = frozenset()
+    ) -> None:
         self.world = world
         self.mirror = FakeMirror(pause)
         self.inbox = FakeInbox(pause)

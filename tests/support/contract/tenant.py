@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from bootstrap.process import opened
 from domain.contacts import Contact
-from tests.support.servers.service import PRIVATE, Tenant, World, until
+from tests.support.servers.service import PRIVATE, ServiceAndEmulator, Tenant, until
 
 Fields = dict[str, Any]
 
@@ -53,7 +53,7 @@ def request_of(name: str, fields: Fields) -> Message:
 class Ground:
     """A tenant to whom mutations happen."""
 
-    def __init__(self, world: World, tenant: Tenant) -> None:
+    def __init__(self, world: ServiceAndEmulator, tenant: Tenant) -> None:
         self.world = world
         self.tenant = tenant
 

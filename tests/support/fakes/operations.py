@@ -105,7 +105,7 @@ class NoEvents(EventHistory, EventReader):
         return Irrelevant("nothing")
 
 
-class World:
+class StripeAndStores:
     """Stripe and the stores, which outlive every process, and the time.
 
     Sleepers sleep in that time, unless `sleep` is given.
@@ -176,7 +176,9 @@ class World:
 class Process:
     """One process's operations; `works` are the service's own unless others are given."""
 
-    def __init__(self, world: World, works: Sequence[Work] | None = None, **options: Any) -> None:
+    def __init__(
+        self, world: StripeAndStores, works: Sequence[Work] | None = None, **options: Any
+    ) -> None:
         clock, sleep = world.time.clock, world.sleep
         retries = Retries(tries=world.tries, sleep=sleep)
         platform = Platform(world.deployment, FakeStripeAccounts(), Mode.TEST)
@@ -251,11 +253,11 @@ class Watcher:
             self.error = error
 
 
-NewWorld = Callable[..., World]
-"""Makes a world; its arguments are those of World."""
+NewWorld = Callable[..., StripeAndStores]
+"""Makes a world; its arguments are those of StripeAndStores."""
 
 
-def slow(world: World, seconds: float = 1.0) -> None:
+def slow(world: StripeAndStores, seconds: float = 1.0) -> None:
     """Let each page of Stripe's take so long."""
 
     async def where(name: str) -> None:
@@ -265,7 +267,7 @@ def slow(world: World, seconds: float = 1.0) -> None:
     world.where = where
 
 
-def ended(world: World, kind: OperationKind = BACKFILL) -> bool:
+def ended(world: StripeAndStores, kind: OperationKind = BACKFILL) -> bool:
     """Whether the last operation of a kind has ended."""
     return world.stored(kind).ended
 

@@ -86,7 +86,7 @@ class Objects(ObjectReader):
         return Snapshot(stripe_account, object_id, version, self.shows)
 
 
-class Desk:
+class ProjectorWithEffects:
     """A projector with effects, on a store of its own; ports can be made to break.
 
     `more_followers` and `more_effects` come behind the service's own.
@@ -163,12 +163,12 @@ BOTH: Final = ["events.invoice_paid", "support.payment_notice"]
 MAPPING: Final = {"name": "name", "email": "email", "tier": "metadata.tier"}
 
 
-async def sync(desk: Desk, *, create: bool = True) -> None:
+async def sync(desk: ProjectorWithEffects, *, create: bool = True) -> None:
     await desk.connect()
     await desk.stores.contacts.put_sync_settings(ContactSync("acme", MAPPING, create))
 
 
-async def contact_of(desk: Desk, customer_id: str = "cus_1") -> Contact | None:
+async def contact_of(desk: ProjectorWithEffects, customer_id: str = "cus_1") -> Contact | None:
     links = await desk.stores.contacts.links("acme", STRIPE, [customer_id])
     if customer_id not in links:
         return None

@@ -45,7 +45,7 @@ class FakeTotals:
         return self.rows
 
 
-class Desk:
+class InvoicesOnFakes:
     """The use case and what it works with."""
 
     def __init__(self) -> None:

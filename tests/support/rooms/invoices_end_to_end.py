@@ -10,13 +10,13 @@ from billing_client.v1.money_pb2 import Money
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 
-from tests.support.servers.service import PRIVATE, Tenant, World
+from tests.support.servers.service import PRIVATE, ServiceAndEmulator, Tenant
 
 
-class Desk:
+class InvoiceCalls:
     """A tenant, one customer of his, and short ways to ask."""
 
-    def __init__(self, here: World, tenant: Tenant, customer: str) -> None:
+    def __init__(self, here: ServiceAndEmulator, tenant: Tenant, customer: str) -> None:
         self.here, self.tenant, self.customer = here, tenant, customer
         self.stub = here.service.invoices
         self._requests = 0
@@ -69,12 +69,12 @@ class Desk:
         return method.id
 
 
-async def desk_of(here: World) -> Desk:
+async def desk_of(here: ServiceAndEmulator) -> InvoiceCalls:
     """A new tenant with a customer."""
     tenant = await here.tenant()
     params: Any = {"name": f"Ada {PRIVATE}"}
     customer = await here.sdk.v1.customers.create_async(params, tenant.options)
-    return Desk(here, tenant, customer.id)
+    return InvoiceCalls(here, tenant, customer.id)
 
 
 def item(amount: int, description: str = "", **more: Any) -> pb.InvoiceItem:

@@ -40,7 +40,7 @@ RIVAL = Caller("ada", "rival", frozenset())
 CONNECTION = Connection("acme", "acct_1", Mode.TEST, ConnectionKind.MANUAL, NOON)
 
 
-class Desk:
+class NotesOnFakes:
     """What outlives a process, and its present use case."""
 
     def __init__(self) -> None:

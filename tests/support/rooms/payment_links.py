@@ -177,7 +177,7 @@ class FakeShortLinks(ShortLinks):
         return f"https://s.example/{len(self.asked)}"
 
 
-class Desk:
+class PaymentLinksOnFakes:
     """What all processes share: the stores, Stripe, the shortener and the time."""
 
     def __init__(self) -> None:
@@ -234,7 +234,7 @@ class Desk:
 class Process:
     """One process of the service."""
 
-    def __init__(self, desk: Desk, wait_seconds: float) -> None:
+    def __init__(self, desk: PaymentLinksOnFakes, wait_seconds: float) -> None:
         connections = Connections(
             FakeConnections(CONNECTION), FakeStripeAccounts(), desk.mirror, desk.clock, Mode.TEST
         )

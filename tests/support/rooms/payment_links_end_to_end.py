@@ -17,7 +17,7 @@ from bootstrap.process import opened
 from domain.contacts import Contact
 from infrastructure.clock import SystemClock
 from sandbox.emulator.core.messages import FaultSpec
-from tests.support.servers.service import PRIVATE, Tenant, World
+from tests.support.servers.service import PRIVATE, ServiceAndEmulator, Tenant
 
 SECRET: Final = "an-app-secret-of-more-than-32-bytes!!"
 EMAIL: Final = f"ada@{PRIVATE.lower()}.example"
@@ -43,7 +43,7 @@ class Shortener:
 class Place:
     """The world, the shortener beside it, and how a tenant's contacts are kept."""
 
-    world: World
+    world: ServiceAndEmulator
     shortener: Shortener
 
     async def contact(self, tenant: Tenant, contact: str = "ada", **fields: str) -> None:

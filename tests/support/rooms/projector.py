@@ -87,7 +87,7 @@ def customer(id_: str, name: str) -> Customer:
     return Customer(id_, from_milliseconds(CREATED), name=name)
 
 
-class Desk:
+class ProjectorOnFakes:
     """A projector and what it works with."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from billing_client.v1.subscription_service_pb2_grpc import SubscriptionServiceS
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from tests.support.servers.service import Tenant, World
+from tests.support.servers.service import ServiceAndEmulator, Tenant
 
 _ids = itertools.count()
 
@@ -21,10 +21,10 @@ def fresh() -> str:
     return f"request-{next(_ids)}"
 
 
-class Desk:
+class SubscriptionCalls:
     """A tenant's service and his Stripe account, with a price and a customer who can pay."""
 
-    def __init__(self, here: World, tenant: Tenant) -> None:
+    def __init__(self, here: ServiceAndEmulator, tenant: Tenant) -> None:
         self.here = here
         self.tenant = tenant
         self.stub = SubscriptionServiceStub(here.service.channel)

@@ -26,7 +26,7 @@ from interfaces.grpc.contract import Service
 from interfaces.grpc.mirror.servicer import MirrorServicer
 from interfaces.grpc.server import Server, ServerOptions
 from tests.support.fakes.event_log import FakeEventLog
-from tests.support.fakes.operations import Process, World
+from tests.support.fakes.operations import Process, StripeAndStores
 from tests.support.fakes.stores import NOON
 from tests.support.servers.grpc import SECRET, known_accounts
 
@@ -44,7 +44,7 @@ async def hurried(seconds: float) -> None:
 class MirrorDesk:
     """A server that runs, and what it stands on: `acme`, its sub-account, `rival`, the platform."""
 
-    world: World
+    world: StripeAndStores
     process: Process
     event_log: FakeEventLog
     waiting_events: Any
@@ -80,7 +80,7 @@ class MirrorDesk:
 async def mirror_desk() -> AsyncIterator[MirrorDesk]:
     """Serve until left."""
     lines = logs.configure(stream=io.StringIO())
-    world = World(customers=30, sleep=hurried)
+    world = StripeAndStores(customers=30, sleep=hurried)
     for account in ("acme-west", "rival"):
         link = Connection(account, f"acct_{account[-4:]}", Mode.TEST, ConnectionKind.MANUAL, NOON)
         world.connections.kept[account, Mode.TEST] = link

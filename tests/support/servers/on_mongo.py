@@ -9,13 +9,13 @@ from uuid import uuid4
 import pymongo
 
 from sandbox.servers.mongod import drop_mongo_database
-from tests.support.servers.service import Service, World, check_log, world
+from tests.support.servers.service import Service, ServiceAndEmulator, check_log, world
 
 _NO_SCANS: Final = "notablescan"
 
 
 @asynccontextmanager
-async def mongo_world(url: str, folder: Path) -> AsyncIterator[World]:
+async def mongo_world(url: str, folder: Path) -> AsyncIterator[ServiceAndEmulator]:
     """A world on a new database, on a server that refuses whatever would scan a collection."""
     name = f"billing_e2e_{uuid4().hex}"
     on_mongo = {
@@ -30,7 +30,7 @@ async def mongo_world(url: str, folder: Path) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def neighbour_of(here: World, folder: Path) -> AsyncIterator[Service]:
+async def neighbour_of(here: ServiceAndEmulator, folder: Path) -> AsyncIterator[Service]:
     """A second process on the same database, with ports of its own."""
     service = Service(here.service.settings, folder / "log")
     try:

@@ -269,7 +269,7 @@ def token_for(account: str, *scopes: str, secret: str = CALLER_SECRET) -> str:
 
 
 @dataclass
-class World:
+class ServiceAndEmulator:
     """A service, an emulator that delivers to it, and Stripe's SDK on the emulator."""
 
     service: Service
@@ -313,14 +313,14 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, **settings: str) -> AsyncIterator[World]:
+async def world(folder: Path, **settings: str) -> AsyncIterator[ServiceAndEmulator]:
     """Everything started, connected and empty; everything ended afterwards."""
     async with emulator_process() as emulator, emulator.sdk() as sdk:
         defaults = {"BILLING_SQLITE_PATH": str(folder / "billing.db")}
         service = Service(settings_for(emulator.url, **defaults, **settings), folder / "log")
         try:
             await service.start()
-            made = World(service, emulator, sdk)
+            made = ServiceAndEmulator(service, emulator, sdk)
             await made.subscribe()
             yield made
         finally:
@@ -329,7 +329,7 @@ async def world(folder: Path, **settings: str) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def joined(running: World) -> AsyncIterator[World]:
+async def joined(running: ServiceAndEmulator) -> AsyncIterator[ServiceAndEmulator]:
     """A running world for the tests of one module more: Stripe has forgotten all of before.
 
     What the service has mirrored stays; it is other tenants'. The log is looked through when the
@@ -342,7 +342,7 @@ async def joined(running: World) -> AsyncIterator[World]:
         await control.reset()
         emulator = RunningEmulator(running.emulator.url, control)
         async with emulator.sdk() as sdk:
-            made = World(service, emulator, sdk, running.tenants)
+            made = ServiceAndEmulator(service, emulator, sdk, running.tenants)
             await made.subscribe()
             yield made
             running.tenants = made.tenants
@@ -361,7 +361,9 @@ def check_log(log: Path) -> None:
     assert leaked == []
 
 
-async def mirrored(world: World, tenant: Tenant, customer_id: str) -> pb.Customer | None:
+async def mirrored(
+    world: ServiceAndEmulator, tenant: Tenant, customer_id: str
+) -> pb.Customer | None:
     """A customer as the mirror shows it to a tenant, or None."""
     request = pb.GetCustomerRequest(id=customer_id)
     try:
@@ -374,7 +376,9 @@ async def mirrored(world: World, tenant: Tenant, customer_id: str) -> pb.Custome
         return None
 
 
-async def arrived(world: World, tenant: Tenant, customer_id: str, name: str) -> pb.Customer:
+async def arrived(
+    world: ServiceAndEmulator, tenant: Tenant, customer_id: str, name: str
+) -> pb.Customer:
     """Wait until the mirror shows a customer of that name."""
 
     async def look() -> pb.Customer | None:

@@ -115,7 +115,7 @@ async def test_an_account_that_changes_is_mirrored(flows: Flows) -> None:
     assert (await flows.reconciled()).drifted == 0
 
 
-class Desk:
+class ConnectedAccount:
     """A connection to the flows' account, and what a deauthorisation meets."""
 
     def __init__(self, flows: Flows) -> None:
@@ -153,7 +153,7 @@ class Desk:
 
 
 async def test_a_deauthorisation_ends_the_connection_and_another_begins(flows: Flows) -> None:
-    desk = Desk(flows)
+    desk = ConnectedAccount(flows)
     await flows.stores.connections.put(desk.link)
     now = flows.clock.now()
     assert await desk.told("evt_1", now) == (
@@ -173,7 +173,7 @@ async def test_a_deauthorisation_ends_the_connection_and_another_begins(flows: F
 
 
 async def test_a_deauthorisation_waits_for_stripe(flows: Flows) -> None:
-    desk = Desk(flows)
+    desk = ConnectedAccount(flows)
     await flows.stores.connections.put(desk.link)
     await flows.emulator.control.deauthorize(flows.account)
     fault = FaultSpec("fail", status=503, route="/v1/accounts/{id}", count=None)

@@ -85,7 +85,7 @@ class Counting(ObjectLister):
 
 
 @dataclass
-class Desk:
+class AccountOperations:
     """One account's operations, over processes that come and go."""
 
     flows: Flows
@@ -140,13 +140,13 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(flows: Flows) -> Desk:
+async def desk(flows: Flows) -> AccountOperations:
     """An account that is connected, with some history."""
     await flows.stores.connections.put(
         Connection("acme", flows.account, Mode.TEST, ConnectionKind.MANUAL, flows.clock.now())
     )
     await flows.live_a_little(customers=2)
-    return Desk(flows, Counting(flows.lister))
+    return AccountOperations(flows, Counting(flows.lister))
 
 
 async def customers(flows: Flows, count: int) -> list[str]:
@@ -184,12 +184,12 @@ async def kill(process: Operations) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def pages_of(desk: Desk) -> Callable[[str], int]:
+def pages_of(desk: AccountOperations) -> Callable[[str], int]:
     names = [noun for noun, _ in desk.lister.asked]
     return names.count
 
 
-async def test_killed_midway_another_process_finishes_it(desk: Desk) -> None:
+async def test_killed_midway_another_process_finishes_it(desk: AccountOperations) -> None:
     await customers(desk.flows, 450)
     process = desk.process()
     begun = await process.start(CALLER, BACKFILL)
@@ -211,7 +211,7 @@ async def test_killed_midway_another_process_finishes_it(desk: Desk) -> None:
     await desk.flows.assert_right()
 
 
-async def test_stopped_in_good_order_it_goes_on_at_once(desk: Desk) -> None:
+async def test_stopped_in_good_order_it_goes_on_at_once(desk: AccountOperations) -> None:
     await customers(desk.flows, 250)
     process = desk.process()
     await process.start(CALLER, BACKFILL)
@@ -227,7 +227,7 @@ async def test_stopped_in_good_order_it_goes_on_at_once(desk: Desk) -> None:
     await desk.flows.assert_right()
 
 
-async def test_several_processes_that_start_at_once_do_it_once(desk: Desk) -> None:
+async def test_several_processes_that_start_at_once_do_it_once(desk: AccountOperations) -> None:
     await customers(desk.flows, 150)
     processes = [desk.process() for _ in range(5)]
     begun = await asyncio.gather(*(one.start(CALLER, BACKFILL) for one in processes))
@@ -240,7 +240,7 @@ async def test_several_processes_that_start_at_once_do_it_once(desk: Desk) -> No
     await desk.flows.assert_right()
 
 
-async def test_one_process_cancels_what_another_one_does(desk: Desk) -> None:
+async def test_one_process_cancels_what_another_one_does(desk: AccountOperations) -> None:
     await customers(desk.flows, 450)
     process, other = desk.process(), desk.process()
     await process.start(CALLER, BACKFILL, OperationOptions(restart=True))
@@ -255,7 +255,7 @@ async def test_one_process_cancels_what_another_one_does(desk: Desk) -> None:
     assert await process.get(CALLER, BACKFILL) == cancelled
 
 
-async def test_a_reconciliation_that_mends(desk: Desk) -> None:
+async def test_a_reconciliation_that_mends(desk: AccountOperations) -> None:
     flows = desk.flows
     await flows.backfilled()
     await spoil(flows, await flows.ids(CUSTOMERS))
@@ -268,7 +268,7 @@ async def test_a_reconciliation_that_mends(desk: Desk) -> None:
     await flows.assert_right()
 
 
-async def test_a_rebuild_mends_the_mirror_beside_webhooks(desk: Desk) -> None:
+async def test_a_rebuild_mends_the_mirror_beside_webhooks(desk: AccountOperations) -> None:
     flows = desk.flows
     ids = await customers(flows, 150)
     await flows.caught_up()
@@ -308,7 +308,7 @@ async def test_a_rebuild_mends_the_mirror_beside_webhooks(desk: Desk) -> None:
     assert await flows.stores.shadows.names(flows.account) == []
 
 
-async def test_a_killed_rebuild_goes_on_in_its_shadow(desk: Desk) -> None:
+async def test_a_killed_rebuild_goes_on_in_its_shadow(desk: AccountOperations) -> None:
     flows = desk.flows
     ids = await customers(flows, 250)
     await flows.backfilled()
@@ -329,7 +329,9 @@ async def test_a_killed_rebuild_goes_on_in_its_shadow(desk: Desk) -> None:
     assert await flows.stores.shadows.names(flows.account) == []
 
 
-async def test_a_cancelled_rebuild_leaves_no_shadow_and_a_mirror_as_it_was(desk: Desk) -> None:
+async def test_a_cancelled_rebuild_leaves_no_shadow_and_a_mirror_as_it_was(
+    desk: AccountOperations,
+) -> None:
     flows = desk.flows
     await flows.backfilled()
     before = await flows.mirrored()

@@ -111,7 +111,7 @@ class FakeRefundGateway(RefundGateway):
         return Snapshot(call.stripe_account, found.id, version, found)
 
 
-class Desk:
+class ChargesOnFakes:
     """The use case and what it works with."""
 
     def __init__(self) -> None:
@@ -135,8 +135,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> ChargesOnFakes:
+    return ChargesOnFakes()
 
 
 async def violations(call: Awaitable[object]) -> list[str]:
@@ -149,7 +149,7 @@ def ids(page: Page[Any]) -> list[str]:
     return [one.id for one in page.items]
 
 
-async def test_charges_are_listed_newest_first_and_narrowed(desk: Desk) -> None:
+async def test_charges_are_listed_newest_first_and_narrowed(desk: ChargesOnFakes) -> None:
     await desk.mirrored(
         charge("ch_1", customer="cus_1", payment_intent="pi_1"),
         charge("ch_2", customer="cus_1", created=NOON + SECOND, status="failed"),
@@ -167,7 +167,7 @@ async def test_charges_are_listed_newest_first_and_narrowed(desk: Desk) -> None:
         assert ids(await desk.charges.list(OTHER, query)) == []
 
 
-async def test_a_list_goes_on_where_its_page_ended(desk: Desk) -> None:
+async def test_a_list_goes_on_where_its_page_ended(desk: ChargesOnFakes) -> None:
     await desk.mirrored(charge("ch_1", customer="cus_1"), charge("ch_2", customer="cus_1"))
     query = ListCharges(page_size=1, customer="cus_1")
     first = await desk.charges.list(CALLER, query)
@@ -177,7 +177,7 @@ async def test_a_list_goes_on_where_its_page_ended(desk: Desk) -> None:
         assert await violations(desk.charges.list(caller, other)) == ["page_token"]
 
 
-async def test_a_charge_is_the_tenants_own(desk: Desk) -> None:
+async def test_a_charge_is_the_tenants_own(desk: ChargesOnFakes) -> None:
     await desk.mirrored(charge())
     assert await desk.charges.get(CALLER, "ch_1") == charge()
     for caller, id_ in ((OTHER, "ch_1"), (CALLER, "ch_2")):
@@ -186,7 +186,7 @@ async def test_a_charge_is_the_tenants_own(desk: Desk) -> None:
     assert await violations(desk.charges.get(CALLER, "ch\n1")) == ["id"]
 
 
-async def test_refunds_are_listed_of_a_charge_or_all(desk: Desk) -> None:
+async def test_refunds_are_listed_of_a_charge_or_all(desk: ChargesOnFakes) -> None:
     refunds = [
         Refund(f"re_{n}", NOON + n * SECOND, Money(1, "usd"), charge=f"ch_{n % 2}")
         for n in range(4)
@@ -213,18 +213,20 @@ async def test_refunds_are_listed_of_a_charge_or_all(desk: Desk) -> None:
         (ListCharges(created_after=NOON, created_before=NOON), ["created_before"]),
     ],
 )  # fmt: skip
-async def test_lists_that_are_none(desk: Desk, query: ListCharges, fields: list[str]) -> None:
+async def test_lists_that_are_none(
+    desk: ChargesOnFakes, query: ListCharges, fields: list[str]
+) -> None:
     assert await violations(desk.charges.list(CALLER, query)) == fields
 
 
-async def test_a_list_of_refunds_that_is_none(desk: Desk) -> None:
+async def test_a_list_of_refunds_that_is_none(desk: ChargesOnFakes) -> None:
     query = ListRefunds(page_size=-1, charge="?\n", created_after=NOON, created_before=NOON)
     assert await violations(desk.charges.refunds(CALLER, query)) == [
         "page_size", "charge", "created_before",
     ]  # fmt: skip
 
 
-async def test_a_part_is_given_back_and_both_are_mirrored(desk: Desk) -> None:
+async def test_a_part_is_given_back_and_both_are_mirrored(desk: ChargesOnFakes) -> None:
     await desk.mirrored(charge())
     refund = await desk.give_back(RefundOrder("ch_1", 500, "usd", "duplicate"))
     assert (refund.amount, refund.reason) == (Money(500, "usd"), "duplicate")
@@ -233,7 +235,7 @@ async def test_a_part_is_given_back_and_both_are_mirrored(desk: Desk) -> None:
     assert desk.stripe.reads == 1
 
 
-async def test_without_an_amount_all_that_is_left_is_given_back(desk: Desk) -> None:
+async def test_without_an_amount_all_that_is_left_is_given_back(desk: ChargesOnFakes) -> None:
     await desk.give_back(RefundOrder("ch_1", 500, "usd"))
     rest = await desk.give_back(RefundOrder("ch_1"), "r-2")
     assert rest.amount == Money(1_500, "usd")
@@ -242,7 +244,7 @@ async def test_without_an_amount_all_that_is_left_is_given_back(desk: Desk) -> N
         await desk.give_back(RefundOrder("ch_1"), "r-3")
 
 
-async def test_the_same_request_gives_back_once(desk: Desk) -> None:
+async def test_the_same_request_gives_back_once(desk: ChargesOnFakes) -> None:
     order = RefundOrder("ch_1", 500, "usd")
     assert await desk.give_back(order) == await desk.give_back(order)
     assert len(desk.stripe.sent) == 1
@@ -255,7 +257,9 @@ async def test_the_same_request_gives_back_once(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["mirrored", "not mirrored yet"])
-async def test_an_amount_in_another_currency_is_never_sent(desk: Desk, known: bool) -> None:
+async def test_an_amount_in_another_currency_is_never_sent(
+    desk: ChargesOnFakes, known: bool
+) -> None:
     if known:
         await desk.mirrored(charge())
     assert await violations(desk.give_back(RefundOrder("ch_1", 500, "eur"))) == ["amount.currency"]
@@ -263,7 +267,7 @@ async def test_an_amount_in_another_currency_is_never_sent(desk: Desk, known: bo
 
 
 async def test_a_refund_that_was_turned_away_is_open_though_its_charge_was_looked_at(
-    desk: Desk,
+    desk: ChargesOnFakes,
 ) -> None:
     """Nothing was sent, so the caller is not told that something may have been."""
     order = RefundOrder("ch_1", 500, "usd")
@@ -274,13 +278,15 @@ async def test_a_refund_that_was_turned_away_is_open_though_its_charge_was_looke
     assert (await desk.give_back(order)).amount == Money(500, "usd")
 
 
-async def test_a_charge_that_nobody_knows_is_not_found(desk: Desk) -> None:
+async def test_a_charge_that_nobody_knows_is_not_found(desk: ChargesOnFakes) -> None:
     for number, order in enumerate((RefundOrder("ch_2", 500, "usd"), RefundOrder("ch_2"))):
         with pytest.raises(NotFound):
             await desk.give_back(order, f"r-{number}")
 
 
-async def test_done_is_done_though_the_charge_cannot_be_read_just_then(desk: Desk) -> None:
+async def test_done_is_done_though_the_charge_cannot_be_read_just_then(
+    desk: ChargesOnFakes,
+) -> None:
     await desk.mirrored(charge())
     desk.stripe.read_error = Unavailable(Reason.STRIPE_UNAVAILABLE, "Stripe does not answer")
     refund = await desk.give_back(RefundOrder("ch_1", 500, "usd"))
@@ -302,6 +308,8 @@ async def test_done_is_done_though_the_charge_cannot_be_read_just_then(desk: Des
         (RefundOrder("ch_1", metadata={"billing_request": "x"}), ["metadata"]),
     ],
 )
-async def test_orders_that_are_none(desk: Desk, order: RefundOrder, fields: list[str]) -> None:
+async def test_orders_that_are_none(
+    desk: ChargesOnFakes, order: RefundOrder, fields: list[str]
+) -> None:
     assert await violations(desk.give_back(order, "")) == ["request_id", *fields]
     assert desk.stripe.sent == []

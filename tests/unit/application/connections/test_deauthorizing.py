@@ -33,7 +33,7 @@ CALLER = Caller("service", "acme", frozenset())
 DAY = dt.timedelta(days=1)
 
 
-class Desk:
+class DeauthorizingOnFakes:
     """The use case and what it works with."""
 
     def __init__(self, *kept: Connection, says: Exception | None = REVOKED) -> None:
@@ -53,14 +53,14 @@ class Desk:
 
 
 async def test_a_connection_that_stripe_refuses_is_revoked() -> None:
-    desk = Desk(LINK)
+    desk = DeauthorizingOnFakes(LINK)
     assert await desk.handle() == "revoked the connection"
     assert desk.repository.kept["acme", Mode.TEST] == replace(LINK, state=ConnectionState.REVOKED)
     assert desk.stripe.asked == ["acct_1"]
 
 
 async def test_twice_is_as_once() -> None:
-    desk = Desk(LINK)
+    desk = DeauthorizingOnFakes(LINK)
     await desk.handle()
     assert await desk.handle() == "no active connection to revoke"
     assert desk.stripe.asked == ["acct_1"]
@@ -69,7 +69,7 @@ async def test_twice_is_as_once() -> None:
 async def test_other_accounts_and_the_other_mode_keep_theirs() -> None:
     other = replace(LINK, account="other", stripe_account="acct_2")
     live = replace(LINK, account="live", mode=Mode.LIVE)
-    desk = Desk(LINK, other, live)
+    desk = DeauthorizingOnFakes(LINK, other, live)
     await desk.handle()
     assert desk.state("other") is ConnectionState.ACTIVE
     assert desk.state("live", Mode.LIVE) is ConnectionState.ACTIVE
@@ -85,7 +85,7 @@ async def test_other_accounts_and_the_other_mode_keep_theirs() -> None:
     ],
 )
 async def test_a_late_one_never_cuts_a_newer_link(early: dt.timedelta, cuts: bool) -> None:
-    desk = Desk(LINK)
+    desk = DeauthorizingOnFakes(LINK)
     decision = await desk.handle(NOON - early)
     assert desk.state() is (ConnectionState.REVOKED if cuts else ConnectionState.ACTIVE)
     if not cuts:
@@ -94,13 +94,15 @@ async def test_a_late_one_never_cuts_a_newer_link(early: dt.timedelta, cuts: boo
 
 
 async def test_a_link_that_stripe_still_honours_is_kept() -> None:
-    desk = Desk(LINK, says=None)
+    desk = DeauthorizingOnFakes(LINK, says=None)
     assert await desk.handle() == "kept the connection: Stripe gives access still, or again"
     assert desk.state() is ConnectionState.ACTIVE
 
 
 async def test_an_account_that_is_shown_oddly_is_shown_all_the_same() -> None:
-    desk = Desk(LINK, says=NotUnderstood("account", "acct_1", "created: is missing"))
+    desk = DeauthorizingOnFakes(
+        LINK, says=NotUnderstood("account", "acct_1", "created: is missing")
+    )
     assert await desk.handle() == "kept the connection: Stripe gives access still, or again"
     assert desk.state() is ConnectionState.ACTIVE
 
@@ -115,7 +117,7 @@ async def test_an_account_that_is_shown_oddly_is_shown_all_the_same() -> None:
     ids=str,
 )
 async def test_without_stripes_word_nothing_is_revoked(error: BillingError) -> None:
-    desk = Desk(LINK, says=error)
+    desk = DeauthorizingOnFakes(LINK, says=error)
     with pytest.raises(type(error)):
         await desk.handle()
     assert desk.state() is ConnectionState.ACTIVE
@@ -125,7 +127,7 @@ async def test_without_stripes_word_nothing_is_revoked(error: BillingError) -> N
 async def test_who_connects_anew_while_stripe_is_asked_keeps_the_new_link(
     stripe_account: str,
 ) -> None:
-    desk = Desk(LINK)
+    desk = DeauthorizingOnFakes(LINK)
     anew = replace(LINK, stripe_account=stripe_account, connected_at=NOON + DAY)
 
     async def overtake(where: str) -> None:
@@ -139,7 +141,7 @@ async def test_who_connects_anew_while_stripe_is_asked_keeps_the_new_link(
 
 
 async def test_a_revoked_connection_is_remembered_no_longer() -> None:
-    desk = Desk(LINK)
+    desk = DeauthorizingOnFakes(LINK)
     assert await desk.connections.of(CALLER) == LINK
     await desk.handle()
     with pytest.raises(FailedPrecondition) as refused:
@@ -148,7 +150,7 @@ async def test_a_revoked_connection_is_remembered_no_longer() -> None:
 
 
 async def test_who_connects_again_is_connected() -> None:
-    desk = Desk(LINK)
+    desk = DeauthorizingOnFakes(LINK)
     await desk.handle()
     await desk.repository.put(replace(LINK, connected_at=NOON + 2 * DAY))
     assert await desk.handle(NOON + DAY) == "kept the connection: it was made after that"

@@ -23,7 +23,7 @@ from domain.oddities import Oddity
 from domain.operations import Operation, OperationKind, OperationState
 from domain.stripe_accounts import StripeAccount
 from tests.support.fakes.effects import FakeContacts
-from tests.support.fakes.operations import ACCOUNT, CALLER, LINK, Watcher, World
+from tests.support.fakes.operations import ACCOUNT, CALLER, LINK, StripeAndStores, Watcher
 from tests.support.fakes.stores import NOON, FakeClock, FakeMirror
 from tests.support.rooms.contacts import matching
 
@@ -31,7 +31,7 @@ KIND = OperationKind.LINK_CONTACTS
 RIVAL = Caller("crm", "rival", frozenset())
 
 
-class Desk:
+class MatchingOnFakes:
     """Contacts and a mirror."""
 
     def __init__(self) -> None:
@@ -48,11 +48,11 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> MatchingOnFakes:
+    return MatchingOnFakes()
 
 
-async def test_the_address_counts_before_the_number(desk: Desk) -> None:
+async def test_the_address_counts_before_the_number(desk: MatchingOnFakes) -> None:
     await desk.contact("a-phone", phone="+4930123456")
     await desk.contact("z-mail", email="Ada@X.test")
     assert await desk.match(email="ADA@x.test", phone="030 123456") == "z-mail"
@@ -60,13 +60,13 @@ async def test_the_address_counts_before_the_number(desk: Desk) -> None:
     assert await desk.match("cus_3", email="none@x.test", phone="030 123456") is None
 
 
-async def test_a_shared_number_links_nobody_who_has_another_address(desk: Desk) -> None:
+async def test_a_shared_number_links_nobody_who_has_another_address(desk: MatchingOnFakes) -> None:
     await desk.contact("home", phone="+4930123456", email="bob@x.test")
     assert await desk.match(email="ada@x.test", phone="030 123456") is None
     assert await desk.match("cus_2", phone="030 123456") == "home", "the customer has no address"
 
 
-async def test_what_only_looks_like_the_address_is_another_person(desk: Desk) -> None:
+async def test_what_only_looks_like_the_address_is_another_person(desk: MatchingOnFakes) -> None:
     await desk.contact("a", email="strasse@x.test")
     assert await desk.match(email="straße@x.test") is None
     assert await desk.match("cus_2", email="STRASSE@x.test") == "a"
@@ -87,13 +87,13 @@ async def test_what_only_looks_like_the_address_is_another_person(desk: Desk) ->
     ],
 )
 async def test_numbers_are_compared_not_their_spellings(
-    desk: Desk, stored: str, asked: str, region: str, matches: bool
+    desk: MatchingOnFakes, stored: str, asked: str, region: str, matches: bool
 ) -> None:
     await desk.contact("ada", phone=stored)
     assert (await desk.match(phone=asked, region=region) == "ada") is matches
 
 
-async def test_of_several_the_next_free_one_by_lowest_id(desk: Desk) -> None:
+async def test_of_several_the_next_free_one_by_lowest_id(desk: MatchingOnFakes) -> None:
     for id_ in ("c", "a", "b"):
         await desk.contact(id_, email="x@x.test")
     await desk.contact("0", "other", email="x@x.test")
@@ -103,7 +103,7 @@ async def test_of_several_the_next_free_one_by_lowest_id(desk: Desk) -> None:
 
 @pytest.mark.parametrize("lives", [True, False])
 async def test_a_contact_made_of_another_customer_is_that_ones_before_it_is_linked(
-    desk: Desk, lives: bool
+    desk: MatchingOnFakes, lives: bool
 ) -> None:
     theirs = contact_id_for("acme", ACCOUNT, "cus_2")
     await desk.contact(theirs, email="x@x.test")
@@ -115,7 +115,9 @@ async def test_a_contact_made_of_another_customer_is_that_ones_before_it_is_link
         assert await desk.match("cus_2", email="x@x.test") == theirs
 
 
-async def test_one_that_is_taken_meanwhile_is_left_to_whoever_was_first(desk: Desk) -> None:
+async def test_one_that_is_taken_meanwhile_is_left_to_whoever_was_first(
+    desk: MatchingOnFakes,
+) -> None:
     for id_ in ("a", "b"):
         await desk.contact(id_, email="x@x.test")
 
@@ -129,7 +131,7 @@ async def test_one_that_is_taken_meanwhile_is_left_to_whoever_was_first(desk: De
 
 
 async def test_a_customer_that_somebody_links_meanwhile_stays_with_that_contact(
-    desk: Desk,
+    desk: MatchingOnFakes,
 ) -> None:
     await desk.contact("a", email="x@x.test")
     theirs = ContactLink("acme", ACCOUNT, "cus_1", "b", NOON)
@@ -137,14 +139,14 @@ async def test_a_customer_that_somebody_links_meanwhile_stays_with_that_contact(
     assert await desk.match(email="x@x.test") == "b"
 
 
-async def test_who_has_neither_address_nor_number_matches_nobody(desk: Desk) -> None:
+async def test_who_has_neither_address_nor_number_matches_nobody(desk: MatchingOnFakes) -> None:
     await desk.contact("a", name="Ada")
     await desk.contact("b", email="", phone="")
     for fields in ({}, {"email": ""}, {"phone": ""}, {"name": "Ada"}):
         assert await desk.match(**fields) is None
 
 
-async def test_the_region_is_the_stripe_accounts_country(desk: Desk) -> None:
+async def test_the_region_is_the_stripe_accounts_country(desk: MatchingOnFakes) -> None:
     assert await desk.matching.region(ACCOUNT) == ""
     for country in (None, "DE"):
         account = StripeAccount(ACCOUNT, NOON, True, True, True, "eur", country, {})
@@ -155,9 +157,9 @@ async def test_the_region_is_the_stripe_accounts_country(desk: Desk) -> None:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world() -> AsyncIterator[StripeAndStores]:
     """A world of which the mirror has nine customers, two of one address."""
-    made = World(customers=0)
+    made = StripeAndStores(customers=0)
     for number in range(9):
         at = NOON - dt.timedelta(days=9 - number)
         name = f"N{number}"
@@ -168,7 +170,7 @@ async def world() -> AsyncIterator[World]:
     await made.end()
 
 
-async def people(world: World) -> None:
+async def people(world: StripeAndStores) -> None:
     """Contacts for half of the addresses, of which one is linked already."""
     for number in (0, 1):
         fields = {"email": f"c{number}@X.test", "owner": "bob"}
@@ -177,21 +179,21 @@ async def people(world: World) -> None:
     world.contacts.linked_to["acme", ACCOUNT, "cus_8"] = before
 
 
-def jobs(world: World, **options: Any) -> ContactLinkJobs:
+def jobs(world: StripeAndStores, **options: Any) -> ContactLinkJobs:
     return ContactLinkJobs(world.process(**options).operations)
 
 
-def linked(world: World) -> dict[str, str]:
+def linked(world: StripeAndStores) -> dict[str, str]:
     return {one.customer: one.contact for one in world.contacts.linked_to.values()}
 
 
-async def done(world: World, by: ContactLinkJobs) -> Operation:
+async def done(world: StripeAndStores, by: ContactLinkJobs) -> Operation:
     """The linking once it has ended."""
     await world.time.until(lambda: world.stored(KIND).ended)
     return await by.get(CALLER)
 
 
-async def test_all_customers_are_linked_filled_and_counted(world: World) -> None:
+async def test_all_customers_are_linked_filled_and_counted(world: StripeAndStores) -> None:
     await people(world)
     mapping = {"name": "name", "email": "email"}
     await world.contacts.put_sync_settings(ContactSync("acme", mapping, create=True))
@@ -214,7 +216,7 @@ async def test_all_customers_are_linked_filled_and_counted(world: World) -> None
 
 
 async def test_a_customer_that_cannot_be_linked_holds_up_no_other(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: StripeAndStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await people(world)
     mapping = {"name": "name", "email": "email"}
@@ -236,7 +238,7 @@ async def test_a_customer_that_cannot_be_linked_holds_up_no_other(
     assert linked(world).keys() == {f"cus_{number}" for number in range(9)} - {"cus_3"}
 
 
-async def test_without_a_mapping_it_links_and_writes_nothing(world: World) -> None:
+async def test_without_a_mapping_it_links_and_writes_nothing(world: StripeAndStores) -> None:
     await people(world)
     by = jobs(world)
     await by.start(CALLER)
@@ -247,7 +249,7 @@ async def test_without_a_mapping_it_links_and_writes_nothing(world: World) -> No
     assert found.fields == {"email": "c0@X.test", "owner": "bob"}
 
 
-async def test_again_finds_all_linked_already(world: World) -> None:
+async def test_again_finds_all_linked_already(world: StripeAndStores) -> None:
     await people(world)
     by = jobs(world)
     first = await by.start(CALLER)
@@ -263,7 +265,7 @@ async def test_again_finds_all_linked_already(world: World) -> None:
 
 @pytest.mark.parametrize("number", range(0, 60, 3))
 async def test_a_process_that_dies_is_replaced_and_the_counts_are_the_same(
-    world: World, monkeypatch: pytest.MonkeyPatch, number: int
+    world: StripeAndStores, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.setattr(contact_linking, "BLOCK", 2)
     await people(world)
@@ -299,7 +301,7 @@ async def test_a_process_that_dies_is_replaced_and_the_counts_are_the_same(
         assert customer == "cus_8" or (found and found.fields["name"] == f"N{customer[-1]}")
 
 
-async def test_it_ends_where_the_connection_does(world: World) -> None:
+async def test_it_ends_where_the_connection_does(world: StripeAndStores) -> None:
     gone = replace(LINK, state=ConnectionState.REVOKED)
     theirs = replace(LINK, account="rival")
     for present in ((gone,), (gone, theirs)):
@@ -321,7 +323,7 @@ async def test_it_ends_where_the_connection_does(world: World) -> None:
             await process.kill()
 
 
-async def test_an_account_sees_only_its_own(world: World) -> None:
+async def test_an_account_sees_only_its_own(world: StripeAndStores) -> None:
     by = jobs(world)
     for call in (by.get, by.cancel):
         with pytest.raises(NotFound):
@@ -341,7 +343,7 @@ async def test_an_account_sees_only_its_own(world: World) -> None:
     assert (await by.start(RIVAL)).options.account == "rival"
 
 
-async def test_it_is_watched_and_cancelled(world: World) -> None:
+async def test_it_is_watched_and_cancelled(world: StripeAndStores) -> None:
     await people(world)
 
     async def where(name: str) -> None:
@@ -365,7 +367,7 @@ async def test_it_is_watched_and_cancelled(world: World) -> None:
 
 
 async def test_a_contact_that_the_crm_deleted_after_its_link_is_not_made_again(
-    world: World,
+    world: StripeAndStores,
 ) -> None:
     await world.contacts.put_sync_settings(ContactSync("acme", {"name": "name"}, create=True))
     by = jobs(world)

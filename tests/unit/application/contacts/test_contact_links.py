@@ -47,7 +47,7 @@ OTHER = Caller("crm", "other", frozenset())
 NOBODY = Caller("crm", "nobody", frozenset())
 
 
-class Desk:
+class ContactLinksOnFakes:
     """What outlives a process, and its present use case."""
 
     def __init__(self) -> None:
@@ -81,8 +81,8 @@ class Desk:
 
 
 @pytest.fixture
-async def desk() -> Desk:
-    made = Desk()
+async def desk() -> ContactLinksOnFakes:
+    made = ContactLinksOnFakes()
     await made.customers("cus_1", "cus_2")
     for contact in ("ada", "bob"):
         await made.contacts.add(Contact(contact, "acme", {"name": contact}))
@@ -95,7 +95,7 @@ async def violations(call: Any) -> list[str]:
     return [violation.field for violation in refusal.value.violations]
 
 
-async def test_a_customer_and_a_contact_are_linked(desk: Desk) -> None:
+async def test_a_customer_and_a_contact_are_linked(desk: ContactLinksOnFakes) -> None:
     link = await desk.links.link(ACME, "r-1", "cus_1", "ada")
     assert link == ContactLink("acme", "acct_1", "cus_1", "ada", NOON)
     desk.clock.advance(seconds=9)
@@ -105,7 +105,7 @@ async def test_a_customer_and_a_contact_are_linked(desk: Desk) -> None:
     assert await desk.links.get(ACME, contact="ada") == link
 
 
-async def test_either_may_be_linked_elsewhere(desk: Desk) -> None:
+async def test_either_may_be_linked_elsewhere(desk: ContactLinksOnFakes) -> None:
     await desk.links.link(ACME, "r-1", "cus_1", "ada")
     with pytest.raises(AlreadyExists) as taken:
         await desk.links.link(ACME, "r-2", "cus_1", "bob")
@@ -118,7 +118,7 @@ async def test_either_may_be_linked_elsewhere(desk: Desk) -> None:
     assert len(desk.contacts.linked_to) == 1
 
 
-async def test_both_must_exist(desk: Desk) -> None:
+async def test_both_must_exist(desk: ContactLinksOnFakes) -> None:
     await desk.customers("cus_2", deleted=True)
     await desk.contacts.add(Contact("theirs", "other"))
     for number, (customer, contact, missing) in enumerate(
@@ -137,7 +137,7 @@ async def test_both_must_exist(desk: Desk) -> None:
     assert desk.contacts.linked_to == {}
 
 
-async def test_a_link_that_is_run_again_is_the_same(desk: Desk) -> None:
+async def test_a_link_that_is_run_again_is_the_same(desk: ContactLinksOnFakes) -> None:
     async def pause(where: str) -> None:
         if where == "log.finish":
             raise store_down()
@@ -152,7 +152,7 @@ async def test_a_link_that_is_run_again_is_the_same(desk: Desk) -> None:
     assert await desk.process().link(ACME, "r-1", "cus_1", "ada") == standing
 
 
-async def test_a_contact_that_is_taken_meanwhile_is_told(desk: Desk) -> None:
+async def test_a_contact_that_is_taken_meanwhile_is_told(desk: ContactLinksOnFakes) -> None:
     async def overtake(where: str) -> None:
         if where == "contacts.link" and not desk.contacts.linked_to:
             theirs = ContactLink("acme", "acct_1", "cus_2", "ada", NOON)
@@ -164,7 +164,7 @@ async def test_a_contact_that_is_taken_meanwhile_is_told(desk: Desk) -> None:
     assert taken.value.metadata["customer"] == "cus_2"
 
 
-async def test_unlinking_is_success_also_without_a_link(desk: Desk) -> None:
+async def test_unlinking_is_success_also_without_a_link(desk: ContactLinksOnFakes) -> None:
     await desk.links.link(ACME, "r-1", "cus_1", "ada")
     for request in ("r-2", "r-2", "r-3"):
         await desk.links.unlink(ACME, request, "cus_1")
@@ -180,7 +180,7 @@ async def test_unlinking_is_success_also_without_a_link(desk: Desk) -> None:
         await desk.links.unlink(OTHER, "r-8", "cus_1")
 
 
-async def test_links_are_a_connections_own(desk: Desk) -> None:
+async def test_links_are_a_connections_own(desk: ContactLinksOnFakes) -> None:
     await desk.links.link(ACME, "r-1", "cus_1", "ada")
     for end in ({"customer": "cus_1"}, {"contact": "ada"}):
         with pytest.raises(NotFound):
@@ -189,7 +189,7 @@ async def test_links_are_a_connections_own(desk: Desk) -> None:
             await desk.links.get(NOBODY, **end)
 
 
-async def unlinked(desk: Desk, size: int = 0) -> list[list[str]]:
+async def unlinked(desk: ContactLinksOnFakes, size: int = 0) -> list[list[str]]:
     """The pages of the customers without a contact."""
     pages, token = [], ""
     while True:
@@ -200,7 +200,7 @@ async def unlinked(desk: Desk, size: int = 0) -> list[list[str]]:
             return pages
 
 
-async def test_unlinked_customers_are_listed_newest_first(desk: Desk) -> None:
+async def test_unlinked_customers_are_listed_newest_first(desk: ContactLinksOnFakes) -> None:
     await desk.customers(*(f"cus_{number}" for number in range(3, 9)), at=2)
     await desk.links.link(ACME, "r-1", "cus_4", "ada")
     await desk.links.link(ACME, "r-2", "cus_8", "bob")
@@ -217,7 +217,7 @@ async def test_unlinked_customers_are_listed_newest_first(desk: Desk) -> None:
 
 
 async def test_a_call_looks_at_so_many_customers_and_asks_once_a_block(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: ContactLinksOnFakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(use_case, "MAX_SCANNED", 4)
     monkeypatch.setattr(use_case, "_BLOCK", 2)
@@ -236,7 +236,7 @@ async def test_a_call_looks_at_so_many_customers_and_asks_once_a_block(
     assert calls == {"mirror.list": 7, "contacts.links": 7}
 
 
-async def test_the_fields_of_contacts(desk: Desk) -> None:
+async def test_the_fields_of_contacts(desk: ContactLinksOnFakes) -> None:
     await desk.contacts.put_field("acme", ContactField("tier", "Tier"))
     await desk.contacts.put_field("acme", ContactField("email", "their own name for it"))
     fields = await desk.links.fields(ACME)
@@ -247,7 +247,7 @@ async def test_the_fields_of_contacts(desk: Desk) -> None:
 FIELDS = {"email": "email", "city": "address.city", "tier": "metadata.tier"}
 
 
-async def test_a_mapping_is_kept_with_an_etag(desk: Desk) -> None:
+async def test_a_mapping_is_kept_with_an_etag(desk: ContactLinksOnFakes) -> None:
     await desk.contacts.put_field("acme", ContactField("tier", "Tier"))
     update = desk.links.update_mapping
     empty = await desk.links.mapping(NOBODY)  # it needs no connection
@@ -270,7 +270,9 @@ async def test_a_mapping_is_kept_with_an_etag(desk: Desk) -> None:
     assert await update(ACME, "r-1", MappingChange(FIELDS, True, ""), ()) == first, "a repeat"
 
 
-async def test_a_mapping_that_somebody_changes_meanwhile_is_not_lost(desk: Desk) -> None:
+async def test_a_mapping_that_somebody_changes_meanwhile_is_not_lost(
+    desk: ContactLinksOnFakes,
+) -> None:
     async def overtake(where: str) -> None:
         if where == "contacts.put_sync_settings" and "acme" not in desk.contacts.settings:
             desk.contacts.settings["acme"] = ContactSync("acme", {"phone": "phone"}, False, 1)
@@ -301,13 +303,13 @@ async def test_a_mapping_that_somebody_changes_meanwhile_is_not_lost(desk: Desk)
     ],
 )  # fmt: skip
 async def test_mappings_that_are_none(
-    desk: Desk, change: MappingChange, mask: tuple[str, ...], fields: list[str]
+    desk: ContactLinksOnFakes, change: MappingChange, mask: tuple[str, ...], fields: list[str]
 ) -> None:
     assert await violations(desk.links.update_mapping(ACME, "r-1", change, mask)) == fields
     assert desk.contacts.settings == {}
 
 
-async def test_too_many_fields(desk: Desk) -> None:
+async def test_too_many_fields(desk: ContactLinksOnFakes) -> None:
     for number in range(51):
         await desk.contacts.put_field("acme", ContactField(f"f{number}", ""))
     fields = {f"f{number}": "name" for number in range(51)}
@@ -315,7 +317,7 @@ async def test_too_many_fields(desk: Desk) -> None:
     assert await violations(call) == ["contact_mapping.fields"]
 
 
-async def test_every_violation_at_once(desk: Desk) -> None:
+async def test_every_violation_at_once(desk: ContactLinksOnFakes) -> None:
     links = desk.links
     assert await violations(links.link(ACME, "", "x\ny", "")) == [
         "request_id", "customer", "contact",

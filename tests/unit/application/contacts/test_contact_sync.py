@@ -9,17 +9,24 @@ from application.contacts.ports import ContactLink, SourceVersion
 from domain.contacts import Contact, contact_id_for
 from tests.support.fakes.breaking import Breaking
 from tests.support.fakes.stores import NOON
-from tests.support.rooms.effects import SECOND, STRIPE, Desk, contact_of, customer, sync
+from tests.support.rooms.effects import (
+    SECOND,
+    STRIPE,
+    ProjectorWithEffects,
+    contact_of,
+    customer,
+    sync,
+)
 from tests.support.servers.stores import sqlite_stores
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path) -> AsyncIterator[ProjectorWithEffects]:
     async with sqlite_stores(tmp_path / "billing.db") as stores:
-        yield Desk(stores)
+        yield ProjectorWithEffects(stores)
 
 
-async def test_a_customer_becomes_and_fills_a_contact(desk: Desk) -> None:
+async def test_a_customer_becomes_and_fills_a_contact(desk: ProjectorWithEffects) -> None:
     await sync(desk)
     await desk.receive("evt_1", "customer.created", customer(name="Ada", email="a@x.test"))
     await desk.project()
@@ -33,7 +40,7 @@ async def test_a_customer_becomes_and_fills_a_contact(desk: Desk) -> None:
     assert (await desk.became("evt_2"))[1:] == ("applied: newer than the row", ("contact synced",))
 
 
-async def test_a_late_event_never_takes_a_contact_back(desk: Desk) -> None:
+async def test_a_late_event_never_takes_a_contact_back(desk: ProjectorWithEffects) -> None:
     await sync(desk)
     await desk.receive("evt_2", "customer.updated", customer(name="new"), at=NOON + SECOND)
     await desk.project()
@@ -44,7 +51,9 @@ async def test_a_late_event_never_takes_a_contact_back(desk: Desk) -> None:
     assert found.fields == {"name": "new"}
 
 
-async def test_a_customer_from_ahead_of_our_clock_holds_no_contact_fast(desk: Desk) -> None:
+async def test_a_customer_from_ahead_of_our_clock_holds_no_contact_fast(
+    desk: ProjectorWithEffects,
+) -> None:
     await sync(desk)
     desk.clock.instant = NOON + 30 * SECOND
     await desk.receive(
@@ -59,7 +68,9 @@ async def test_a_customer_from_ahead_of_our_clock_holds_no_contact_fast(desk: De
     assert found.fields == {"name": "now"}
 
 
-async def test_a_process_that_read_an_earlier_row_never_takes_a_contact_back(desk: Desk) -> None:
+async def test_a_process_that_read_an_earlier_row_never_takes_a_contact_back(
+    desk: ProjectorWithEffects,
+) -> None:
     await sync(desk)
     await desk.receive("evt_1", "customer.created", customer(name="old"))
     overtaken = False
@@ -77,7 +88,9 @@ async def test_a_process_that_read_an_earlier_row_never_takes_a_contact_back(des
     assert found.fields == {"name": "new"}
 
 
-async def test_a_contact_that_the_crm_has_deleted_is_not_made_again(desk: Desk) -> None:
+async def test_a_contact_that_the_crm_has_deleted_is_not_made_again(
+    desk: ProjectorWithEffects,
+) -> None:
     await sync(desk)
     gone = ContactLink("acme", STRIPE, "cus_1", "gone", NOON)
     await desk.stores.contacts.link(gone)
@@ -90,7 +103,7 @@ async def test_a_contact_that_the_crm_has_deleted_is_not_made_again(desk: Desk) 
 
 
 async def test_a_contact_of_the_crm_is_matched_and_only_its_mapped_fields_written(
-    desk: Desk,
+    desk: ProjectorWithEffects,
 ) -> None:
     await sync(desk, create=False)
     await desk.stores.contacts.fill(
@@ -105,7 +118,7 @@ async def test_a_contact_of_the_crm_is_matched_and_only_its_mapped_fields_writte
     assert await contact_of(desk, "cus_2") is None
 
 
-async def test_two_customers_of_one_address_are_two_contacts(desk: Desk) -> None:
+async def test_two_customers_of_one_address_are_two_contacts(desk: ProjectorWithEffects) -> None:
     await sync(desk)
     for id_ in ("cus_1", "cus_2"):
         await desk.receive(f"evt_{id_}", "customer.created", customer(id_, email="a@x.test"))
@@ -116,7 +129,7 @@ async def test_two_customers_of_one_address_are_two_contacts(desk: Desk) -> None
     assert first.id != second.id
 
 
-async def test_without_settings_nothing_is_written(desk: Desk) -> None:
+async def test_without_settings_nothing_is_written(desk: ProjectorWithEffects) -> None:
     await desk.connect()
     await desk.receive("evt_1", "customer.created", customer(email="a@x.test"))
     await desk.project()

@@ -43,7 +43,7 @@ CALLER = Caller("service", "acme", frozenset())
 CONNECTION = Connection("acme", "acct_1", Mode.TEST, ConnectionKind.MANUAL, NOON)
 
 
-class Desk:
+class CustomersOnFakes:
     """The use case and what it works with."""
 
     def __init__(self) -> None:
@@ -73,11 +73,11 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> CustomersOnFakes:
+    return CustomersOnFakes()
 
 
-async def test_pages_hold_every_customer_once_newest_first(desk: Desk) -> None:
+async def test_pages_hold_every_customer_once_newest_first(desk: CustomersOnFakes) -> None:
     ids = [f"cus_{number}" for number in range(7)]
     await desk.mirrored(*ids)
     await desk.mirrored("cus_3", deleted=True)
@@ -92,7 +92,7 @@ async def test_pages_hold_every_customer_once_newest_first(desk: Desk) -> None:
     assert found == [id_ for id_ in reversed(ids) if id_ != "cus_3"]
 
 
-async def test_a_list_is_narrowed(desk: Desk) -> None:
+async def test_a_list_is_narrowed(desk: CustomersOnFakes) -> None:
     await desk.mirrored("cus_0", "cus_1", "cus_2")
     await desk.mirrored("cus_9", email="a@example.com")
     by_time = await desk.customers.list(
@@ -107,7 +107,7 @@ async def test_a_list_is_narrowed(desk: Desk) -> None:
     assert [one.customer.id for one in by_email.items] == ["cus_9"]
 
 
-async def test_a_search_gives_pages_of_what_it_finds_newest_first(desk: Desk) -> None:
+async def test_a_search_gives_pages_of_what_it_finds_newest_first(desk: CustomersOnFakes) -> None:
     await desk.mirrored("cus_0", "cus_1", email="ada@example.com")
     await desk.mirrored("cus_9", email="grace@example.com")
     first = await desk.customers.search(CALLER, SearchCustomers("EXAMPLE ad", page_size=1))
@@ -134,12 +134,12 @@ async def test_a_search_gives_pages_of_what_it_finds_newest_first(desk: Desk) ->
     ],
 )
 async def test_a_query_that_asks_for_nothing_or_too_much(
-    desk: Desk, query: SearchCustomers, fields: list[str]
+    desk: CustomersOnFakes, query: SearchCustomers, fields: list[str]
 ) -> None:
     assert await violations(desk.customers.search(CALLER, query)) == fields
 
 
-async def test_customers_come_with_their_links_looked_up_at_once(desk: Desk) -> None:
+async def test_customers_come_with_their_links_looked_up_at_once(desk: CustomersOnFakes) -> None:
     await desk.mirrored("cus_0", "cus_1", "cus_2", email="ada@example.com")
     first, last = await desk.linked("cus_0", "c-0"), await desk.linked("cus_2", "c-2")
     await desk.linked("cus_1", "c-1", account="acct_2")
@@ -156,7 +156,9 @@ async def test_customers_come_with_their_links_looked_up_at_once(desk: Desk) -> 
     assert (nothing.items, len(seen.calls)) == ([], 6)
 
 
-async def test_a_changed_customer_comes_with_its_link_a_new_one_has_none(desk: Desk) -> None:
+async def test_a_changed_customer_comes_with_its_link_a_new_one_has_none(
+    desk: CustomersOnFakes,
+) -> None:
     created = await desk.customers.create(CALLER, "r-1", CustomerFields(name="Ada"))
     assert created == LinkedCustomer(created.customer)
     link = await desk.linked("cus_1", "c-1")
@@ -164,7 +166,7 @@ async def test_a_changed_customer_comes_with_its_link_a_new_one_has_none(desk: D
     assert (await desk.customers.update(CALLER, "r-2", change)).link == link
 
 
-async def test_another_tenants_customers_are_not_found(desk: Desk) -> None:
+async def test_another_tenants_customers_are_not_found(desk: CustomersOnFakes) -> None:
     await desk.mirrored("cus_1", "cus_2")
     other = replace(CALLER, account="other")
     assert (await desk.customers.list(other, ListCustomers())).items == []
@@ -175,7 +177,7 @@ async def test_another_tenants_customers_are_not_found(desk: Desk) -> None:
         await desk.customers.list(other, ListCustomers(page_token=page.next_page_token))
 
 
-async def test_get(desk: Desk) -> None:
+async def test_get(desk: CustomersOnFakes) -> None:
     await desk.mirrored("cus_1")
     assert (await desk.customers.get(CALLER, "cus_1")).customer.id == "cus_1"
     await desk.mirrored("cus_1", deleted=True)
@@ -186,7 +188,7 @@ async def test_get(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "cus_1\n", "\x00", "a\x7fb", "\x85", "x" * 256])
-async def test_ids_that_are_none(desk: Desk, id_: str) -> None:
+async def test_ids_that_are_none(desk: CustomersOnFakes, id_: str) -> None:
     for call in (
         desk.customers.get(CALLER, id_),
         desk.customers.delete(CALLER, "r-1", id_),
@@ -211,7 +213,9 @@ async def violations(call: Any) -> list[str]:
         (ListCustomers(page_token="forged"), ["page_token"]),
     ],
 )
-async def test_lists_that_are_none(desk: Desk, query: ListCustomers, fields: list[str]) -> None:
+async def test_lists_that_are_none(
+    desk: CustomersOnFakes, query: ListCustomers, fields: list[str]
+) -> None:
     assert await violations(desk.customers.list(CALLER, query)) == fields
 
 
@@ -233,7 +237,7 @@ WRONG_FIELDS = [
 ]  # fmt: skip
 
 
-async def test_every_violation_at_once(desk: Desk) -> None:
+async def test_every_violation_at_once(desk: CustomersOnFakes) -> None:
     assert await violations(desk.customers.create(CALLER, "r-1", WRONG)) == WRONG_FIELDS
     change = UpdateCustomer("", WRONG, ("email", "id"))
     assert await violations(desk.customers.update(CALLER, "r-1", change)) == [
@@ -252,25 +256,27 @@ async def test_every_violation_at_once(desk: Desk) -> None:
         CustomerFields(),
     ],
 )
-async def test_the_limits_themselves_are_allowed(desk: Desk, fields: CustomerFields) -> None:
+async def test_the_limits_themselves_are_allowed(
+    desk: CustomersOnFakes, fields: CustomerFields
+) -> None:
     assert (await desk.customers.create(CALLER, "r-1", fields)).customer.id == "cus_1"
 
 
 @pytest.mark.parametrize(
     "email", ["a@b.c", "ada.lovelace+x@sub.example.com", "ünïcode@exämple.de", "'quoted'@e.org"]
 )
-async def test_addresses(desk: Desk, email: str) -> None:
+async def test_addresses(desk: CustomersOnFakes, email: str) -> None:
     created = await desk.customers.create(CALLER, "r-1", CustomerFields(email=email))
     assert created.customer.email == email
 
 
 @pytest.mark.parametrize("email", ["a", "@b.c", "a@", "a@b", "a@b.", "a@.c", "a b@c.d", "a@b@c.d"])
-async def test_what_is_no_address(desk: Desk, email: str) -> None:
+async def test_what_is_no_address(desk: CustomersOnFakes, email: str) -> None:
     call = desk.customers.create(CALLER, "r-1", CustomerFields(email=email))
     assert await violations(call) == ["customer.email"]
 
 
-async def test_too_many_keys(desk: Desk) -> None:
+async def test_too_many_keys(desk: CustomersOnFakes) -> None:
     fields = CustomerFields(metadata={f"k{number}": "v" for number in range(50)})
     assert await violations(desk.customers.create(CALLER, "r-1", fields)) == ["customer.metadata"]
 
@@ -289,7 +295,7 @@ VALUES = CustomerFields(email="a@example.com", name="", phone=None, metadata={"p
     ],
 )
 async def test_the_mask_says_what_counts(
-    desk: Desk, values: CustomerFields, mask: tuple[str, ...], told: CustomerFields
+    desk: CustomersOnFakes, values: CustomerFields, mask: tuple[str, ...], told: CustomerFields
 ) -> None:
     await desk.customers.create(CALLER, "r-1", CustomerFields(name="Ada", phone="1"))
     await desk.customers.update(CALLER, "r-2", UpdateCustomer("cus_1", values, mask))
@@ -297,7 +303,7 @@ async def test_the_mask_says_what_counts(
     assert (method, sent) == ("update", CustomerChange("cus_1", told))
 
 
-async def test_what_is_cleared_is_gone(desk: Desk) -> None:
+async def test_what_is_cleared_is_gone(desk: CustomersOnFakes) -> None:
     await desk.customers.create(CALLER, "r-1", CustomerFields(name="Ada", phone="1"))
     change = UpdateCustomer("cus_1", CustomerFields(), ("phone",))
     updated = await desk.customers.update(CALLER, "r-2", change)
@@ -306,12 +312,14 @@ async def test_what_is_cleared_is_gone(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("mask", [(), ("id",), ("email", "created"), ("address.line1",), ("",)])
-async def test_masks_that_are_none(desk: Desk, mask: tuple[str, ...]) -> None:
+async def test_masks_that_are_none(desk: CustomersOnFakes, mask: tuple[str, ...]) -> None:
     change = UpdateCustomer("cus_1", CustomerFields(), mask)
     assert await violations(desk.customers.update(CALLER, "r-1", change)) == ["update_mask"]
 
 
-async def test_a_malformed_request_id_is_told_beside_the_other_violations(desk: Desk) -> None:
+async def test_a_malformed_request_id_is_told_beside_the_other_violations(
+    desk: CustomersOnFakes,
+) -> None:
     with pytest.raises(InvalidArgument) as refused:
         await desk.customers.create(CALLER, "", CustomerFields(email="nobody"))
     told = [violation.field for violation in refused.value.violations]

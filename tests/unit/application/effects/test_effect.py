@@ -16,7 +16,7 @@ from application.mirror.nouns import CUSTOMERS
 from domain.invoices import Invoice
 from domain.periods import to_milliseconds
 from tests.support.fakes.stores import NOON
-from tests.support.rooms.effects import CONNECTION, SECOND, STRIPE, Desk, invoice
+from tests.support.rooms.effects import CONNECTION, SECOND, STRIPE, ProjectorWithEffects, invoice
 from tests.support.servers.stores import sqlite_stores
 
 
@@ -57,26 +57,28 @@ class Thanks(Effect):
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path) -> AsyncIterator[ProjectorWithEffects]:
     async with sqlite_stores(tmp_path / "billing.db") as stores:
-        yield Desk(stores)
+        yield ProjectorWithEffects(stores)
 
 
 @pytest.fixture
-def listening(desk: Desk) -> Listening:
+def listening(desk: ProjectorWithEffects) -> Listening:
     follower = Listening()
     desk.more_followers.append(follower)
     return follower
 
 
 @pytest.fixture
-def thanks(desk: Desk) -> Thanks:
+def thanks(desk: ProjectorWithEffects) -> Thanks:
     effect = Thanks()
     desk.more_effects.append(effect)
     return effect
 
 
-async def test_a_new_effect_is_registered_and_has_what_is_due(desk: Desk, thanks: Thanks) -> None:
+async def test_a_new_effect_is_registered_and_has_what_is_due(
+    desk: ProjectorWithEffects, thanks: Thanks
+) -> None:
     await desk.connect()
     await desk.receive("evt_1", "invoice.paid", invoice())
     await desk.receive("evt_2", "invoice.updated", invoice("in_2"))
@@ -88,7 +90,7 @@ async def test_a_new_effect_is_registered_and_has_what_is_due(desk: Desk, thanks
 
 
 async def test_a_new_effect_waits_for_the_tenant_with_all_others(
-    desk: Desk, thanks: Thanks, listening: Listening
+    desk: ProjectorWithEffects, thanks: Thanks, listening: Listening
 ) -> None:
     await desk.receive("evt_1", "invoice.paid", invoice())
     await desk.project()
@@ -98,7 +100,9 @@ async def test_a_new_effect_waits_for_the_tenant_with_all_others(
     assert (listening.told, thanks.given) == (["evt_1"], [("acme", "in_1")]), "told once"
 
 
-async def test_what_an_effect_raises_holds_up_no_other_event(desk: Desk, thanks: Thanks) -> None:
+async def test_what_an_effect_raises_holds_up_no_other_event(
+    desk: ProjectorWithEffects, thanks: Thanks
+) -> None:
     await desk.connect()
     await desk.receive("evt_1", "invoice.paid", invoice())
     thanks.refuses = LookupError("a defect")
@@ -111,7 +115,7 @@ async def test_what_an_effect_raises_holds_up_no_other_event(desk: Desk, thanks:
 
 
 async def test_a_new_follower_is_told_of_every_distinct_event(
-    desk: Desk, listening: Listening
+    desk: ProjectorWithEffects, listening: Listening
 ) -> None:
     desk.objects.shows = None
     gone: Any = Hint(CUSTOMERS, "cus_1", to_milliseconds(NOON))
@@ -127,7 +131,7 @@ async def test_a_new_follower_is_told_of_every_distinct_event(
 
 
 async def test_an_event_that_a_follower_fails_of_has_no_effects_yet(
-    desk: Desk, listening: Listening, thanks: Thanks
+    desk: ProjectorWithEffects, listening: Listening, thanks: Thanks
 ) -> None:
     await desk.connect()
     for number in range(2):

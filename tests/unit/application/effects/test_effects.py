@@ -24,20 +24,20 @@ from tests.support.rooms.effects import (
     PAID,
     SECOND,
     STRIPE,
-    Desk,
+    ProjectorWithEffects,
     invoice,
 )
 from tests.support.servers.stores import sqlite_stores
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path) -> AsyncIterator[ProjectorWithEffects]:
     async with sqlite_stores(tmp_path / "billing.db") as stores:
-        yield Desk(stores)
+        yield ProjectorWithEffects(stores)
 
 
 @pytest.fixture
-async def linked(desk: Desk) -> Desk:
+async def linked(desk: ProjectorWithEffects) -> ProjectorWithEffects:
     """An account that is connected, and its contact ada, who is customer cus_1."""
     await desk.connect()
     await desk.link()
@@ -47,7 +47,7 @@ async def linked(desk: Desk) -> Desk:
 @pytest.mark.parametrize("types", [PAID, PAID[::-1]])
 @pytest.mark.parametrize("apart", [True, False])
 async def test_two_events_of_one_payment_are_one_fact(
-    linked: Desk, types: tuple[str, str], apart: bool
+    linked: ProjectorWithEffects, types: tuple[str, str], apart: bool
 ) -> None:
     for number, type_ in enumerate(types):
         await linked.receive(f"evt_{number}", type_, invoice())
@@ -63,7 +63,7 @@ async def test_two_events_of_one_payment_are_one_fact(
         assert effects == ("payment notice", "invoice_paid")
 
 
-async def test_the_job_says_where_the_message_is(linked: Desk) -> None:
+async def test_the_job_says_where_the_message_is(linked: ProjectorWithEffects) -> None:
     await linked.receive("evt_1", "invoice.paid", invoice())
     await linked.project()
     (posted,) = await linked.stores.support.messages("acme", "ada", limit=9)
@@ -83,14 +83,16 @@ async def test_the_job_says_where_the_message_is(linked: Desk) -> None:
 @pytest.mark.parametrize(
     "paid", [invoice(amount=0), invoice(customer="cus_9"), invoice(customer=None)]
 )
-async def test_nothing_paid_or_nobody_linked_is_no_message(linked: Desk, paid: Invoice) -> None:
+async def test_nothing_paid_or_nobody_linked_is_no_message(
+    linked: ProjectorWithEffects, paid: Invoice
+) -> None:
     await linked.receive("evt_1", "invoice.paid", paid)
     await linked.project()
     assert await linked.messages() == []
     assert await linked.jobs() == ["events.invoice_paid"]
 
 
-async def test_an_event_too_old_for_the_row_has_its_effects(linked: Desk) -> None:
+async def test_an_event_too_old_for_the_row_has_its_effects(linked: ProjectorWithEffects) -> None:
     void = replace(invoice(), status="void")
     await linked.receive("evt_2", "invoice.voided", void, at=NOON + 5 * SECOND)
     await linked.project()
@@ -104,7 +106,7 @@ async def test_an_event_too_old_for_the_row_has_its_effects(linked: Desk) -> Non
     assert await linked.messages() == [NOTICE]
 
 
-async def test_a_hint_has_the_effects_of_what_stripe_shows(linked: Desk) -> None:
+async def test_a_hint_has_the_effects_of_what_stripe_shows(linked: ProjectorWithEffects) -> None:
     linked.objects.shows = invoice()
     hint = Hint(INVOICES, "in_1", to_milliseconds(NOON))
     await linked.receive("evt_1", "invoice.paid", hint)
@@ -117,7 +119,7 @@ async def test_a_hint_has_the_effects_of_what_stripe_shows(linked: Desk) -> None
     "happened", [NOON - dt.timedelta(hours=1), NOON - dt.timedelta(days=30)], ids=["before", "old"]
 )
 async def test_facts_before_the_connection_or_too_old_have_no_effects(
-    linked: Desk, happened: dt.datetime
+    linked: ProjectorWithEffects, happened: dt.datetime
 ) -> None:
     if happened < NOON - dt.timedelta(days=1):
         await linked.connect(replace(CONNECTION, connected_at=NOON - dt.timedelta(days=99)))
@@ -132,7 +134,9 @@ async def test_facts_before_the_connection_or_too_old_have_no_effects(
     assert (kept.at, kept.event_id, kept.subscription) == (happened, "evt_2", active)
 
 
-async def test_every_event_of_a_subscription_is_history_at_its_own_time(desk: Desk) -> None:
+async def test_every_event_of_a_subscription_is_history_at_its_own_time(
+    desk: ProjectorWithEffects,
+) -> None:
     statuses = ["trialing", "active", "canceled"]
     for number in (2, 0, 1):  # out of order
         found = Subscription("sub_1", NOON, "cus_1", statuses[number])
@@ -148,7 +152,9 @@ async def test_every_event_of_a_subscription_is_history_at_its_own_time(desk: De
 # --- an account that is not known yet ---
 
 
-async def test_effects_wait_for_the_connection_and_are_drained_by_it(desk: Desk) -> None:
+async def test_effects_wait_for_the_connection_and_are_drained_by_it(
+    desk: ProjectorWithEffects,
+) -> None:
     await desk.link()
     for number in range(3):
         await desk.receive(f"evt_{number}", "invoice.paid", invoice(f"in_{number}"))
@@ -166,7 +172,9 @@ async def test_effects_wait_for_the_connection_and_are_drained_by_it(desk: Desk)
     assert await desk.effects().drain(STRIPE) == 0
 
 
-async def test_a_connection_made_while_an_event_is_added_is_not_missed(desk: Desk) -> None:
+async def test_a_connection_made_while_an_event_is_added_is_not_missed(
+    desk: ProjectorWithEffects,
+) -> None:
     await desk.link()
     await desk.receive("evt_1", "invoice.paid", invoice())
 
@@ -180,7 +188,7 @@ async def test_a_connection_made_while_an_event_is_added_is_not_missed(desk: Des
     assert await desk.stores.waiting_events.count() == 0
 
 
-async def test_what_a_dead_process_left_waiting_is_found(desk: Desk) -> None:
+async def test_what_a_dead_process_left_waiting_is_found(desk: ProjectorWithEffects) -> None:
     await desk.link()
     await desk.receive("evt_1", "invoice.paid", invoice())
     await desk.receive("evt_2", "invoice.paid", invoice("in_2"), account="acct_0")
@@ -194,7 +202,9 @@ async def test_what_a_dead_process_left_waiting_is_found(desk: Desk) -> None:
     assert await desk.messages() == [NOTICE]
 
 
-async def test_a_failing_effect_goes_on_waiting_and_holds_up_no_other(desk: Desk) -> None:
+async def test_a_failing_effect_goes_on_waiting_and_holds_up_no_other(
+    desk: ProjectorWithEffects,
+) -> None:
     await desk.link()
     for number in range(2):
         await desk.receive(f"evt_{number}", "invoice.paid", invoice(f"in_{number}"))
@@ -211,7 +221,7 @@ async def test_a_failing_effect_goes_on_waiting_and_holds_up_no_other(desk: Desk
     assert await desk.messages() == [NOTICE] * 2
 
 
-async def test_a_waiting_effect_that_fails_holds_up_no_other(desk: Desk) -> None:
+async def test_a_waiting_effect_that_fails_holds_up_no_other(desk: ProjectorWithEffects) -> None:
     await desk.link()
     for number in range(3):
         await desk.receive(f"evt_{number}", "invoice.paid", invoice(f"in_{number}"))
@@ -228,7 +238,7 @@ async def test_a_waiting_effect_that_fails_holds_up_no_other(desk: Desk) -> None
     assert await desk.messages() == [NOTICE] * 2
 
 
-async def test_the_platforms_own_events_have_no_tenant(desk: Desk) -> None:
+async def test_the_platforms_own_events_have_no_tenant(desk: ProjectorWithEffects) -> None:
     await desk.receive("evt_1", "invoice.paid", invoice(), account="")
     await desk.project()
     assert (await desk.became("evt_1"))[0] is EventState.PROCESSED

@@ -17,7 +17,7 @@ from tests.support.rooms.effects import (
     BOTH,
     NOTICE,
     STRIPE,
-    Desk,
+    ProjectorWithEffects,
     contact_of,
     customer,
     invoice,
@@ -27,20 +27,22 @@ from tests.support.servers.stores import sqlite_stores
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path) -> AsyncIterator[ProjectorWithEffects]:
     async with sqlite_stores(tmp_path / "billing.db") as stores:
-        yield Desk(stores)
+        yield ProjectorWithEffects(stores)
 
 
 @pytest.fixture
-async def linked(desk: Desk) -> Desk:
+async def linked(desk: ProjectorWithEffects) -> ProjectorWithEffects:
     """An account that is connected, and its contact ada, who is customer cus_1."""
     await desk.connect()
     await desk.link()
     return desk
 
 
-async def test_a_poisoned_effect_holds_up_no_other_and_is_tried_again(linked: Desk) -> None:
+async def test_a_poisoned_effect_holds_up_no_other_and_is_tried_again(
+    linked: ProjectorWithEffects,
+) -> None:
     for number in range(3):
         await linked.receive(f"evt_{number}", "invoice.paid", invoice(f"in_{number}"))
 
@@ -69,7 +71,7 @@ PORTS: Final = (
 MOST_CALLS: Final = 200
 
 
-async def _history(desk: Desk) -> None:
+async def _history(desk: ProjectorWithEffects) -> None:
     """Events of every effect, to be projected."""
     await sync(desk)
     await desk.link()
@@ -83,7 +85,7 @@ async def _history(desk: Desk) -> None:
     await desk.receive("evt_7", "invoice.paid", invoice("in_3"), account="acct_2")
 
 
-async def _assert_once(desk: Desk) -> None:
+async def _assert_once(desk: ProjectorWithEffects) -> None:
     assert await desk.messages() == [NOTICE] * 2
     assert await desk.jobs() == [
         *["events.customer_created"] * 2,
@@ -108,7 +110,7 @@ async def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(
 ) -> None:
     for step in range(MOST_CALLS):
         async with sqlite_stores(tmp_path / f"{step}.db") as stores:
-            desk = Desk(stores)
+            desk = ProjectorWithEffects(stores)
             await _history(desk)
             crash = Crash(step, store_fails=how.startswith("store"))
             where = "after" if how.endswith("after") else "before"

@@ -30,7 +30,7 @@ class Webhooks(WebhookReader):
         )
 
 
-class Desk:
+class ReceiverOnFakes:
     """A receiver and what it works with."""
 
     def __init__(self) -> None:
@@ -40,11 +40,11 @@ class Desk:
 
 
 @pytest.fixture
-async def desk() -> Desk:
-    return Desk()
+async def desk() -> ReceiverOnFakes:
+    return ReceiverOnFakes()
 
 
-async def test_a_genuine_event_is_kept_and_wakes_the_projector(desk: Desk) -> None:
+async def test_a_genuine_event_is_kept_and_wakes_the_projector(desk: ReceiverOnFakes) -> None:
     assert await desk.receiver.receive(b"evt_1", "signed")
     kept = desk.inbox.events["evt_1"].event
     assert (kept.payload, kept.api_version, kept.received_at) == (
@@ -53,7 +53,7 @@ async def test_a_genuine_event_is_kept_and_wakes_the_projector(desk: Desk) -> No
     assert desk.arrived.is_set()
 
 
-async def test_a_repeated_delivery_is_kept_once_and_wakes_nobody(desk: Desk) -> None:
+async def test_a_repeated_delivery_is_kept_once_and_wakes_nobody(desk: ReceiverOnFakes) -> None:
     await desk.receiver.receive(b"evt_1", "")
     desk.arrived.clear()
     assert not await desk.receiver.receive(b"evt_1", "")
@@ -62,7 +62,7 @@ async def test_a_repeated_delivery_is_kept_once_and_wakes_nobody(desk: Desk) -> 
 
 
 async def test_what_is_not_understood_is_kept_and_logged_once(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+    desk: ReceiverOnFakes, caplog: pytest.LogCaptureFixture
 ) -> None:
     desk.webhooks.not_understood = "livemode: is missing or not of its type"
     assert await desk.receiver.receive(b"evt_1", "signed")
@@ -74,7 +74,7 @@ async def test_what_is_not_understood_is_kept_and_logged_once(
     assert vars(record)["error"] == desk.webhooks.not_understood
 
 
-async def test_any_other_delivery_leaves_no_trace(desk: Desk) -> None:
+async def test_any_other_delivery_leaves_no_trace(desk: ReceiverOnFakes) -> None:
     desk.webhooks.error = Unauthenticated(Reason.SIGNATURE_INVALID, "no secret verifies it")
     with pytest.raises(Unauthenticated):
         await desk.receiver.receive(b"evt_1", "")
@@ -83,7 +83,9 @@ async def test_any_other_delivery_leaves_no_trace(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("call", [0, 1])
-async def test_what_is_not_known_to_be_durable_is_not_acknowledged(desk: Desk, call: int) -> None:
+async def test_what_is_not_known_to_be_durable_is_not_acknowledged(
+    desk: ReceiverOnFakes, call: int
+) -> None:
     desk.inbox.pause = Failing({call: store_down()})
     with pytest.raises(BillingError) as refusal:
         await desk.receiver.receive(b"evt_1", "")

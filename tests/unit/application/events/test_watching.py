@@ -35,7 +35,7 @@ def other(number: int) -> Job:
     return Job(f"notice/{number}", "support.payment_notice", "acme", NOON)
 
 
-class Desk:
+class WatchingOnFakes:
     """An outbox and whoever watches it, in a hurry."""
 
     def __init__(self, outbox: Outbox) -> None:
@@ -65,12 +65,12 @@ def objects(items: list[Watched]) -> list[str]:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path) -> AsyncIterator[WatchingOnFakes]:
     async with sqlite_stores(tmp_path / "billing.db") as stores:
-        yield Desk(stores.outbox)
+        yield WatchingOnFakes(stores.outbox)
 
 
-async def test_events_are_typed(desk: Desk) -> None:
+async def test_events_are_typed(desk: WatchingOnFakes) -> None:
     await desk.outbox.append([paid(7)])
     (found,) = await desk.take(1, oldest=True)
     assert found.event == BillingEvent(
@@ -79,7 +79,9 @@ async def test_events_are_typed(desk: Desk) -> None:
     )  # fmt: skip
 
 
-async def test_a_watch_begins_now_and_shows_the_accounts_events_as_they_come(desk: Desk) -> None:
+async def test_a_watch_begins_now_and_shows_the_accounts_events_as_they_come(
+    desk: WatchingOnFakes,
+) -> None:
     await desk.outbox.append([paid(1)])
     async with aclosing(desk.watching.watch(CALLER)) as watch:
         first = await anext(watch)
@@ -91,7 +93,9 @@ async def test_a_watch_begins_now_and_shows_the_accounts_events_as_they_come(des
     assert objects(await desk.take(3, resume_token=first.resume_token)) == ["in_2", "in_4", "in_5"]
 
 
-async def test_a_watch_goes_on_from_every_token_without_gap_or_repeat(desk: Desk) -> None:
+async def test_a_watch_goes_on_from_every_token_without_gap_or_repeat(
+    desk: WatchingOnFakes,
+) -> None:
     numbers = range(2 * PAGE + 5)
     await desk.outbox.append([one for n in numbers for one in (paid(n), paid(n, "other"))])
     everything = await desk.take(len(numbers), oldest=True)
@@ -102,7 +106,9 @@ async def test_a_watch_goes_on_from_every_token_without_gap_or_repeat(desk: Desk
 
 
 @pytest.mark.parametrize("look", ["watch", "bounds"])
-async def test_an_event_that_comes_between_two_looks_is_shown_once(desk: Desk, look: str) -> None:
+async def test_an_event_that_comes_between_two_looks_is_shown_once(
+    desk: WatchingOnFakes, look: str
+) -> None:
     number = 0
 
     async def append(where: str) -> None:
@@ -116,14 +122,14 @@ async def test_an_event_that_comes_between_two_looks_is_shown_once(desk: Desk, l
     assert objects(found) == [f"in_{n}" for n in range(1, 6)]
 
 
-async def test_facts_narrow_a_watch(desk: Desk) -> None:
+async def test_facts_narrow_a_watch(desk: WatchingOnFakes) -> None:
     names = [FactName.INVOICE_PAID, FactName.PAYOUT_PAID]
     await desk.outbox.append([paid(n, name=names[n % 2]) for n in range(6)])
     found = await desk.take(3, oldest=True, facts=["payout_paid"])
     assert objects(found) == ["in_1", "in_3", "in_5"]
 
 
-async def test_a_quiet_watch_is_told_how_far_it_has_come(desk: Desk) -> None:
+async def test_a_quiet_watch_is_told_how_far_it_has_come(desk: WatchingOnFakes) -> None:
     watching = desk.another(bookmark_seconds=0.02)
     async with aclosing(watching.watch(CALLER)) as watch:
         first = await anext(watch)
@@ -136,7 +142,7 @@ async def test_a_quiet_watch_is_told_how_far_it_has_come(desk: Desk) -> None:
     assert objects(await desk.take(1, resume_token=bookmark.resume_token)) == ["in_2"]
 
 
-async def test_a_slow_reader_holds_a_page_and_nobody_up(desk: Desk) -> None:
+async def test_a_slow_reader_holds_a_page_and_nobody_up(desk: WatchingOnFakes) -> None:
     pages = 0
 
     async def count(where: str) -> None:
@@ -156,7 +162,7 @@ async def test_a_slow_reader_holds_a_page_and_nobody_up(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("token", ["x", "e", "exyz", "e-1", "e1 ", "e" + "f" * 16, "e99", "E0"])
-async def test_a_token_that_is_none_is_refused(desk: Desk, token: str) -> None:
+async def test_a_token_that_is_none_is_refused(desk: WatchingOnFakes, token: str) -> None:
     await desk.outbox.append([paid(1)])
     with pytest.raises(InvalidArgument) as refused:
         await desk.take(1, resume_token=token)
@@ -164,7 +170,7 @@ async def test_a_token_that_is_none_is_refused(desk: Desk, token: str) -> None:
     assert refused.value.violations[0].field == "resume_token"
 
 
-async def test_a_token_older_than_what_is_kept_is_refused(desk: Desk) -> None:
+async def test_a_token_older_than_what_is_kept_is_refused(desk: WatchingOnFakes) -> None:
     await desk.outbox.append([paid(n) for n in range(5)])
     tokens = [one.resume_token for one in await desk.take(5, oldest=True)]
     assert await desk.outbox.purge(before=NOON + dt.timedelta(1), limit=3) == 3
@@ -175,13 +181,13 @@ async def test_a_token_older_than_what_is_kept_is_refused(desk: Desk) -> None:
     assert objects(await desk.take(2, oldest=True)) == ["in_3", "in_4"]
 
 
-async def test_all_violations_are_told_at_once(desk: Desk) -> None:
+async def test_all_violations_are_told_at_once(desk: WatchingOnFakes) -> None:
     with pytest.raises(InvalidArgument) as refused:
         await desk.take(1, facts=["made_up"], violations=[FieldViolation("account", "is required")])
     assert [one.field for one in refused.value.violations] == ["account", "facts"]
 
 
-async def test_the_number_of_watches_is_bounded(desk: Desk) -> None:
+async def test_the_number_of_watches_is_bounded(desk: WatchingOnFakes) -> None:
     watching = desk.another(max_watches=1)
     async with aclosing(watching.watch(CALLER)) as first:
         await anext(first)
@@ -191,7 +197,7 @@ async def test_the_number_of_watches_is_bounded(desk: Desk) -> None:
     assert len(await taken(watching.watch(CALLER), 1)) == 1, "the first has gone"
 
 
-async def test_watches_end_when_the_process_does(desk: Desk) -> None:
+async def test_watches_end_when_the_process_does(desk: WatchingOnFakes) -> None:
     watch = desk.watching.watch(CALLER)
     await anext(watch)
     waiting = asyncio.ensure_future(anext(watch))

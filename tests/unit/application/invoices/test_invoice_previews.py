@@ -11,15 +11,17 @@ from domain.errors import InvalidArgument
 from domain.mirror import Snapshot, Version
 from domain.subscriptions import Subscription, SubscriptionItem
 from tests.support.fakes.stores import NOON
-from tests.support.rooms.invoices import CALLER, Desk
+from tests.support.rooms.invoices import CALLER, InvoicesOnFakes
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> InvoicesOnFakes:
+    return InvoicesOnFakes()
 
 
-async def subscribed(desk: Desk, id_: str, days: int, *, customer: str = "cus_1") -> None:
+async def subscribed(
+    desk: InvoicesOnFakes, id_: str, days: int, *, customer: str = "cus_1"
+) -> None:
     end = NOON + dt.timedelta(days=days)
     item = SubscriptionItem("si_1", "price_1", None, 1, "usd", current_period_end=end)
     found = Subscription(id_, NOON, customer, "active", items=(item,))
@@ -27,7 +29,7 @@ async def subscribed(desk: Desk, id_: str, days: int, *, customer: str = "cus_1"
     await desk.writer.observe(SUBSCRIPTIONS, [told])
 
 
-async def test_the_preview_of_a_customer_is_of_his_next_invoice(desk: Desk) -> None:
+async def test_the_preview_of_a_customer_is_of_his_next_invoice(desk: InvoicesOnFakes) -> None:
     await subscribed(desk, "sub_1", 20)
     await subscribed(desk, "sub_2", 10)
     await subscribed(desk, "sub_3", 5, customer="cus_2")
@@ -40,7 +42,7 @@ async def test_the_preview_of_a_customer_is_of_his_next_invoice(desk: Desk) -> N
     ]  # fmt: skip
 
 
-async def test_previews_that_are_none(desk: Desk) -> None:
+async def test_previews_that_are_none(desk: InvoicesOnFakes) -> None:
     for preview, fields in (
         (InvoicePreview(), ["customer"]),
         (InvoicePreview("a\n", "b\n"), ["customer", "subscription"]),

@@ -22,7 +22,7 @@ from domain.errors import (
 from domain.invoices import STATUSES
 from domain.money import Money
 from tests.support.fakes.stores import NOON
-from tests.support.rooms.invoices import CALLER, Desk
+from tests.support.rooms.invoices import CALLER, InvoicesOnFakes
 
 SENT = InvoiceFields(collection_method="send_invoice", days_until_due=14)
 WORK = InvoiceItemFields(description="Work", quantity=2, unit_amount=500)
@@ -30,8 +30,8 @@ NEW = CreateInvoice("cus_1", "usd", SENT, (WORK,))
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> InvoicesOnFakes:
+    return InvoicesOnFakes()
 
 
 async def violations(call: Any) -> list[str]:
@@ -40,7 +40,7 @@ async def violations(call: Any) -> list[str]:
     return [violation.field for violation in refusal.value.violations]
 
 
-async def test_a_list_is_narrowed_and_newest_first(desk: Desk) -> None:
+async def test_a_list_is_narrowed_and_newest_first(desk: InvoicesOnFakes) -> None:
     for number, status in enumerate(("draft", "open", "paid", "open")):
         created = NOON + dt.timedelta(seconds=number)
         owner = {"customer": f"cus_{number % 2}", "subscription": "sub_1" if number else None}
@@ -72,11 +72,13 @@ async def test_a_list_is_narrowed_and_newest_first(desk: Desk) -> None:
         (ListInvoices(page_token="forged"), ["page_token"]),
     ],
 )
-async def test_lists_that_are_none(desk: Desk, query: ListInvoices, fields: list[str]) -> None:
+async def test_lists_that_are_none(
+    desk: InvoicesOnFakes, query: ListInvoices, fields: list[str]
+) -> None:
     assert await violations(desk.invoices.list(CALLER, query)) == fields
 
 
-async def test_totals_are_told_by_currency_with_zeros(desk: Desk) -> None:
+async def test_totals_are_told_by_currency_with_zeros(desk: InvoicesOnFakes) -> None:
     desk.totals.rows = [
         TotalsRow("usd", "open", 3, 900, 2, 500),
         TotalsRow("usd", "paid", 1, 70, 1, 70),
@@ -95,7 +97,7 @@ async def test_totals_are_told_by_currency_with_zeros(desk: Desk) -> None:
     assert fields == ["customer", "created_before"]
 
 
-async def test_a_draft_never_advances_before_its_lines_are_there(desk: Desk) -> None:
+async def test_a_draft_never_advances_before_its_lines_are_there(desk: InvoicesOnFakes) -> None:
     fields = replace(SENT, auto_advance=True)
     made = await desk.invoices.create(CALLER, "r-1", replace(NEW, fields=fields))
     assert desk.stripe.sent == ["create", "add_lines", "update"]
@@ -105,7 +107,7 @@ async def test_a_draft_never_advances_before_its_lines_are_there(desk: Desk) -> 
     assert await desk.invoices.get(CALLER, "in_1") == made
 
 
-async def test_a_draft_that_does_not_advance_is_two_requests(desk: Desk) -> None:
+async def test_a_draft_that_does_not_advance_is_two_requests(desk: InvoicesOnFakes) -> None:
     await desk.invoices.create(CALLER, "r-1", NEW)
     await desk.invoices.create(CALLER, "r-1", NEW)
     assert desk.stripe.sent == ["create", "add_lines"]
@@ -115,7 +117,9 @@ REFUSED = InvalidArgument([FieldViolation("items[0].price", "names no object")])
 
 
 @pytest.mark.parametrize("step", ["add_lines", "update"])
-async def test_a_refusal_after_the_draft_is_made_takes_it_away(desk: Desk, step: str) -> None:
+async def test_a_refusal_after_the_draft_is_made_takes_it_away(
+    desk: InvoicesOnFakes, step: str
+) -> None:
     command = replace(NEW, fields=replace(SENT, auto_advance=True))
     desk.stripe.refusals[step] = [REFUSED]
     for _ in range(2):
@@ -127,7 +131,7 @@ async def test_a_refusal_after_the_draft_is_made_takes_it_away(desk: Desk, step:
     assert (await desk.invoices.list(CALLER, ListInvoices())).items == []
 
 
-async def test_a_refusal_names_fields_as_the_caller_wrote_them(desk: Desk) -> None:
+async def test_a_refusal_names_fields_as_the_caller_wrote_them(desk: InvoicesOnFakes) -> None:
     told = [FieldViolation("due_date", "a"), FieldViolation("customer", "b")]
     desk.stripe.refusals["create"] = [InvalidArgument(told)]
     fields = await violations(desk.invoices.create(CALLER, "r-1", NEW))
@@ -140,7 +144,7 @@ async def test_a_refusal_names_fields_as_the_caller_wrote_them(desk: Desk) -> No
     assert fields == ["invoice.footer"]
 
 
-async def test_a_draft_that_somebody_took_further_stays_his(desk: Desk) -> None:
+async def test_a_draft_that_somebody_took_further_stays_his(desk: InvoicesOnFakes) -> None:
     desk.stripe.refusals["add_lines"] = [WrongState("invoice", "in_1", "open")]
     desk.stripe.refusals["delete"] = [WrongState("invoice", "in_1", "open")]
     with pytest.raises(WrongState):
@@ -148,7 +152,7 @@ async def test_a_draft_that_somebody_took_further_stays_his(desk: Desk) -> None:
     assert "in_1" in desk.stripe.invoices
 
 
-async def test_an_unknown_outcome_of_the_lines_takes_nothing_away(desk: Desk) -> None:
+async def test_an_unknown_outcome_of_the_lines_takes_nothing_away(desk: InvoicesOnFakes) -> None:
     desk.stripe.losses["add_lines"] = [Unanswered("lost")]
     with pytest.raises(OutcomeUnknown):
         await desk.invoices.create(CALLER, "r-1", NEW)
@@ -164,7 +168,7 @@ async def test_an_unknown_outcome_of_the_lines_takes_nothing_away(desk: Desk) ->
     [Unanswered("lost"), RateLimited(Reason.STRIPE_RATE_LIMITED, "", retry_after_seconds=1)],
 )
 async def test_a_draft_to_be_taken_away_is_taken_away_in_the_end(
-    desk: Desk, outcome: Exception
+    desk: InvoicesOnFakes, outcome: Exception
 ) -> None:
     desk.stripe.refusals["add_lines"] = [REFUSED]
     desk.stripe.refusals["delete"] = [outcome]  # type: ignore[list-item]  # either is a BillingError
@@ -190,7 +194,7 @@ WRONG_FIELDS = InvoiceFields(
 FOUND = [FieldViolation("invoice.id", "must be empty")]
 
 
-async def test_every_violation_at_once(desk: Desk) -> None:
+async def test_every_violation_at_once(desk: InvoicesOnFakes) -> None:
     wrong = CreateInvoice("cus\n", "xxx", WRONG_FIELDS, (InvoiceItemFields(),))
     common = [
         "invoice.description", "invoice.footer", "invoice.default_payment_method",
@@ -223,7 +227,9 @@ async def test_every_violation_at_once(desk: Desk) -> None:
         ),
     ],
 )
-async def test_only_what_is_sent_is_due(desk: Desk, fields: InvoiceFields, field: str) -> None:
+async def test_only_what_is_sent_is_due(
+    desk: InvoicesOnFakes, fields: InvoiceFields, field: str
+) -> None:
     call = desk.invoices.create(CALLER, "r-1", replace(NEW, fields=fields))
     assert await violations(call) == [field]
 
@@ -238,7 +244,7 @@ async def test_only_what_is_sent_is_due(desk: Desk, fields: InvoiceFields, field
         replace(SENT, description="d" * 1_500, footer="f" * 5_000, default_payment_method="card_1"),
     ],
 )
-async def test_what_can_be_created(desk: Desk, fields: InvoiceFields) -> None:
+async def test_what_can_be_created(desk: InvoicesOnFakes, fields: InvoiceFields) -> None:
     assert (await desk.invoices.create(CALLER, "r-1", replace(NEW, fields=fields))).id == "in_1"
 
 
@@ -261,7 +267,7 @@ VALUES = InvoiceFields(
     ],
 )
 async def test_the_mask_says_what_counts(
-    desk: Desk, mask: tuple[str, ...], told: InvoiceFields
+    desk: InvoicesOnFakes, mask: tuple[str, ...], told: InvoiceFields
 ) -> None:
     desk.stripe.add()
     await desk.invoices.update(CALLER, "r-1", UpdateInvoice("in_1", VALUES, mask))
@@ -277,7 +283,9 @@ async def test_the_mask_says_what_counts(
         (("collection_method", "due_time"), ["invoice.collection_method", "invoice.due_time"]),
     ],
 )
-async def test_masks_that_are_none(desk: Desk, mask: tuple[str, ...], fields: list[str]) -> None:
+async def test_masks_that_are_none(
+    desk: InvoicesOnFakes, mask: tuple[str, ...], fields: list[str]
+) -> None:
     change = UpdateInvoice("in_1", InvoiceFields(), mask)
     assert await violations(desk.invoices.update(CALLER, "r-1", change)) == fields
 
@@ -285,7 +293,7 @@ async def test_masks_that_are_none(desk: Desk, mask: tuple[str, ...], fields: li
 CHANGE = UpdateInvoice("in_1", InvoiceFields(description="New"))
 
 
-async def test_what_the_mirror_knows_to_be_no_draft_needs_no_read(desk: Desk) -> None:
+async def test_what_the_mirror_knows_to_be_no_draft_needs_no_read(desk: InvoicesOnFakes) -> None:
     await desk.mirrored("in_1", "open")
     with pytest.raises(WrongState) as caught:
         await desk.invoices.update(CALLER, "r-1", CHANGE)
@@ -296,7 +304,7 @@ async def test_what_the_mirror_knows_to_be_no_draft_needs_no_read(desk: Desk) ->
     assert desk.reader.reads == []
 
 
-async def test_a_draft_of_the_mirror_may_have_moved_on(desk: Desk) -> None:
+async def test_a_draft_of_the_mirror_may_have_moved_on(desk: InvoicesOnFakes) -> None:
     await desk.mirrored("in_1", "draft")
     desk.stripe.add("open")
     with pytest.raises(WrongState) as caught:
@@ -306,7 +314,7 @@ async def test_a_draft_of_the_mirror_may_have_moved_on(desk: Desk) -> None:
     assert desk.stripe.sent == ["pay"]
 
 
-async def test_a_draft_is_not_paid(desk: Desk) -> None:
+async def test_a_draft_is_not_paid(desk: InvoicesOnFakes) -> None:
     desk.stripe.add("draft")
     with pytest.raises(WrongState) as caught:
         await desk.invoices.pay(CALLER, "r-1", PayInvoice("in_1"))
@@ -314,7 +322,7 @@ async def test_a_draft_is_not_paid(desk: Desk) -> None:
     assert desk.stripe.sends == []
 
 
-async def test_what_was_sent_is_not_mistaken_for_anothers_doing(desk: Desk) -> None:
+async def test_what_was_sent_is_not_mistaken_for_anothers_doing(desk: InvoicesOnFakes) -> None:
     """Its answer lost, the change goes on although somebody has finalized the draft since."""
     desk.stripe.add("draft")
     desk.stripe.losses["update"] = [Unanswered("lost")]
@@ -330,7 +338,7 @@ async def test_what_was_sent_is_not_mistaken_for_anothers_doing(desk: Desk) -> N
     await desk.invoices.delete(CALLER, "r-2", "in_2")
 
 
-async def test_what_neither_the_mirror_nor_stripe_has_is_not_found(desk: Desk) -> None:
+async def test_what_neither_the_mirror_nor_stripe_has_is_not_found(desk: InvoicesOnFakes) -> None:
     for call in (
         desk.invoices.get(CALLER, "in_1"),
         desk.invoices.update(CALLER, "r-1", CHANGE),
@@ -343,7 +351,7 @@ async def test_what_neither_the_mirror_nor_stripe_has_is_not_found(desk: Desk) -
     assert desk.stripe.sends == []
 
 
-async def test_actions(desk: Desk) -> None:
+async def test_actions(desk: InvoicesOnFakes) -> None:
     for verb, status in (
         ("finalize", "open"), ("send", "open"), ("mark_uncollectible", "uncollectible"),
         ("void", "void"),
@@ -357,7 +365,7 @@ async def test_actions(desk: Desk) -> None:
     assert desk.stripe.sent == ["finalize", "send", "mark_uncollectible", "void"]
 
 
-async def test_a_payment_is_of_one_kind(desk: Desk) -> None:
+async def test_a_payment_is_of_one_kind(desk: InvoicesOnFakes) -> None:
     payment = PayInvoice("in\n", "pm\n", paid_out_of_band=True)
     fields = await violations(desk.invoices.pay(CALLER, "", payment))
     assert fields == ["request_id", "id", "payment_method", "paid_out_of_band"]

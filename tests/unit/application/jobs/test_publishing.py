@@ -56,7 +56,7 @@ class Queue(Publisher):
         """Nothing to close."""
 
 
-class Desk:
+class OutboxAndQueue:
     """An outbox, a queue and whoever brings jobs from one to the other."""
 
     def __init__(self, stores: Stores) -> None:
@@ -74,12 +74,12 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path) -> AsyncIterator[OutboxAndQueue]:
     async with sqlite_stores(tmp_path / "billing.db") as stores:
-        yield Desk(stores)
+        yield OutboxAndQueue(stores)
 
 
-async def test_jobs_are_published_once_in_batches(desk: Desk) -> None:
+async def test_jobs_are_published_once_in_batches(desk: OutboxAndQueue) -> None:
     jobs = [job(number) for number in range(BATCH + 5)]
     await desk.outbox.append([*jobs, job(1, kind="events.invoice_paid")])
     publishing = desk.publishing()
@@ -88,14 +88,16 @@ async def test_jobs_are_published_once_in_batches(desk: Desk) -> None:
     assert await desk.pending() == 0
 
 
-async def test_two_publishers_share_the_work(desk: Desk) -> None:
+async def test_two_publishers_share_the_work(desk: OutboxAndQueue) -> None:
     await desk.outbox.append([job(number) for number in range(300)])
     first, second = desk.publishing("one"), desk.publishing("two")
     await asyncio.gather(first.publish_batch(), second.publish_batch())
     assert len(desk.queue.got) == len(set(desk.queue.got)) == 300
 
 
-async def test_a_refused_job_comes_again_later_and_later_and_holds_up_no_other(desk: Desk) -> None:
+async def test_a_refused_job_comes_again_later_and_later_and_holds_up_no_other(
+    desk: OutboxAndQueue,
+) -> None:
     await desk.outbox.append([job(0), job(1)])
     desk.queue.refuses = lambda one: "MaxPayloadError" if one.id == job(0).id else ""
     publishing = desk.publishing()
@@ -121,13 +123,13 @@ async def test_a_refused_job_comes_again_later_and_later_and_holds_up_no_other(d
     assert await desk.pending() == 0
 
 
-async def _is_due(desk: Desk) -> bool:
+async def _is_due(desk: OutboxAndQueue) -> bool:
     """Whether the refused job can be claimed now; what is claimed is due again at once."""
     due = await desk.outbox.claim("peek", now=desk.clock.now(), lease=dt.timedelta(), limit=100)
     return job(0).id in {one.job.id for one in due}
 
 
-async def test_a_queue_that_is_away_is_told_and_nothing_is_lost(desk: Desk) -> None:
+async def test_a_queue_that_is_away_is_told_and_nothing_is_lost(desk: OutboxAndQueue) -> None:
     await desk.outbox.append([job(number) for number in range(3)])
     publishing = desk.publishing()
     desk.queue.away = True
@@ -140,14 +142,14 @@ async def test_a_queue_that_is_away_is_told_and_nothing_is_lost(desk: Desk) -> N
     assert await desk.pending() == 0
 
 
-async def test_when_no_job_is_accepted_the_queue_counts_as_away(desk: Desk) -> None:
+async def test_when_no_job_is_accepted_the_queue_counts_as_away(desk: OutboxAndQueue) -> None:
     await desk.outbox.append([job(0), job(1)])
     desk.queue.refuses = lambda _: "TimeoutError"
     with pytest.raises(QueueUnavailable):
         await desk.publishing().publish_batch()
 
 
-async def test_one_job_that_is_refused_says_nothing_of_the_queue(desk: Desk) -> None:
+async def test_one_job_that_is_refused_says_nothing_of_the_queue(desk: OutboxAndQueue) -> None:
     """Others that are appended meanwhile do not wait for it."""
     await desk.outbox.append([job(0)])
     desk.queue.refuses = lambda one: "MaxPayloadError" if one.id == job(0).id else ""
@@ -163,7 +165,7 @@ async def test_a_crash_at_any_step_loses_no_job(tmp_path: Path, how: str) -> Non
     jobs = [job(number) for number in range(5)]
     for step in range(20):
         async with sqlite_stores(tmp_path / f"{step}.db") as stores:
-            desk = Desk(stores)
+            desk = OutboxAndQueue(stores)
             desk.queue.refuses = lambda one: "refused" if one.id == job(4).id else ""
             await desk.outbox.append(jobs)
             crash = Crash(step, store_fails=how == "store fails")
@@ -186,7 +188,7 @@ async def test_a_crash_at_any_step_loses_no_job(tmp_path: Path, how: str) -> Non
     raise AssertionError("the batch never ends")
 
 
-async def test_the_task_publishes_what_is_queued_until_it_is_stopped(desk: Desk) -> None:
+async def test_the_task_publishes_what_is_queued_until_it_is_stopped(desk: OutboxAndQueue) -> None:
     publishing = desk.publishing()
     running = asyncio.create_task(publishing.loop.run())
     for number in range(3):
@@ -200,7 +202,7 @@ async def test_the_task_publishes_what_is_queued_until_it_is_stopped(desk: Desk)
 
 
 async def test_the_task_outlives_an_absent_queue_a_failing_store_and_a_defect(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    desk: OutboxAndQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("POLL_SECONDS", "LAST_POLL_SECONDS"):
         monkeypatch.setattr(f"application.jobs.publishing.{name}", 0.01)
@@ -232,7 +234,7 @@ async def test_the_task_outlives_an_absent_queue_a_failing_store_and_a_defect(
     assert caplog.records[0].__dict__["error"] == "ConnectionRefusedError"
 
 
-async def test_what_is_old_is_purged(desk: Desk) -> None:
+async def test_what_is_old_is_purged(desk: OutboxAndQueue) -> None:
     await desk.outbox.append([job(0), *(job(n, kind="events.invoice_paid") for n in range(3))])
     publishing = desk.publishing()
     await publishing.publish_batch()
@@ -242,7 +244,7 @@ async def test_what_is_old_is_purged(desk: Desk) -> None:
 
 
 async def test_what_is_old_is_purged_again_once_a_clock_that_was_ahead_is_set_right(
-    desk: Desk,
+    desk: OutboxAndQueue,
 ) -> None:
     publishing = desk.publishing()
     desk.clock.advance(days=60)

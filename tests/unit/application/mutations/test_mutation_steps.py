@@ -56,7 +56,7 @@ class Token:
     id: str
 
 
-class Desk:
+class StepsOnFakes:
     """A mutation that makes a customer, has something of it refused, and takes it back."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Desk:
         )  # fmt: skip
         mutations = Mutations(self.log, connections, MirrorWriter(self.mirror), self.clock, Tasks())
         return mutations, mutations.method(
-            "Desk.Order", Order, Token, self._steps if connected else self._alone,
+            "StepsOnFakes.Order", Order, Token, self._steps if connected else self._alone,
             connected=connected,
         )  # fmt: skip
 
@@ -123,15 +123,15 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> StepsOnFakes:
+    return StepsOnFakes()
 
 
-async def run(desk: Desk, *, connected: bool = True) -> Token:
+async def run(desk: StepsOnFakes, *, connected: bool = True) -> Token:
     return await desk.process(connected=connected)[1].run(CALLER, "r-1", Order("Ada"))
 
 
-async def test_a_refusal_is_followed_by_what_takes_the_rest_back(desk: Desk) -> None:
+async def test_a_refusal_is_followed_by_what_takes_the_rest_back(desk: StepsOnFakes) -> None:
     desk.refusals = [REFUSAL]
     for _ in range(2):
         with pytest.raises(PaymentDeclined) as caught:
@@ -140,11 +140,11 @@ async def test_a_refusal_is_followed_by_what_takes_the_rest_back(desk: Desk) -> 
     assert desk.sent == ["create", "charge", "delete"]
 
 
-async def test_a_refusal_stays_one_where_taking_back_was_cut_short(desk: Desk) -> None:
+async def test_a_refusal_stays_one_where_taking_back_was_cut_short(desk: StepsOnFakes) -> None:
     desk.refusals = [REFUSAL]  # asked again, it would be granted
     places = 0
     while True:
-        one = Desk()
+        one = StepsOnFakes()
         one.refusals = [REFUSAL]
         one.log.pause = one.mirror.pause = Failing({places: asyncio.CancelledError()})
         (told,) = await asyncio.gather(run(one), return_exceptions=True)
@@ -163,7 +163,7 @@ async def test_a_refusal_stays_one_where_taking_back_was_cut_short(desk: Desk) -
     assert places > 10
 
 
-async def test_no_answer_is_no_refusal(desk: Desk) -> None:
+async def test_no_answer_is_no_refusal(desk: StepsOnFakes) -> None:
     desk.refusals = [Unanswered("cut")]
     with pytest.raises(OutcomeUnknown):
         await run(desk)
@@ -172,14 +172,14 @@ async def test_no_answer_is_no_refusal(desk: Desk) -> None:
     assert await run(desk) == Token("tok_1")
 
 
-async def test_what_is_not_mirrored_is_kept_and_not_asked_for_again(desk: Desk) -> None:
+async def test_what_is_not_mirrored_is_kept_and_not_asked_for_again(desk: StepsOnFakes) -> None:
     assert [await run(desk), await run(desk)] == [Token("tok_1")] * 2
     assert desk.sent == ["create", "charge"]
 
 
-async def test_what_needs_no_stripe_needs_no_connection(desk: Desk) -> None:
+async def test_what_needs_no_stripe_needs_no_connection(desk: StepsOnFakes) -> None:
     mutations = desk.process(connected=False)[0]
-    other = mutations.method("Desk.Other", Order, Token, desk._alone)
+    other = mutations.method("StepsOnFakes.Other", Order, Token, desk._alone)
     with pytest.raises(FailedPrecondition) as caught:
         await other.run(CALLER, "r-1", Order("Ada"))
     assert caught.value.reason is Reason.STRIPE_NOT_CONNECTED
@@ -188,7 +188,7 @@ async def test_what_needs_no_stripe_needs_no_connection(desk: Desk) -> None:
     assert desk.runs == 1
 
 
-async def test_a_mutation_names_what_it_makes_the_same_in_each_run(desk: Desk) -> None:
+async def test_a_mutation_names_what_it_makes_the_same_in_each_run(desk: StepsOnFakes) -> None:
     desk.log.pause = Failing({2: asyncio.CancelledError()})  # it dies as it writes its reply
     with pytest.raises(OutcomeUnknown):
         await run(desk, connected=False)
@@ -200,7 +200,7 @@ async def test_a_mutation_names_what_it_makes_the_same_in_each_run(desk: Desk) -
 
 
 async def test_a_step_knows_whether_it_was_sent() -> None:
-    desk = Desk()
+    desk = StepsOnFakes()
     mutations = desk.process()[0]
     seen: list[bool] = []
 
@@ -209,7 +209,7 @@ async def test_a_step_knows_whether_it_was_sent() -> None:
         return await steps.call_unmirrored("charge", Token, order, desk._charge, desk._nothing)
 
     desk.refusals = [Unanswered("cut")]
-    mutation = mutations.method("Desk.Guarded", Order, Token, guarded)
+    mutation = mutations.method("StepsOnFakes.Guarded", Order, Token, guarded)
     with pytest.raises(OutcomeUnknown):
         await mutation.run(CALLER, "r-1", Order("Ada"))
     await mutation.run(CALLER, "r-1", Order("Ada"))

@@ -12,17 +12,17 @@ from application.notes.commands import ListNotes
 from domain.errors import RateLimited, Reason, Unavailable
 from domain.notes import Note
 from tests.support.fakes.stores import NOON, Failing, store_down
-from tests.support.rooms.notes import ADA, RIVAL, Desk, export, parts
+from tests.support.rooms.notes import ADA, RIVAL, NotesOnFakes, export, parts
 
 
 @pytest.fixture
-async def desk() -> Desk:
-    made = Desk()
+async def desk() -> NotesOnFakes:
+    made = NotesOnFakes()
     await made.customer("cus_1", "cus_2")
     return made
 
 
-async def test_a_file_has_a_header_and_every_note(desk: Desk) -> None:
+async def test_a_file_has_a_header_and_every_note(desk: NotesOnFakes) -> None:
     assert await export(desk.notes) == [[*use_case.COLUMNS]]
     first = await desk.write('say "two\nlines", ö')
     second = await desk.write("=1+1", customer="cus_2")
@@ -39,7 +39,7 @@ async def test_a_file_has_a_header_and_every_note(desk: Desk) -> None:
     assert b"note_" not in b"".join(await parts(desk.notes, caller=RIVAL))
 
 
-async def test_a_file_is_read_by_pages_and_sent_in_parts(desk: Desk) -> None:
+async def test_a_file_is_read_by_pages_and_sent_in_parts(desk: NotesOnFakes) -> None:
     text = '"' * 10_000
     for number in range(250):
         at = NOON + dt.timedelta(seconds=number)
@@ -53,7 +53,7 @@ async def test_a_file_is_read_by_pages_and_sent_in_parts(desk: Desk) -> None:
     assert [limit for _, limit in desk.store.listed] == [use_case.EXPORT_PAGE] * 6
 
 
-async def test_a_note_written_meanwhile_doubles_and_drops_nothing(desk: Desk) -> None:
+async def test_a_note_written_meanwhile_doubles_and_drops_nothing(desk: NotesOnFakes) -> None:
     async def note(name: str, second: int) -> None:
         at = NOON + dt.timedelta(seconds=second)
         await desk.store.add(
@@ -73,7 +73,9 @@ async def test_a_note_written_meanwhile_doubles_and_drops_nothing(desk: Desk) ->
     assert len(ids) == len({*ids})
 
 
-async def test_exports_at_once_are_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_exports_at_once_are_bounded(
+    desk: NotesOnFakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(use_case, "MAX_EXPORTS", 1)
     first = desk.notes.export(ADA, ListNotes())
     await anext(first)
@@ -84,7 +86,7 @@ async def test_exports_at_once_are_bounded(desk: Desk, monkeypatch: pytest.Monke
     assert len(await parts(desk.notes)) == 1
 
 
-async def test_one_account_does_not_take_all_exports(desk: Desk) -> None:
+async def test_one_account_does_not_take_all_exports(desk: NotesOnFakes) -> None:
     most = use_case.MAX_EXPORTS_OF_AN_ACCOUNT
     slow = [desk.notes.export(ADA, ListNotes()) for _ in range(most)]
     for one in slow:
@@ -98,7 +100,7 @@ async def test_one_account_does_not_take_all_exports(desk: Desk) -> None:
     assert desk.notes._exports == {}
 
 
-async def test_a_store_that_fails_ends_the_file(desk: Desk) -> None:
+async def test_a_store_that_fails_ends_the_file(desk: NotesOnFakes) -> None:
     desk.store.pause = Failing({0: store_down()})
     with pytest.raises(Unavailable):
         await parts(desk.notes)

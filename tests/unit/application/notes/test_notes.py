@@ -19,17 +19,26 @@ from domain.errors import (
 )
 from domain.notes import Note, is_note_text
 from tests.support.fakes.stores import NOON, store_down
-from tests.support.rooms.notes import ADA, ADMIN, BOB, CONNECTION, RIVAL, Desk, export, violations
+from tests.support.rooms.notes import (
+    ADA,
+    ADMIN,
+    BOB,
+    CONNECTION,
+    RIVAL,
+    NotesOnFakes,
+    export,
+    violations,
+)
 
 
 @pytest.fixture
-async def desk() -> Desk:
-    made = Desk()
+async def desk() -> NotesOnFakes:
+    made = NotesOnFakes()
     await made.customer("cus_1", "cus_2")
     return made
 
 
-async def test_a_note_is_its_authors_and_of_its_time(desk: Desk) -> None:
+async def test_a_note_is_its_authors_and_of_its_time(desk: NotesOnFakes) -> None:
     note = await desk.notes.create(ADA, "r-1", "cus_1", "Prefers\tmail.\nCalls back.")
     assert note == Note(
         note.id, "acme", "acct_1", "cus_1", "ada", "Prefers\tmail.\nCalls back.", NOON, NOON
@@ -40,7 +49,7 @@ async def test_a_note_is_its_authors_and_of_its_time(desk: Desk) -> None:
     assert await desk.texts() == [note.text]
 
 
-async def test_the_customer_must_be_in_the_mirror(desk: Desk) -> None:
+async def test_the_customer_must_be_in_the_mirror(desk: NotesOnFakes) -> None:
     await desk.customer("cus_2", deleted=True)
     for id_ in ("cus_2", "cus_9"):
         with pytest.raises(NotFound) as missing:
@@ -49,7 +58,7 @@ async def test_the_customer_must_be_in_the_mirror(desk: Desk) -> None:
     assert desk.store.kept == {}
 
 
-async def test_only_writing_needs_the_connection(desk: Desk) -> None:
+async def test_only_writing_needs_the_connection(desk: NotesOnFakes) -> None:
     note = await desk.write()
     gone = replace(CONNECTION, state=ConnectionState.REVOKED)
     desk.connections.kept["acme", Mode.TEST] = gone
@@ -65,7 +74,7 @@ async def test_only_writing_needs_the_connection(desk: Desk) -> None:
     assert await desk.texts() == []
 
 
-async def test_another_accounts_notes_are_not_found(desk: Desk) -> None:
+async def test_another_accounts_notes_are_not_found(desk: NotesOnFakes) -> None:
     note = await desk.write()
     for number, call in enumerate(
         (
@@ -84,7 +93,7 @@ async def test_another_accounts_notes_are_not_found(desk: Desk) -> None:
     assert await violations(call) == ["page_token"]
 
 
-async def test_only_the_author_or_an_admin_changes_a_note(desk: Desk) -> None:
+async def test_only_the_author_or_an_admin_changes_a_note(desk: NotesOnFakes) -> None:
     note = await desk.write()
     for call in (
         desk.notes.update(BOB, "r-1", note.id, "not mine"),
@@ -103,7 +112,7 @@ async def test_only_the_author_or_an_admin_changes_a_note(desk: Desk) -> None:
         await desk.notes.get(ADA, note.id)
 
 
-async def test_an_etag_changes_with_each_change_and_guards_the_next(desk: Desk) -> None:
+async def test_an_etag_changes_with_each_change_and_guards_the_next(desk: NotesOnFakes) -> None:
     note = await desk.write()
     desk.clock.advance(seconds=3)
     second = await desk.notes.update(ADA, "r-1", note.id, "two", etag=note.etag)
@@ -121,7 +130,7 @@ async def test_an_etag_changes_with_each_change_and_guards_the_next(desk: Desk) 
     await desk.notes.delete(ADA, "r-5", note.id, etag=third.etag)
 
 
-async def test_a_refusal_is_told_again_and_leaves_nothing_open(desk: Desk) -> None:
+async def test_a_refusal_is_told_again_and_leaves_nothing_open(desk: NotesOnFakes) -> None:
     note = await desk.write()
     for _ in range(2):
         with pytest.raises(Conflict) as conflict:
@@ -134,7 +143,7 @@ async def test_a_refusal_is_told_again_and_leaves_nothing_open(desk: Desk) -> No
     assert {one.record.state for one in desk.log.records.values()} == {MutationState.DONE}
 
 
-async def test_deleting_again_is_success_and_an_unknown_note_is_none(desk: Desk) -> None:
+async def test_deleting_again_is_success_and_an_unknown_note_is_none(desk: NotesOnFakes) -> None:
     note = await desk.write()
     for request in ("r-1", "r-1", "r-2"):
         await desk.notes.delete(ADA, request, note.id, etag=note.etag)
@@ -144,7 +153,7 @@ async def test_deleting_again_is_success_and_an_unknown_note_is_none(desk: Desk)
         await desk.notes.update(ADA, "r-4", note.id, "back")
 
 
-def failing_finish(desk: Desk) -> None:
+def failing_finish(desk: NotesOnFakes) -> None:
     """Let the process end after a change was made, before it could be written down as done."""
 
     async def pause(where: str) -> None:
@@ -154,7 +163,7 @@ def failing_finish(desk: Desk) -> None:
     desk.log.pause = pause
 
 
-async def again(desk: Desk) -> None:
+async def again(desk: NotesOnFakes) -> None:
     """Another process carries on what is open."""
 
     async def no_pause(where: str) -> None: ...
@@ -165,7 +174,7 @@ async def again(desk: Desk) -> None:
     await desk.mutations.recover()
 
 
-async def test_a_creation_that_is_run_again_makes_one_note(desk: Desk) -> None:
+async def test_a_creation_that_is_run_again_makes_one_note(desk: NotesOnFakes) -> None:
     failing_finish(desk)
     with pytest.raises((Unavailable, OutcomeUnknown)):
         await desk.notes.create(ADA, "r-1", "cus_1", "once")
@@ -176,7 +185,7 @@ async def test_a_creation_that_is_run_again_makes_one_note(desk: Desk) -> None:
     assert [*desk.store.kept.values()] == [made]
 
 
-async def test_a_creation_that_is_run_again_brings_no_deleted_note_back(desk: Desk) -> None:
+async def test_a_creation_that_is_run_again_brings_no_deleted_note_back(desk: NotesOnFakes) -> None:
     failing_finish(desk)
     with pytest.raises((Unavailable, OutcomeUnknown)):
         await desk.notes.create(ADA, "r-1", "cus_1", "once")
@@ -186,7 +195,7 @@ async def test_a_creation_that_is_run_again_brings_no_deleted_note_back(desk: De
     assert await desk.texts() == []
 
 
-async def test_a_change_that_is_run_again_recognises_its_own_result(desk: Desk) -> None:
+async def test_a_change_that_is_run_again_recognises_its_own_result(desk: NotesOnFakes) -> None:
     note = await desk.write()
     failing_finish(desk)
     with pytest.raises((Unavailable, OutcomeUnknown)):
@@ -201,7 +210,7 @@ async def test_a_change_that_is_run_again_recognises_its_own_result(desk: Desk) 
     assert await desk.notes.get(ADA, note.id) == theirs
 
 
-async def test_of_two_changes_at_once_neither_is_lost_unseen(desk: Desk) -> None:
+async def test_of_two_changes_at_once_neither_is_lost_unseen(desk: NotesOnFakes) -> None:
     note = await desk.write()
     overtaken = False
 
@@ -220,7 +229,7 @@ async def test_of_two_changes_at_once_neither_is_lost_unseen(desk: Desk) -> None
     assert (await desk.notes.update(ADA, "r-2", note.id, "mine")).revision == 4
 
 
-async def test_lists_are_narrowed_and_paged(desk: Desk) -> None:
+async def test_lists_are_narrowed_and_paged(desk: NotesOnFakes) -> None:
     for number in range(5):
         await desk.write(f"{number}", by=(ADA, BOB)[number % 2], customer=f"cus_{number // 3 + 1}")
     assert await desk.texts() == ["4", "3", "2", "1", "0"]
@@ -241,7 +250,7 @@ async def test_lists_are_narrowed_and_paged(desk: Desk) -> None:
     assert await violations(desk.notes.list(ADA, foreign)) == ["page_token"]
 
 
-async def test_a_full_last_page_has_no_token(desk: Desk) -> None:
+async def test_a_full_last_page_has_no_token(desk: NotesOnFakes) -> None:
     for number in range(2):
         await desk.write(f"{number}")
     assert (await desk.notes.list(ADA, ListNotes(page_size=2))).next_page_token == ""
@@ -259,7 +268,7 @@ def test_texts(text: str, right: bool) -> None:
     assert is_note_text(text) is right
 
 
-async def test_a_text_from_a_browser_has_its_lines(desk: Desk) -> None:
+async def test_a_text_from_a_browser_has_its_lines(desk: NotesOnFakes) -> None:
     note = await desk.notes.create(ADA, "r-1", "cus_1", "first line\r\nsecond line\r\n")
     assert note.text == "first line\nsecond line\n"
     assert await desk.notes.create(ADA, "r-1", "cus_1", "first line\nsecond line\n") == note
@@ -270,7 +279,7 @@ async def test_a_text_from_a_browser_has_its_lines(desk: Desk) -> None:
         assert await violations(desk.notes.update(ADA, "r-4", note.id, blank)) == ["note.text"]
 
 
-async def test_every_violation_at_once(desk: Desk) -> None:
+async def test_every_violation_at_once(desk: NotesOnFakes) -> None:
     notes = desk.notes
     assert await violations(notes.create(ADA, "", "no\tid", "")) == [
         "request_id", "customer", "text",

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.fakes.operations import NewWorld, World
+from tests.support.fakes.operations import NewWorld, StripeAndStores
 
 
 @pytest.fixture
 async def new_world() -> AsyncIterator[NewWorld]:
     """Makes worlds; their processes end with the test."""
-    made: list[World] = []
+    made: list[StripeAndStores] = []
 
-    def make(**options: Any) -> World:
-        made.append(World(**options))
+    def make(**options: Any) -> StripeAndStores:
+        made.append(StripeAndStores(**options))
         return made[-1]
 
     yield make

@@ -16,7 +16,7 @@ from domain.operations import (
     OperationProgress,
     OperationState,
 )
-from tests.support.fakes.operations import ACCOUNT, CALLER, NewWorld, World
+from tests.support.fakes.operations import ACCOUNT, CALLER, NewWorld, StripeAndStores
 from tests.support.fakes.stores import store_down
 
 KIND = OperationKind.LINK_CONTACTS
@@ -30,7 +30,7 @@ class Printing(Work):
     All that it has done is in the world: processes come and go.
     """
 
-    world: World
+    world: StripeAndStores
     calls: list[str] = field(default_factory=list)
     printed: list[int] = field(default_factory=list)
     reported: str = ""
@@ -68,7 +68,7 @@ class Printing(Work):
         self.calls.append("tidy")
 
 
-def ended(world: World) -> bool:
+def ended(world: StripeAndStores) -> bool:
     return world.stored(KIND).ended
 
 

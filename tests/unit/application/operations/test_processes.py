@@ -16,7 +16,7 @@ from tests.support.fakes.operations import (
     CALLER,
     RESTART,
     NewWorld,
-    World,
+    StripeAndStores,
     ended,
     slow,
     start,
@@ -233,7 +233,7 @@ async def test_of_many_that_take_over_one_goes_on(new_world: NewWorld) -> None:
 
 
 async def test_killed_at_every_step_it_ends_all_the_same(new_world: NewWorld) -> None:
-    async def carried_out(die_at: int | None) -> World:
+    async def carried_out(die_at: int | None) -> StripeAndStores:
         world = new_world(customers=5)
         process = world.process()
         slain: list[asyncio.Task[None]] = []

@@ -10,7 +10,7 @@ from tests.support.fakes.operations import (
     BACKFILL,
     CALLER,
     NewWorld,
-    World,
+    StripeAndStores,
     ended,
     slow,
     start,
@@ -18,7 +18,7 @@ from tests.support.fakes.operations import (
 from tests.support.fakes.stores import NOON
 
 
-def refusing(world: World, error: BillingError | Exception, *, page: int = 2) -> None:
+def refusing(world: StripeAndStores, error: BillingError | Exception, *, page: int = 2) -> None:
     """Let Stripe refuse every page but the first ones."""
 
     async def where(name: str) -> None:

@@ -17,7 +17,7 @@ from tests.support.fakes.operations import (
     LINK,
     RESTART,
     NewWorld,
-    World,
+    StripeAndStores,
     ended,
     slow,
     start,
@@ -116,7 +116,7 @@ async def test_restart_reads_everything_again(new_world: NewWorld) -> None:
         assert world.stored().progress.read == 15
 
 
-def tenants(world: World, count: int) -> list[Caller]:
+def tenants(world: StripeAndStores, count: int) -> list[Caller]:
     """So many accounts with a connection each, all of one history."""
     found = []
     for n in range(count):

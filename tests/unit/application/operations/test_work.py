@@ -15,7 +15,7 @@ from domain.errors import FailedPrecondition, Reason
 from domain.mirror import Snapshot, Version
 from domain.operations import EXPIRY, Operation, OperationKind, OperationOptions, OperationState
 from domain.periods import to_milliseconds
-from tests.support.fakes.operations import ACCOUNT, CALLER, NewWorld, World
+from tests.support.fakes.operations import ACCOUNT, CALLER, NewWorld, StripeAndStores
 from tests.support.fakes.stores import NOON, store_down
 
 RECONCILE: Final = OperationKind.RECONCILE
@@ -24,7 +24,7 @@ REPAIR: Final = OperationOptions(repair=True)
 LONG_SECONDS: Final = EXPIRY.total_seconds() + 2 * SCAN_SECONDS
 
 
-async def filled(world: World) -> World:
+async def filled(world: StripeAndStores) -> StripeAndStores:
     """The mirror shows what Stripe holds, but for a customer that says something else."""
     await world.process().operations.start(CALLER, OperationKind.BACKFILL)
     await world.time.until(lambda: world.stored().ended)
@@ -33,7 +33,7 @@ async def filled(world: World) -> World:
     return world
 
 
-async def spoil(world: World, id_: str) -> None:
+async def spoil(world: StripeAndStores, id_: str) -> None:
     """Let a row say something else, with a version that is older than any read from now on."""
     (row,) = (await world.mirror.fetch(CUSTOMERS, ACCOUNT, [id_])).values()
     found = world.stripe.of(CUSTOMERS)[id_]
@@ -42,12 +42,12 @@ async def spoil(world: World, id_: str) -> None:
     assert not await world.mirror.replace(CUSTOMERS, [(wrong, row.revision)])
 
 
-def reports(world: World) -> list[Report]:
+def reports(world: StripeAndStores) -> list[Report]:
     return list(world.reports.kept.values())
 
 
 async def carried_out(
-    world: World, kind: OperationKind, options: OperationOptions | None = None
+    world: StripeAndStores, kind: OperationKind, options: OperationOptions | None = None
 ) -> Operation:
     """Start an operation in a process of its own, and wait for its end."""
     await world.process().operations.start(CALLER, kind, options)
@@ -57,10 +57,10 @@ async def carried_out(
 
 async def killed_at_every_step(
     new_world: NewWorld, kind: OperationKind, options: OperationOptions
-) -> AsyncIterator[World]:
+) -> AsyncIterator[StripeAndStores]:
     """Worlds in which the process died at one step each, and another one took over."""
 
-    async def run(die_at: int | None) -> tuple[World, int]:
+    async def run(die_at: int | None) -> tuple[StripeAndStores, int]:
         world = await filled(new_world(customers=5))
         process, other = world.process(), world.process()
         begun_at, slain = world.calls, []
@@ -189,7 +189,7 @@ async def test_what_an_earlier_one_left_is_removed(new_world: NewWorld) -> None:
     assert set(world.shadows.kept) == {("acct_2", "3")}
 
 
-async def swapping(world: World) -> None:
+async def swapping(world: StripeAndStores) -> None:
     """Wait until a rebuild has compared its first noun, and keep it there."""
 
     async def slowly(name: str) -> None:

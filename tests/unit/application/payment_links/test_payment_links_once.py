@@ -19,15 +19,17 @@ from domain.errors import (
 )
 from tests.support.fakes.stores import Failing, no_pause, store_down
 from tests.support.rooms.mutations import Gate
-from tests.support.rooms.payment_links import STRIPE, Desk, link
+from tests.support.rooms.payment_links import STRIPE, PaymentLinksOnFakes, link
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> PaymentLinksOnFakes:
+    return PaymentLinksOnFakes()
 
 
-async def test_many_at_once_over_several_processes_make_one_customer(desk: Desk) -> None:
+async def test_many_at_once_over_several_processes_make_one_customer(
+    desk: PaymentLinksOnFakes,
+) -> None:
     async def yields(_: str) -> None:
         await asyncio.sleep(0)
 
@@ -41,7 +43,9 @@ async def test_many_at_once_over_several_processes_make_one_customer(desk: Desk)
     assert len({link.invoice for link in links}) == 20
 
 
-async def test_while_nobody_knows_of_a_customer_no_second_one_is_made(desk: Desk) -> None:
+async def test_while_nobody_knows_of_a_customer_no_second_one_is_made(
+    desk: PaymentLinksOnFakes,
+) -> None:
     desk.stripe.pause = Failing({0: Unanswered("lost")})
     with pytest.raises(OutcomeUnknown):
         await desk.process().create()
@@ -58,7 +62,7 @@ async def test_while_nobody_knows_of_a_customer_no_second_one_is_made(desk: Desk
     assert list(desk.stripe.customers) == [first.customer] == [second.customer]
 
 
-async def test_who_looked_before_another_had_done_looks_again(desk: Desk) -> None:
+async def test_who_looked_before_another_had_done_looks_again(desk: PaymentLinksOnFakes) -> None:
     gate = Gate("checkpoints.load")
     desk.checkpoints.pause = gate
     late = asyncio.ensure_future(desk.process().create("late"))
@@ -70,7 +74,7 @@ async def test_who_looked_before_another_had_done_looks_again(desk: Desk) -> Non
     assert list(desk.stripe.customers) == [first.customer]
 
 
-async def test_who_comes_after_the_lease_has_ended_is_followed(desk: Desk) -> None:
+async def test_who_comes_after_the_lease_has_ended_is_followed(desk: PaymentLinksOnFakes) -> None:
     """The first never reached Stripe, and finds its contact linked when it is carried on."""
     desk.stripe.pause = Failing({0: Unanswered("lost")})
     with pytest.raises(OutcomeUnknown):
@@ -93,7 +97,7 @@ async def test_who_comes_after_the_lease_has_ended_is_followed(desk: Desk) -> No
     ids=lambda error: type(error).__name__,
 )
 async def test_a_customer_that_was_surely_not_made_holds_nobody_up(
-    desk: Desk, error: BillingError
+    desk: PaymentLinksOnFakes, error: BillingError
 ) -> None:
     desk.stripe.refusals = [error]
     with pytest.raises(type(error)):
@@ -101,7 +105,9 @@ async def test_a_customer_that_was_surely_not_made_holds_nobody_up(
     assert (await desk.process(wait_seconds=0.0).create("two")).customer_created
 
 
-async def test_a_new_customer_that_somebody_links_elsewhere_is_not_billed(desk: Desk) -> None:
+async def test_a_new_customer_that_somebody_links_elsewhere_is_not_billed(
+    desk: PaymentLinksOnFakes,
+) -> None:
     async def snatch(where: str) -> None:
         if where == "contacts.link" and "cus_1" in desk.stripe.customers:
             desk.contacts.pause = no_pause
@@ -116,7 +122,7 @@ async def test_a_new_customer_that_somebody_links_elsewhere_is_not_billed(desk: 
 
 
 async def test_a_contact_that_somebody_links_meanwhile_is_billed_as_that_customer(
-    desk: Desk,
+    desk: PaymentLinksOnFakes,
 ) -> None:
     async def snatch(where: str) -> None:
         if where == "contacts.link" and "cus_1" in desk.stripe.customers:
@@ -129,7 +135,7 @@ async def test_a_contact_that_somebody_links_meanwhile_is_billed_as_that_custome
     assert (made.customer, made.customer_created) == ("cus_9", False)
 
 
-async def test_once_a_draft_is_made_nobody_is_sought_again(desk: Desk) -> None:
+async def test_once_a_draft_is_made_nobody_is_sought_again(desk: PaymentLinksOnFakes) -> None:
     desk.invoices.pause = Failing({1: Unanswered("made, and the answer lost")})
     with pytest.raises(OutcomeUnknown):
         await desk.process().create()
@@ -145,7 +151,7 @@ def all_places() -> list[str]:
     """The places that making a link for a new customer passes through."""
 
     async def walk() -> list[str]:
-        desk, walk = Desk(), Failing()
+        desk, walk = PaymentLinksOnFakes(), Failing()
         desk.pause(walk)
         await desk.process().create()
         return walk.calls
@@ -156,7 +162,7 @@ def all_places() -> list[str]:
 PLACES = all_places()
 
 
-def assert_one_of_each(desk: Desk) -> None:
+def assert_one_of_each(desk: PaymentLinksOnFakes) -> None:
     """One customer, linked, and one open invoice of it."""
     (customer,) = desk.stripe.customers
     (invoice,) = desk.invoices.invoices.values()
@@ -167,7 +173,7 @@ def assert_one_of_each(desk: Desk) -> None:
 
 @pytest.mark.parametrize("place", range(len(PLACES)), ids=lambda n: f"{n}-{PLACES[n]}")
 async def test_a_process_may_die_anywhere(place: int) -> None:
-    desk = Desk()
+    desk = PaymentLinksOnFakes()
     desk.pause(Failing({place: asyncio.CancelledError()}))
     with pytest.raises(OutcomeUnknown):
         await desk.process().create()
@@ -186,7 +192,7 @@ async def test_a_store_and_stripe_may_fail_anywhere(place: int) -> None:
     lost = Unanswered("lost") if PLACES[place].startswith("stripe.") else store_down()
     if PLACES[place] in ("stripe.get", "stripe.list"):
         lost = Unavailable(Reason.STRIPE_UNAVAILABLE, "Stripe does not answer")
-    desk = Desk()
+    desk = PaymentLinksOnFakes()
     desk.pause(Failing({place: lost}))
     (told,) = await asyncio.gather(desk.process().create(), return_exceptions=True)
     assert isinstance(told, Unavailable | OutcomeUnknown), told

@@ -52,7 +52,7 @@ CARD = PaymentMethod("card_1", "card", "cus_1", "visa", last4="4242")
 SECRET = "seti_1_secret_x"
 
 
-class Desk:
+class PaymentMethodsOnFakes:
     """The use case and what it works with."""
 
     def __init__(self) -> None:
@@ -84,8 +84,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> PaymentMethodsOnFakes:
+    return PaymentMethodsOnFakes()
 
 
 async def violations(call: Any) -> list[str]:
@@ -94,7 +94,7 @@ async def violations(call: Any) -> list[str]:
     return [violation.field for violation in refusal.value.violations]
 
 
-async def test_pages_go_on_where_the_one_before_ended(desk: Desk) -> None:
+async def test_pages_go_on_where_the_one_before_ended(desk: PaymentMethodsOnFakes) -> None:
     places = [MethodPlace(after="pm_1"), MethodPlace(sources=True), None]
     desk.stripe.page.side_effect = [
         MethodPage([method], place)
@@ -115,7 +115,7 @@ async def test_pages_go_on_where_the_one_before_ended(desk: Desk) -> None:
     ]
 
 
-async def test_a_page_token_is_of_one_customer_of_one_tenant(desk: Desk) -> None:
+async def test_a_page_token_is_of_one_customer_of_one_tenant(desk: PaymentMethodsOnFakes) -> None:
     desk.stripe.page.return_value = MethodPage([VISA], MethodPlace(after="pm_1"))
     token = (await desk.methods.list(CALLER, ListPaymentMethods("cus_1"))).next_page_token
     for caller, customer in ((CALLER, "cus_2"), (replace(CALLER, account="other"), "cus_1")):
@@ -124,13 +124,13 @@ async def test_a_page_token_is_of_one_customer_of_one_tenant(desk: Desk) -> None
         assert refused.value.reason is Reason.INVALID_PAGE_TOKEN
 
 
-async def test_an_unknown_customer_has_no_list(desk: Desk) -> None:
+async def test_an_unknown_customer_has_no_list(desk: PaymentMethodsOnFakes) -> None:
     desk.stripe.default_of.side_effect = NotFound("customer", "cus_1")
     with pytest.raises(NotFound):
         await desk.methods.list(CALLER, ListPaymentMethods("cus_1"))
 
 
-async def test_what_is_wrong_is_told_all_at_once(desk: Desk) -> None:
+async def test_what_is_wrong_is_told_all_at_once(desk: PaymentMethodsOnFakes) -> None:
     use, nothing = desk.methods, CustomersMethod("", "x\n")
     query = ListPaymentMethods("a\n", 101)
     assert await violations(use.list(CALLER, query)) == ["customer", "page_size"]
@@ -147,7 +147,7 @@ async def test_what_is_wrong_is_told_all_at_once(desk: Desk) -> None:
         ]  # fmt: skip
 
 
-async def test_a_source_is_not_attached(desk: Desk) -> None:
+async def test_a_source_is_not_attached(desk: PaymentMethodsOnFakes) -> None:
     for source in ("card_1", "src_1", "ba_1"):
         wanted = CustomersMethod("cus_1", source)
         assert await violations(desk.methods.attach(CALLER, "r-1", wanted)) == ["id"]
@@ -155,7 +155,7 @@ async def test_a_source_is_not_attached(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("default", "is_default"), [("pm_1", True), ("pm_2", False)])
 async def test_whether_what_was_attached_is_the_default_the_mirror_tells(
-    desk: Desk, default: str, *, is_default: bool
+    desk: PaymentMethodsOnFakes, default: str, *, is_default: bool
 ) -> None:
     assert await desk.methods.attach(CALLER, "r-1", WANTED) == OwnedMethod(VISA, False)
     await desk.writer.observe(CUSTOMERS, [desk.snapshot(default)])
@@ -164,7 +164,7 @@ async def test_whether_what_was_attached_is_the_default_the_mirror_tells(
 
 
 async def test_what_the_customer_has_not_is_neither_detached_nor_made_the_default(
-    desk: Desk,
+    desk: PaymentMethodsOnFakes,
 ) -> None:
     desk.stripe.read.side_effect = NotFound("payment_method", "pm_1")
     for call in (
@@ -176,7 +176,9 @@ async def test_what_the_customer_has_not_is_neither_detached_nor_made_the_defaul
     assert not desk.stripe.detach.await_args_list + desk.stripe.set_default.await_args_list
 
 
-async def test_a_detachment_of_our_own_is_not_taken_for_another(desk: Desk) -> None:
+async def test_a_detachment_of_our_own_is_not_taken_for_another(
+    desk: PaymentMethodsOnFakes,
+) -> None:
     desk.stripe.detach.side_effect = Unanswered("lost")
     with pytest.raises(OutcomeUnknown):
         await desk.methods.detach(CALLER, "r-1", WANTED)
@@ -187,7 +189,9 @@ async def test_a_detachment_of_our_own_is_not_taken_for_another(desk: Desk) -> N
         await desk.methods.detach(CALLER, "r-2", WANTED)
 
 
-async def test_a_default_that_was_set_is_no_other_for_a_detachment_since(desk: Desk) -> None:
+async def test_a_default_that_was_set_is_no_other_for_a_detachment_since(
+    desk: PaymentMethodsOnFakes,
+) -> None:
     """Between two runs the method is detached; what was sent is told as it was sent."""
     desk.stripe.set_default.side_effect = Unanswered("lost")
     with pytest.raises(OutcomeUnknown):
@@ -197,7 +201,9 @@ async def test_a_default_that_was_set_is_no_other_for_a_detachment_since(desk: D
     assert await desk.methods.set_default(CALLER, "r-1", WANTED) == OwnedMethod(VISA, True)
 
 
-async def test_a_look_before_the_first_send_counts_as_nothing_sent(desk: Desk) -> None:
+async def test_a_look_before_the_first_send_counts_as_nothing_sent(
+    desk: PaymentMethodsOnFakes,
+) -> None:
     desk.stripe.set_default.side_effect = slow = RateLimited(
         Reason.STRIPE_RATE_LIMITED, "slow", retry_after_seconds=1
     )
@@ -208,13 +214,13 @@ async def test_a_look_before_the_first_send_counts_as_nothing_sent(desk: Desk) -
     assert [step.sent_at for step in logged.record.steps.values()] == [None, None]
 
 
-async def test_the_default_is_mirrored_at_once(desk: Desk) -> None:
+async def test_the_default_is_mirrored_at_once(desk: PaymentMethodsOnFakes) -> None:
     assert await desk.methods.set_default(CALLER, "r-1", WANTED) == OwnedMethod(VISA, True)
     row = (await desk.mirror.fetch(CUSTOMERS, "acct_1", ["cus_1"]))["cus_1"]
     assert row.snapshot == desk.snapshot("pm_1")
 
 
-async def test_a_secret_is_read_for_each_answer_and_never_kept(desk: Desk) -> None:
+async def test_a_secret_is_read_for_each_answer_and_never_kept(desk: PaymentMethodsOnFakes) -> None:
     wanted = NewSetupIntent("cus_1", ("card",), "on_session")
     for _ in range(2):
         made = await desk.methods.create_setup(CALLER, "r-1", wanted)

@@ -21,19 +21,19 @@ from domain.customers import Customer
 from domain.errors import RateLimited, Reason, Unavailable
 from domain.mirror import Snapshot, Version
 from tests.support.fakes.stores import Failing, FakeMirror, no_pause, store_down
-from tests.support.rooms.projector import NOUN, Desk, customer
+from tests.support.rooms.projector import NOUN, ProjectorOnFakes, customer
 
 
 @pytest.fixture
-async def desk() -> Desk:
-    return Desk()
+async def desk() -> ProjectorOnFakes:
+    return ProjectorOnFakes()
 
 
-async def test_an_empty_inbox_is_no_work(desk: Desk) -> None:
+async def test_an_empty_inbox_is_no_work(desk: ProjectorOnFakes) -> None:
     assert await desk.projector.project_batch() == 0
 
 
-async def test_applied_too_old_and_same_content(desk: Desk) -> None:
+async def test_applied_too_old_and_same_content(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_2", 2_000, "b")
     await desk.projector.project_batch()
     await desk.receive("evt_1", 1_999, "a")
@@ -46,7 +46,7 @@ async def test_applied_too_old_and_same_content(desk: Desk) -> None:
     assert desk.objects.reads == []
 
 
-async def test_an_object_is_read_once_a_batch(desk: Desk) -> None:
+async def test_an_object_is_read_once_a_batch(desk: ProjectorOnFakes) -> None:
     for number, name in enumerate("abc"):
         await desk.receive(f"evt_{number}", 2_000, name)
     await desk.receive("evt_9", 2_000, "x", about="cus_2")
@@ -61,7 +61,7 @@ async def test_an_object_is_read_once_a_batch(desk: Desk) -> None:
     assert (desk.shown(), desk.shown("cus_2")) == ("c", "x")
 
 
-async def test_ties_that_a_newer_event_outdates_need_no_read(desk: Desk) -> None:
+async def test_ties_that_a_newer_event_outdates_need_no_read(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_1", 2_000, "a")
     await desk.receive("evt_2", 2_000, "b")
     await desk.receive("evt_3", 2_001, "c")
@@ -70,7 +70,7 @@ async def test_ties_that_a_newer_event_outdates_need_no_read(desk: Desk) -> None
     assert desk.shown() == "c"
 
 
-async def test_a_hint_is_read(desk: Desk) -> None:
+async def test_a_hint_is_read(desk: ProjectorOnFakes) -> None:
     hint = Hint(NOUN, "cus_7", 2_000_000)
     await desk.receive("evt_1", 2_000, about="sub_1", says=hint)
     desk.objects.shows = {"cus_7": "z"}
@@ -81,7 +81,7 @@ async def test_a_hint_is_read(desk: Desk) -> None:
     assert desk.shown("cus_7") == "z"
 
 
-async def test_an_event_that_is_cut_short_is_read(desk: Desk) -> None:
+async def test_an_event_that_is_cut_short_is_read(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_1", 2_000, "a")
     await desk.projector.project_batch()
     told = Snapshot("acct_1", "cus_1", Version.of_event(2_001_000), customer("cus_1", "b"))
@@ -95,7 +95,7 @@ async def test_an_event_that_is_cut_short_is_read(desk: Desk) -> None:
     assert desk.shown() == "whole"
 
 
-async def test_what_no_noun_is_about_is_ignored(desk: Desk) -> None:
+async def test_what_no_noun_is_about_is_ignored(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_1", 2_000, says=Irrelevant("not mirrored: topup"))
     await desk.projector.project_batch()
     assert desk.became("evt_1") == (EventState.IGNORED, "not mirrored: topup")
@@ -111,7 +111,7 @@ async def test_what_no_noun_is_about_is_ignored(desk: Desk) -> None:
     ],
 )
 async def test_a_poisoned_event_holds_up_no_other(
-    desk: Desk, poison: Exception, words: str
+    desk: ProjectorOnFakes, poison: Exception, words: str
 ) -> None:
     await desk.receive("evt_1", 2_000, says=poison)
     await desk.receive("evt_2", 2_000, "b")
@@ -122,7 +122,7 @@ async def test_a_poisoned_event_holds_up_no_other(
     assert (desk.shown(), desk.shown("cus_2")) == ("b", "c")
 
 
-async def test_an_object_that_cannot_be_stored_holds_up_no_other(desk: Desk) -> None:
+async def test_an_object_that_cannot_be_stored_holds_up_no_other(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_1", 2_000, "a", about="cus_1")
     await desk.receive("evt_2", 2_000, "b", about="cus_2")
     desk.mirror = Refusing("cus_1")
@@ -146,7 +146,7 @@ class Refusing(FakeMirror):
 
 
 async def test_pauses_grow_and_then_the_event_is_dead(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+    desk: ProjectorOnFakes, caplog: pytest.LogCaptureFixture
 ) -> None:
     await desk.receive("evt_1", 2_000, "a")
     desk.mirror = Refusing("cus_1")
@@ -178,7 +178,9 @@ async def test_pauses_grow_and_then_the_event_is_dead(
     ],
     ids=str,
 )
-async def test_a_read_that_fails_is_tried_again_later(desk: Desk, error: Exception) -> None:
+async def test_a_read_that_fails_is_tried_again_later(
+    desk: ProjectorOnFakes, error: Exception
+) -> None:
     await desk.receive("evt_1", 2_000, "a")
     await desk.receive("evt_2", 2_000, "b")
     await desk.receive("evt_3", 2_000, "c", about="cus_2")
@@ -193,7 +195,9 @@ async def test_a_read_that_fails_is_tried_again_later(desk: Desk, error: Excepti
     assert desk.shown() == "b"
 
 
-async def test_the_platforms_own_events_wait_until_its_account_is_known(desk: Desk) -> None:
+async def test_the_platforms_own_events_wait_until_its_account_is_known(
+    desk: ProjectorOnFakes,
+) -> None:
     desk.stripe.error = Unavailable(Reason.STRIPE_UNAVAILABLE, "down")
     await desk.receive("evt_1", 2_000, "a", account="")
     await desk.receive("evt_2", 2_000, "b")
@@ -206,7 +210,7 @@ async def test_the_platforms_own_events_wait_until_its_account_is_known(desk: De
     assert desk.shown(account="acct_platform") == "a"
 
 
-async def test_a_lost_race_is_decided_again(desk: Desk) -> None:
+async def test_a_lost_race_is_decided_again(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_1", 2_000, "late")
     newer = Snapshot("acct_1", "cus_1", Version.of_event(3_000_000), customer("cus_1", "newer"))
     other = MirrorWriter(desk.mirror)
@@ -222,7 +226,7 @@ async def test_a_lost_race_is_decided_again(desk: Desk) -> None:
     assert desk.became("evt_1") == (EventState.PROCESSED, "kept the row: older than the row")
 
 
-async def test_a_row_that_does_not_come_to_rest_is_left_for_later(desk: Desk) -> None:
+async def test_a_row_that_does_not_come_to_rest_is_left_for_later(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_1", 4_000, "late")
     rounds = 0
 
@@ -246,7 +250,7 @@ async def test_a_row_that_does_not_come_to_rest_is_left_for_later(desk: Desk) ->
     assert desk.became("evt_1") == (EventState.PENDING, "waits")
 
 
-async def test_a_store_that_fails_leaves_the_batch_for_later(desk: Desk) -> None:
+async def test_a_store_that_fails_leaves_the_batch_for_later(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_1", 2_000, "a")
     desk.mirror.pause = Failing({0: store_down()})
     with pytest.raises(Unavailable):
@@ -257,7 +261,7 @@ async def test_a_store_that_fails_leaves_the_batch_for_later(desk: Desk) -> None
     assert desk.shown() == "a"
 
 
-async def test_a_projector_whose_lease_ran_out_settles_nothing(desk: Desk) -> None:
+async def test_a_projector_whose_lease_ran_out_settles_nothing(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_1", 2_000, "a")
     other = desk.another("other")
 
@@ -274,7 +278,7 @@ async def test_a_projector_whose_lease_ran_out_settles_nothing(desk: Desk) -> No
 
 
 async def test_behind_a_full_batch_the_next_is_claimed_while_it_is_projected(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: ProjectorOnFakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(projector, "BATCH", 2)
     for number in range(4):
@@ -296,7 +300,7 @@ async def test_behind_a_full_batch_the_next_is_claimed_while_it_is_projected(
 
 
 async def test_what_was_claimed_ahead_is_projected_before_it_stops(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: ProjectorOnFakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(projector, "BATCH", 1)
     for number in range(3):
@@ -314,7 +318,7 @@ async def test_what_was_claimed_ahead_is_projected_before_it_stops(
 
 
 async def test_it_runs_on_what_arrives_and_survives_a_failing_store(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+    desk: ProjectorOnFakes, caplog: pytest.LogCaptureFixture
 ) -> None:
     failed, settled = asyncio.Event(), asyncio.Event()
 

@@ -17,7 +17,7 @@ from domain.errors import FailedPrecondition, NotUnderstood, Reason, Unavailable
 from domain.mirror import Snapshot, Version
 from domain.periods import to_milliseconds
 from tests.support.fakes.stores import FakeMirror, store_down
-from tests.support.rooms.projector import NOUN, Desk, customer
+from tests.support.rooms.projector import NOUN, ProjectorOnFakes, customer
 
 AWAY = Unavailable(Reason.STRIPE_UNAVAILABLE, "down")
 
@@ -50,8 +50,8 @@ class Judge(Deauthorizing):
 
 
 @pytest.fixture
-async def desk() -> Desk:
-    return Desk()
+async def desk() -> ProjectorOnFakes:
+    return ProjectorOnFakes()
 
 
 def concerning(*ids: str) -> tuple[Concern, ...]:
@@ -59,7 +59,12 @@ def concerning(*ids: str) -> tuple[Concern, ...]:
 
 
 async def receive(
-    desk: Desk, id_: str, at: int, *ids: str, about: str = "cus_1", account: str = "acct_1"
+    desk: ProjectorOnFakes,
+    id_: str,
+    at: int,
+    *ids: str,
+    about: str = "cus_1",
+    account: str = "acct_1",
 ) -> None:
     """An event that tells its own object, `told`, and changed the others of these ids."""
     version = Version.of_event(at * 1_000, known_at_ms=to_milliseconds(desk.clock.now()))
@@ -68,7 +73,7 @@ async def receive(
     await desk.receive(id_, at, about=about, account=account, says=says)
 
 
-async def test_another_object_that_changed_is_read(desk: Desk) -> None:
+async def test_another_object_that_changed_is_read(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_1", 1_500, "before", about="cus_9")
     await desk.projector.project_batch()
     await receive(desk, "evt_2", 2_000, "cus_9")
@@ -82,7 +87,7 @@ async def test_another_object_that_changed_is_read(desk: Desk) -> None:
     )
 
 
-async def test_another_object_is_read_once_a_batch(desk: Desk) -> None:
+async def test_another_object_is_read_once_a_batch(desk: ProjectorOnFakes) -> None:
     await receive(desk, "evt_1", 2_000, "cus_8", "cus_9")
     await receive(desk, "evt_2", 2_007, "cus_9", about="cus_2")
     await receive(desk, "evt_3", 2_000, "cus_9", account="acct_2")
@@ -101,7 +106,7 @@ async def test_another_object_is_read_once_a_batch(desk: Desk) -> None:
 @pytest.mark.parametrize("same_batch", [True, False])
 @pytest.mark.parametrize(("later", "reads"), [(1, 0), (0, 1), (-1, 1)])
 async def test_what_a_newer_event_tells_is_not_read(
-    desk: Desk, same_batch: bool, later: int, reads: int
+    desk: ProjectorOnFakes, same_batch: bool, later: int, reads: int
 ) -> None:
     await desk.receive("evt_2", 2_000 + later, "told since", about="cus_9")
     if not same_batch:
@@ -115,7 +120,7 @@ async def test_what_a_newer_event_tells_is_not_read(
         assert desk.became("evt_1")[1] == "applied: first seen; customer cus_9 seen since"
 
 
-async def test_what_is_read_for_its_own_sake_is_not_read_again(desk: Desk) -> None:
+async def test_what_is_read_for_its_own_sake_is_not_read_again(desk: ProjectorOnFakes) -> None:
     await receive(desk, "evt_1", 2_000, "cus_9")
     await desk.receive("evt_2", 2_000, "a", about="cus_9")
     await desk.receive("evt_3", 2_000, "b", about="cus_9")
@@ -125,7 +130,7 @@ async def test_what_is_read_for_its_own_sake_is_not_read_again(desk: Desk) -> No
     assert desk.became("evt_1")[1].endswith("customer cus_9 seen since")
 
 
-async def test_a_hint_has_its_own_object_read_and_the_others(desk: Desk) -> None:
+async def test_a_hint_has_its_own_object_read_and_the_others(desk: ProjectorOnFakes) -> None:
     hint = Hint(NOUN, "cus_1", 2_000_000, concerning("cus_9"))
     await desk.receive("evt_1", 2_000, says=hint)
     desk.objects.shows = {"cus_1": "a", "cus_9": "b"}
@@ -137,7 +142,9 @@ async def test_a_hint_has_its_own_object_read_and_the_others(desk: Desk) -> None
     )
 
 
-async def test_an_event_whose_other_object_cannot_be_read_comes_again(desk: Desk) -> None:
+async def test_an_event_whose_other_object_cannot_be_read_comes_again(
+    desk: ProjectorOnFakes,
+) -> None:
     await receive(desk, "evt_1", 2_000, "cus_8", "cus_9")
     await receive(desk, "evt_2", 2_000, "cus_8", about="cus_2")
     desk.objects.shows = {"cus_8": "a", "cus_9": AWAY}
@@ -158,7 +165,7 @@ async def test_an_event_whose_other_object_cannot_be_read_comes_again(desk: Desk
     assert [read[1] for read in desk.objects.reads].count("cus_8") == 1
 
 
-async def test_an_event_that_fails_itself_has_nothing_read(desk: Desk) -> None:
+async def test_an_event_that_fails_itself_has_nothing_read(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_1", 2_000, says=Hint(NOUN, "cus_1", 2_000_000, concerning("cus_9")))
     desk.objects.shows = {"cus_1": AWAY}
     await desk.projector.project_batch()
@@ -166,7 +173,9 @@ async def test_an_event_that_fails_itself_has_nothing_read(desk: Desk) -> None:
     assert [read[1] for read in desk.objects.reads] == ["cus_1"]
 
 
-async def test_another_object_that_cannot_be_stored_holds_up_its_event_alone(desk: Desk) -> None:
+async def test_another_object_that_cannot_be_stored_holds_up_its_event_alone(
+    desk: ProjectorOnFakes,
+) -> None:
     class Refusing(FakeMirror):
         @override
         async def replace(self, noun: Any, snapshots: Any) -> Any:
@@ -185,7 +194,9 @@ async def test_another_object_that_cannot_be_stored_holds_up_its_event_alone(des
 
 
 @pytest.mark.parametrize("step", ["mirror.fetch", "mirror.replace"])
-async def test_a_store_that_fails_there_leaves_the_batch_for_later(desk: Desk, step: str) -> None:
+async def test_a_store_that_fails_there_leaves_the_batch_for_later(
+    desk: ProjectorOnFakes, step: str
+) -> None:
     async def fail(where: str) -> None:
         # Only once the event's own object is shown.
         if where == step and (desk.objects.reads or (step == "mirror.fetch" and desk.shown())):
@@ -199,7 +210,9 @@ async def test_a_store_that_fails_there_leaves_the_batch_for_later(desk: Desk, s
     assert desk.became("evt_1")[0] is EventState.PENDING
 
 
-async def test_what_was_decided_on_a_deauthorisation_is_written_on_its_event(desk: Desk) -> None:
+async def test_what_was_decided_on_a_deauthorisation_is_written_on_its_event(
+    desk: ProjectorOnFakes,
+) -> None:
     judge = Judge("revoked the connection")
     await desk.receive("evt_1", 2_000, says=Deauthorized(2_000_000))
     await desk.another("one", deauthorizing=judge).project_batch()
@@ -217,7 +230,7 @@ async def test_what_was_decided_on_a_deauthorisation_is_written_on_its_event(des
     ids=str,
 )
 async def test_a_deauthorisation_that_cannot_be_judged_waits_and_holds_up_nobody(
-    desk: Desk, error: Exception, words: str
+    desk: ProjectorOnFakes, error: Exception, words: str
 ) -> None:
     await desk.receive("evt_1", 2_000, says=Deauthorized(2_000_000))
     await desk.receive("evt_2", 2_000, "a")
@@ -227,13 +240,15 @@ async def test_a_deauthorisation_that_cannot_be_judged_waits_and_holds_up_nobody
     assert desk.became("evt_2")[0] is EventState.PROCESSED
 
 
-async def test_a_mirror_that_nothing_follows_from_ends_no_connection(desk: Desk) -> None:
+async def test_a_mirror_that_nothing_follows_from_ends_no_connection(
+    desk: ProjectorOnFakes,
+) -> None:
     await desk.receive("evt_1", 2_000, says=Deauthorized(2_000_000))
     await desk.projector.project_batch()
     assert desk.became("evt_1")[0] is EventState.IGNORED
 
 
-async def test_what_no_read_can_tell_is_told_and_the_event_goes_on(desk: Desk) -> None:
+async def test_what_no_read_can_tell_is_told_and_the_event_goes_on(desk: ProjectorOnFakes) -> None:
     await receive(desk, "evt_1", 2_000, "cus_8", "cus_9")
     odd = NotUnderstood("customer", "cus_9", "created: is missing")
     desk.objects.shows = {"cus_8": "read", "cus_9": odd}
@@ -245,7 +260,9 @@ async def test_what_no_read_can_tell_is_told_and_the_event_goes_on(desk: Desk) -
     )
 
 
-async def test_an_event_is_not_dead_because_the_platform_is_not_understood(desk: Desk) -> None:
+async def test_an_event_is_not_dead_because_the_platform_is_not_understood(
+    desk: ProjectorOnFakes,
+) -> None:
     """Who the platform is concerns every event of its own: they wait."""
     desk.stripe.error = NotUnderstood("account", "", "created: is missing")
     await desk.receive("evt_1", 2_000, "told", account="")

@@ -54,7 +54,7 @@ def snapshot(found: Subscription, number: int = 1) -> Snapshot[Subscription]:
     return Snapshot("acct_1", found.id, Version.of_event(number), found)
 
 
-class Desk:
+class SubscriptionsOnFakes:
     """The use case and what it works with; every change answers with `sub_1` as it is active."""
 
     def __init__(self) -> None:
@@ -82,8 +82,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> SubscriptionsOnFakes:
+    return SubscriptionsOnFakes()
 
 
 async def violations(call: Any) -> list[str]:
@@ -92,7 +92,7 @@ async def violations(call: Any) -> list[str]:
     return [violation.field for violation in refusal.value.violations]
 
 
-async def test_a_list_is_narrowed(desk: Desk) -> None:
+async def test_a_list_is_narrowed(desk: SubscriptionsOnFakes) -> None:
     await desk.mirrored(
         ACTIVE,
         Subscription("sub_2", NOON + SECOND, "cus_1", "canceled"),
@@ -112,7 +112,7 @@ async def test_a_list_is_narrowed(desk: Desk) -> None:
     assert (await desk.subscriptions.list(other, ListSubscriptions())).items == []
 
 
-async def test_get(desk: Desk) -> None:
+async def test_get(desk: SubscriptionsOnFakes) -> None:
     await desk.mirrored(ACTIVE)
     assert await desk.subscriptions.get(CALLER, "sub_1") == ACTIVE
     for caller, id_ in ((CALLER, "sub_2"), (replace(CALLER, account="other"), "sub_1")):
@@ -131,11 +131,15 @@ async def test_get(desk: Desk) -> None:
         (ListSubscriptions(page_token="forged"), ["page_token"]),
     ],
 )
-async def test_lists_that_are_none(desk: Desk, query: ListSubscriptions, fields: list[str]) -> None:
+async def test_lists_that_are_none(
+    desk: SubscriptionsOnFakes, query: ListSubscriptions, fields: list[str]
+) -> None:
     assert await violations(desk.subscriptions.list(CALLER, query)) == fields
 
 
-async def test_without_a_word_about_it_a_failed_payment_leaves_nothing(desk: Desk) -> None:
+async def test_without_a_word_about_it_a_failed_payment_leaves_nothing(
+    desk: SubscriptionsOnFakes,
+) -> None:
     await desk.subscriptions.create(CALLER, "r-1", ORDER)
     assert desk.sent("create") == replace(ORDER, payment_behavior="error_if_incomplete")
 
@@ -147,7 +151,9 @@ async def test_without_a_word_about_it_a_failed_payment_leaves_nothing(desk: Des
         replace(ORDER, collection_method="send_invoice", days_until_due=30),
     ],
 )
-async def test_what_was_chosen_is_sent_as_it_is(desk: Desk, order: NewSubscription) -> None:
+async def test_what_was_chosen_is_sent_as_it_is(
+    desk: SubscriptionsOnFakes, order: NewSubscription
+) -> None:
     await desk.subscriptions.create(CALLER, "r-1", order)
     assert desk.sent("create") == order
     assert await desk.subscriptions.get(CALLER, "sub_1") == ACTIVE
@@ -162,7 +168,9 @@ async def test_what_was_chosen_is_sent_as_it_is(desk: Desk, order: NewSubscripti
         replace(ORDER, collection_method="send_invoice", days_until_due=1),
     ],
 )
-async def test_the_limits_themselves_are_allowed(desk: Desk, order: NewSubscription) -> None:
+async def test_the_limits_themselves_are_allowed(
+    desk: SubscriptionsOnFakes, order: NewSubscription
+) -> None:
     await desk.subscriptions.create(CALLER, "r-1", order)
 
 
@@ -199,7 +207,9 @@ async def test_the_limits_themselves_are_allowed(desk: Desk, order: NewSubscript
         ),
     ],
 )  # fmt: skip
-async def test_orders_that_are_none(desk: Desk, order: NewSubscription, fields: list[str]) -> None:
+async def test_orders_that_are_none(
+    desk: SubscriptionsOnFakes, order: NewSubscription, fields: list[str]
+) -> None:
     assert await violations(desk.subscriptions.create(CALLER, "", order)) == ["request_id", *fields]
     assert not desk.stripe.create.await_args_list
 
@@ -216,7 +226,7 @@ VALUES = SubscriptionFields(default_payment_method="pm_1", metadata={"a": "1"})
     ],
 )
 async def test_the_mask_says_what_counts(
-    desk: Desk, mask: tuple[str, ...], told: SubscriptionFields
+    desk: SubscriptionsOnFakes, mask: tuple[str, ...], told: SubscriptionFields
 ) -> None:
     await desk.subscriptions.update(CALLER, "r-1", UpdateSubscription("sub_1", VALUES, mask))
     assert desk.sent("update") == SubscriptionUpdate("sub_1", told)
@@ -233,7 +243,7 @@ async def test_the_mask_says_what_counts(
     ],
 )
 async def test_items_are_changed_only_if_what_falls_due_is_paid(
-    desk: Desk, method: str, asked: str, sent: str
+    desk: SubscriptionsOnFakes, method: str, asked: str, sent: str
 ) -> None:
     desk.stripe.read.return_value = replace(ACTIVE, collection_method=method)
     items = (ItemChange("si_1", quantity=3),)
@@ -283,13 +293,13 @@ async def test_items_are_changed_only_if_what_falls_due_is_paid(
     ],
 )  # fmt: skip
 async def test_changes_that_are_none(
-    desk: Desk, command: UpdateSubscription, fields: list[str]
+    desk: SubscriptionsOnFakes, command: UpdateSubscription, fields: list[str]
 ) -> None:
     assert await violations(desk.subscriptions.update(CALLER, "r-1", command)) == fields
     assert not desk.stripe.update.await_args_list
 
 
-async def test_other_commands_that_are_none(desk: Desk) -> None:
+async def test_other_commands_that_are_none(desk: SubscriptionsOnFakes) -> None:
     use = desk.subscriptions
     both = Cancellation("sub_1", at_period_end=True, invoice_now=True, prorate=True)
     assert await violations(use.cancel(CALLER, "r-1", both)) == ["invoice_now", "prorate"]
@@ -301,7 +311,9 @@ async def test_other_commands_that_are_none(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("status", ["canceled", "incomplete_expired"])
-async def test_what_has_ended_is_refused_before_anything_is_sent(desk: Desk, status: str) -> None:
+async def test_what_has_ended_is_refused_before_anything_is_sent(
+    desk: SubscriptionsOnFakes, status: str
+) -> None:
     desk.stripe.read.return_value = replace(ACTIVE, status=status)
     items = (ItemChange("si_1", quantity=3),)
     change = UpdateSubscription("sub_1", SubscriptionFields(), items=items)
@@ -316,7 +328,9 @@ async def test_what_has_ended_is_refused_before_anything_is_sent(desk: Desk, sta
     assert not desk.stripe.cancel.await_args_list + desk.stripe.update.await_args_list
 
 
-async def test_a_cancellation_of_our_own_is_not_taken_for_another(desk: Desk) -> None:
+async def test_a_cancellation_of_our_own_is_not_taken_for_another(
+    desk: SubscriptionsOnFakes,
+) -> None:
     desk.stripe.cancel.side_effect = Unanswered("lost")
     wanted = Cancellation("sub_1")
     with pytest.raises(OutcomeUnknown):
@@ -332,14 +346,14 @@ async def test_a_cancellation_of_our_own_is_not_taken_for_another(desk: Desk) ->
 
 @pytest.mark.parametrize("at_period_end", [True, False])
 async def test_a_cancellation_is_taken_back_as_it_was_scheduled(
-    desk: Desk, *, at_period_end: bool
+    desk: SubscriptionsOnFakes, *, at_period_end: bool
 ) -> None:
     desk.stripe.read.return_value = replace(ACTIVE, cancel_at_period_end=at_period_end)
     await desk.subscriptions.resume(CALLER, "r-1", "sub_1")
     assert desk.sent("go_on") == ResumeSubscription("sub_1", at_period_end)
 
 
-async def test_pauses_are_sent_as_they_were_asked_for(desk: Desk) -> None:
+async def test_pauses_are_sent_as_they_were_asked_for(desk: SubscriptionsOnFakes) -> None:
     pause = CollectionPause("sub_1", "void", NOON)
     await desk.subscriptions.pause_collection(CALLER, "r-1", pause)
     await desk.subscriptions.resume_collection(CALLER, "r-1", "sub_1")

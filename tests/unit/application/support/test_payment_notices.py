@@ -18,7 +18,7 @@ from tests.support.rooms.effects import (
     NOTICE,
     SECOND,
     STRIPE,
-    Desk,
+    ProjectorWithEffects,
     customer,
     invoice,
     sync,
@@ -35,15 +35,17 @@ TOLD: Final[dict[str, tuple[str, Any]]] = {
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path) -> AsyncIterator[ProjectorWithEffects]:
     async with sqlite_stores(tmp_path / "billing.db") as stores:
-        desk = Desk(stores)
+        desk = ProjectorWithEffects(stores)
         await sync(desk)
         yield desk
 
 
 @pytest.mark.parametrize("order", list(permutations(TOLD)))
-async def test_one_notice_in_whatever_order_it_is_told(desk: Desk, order: tuple[str, ...]) -> None:
+async def test_one_notice_in_whatever_order_it_is_told(
+    desk: ProjectorWithEffects, order: tuple[str, ...]
+) -> None:
     for id_ in order:
         await desk.receive(id_, *TOLD[id_])
         await desk.project()
@@ -51,7 +53,9 @@ async def test_one_notice_in_whatever_order_it_is_told(desk: Desk, order: tuple[
     assert (await desk.jobs()).count("support.payment_notice") == 1
 
 
-async def test_a_crash_between_the_link_and_the_notice_loses_none(desk: Desk) -> None:
+async def test_a_crash_between_the_link_and_the_notice_loses_none(
+    desk: ProjectorWithEffects,
+) -> None:
     await desk.receive("evt_paid", *TOLD["evt_paid"])
     await desk.project()
     await desk.receive("evt_customer", *TOLD["evt_customer"])
@@ -74,7 +78,9 @@ async def test_a_crash_between_the_link_and_the_notice_loses_none(desk: Desk) ->
     ],
     ids=["too old", "unknown when", "nothing", "not paid", "another's"],
 )
-async def test_what_is_no_recent_payment_of_his_is_not_told(desk: Desk, paid: Any) -> None:
+async def test_what_is_no_recent_payment_of_his_is_not_told(
+    desk: ProjectorWithEffects, paid: Any
+) -> None:
     await desk.connect(replace(CONNECTION, connected_at=NOON - dt.timedelta(days=99)))
     await desk.receive("evt_1", "invoice.updated", paid)
     await desk.receive("evt_2", *TOLD["evt_customer"])
@@ -82,7 +88,9 @@ async def test_what_is_no_recent_payment_of_his_is_not_told(desk: Desk, paid: An
     assert await desk.messages(OWN) == []
 
 
-async def test_what_is_paid_well_after_the_link_is_told_by_its_own_event_alone(desk: Desk) -> None:
+async def test_what_is_paid_well_after_the_link_is_told_by_its_own_event_alone(
+    desk: ProjectorWithEffects,
+) -> None:
     await desk.receive("evt_1", *TOLD["evt_customer"])
     await desk.project()
     later = replace(PAID, paid_at=desk.clock.now() + LATE)

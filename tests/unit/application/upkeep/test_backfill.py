@@ -45,7 +45,7 @@ def customer(number: int, name: str = "") -> Customer:
     return Customer(f"cus_{number:03}", NOON - dt.timedelta(seconds=100 - number // 3), name=name)
 
 
-class World:
+class StripeAndMirror:
     """Stripe and a store, which outlive every process."""
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class World:
 
 
 async def test_progress_counts_and_tells_how_far_it_has_come() -> None:
-    world = World()
+    world = StripeAndMirror()
     async with aclosing(world.backfill().run(ACCOUNT)) as pages:
         told = [progress async for progress in pages]
     assert [one.read for one in told] == [3, 6, 9, 11, 14, 15, 15]
@@ -113,16 +113,16 @@ async def test_progress_counts_and_tells_how_far_it_has_come() -> None:
 
 
 async def steps_of_a_run() -> int:
-    world = World()
+    world = StripeAndMirror()
     await world.run()
     return world.calls
 
 
 async def test_killed_at_every_step_it_goes_on() -> None:
     for step in range(await steps_of_a_run()):
-        world = World()
+        world = StripeAndMirror()
 
-        async def die(_: str, world: World = world, step: int = step) -> None:
+        async def die(_: str, world: StripeAndMirror = world, step: int = step) -> None:
             if world.calls == step + 1:
                 raise Killed
 
@@ -148,9 +148,9 @@ async def test_killed_at_every_step_it_goes_on() -> None:
 
 async def test_every_call_of_the_store_and_of_stripe_fails_once() -> None:
     for step in range(await steps_of_a_run()):
-        world = World()
+        world = StripeAndMirror()
 
-        async def fail(_: str, world: World = world, step: int = step) -> None:
+        async def fail(_: str, world: StripeAndMirror = world, step: int = step) -> None:
             if world.calls == step + 1:
                 raise store_down()
 
@@ -163,7 +163,7 @@ async def test_every_call_of_the_store_and_of_stripe_fails_once() -> None:
 
 
 async def test_a_run_that_is_refused_for_good_is_unfinished() -> None:
-    world = World()
+    world = StripeAndMirror()
 
     async def refuse(where: str) -> None:
         if where == "stripe.page" and len(world.stripe.asked) > 2:
@@ -182,7 +182,7 @@ async def test_a_run_that_is_refused_for_good_is_unfinished() -> None:
 
 
 async def test_a_revoked_connection_ends_it_at_once() -> None:
-    world = World()
+    world = StripeAndMirror()
 
     async def refuse(where: str) -> None:
         if where == "stripe.page":
@@ -195,11 +195,11 @@ async def test_a_revoked_connection_ends_it_at_once() -> None:
 
 
 async def test_there_is_no_progress_before_the_first_run() -> None:
-    assert await World().backfill().progress(ACCOUNT) is None
+    assert await StripeAndMirror().backfill().progress(ACCOUNT) is None
 
 
 async def test_a_noun_that_a_release_adds_is_read_by_the_next_run() -> None:
-    world = World()
+    world = StripeAndMirror()
     await world.run()
     checkpoint = world.checkpoints.kept[ACCOUNT, TASK]
     del checkpoint.state["nouns"]["product"]
@@ -211,7 +211,7 @@ async def test_a_noun_that_a_release_adds_is_read_by_the_next_run() -> None:
 
 
 async def test_an_object_that_changes_under_every_read_is_not_given_up() -> None:
-    world = World()
+    world = StripeAndMirror()
     rounds = 0
 
     async def change(where: str) -> None:
@@ -235,7 +235,7 @@ async def test_an_object_that_changes_under_every_read_is_not_given_up() -> None
 
 
 async def test_of_two_runs_the_later_goes_on() -> None:
-    world = World()
+    world = StripeAndMirror()
     async with aclosing(world.backfill().run(ACCOUNT)) as first:
         await anext(first)
         await world.run()
@@ -251,7 +251,7 @@ def test_whatever_is_deleted_made_or_killed_on_the_way(
     """Every few steps a customer goes (or, past the last, comes), and maybe the process dies."""
 
     async def live() -> None:
-        world = World()
+        world = StripeAndMirror()
         left = list(plan)
         due = [left[0][0] if left else 0]
 
@@ -280,7 +280,7 @@ def test_whatever_is_deleted_made_or_killed_on_the_way(
 
 
 async def test_memory_holds_two_pages() -> None:
-    world = World()
+    world = StripeAndMirror()
     most = 0
 
     async def count(where: str) -> None:
@@ -295,7 +295,7 @@ async def test_memory_holds_two_pages() -> None:
 
 def test_the_fake_lists_as_stripe_does() -> None:
     """A cursor that is gone begins its second anew, as the gateway does."""
-    world = World()
+    world = StripeAndMirror()
 
     async def pages() -> list[list[str]]:
         place: Place | None = Place()
@@ -325,19 +325,19 @@ class Refusing(FakeMirror):
         return await super().replace(noun, snapshots)
 
 
-def over(world: World, mirror: FakeMirror) -> World:
+def over(world: StripeAndMirror, mirror: FakeMirror) -> StripeAndMirror:
     """The world with another mirror."""
     world.mirror, world.writer = mirror, MirrorWriter(mirror)
     return world
 
 
-async def finished(world: World) -> Progress:
+async def finished(world: StripeAndMirror) -> Progress:
     async with aclosing(world.backfill().run(ACCOUNT)) as pages:
         return [progress async for progress in pages][-1]
 
 
 async def test_what_is_not_understood_is_told_once_however_often_it_is_killed() -> None:
-    whole = World()
+    whole = StripeAndMirror()
     whole.stripe.odd = {"cus_004", "prod_3"}
     done = await finished(whole)
     assert {(one.noun, one.id) for one in done.oddities.named} == {
@@ -345,10 +345,10 @@ async def test_what_is_not_understood_is_told_once_however_often_it_is_killed() 
     }  # fmt: skip
     assert (done.read, done.stored) == (15, 13), "they count as read"
     for step in range(whole.calls):
-        world = World()
+        world = StripeAndMirror()
         world.stripe.odd = whole.stripe.odd
 
-        async def die(_: str, world: World = world, step: int = step) -> None:
+        async def die(_: str, world: StripeAndMirror = world, step: int = step) -> None:
             if world.calls == step + 1:
                 raise Killed
 
@@ -360,7 +360,7 @@ async def test_what_is_not_understood_is_told_once_however_often_it_is_killed() 
 
 
 async def test_what_cannot_be_stored_holds_up_no_other() -> None:
-    world = over(World(), Refusing("cus_004"))
+    world = over(StripeAndMirror(), Refusing("cus_004"))
     done = await finished(world)
     why = "cannot be stored: OverflowError"
     assert done.finished
@@ -369,7 +369,7 @@ async def test_what_cannot_be_stored_holds_up_no_other() -> None:
 
 
 async def test_a_store_that_takes_nothing_is_no_matter_of_one_object() -> None:
-    world = over(World(), Refusing(*(f"cus_{number:03}" for number in range(11))))
+    world = over(StripeAndMirror(), Refusing(*(f"cus_{number:03}" for number in range(11))))
     with pytest.raises(OverflowError):
         await finished(world)
 

@@ -48,7 +48,7 @@ def transaction(id_: str, created: dt.datetime, status: str = "pending") -> Bala
     return BalanceTransaction(id_, created, USD, USD, USD, "charge", status, created, "ch_1")
 
 
-class World:
+class StripeAndMirror:
     def __init__(self, pause: Pause = no_pause) -> None:
         self.clock = FakeClock()
         self.stripe = FakeHistory(self.clock, pause)
@@ -74,7 +74,7 @@ class World:
 
 
 async def test_windows_overlap_by_an_hour() -> None:
-    world = World()
+    world = StripeAndMirror()
     await world.service.refresh(ACCOUNT)
     world.clock.advance(days=2)
     await world.service.refresh(ACCOUNT)
@@ -88,7 +88,7 @@ async def test_windows_overlap_by_an_hour() -> None:
 
 
 async def test_the_first_window_leaves_history_to_the_backfill() -> None:
-    world = World()
+    world = StripeAndMirror()
     world.stripe.add(
         BALANCE_TRANSACTIONS,
         transaction("txn_new", NOON - HOUR * 24 * 29),
@@ -98,7 +98,7 @@ async def test_the_first_window_leaves_history_to_the_backfill() -> None:
 
 
 async def test_the_oldest_pending_one_is_listed_again_until_it_is_available() -> None:
-    world = World()
+    world = StripeAndMirror()
     first = transaction("txn_1", NOON - HOUR)
     world.stripe.add(BALANCE_TRANSACTIONS, first)
     await world.service.refresh(ACCOUNT)
@@ -118,14 +118,14 @@ async def test_an_account_whose_list_fails_does_not_move_and_holds_up_nobody() -
         if len(world.stripe.asked) == 1:
             raise Unavailable(Reason.STRIPE_UNAVAILABLE, "away")
 
-    world = World(fail)
+    world = StripeAndMirror(fail)
     await world.service.refresh_all()
     assert {account for account, _ in world.checkpoints.kept} == {ACCOUNT}
     assert world.checkpoints.kept[ACCOUNT, TASK].state["through_ms"]
 
 
 async def test_notes_within_the_debounce_are_one_listing() -> None:
-    world = World()
+    world = StripeAndMirror()
     run = asyncio.create_task(world.service.loop.run())
     try:
         await asked(world, 2)  # the schedule: the platform and the connection
@@ -145,7 +145,7 @@ async def test_notes_within_the_debounce_are_one_listing() -> None:
 async def test_an_event_that_moves_money_is_noted_for_its_own_account(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world, noted = World(), list[str]()
+    world, noted = StripeAndMirror(), list[str]()
     monkeypatch.setattr(world.service, "note", noted.append)
     told = [event("customer.deleted", "acct_2"), event("charge.succeeded", "acct_3")]
     await world.service.after([*told, event("refund.failed", "acct_4")], {})
@@ -159,7 +159,7 @@ def event(type_: str, stripe_account: str) -> EventWithFacts:
     return EventWithFacts(projected, None, frozenset(), ())
 
 
-async def asked(world: World, times: int) -> None:
+async def asked(world: StripeAndMirror, times: int) -> None:
     async with asyncio.timeout(5):
         while len(world.stripe.asked) < times:  # noqa: ASYNC110 - the fake tells nobody
             await asyncio.sleep(0.001)

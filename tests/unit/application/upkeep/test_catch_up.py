@@ -53,7 +53,7 @@ async def no_wait(_: float) -> None:
     """Try again at once."""
 
 
-class World:
+class StripeAndStores:
     """Stripe and the stores, which outlive every process."""
 
     def __init__(self, events: int = 8) -> None:
@@ -117,7 +117,7 @@ async def test_an_outage_of_stripe_is_one_line_and_no_traceback(
 ) -> None:
     monkeypatch.setattr("application.upkeep.catch_up.INTERVAL", dt.timedelta(milliseconds=1))
     caplog.set_level(logging.INFO)
-    world = World()
+    world = StripeAndStores()
     away = Unavailable(Reason.STRIPE_UNAVAILABLE, "Stripe does not answer")
     world.accounts.error = away
     running = asyncio.create_task(world.catch_up().loop.run())
@@ -142,7 +142,7 @@ async def test_an_outage_of_stripe_is_one_line_and_no_traceback(
 
 
 async def steps_of_a_poll() -> int:
-    world = World()
+    world = StripeAndStores()
     await world.catch_up().poll(SOURCE)
     return world.calls
 
@@ -150,9 +150,9 @@ async def steps_of_a_poll() -> int:
 @pytest.mark.parametrize("error", [Killed(), store_down()], ids=["killed", "failing"])
 async def test_stopped_at_every_step(error: Exception) -> None:
     for step in range(await steps_of_a_poll()):
-        world = World()
+        world = StripeAndStores()
 
-        async def stop(_: str, world: World = world, step: int = step) -> None:
+        async def stop(_: str, world: StripeAndStores = world, step: int = step) -> None:
             if world.calls == step + 1:
                 raise error
 
@@ -170,7 +170,7 @@ async def test_stopped_at_every_step(error: Exception) -> None:
 
 
 async def test_the_next_window_begins_an_hour_before_the_watermark() -> None:
-    world = World()
+    world = StripeAndStores()
     await world.catch_up().poll(SOURCE)
     late = replace(world.stripe.told[0], id="evt_late", created=to_milliseconds(NOON) - 59 * 60_000)
     world.stripe.told.append(late)
@@ -180,7 +180,7 @@ async def test_the_next_window_begins_an_hour_before_the_watermark() -> None:
 
 
 async def test_without_news_nobody_is_woken() -> None:
-    world = World(events=0)
+    world = StripeAndStores(events=0)
     polled = await world.catch_up().poll(SOURCE)
     assert (polled.listed, polled.new) == (0, 0)
     assert not world.arrived.is_set()
@@ -188,7 +188,7 @@ async def test_without_news_nobody_is_woken() -> None:
 
 
 async def test_two_processes_do_not_move_the_watermark_under_each_other() -> None:
-    world = World()
+    world = StripeAndStores()
     first = world.catch_up()
     entered = asyncio.Event()
     go_on = asyncio.Event()
@@ -210,7 +210,7 @@ async def test_two_processes_do_not_move_the_watermark_under_each_other() -> Non
 
 
 async def test_an_account_that_was_just_polled_is_left_alone() -> None:
-    world = World()
+    world = StripeAndStores()
     await world.catch_up().poll_all()
     asked = len(world.stripe.asked)
     await world.catch_up().poll_all()
@@ -221,7 +221,7 @@ async def test_an_account_that_was_just_polled_is_left_alone() -> None:
 
 
 async def test_an_account_that_was_polled_while_our_clock_was_ahead_is_not() -> None:
-    world = World()
+    world = StripeAndStores()
     world.clock.advance(days=2)
     await world.catch_up().poll_all()
     asked = len(world.stripe.asked)
@@ -231,7 +231,7 @@ async def test_an_account_that_was_polled_while_our_clock_was_ahead_is_not() -> 
 
 
 async def test_an_accounts_failure_is_its_own() -> None:
-    world = World()
+    world = StripeAndStores()
 
     async def fail(where: str) -> None:
         if where == "stripe.events" and len(world.stripe.asked) == 1:
@@ -242,7 +242,7 @@ async def test_an_accounts_failure_is_its_own() -> None:
     assert world.inbox.events.keys() == {event.id for event in world.stripe.told}
 
 
-async def gap(world: World) -> CatchUp:
+async def gap(world: StripeAndStores) -> CatchUp:
     """A world in which events went by unseen for longer than Stripe keeps them."""
     await world.catch_up().poll(SOURCE)
     world.clock.advance(days=40)
@@ -253,17 +253,17 @@ async def gap(world: World) -> CatchUp:
 
 
 async def test_a_gap_is_mended_wherever_mending_is_stopped() -> None:
-    world = World()
+    world = StripeAndStores()
     catch_up = await gap(world)
     before = world.calls
     await catch_up.mend(ACCOUNT)
     steps = world.calls - before
     for step in range(steps):
-        world = World()
+        world = StripeAndStores()
         catch_up = await gap(world)
         begun = world.calls
 
-        async def die(_: str, world: World = world, at: int = begun + step + 1) -> None:
+        async def die(_: str, world: StripeAndStores = world, at: int = begun + step + 1) -> None:
             if world.calls == at:
                 raise Killed
 
@@ -282,7 +282,7 @@ async def test_a_gap_is_mended_wherever_mending_is_stopped() -> None:
 
 
 async def test_a_second_gap_while_one_is_mended_is_mended_too() -> None:
-    world = World()
+    world = StripeAndStores()
     catch_up = await gap(world)
     again = False
 
@@ -301,7 +301,7 @@ async def test_a_second_gap_while_one_is_mended_is_mended_too() -> None:
 
 
 async def test_until_a_gap_is_mended_the_watermark_stands() -> None:
-    world = World()
+    world = StripeAndStores()
     await world.catch_up().poll(SOURCE)
     before = await world.catch_up().data_through(ACCOUNT)
     world.clock.advance(days=40)
@@ -313,7 +313,7 @@ async def test_until_a_gap_is_mended_the_watermark_stands() -> None:
 
 
 async def test_mending_without_a_gap_does_nothing() -> None:
-    world = World()
+    world = StripeAndStores()
     await world.catch_up().poll(SOURCE)
     asked = len(world.stripe.asked)
     await world.catch_up().mend(ACCOUNT)
@@ -321,7 +321,7 @@ async def test_mending_without_a_gap_does_nothing() -> None:
 
 
 async def test_an_event_that_the_store_does_not_take_is_kept_by_its_bytes() -> None:
-    world = World(events=7)
+    world = StripeAndStores(events=7)
     genuine = world.inbox.append
 
     async def append(event: ReceivedEvent) -> bool:
@@ -343,7 +343,7 @@ DAYS_AHEAD: Final = 40 * 86_400_000
 
 
 async def test_a_date_that_is_ahead_moves_the_watermark_no_further_than_our_clock() -> None:
-    world = World()
+    world = StripeAndStores()
     world.stripe.date_ahead_ms = DAYS_AHEAD
     await world.catch_up().poll(SOURCE)
     through = await world.catch_up().data_through(ACCOUNT)
@@ -356,7 +356,7 @@ async def test_a_date_that_is_ahead_moves_the_watermark_no_further_than_our_cloc
 
 
 async def test_a_watermark_that_was_set_ahead_is_known_to_nobody() -> None:
-    world = World()
+    world = StripeAndStores()
     kept = await world.checkpoints.load(ACCOUNT, TASK)
     ahead = {"through_ms": to_milliseconds(world.clock.now()) + DAYS_AHEAD}
     await world.checkpoints.save(replace(kept, state=ahead), now=world.clock.now())

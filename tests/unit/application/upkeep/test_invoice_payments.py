@@ -43,7 +43,7 @@ async def no_wait(_: float) -> None:
     """Try again at once."""
 
 
-class World:
+class StripeAndMirror:
     """Stripe holds `inpay_…` of `in_…`; the mirror shows what it was told."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class World:
 
 
 async def test_new_ones_are_listed_in_whatever_state() -> None:
-    world = World()
+    world = StripeAndMirror()
     for number, status in enumerate(("open", "paid", "canceled")):
         world.pays(number, status, made=NOON - dt.timedelta(hours=1))
     assert await world.refresh(pending=False) == []
@@ -109,7 +109,7 @@ async def test_new_ones_are_listed_in_whatever_state() -> None:
 async def test_an_open_one_whose_invoice_is_over_is_read_however_old(
     over: str, became: str
 ) -> None:
-    world = World()
+    world = StripeAndMirror()
     world.pays(1, "open")
     await world.mirrored(1)
     await world.invoice(1, over)
@@ -121,7 +121,7 @@ async def test_an_open_one_whose_invoice_is_over_is_read_however_old(
 
 @pytest.mark.parametrize("status", ["open", "uncollectible", "draft", "teleported"])
 async def test_one_whose_invoice_may_still_be_paid_is_not_read(status: str) -> None:
-    world = World()
+    world = StripeAndMirror()
     world.pays(1, "open")
     await world.mirrored(1)
     await world.invoice(1, status)
@@ -129,14 +129,14 @@ async def test_one_whose_invoice_may_still_be_paid_is_not_read(status: str) -> N
 
 
 async def test_one_whose_invoice_is_not_mirrored_is_not_read() -> None:
-    world = World()
+    world = StripeAndMirror()
     world.pays(1, "open")
     await world.mirrored(1)
     assert await world.refresh() == []
 
 
 async def test_one_that_was_paid_or_canceled_is_not_read() -> None:
-    world = World()
+    world = StripeAndMirror()
     for number, status in ((1, "paid"), (2, "canceled")):
         world.pays(number, status)
         await world.mirrored(number)
@@ -145,7 +145,7 @@ async def test_one_that_was_paid_or_canceled_is_not_read() -> None:
 
 
 async def test_one_whose_invoice_wants_another_amount_is_read() -> None:
-    world = World()
+    world = StripeAndMirror()
     world.pays(1, "open")
     await world.mirrored(1)
     await world.invoice(1, "open", remaining=Money(60, "usd"))
@@ -156,7 +156,7 @@ async def test_one_whose_invoice_wants_another_amount_is_read() -> None:
 
 
 async def test_one_that_stays_open_is_read_until_that_is_settled() -> None:
-    world = World()
+    world = StripeAndMirror()
     world.pays(1, "open")
     await world.mirrored(1)
     await world.invoice(1, "void")
@@ -170,7 +170,7 @@ async def test_one_that_stays_open_is_read_until_that_is_settled() -> None:
 
 
 async def test_one_that_was_seen_ahead_of_our_clock_is_read() -> None:
-    world = World()
+    world = StripeAndMirror()
     world.pays(1, "open")
     await world.mirrored(1)
     await world.invoice(1, "void")
@@ -189,7 +189,7 @@ async def test_a_note_looks_at_the_newest_and_the_schedule_at_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(invoice_payments, "_ROWS", 2)
-    world = World()
+    world = StripeAndMirror()
     for number in range(5):
         world.pays(number, "open", made=NOON + number * DAY - 400 * DAY)
     await world.mirrored(*range(5))
@@ -206,7 +206,7 @@ async def test_what_cannot_be_read_is_left_for_the_next_time() -> None:
         if where == "stripe.read":
             raise Unavailable(Reason.STRIPE_UNAVAILABLE, "down")
 
-    world = World()
+    world = StripeAndMirror()
     world.pays(1, "open")
     await world.mirrored(1)
     await world.invoice(1, "void")

@@ -47,7 +47,7 @@ def invoice(id_: str, url: str) -> Invoice:
     return Invoice(id_, NOON, "usd", "open", USD, USD, USD, USD, hosted_invoice_url=url)
 
 
-class World:
+class StripeAndMirror:
     """Stripe and the stores, which outlive every process."""
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ def test_exactly_what_is_wrong_is_found_and_mended(
     """Whatever is wrong, and however many steps a process gets."""
 
     async def live() -> None:
-        world = World()
+        world = StripeAndMirror()
         for number, kind in enumerate(kinds):
             if kind == "odd":
                 world.stripe.odd.add(customer(number).id)
@@ -154,8 +154,8 @@ def test_exactly_what_is_wrong_is_found_and_mended(
 
 
 async def test_killed_at_every_step_the_mirror_ends_right() -> None:
-    def spoilt() -> World:
-        world = World()
+    def spoilt() -> StripeAndMirror:
+        world = StripeAndMirror()
         world.stripe.add(CUSTOMERS, *(customer(number, "right") for number in range(9)))
         world.mirrored(CUSTOMERS, *(customer(number, "wrong") for number in range(3, 12)))
         return world
@@ -165,7 +165,7 @@ async def test_killed_at_every_step_the_mirror_ends_right() -> None:
     for step in range(whole.calls):
         world = spoilt()
 
-        async def die(_: str, world: World = world, step: int = step) -> None:
+        async def die(_: str, world: StripeAndMirror = world, step: int = step) -> None:
             if world.calls == step + 1:
                 raise Killed
 
@@ -180,7 +180,7 @@ async def test_killed_at_every_step_the_mirror_ends_right() -> None:
 
 
 async def test_another_kind_of_run_begins_anew() -> None:
-    world = World()
+    world = StripeAndMirror()
     world.stripe.add(CUSTOMERS, *(customer(number) for number in range(12)))
     assert await world.steps(repair=False, at_most=1) is None
     report = await world.steps(repair=True, at_most=1_000)
@@ -190,7 +190,7 @@ async def test_another_kind_of_run_begins_anew() -> None:
 
 
 async def test_a_field_that_passes_is_no_drift() -> None:
-    world = World()
+    world = StripeAndMirror()
     world.stripe.add(INVOICES, invoice("in_1", "https://one.example"))
     world.mirrored(INVOICES, invoice("in_1", "https://two.example"))
     report = await world.steps(repair=False, at_most=1_000)
@@ -199,7 +199,7 @@ async def test_a_field_that_passes_is_no_drift() -> None:
 
 
 async def test_a_row_that_is_newer_than_the_page_is_right() -> None:
-    world = World()
+    world = StripeAndMirror()
     world.stripe.add(CUSTOMERS, customer(1, "old"))
 
     async def change(where: str) -> None:
@@ -221,7 +221,7 @@ async def test_a_row_that_is_newer_than_the_page_is_right() -> None:
 
 
 async def test_where_the_clocks_cannot_tell_the_object_is_read_by_itself() -> None:
-    world = World()
+    world = StripeAndMirror()
     world.stripe.add(CUSTOMERS, customer(1, "old"))
     world.mirrored(CUSTOMERS, customer(1, "old"))
     shown = 0
@@ -255,7 +255,7 @@ def test_all_findings_are_counted_and_the_first_are_named() -> None:
 
 async def test_a_row_whose_object_is_odd_when_read_is_not_judged() -> None:
     """It is odd in no list, since it was made after the list was read."""
-    world = World()
+    world = StripeAndMirror()
     world.stripe.add(CUSTOMERS, customer(1, "right"))
     world.mirrored(CUSTOMERS, customer(1, "right"), customer(0, "right"))
 
