@@ -5,7 +5,8 @@ import io
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, cast
+from types import SimpleNamespace
+from typing import Final, NoReturn, cast
 
 import pytest
 from aiohttp import ClientResponse
@@ -182,6 +183,25 @@ async def test_a_slow_body_is_given_up(
     assert head.startswith(b"HTTP/1.1 408 ")
     assert b"Connection: close" in head
     assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "Content-Length: 4\r\n\r\nbody",
+        "Transfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n",
+    ],
+)
+async def test_a_body_that_comes_with_its_headers_is_taken_without_a_timer(
+    raw: Raw, receiver: FakeReceiver, monkeypatch: pytest.MonkeyPatch, request_: str
+) -> None:
+    def timeout(_: float) -> NoReturn:
+        pytest.fail("the whole body was there")
+
+    monkeypatch.setattr(webhook_app, "asyncio", SimpleNamespace(timeout=timeout))
+    head = await raw(f"POST {PATH} HTTP/1.1\r\nHost: x\r\n{request_}".encode())
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert receiver.received == [(b"body", "")]
 
 
 async def test_a_body_that_is_not_what_its_headers_say_is_refused(
