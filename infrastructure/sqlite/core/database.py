@@ -44,6 +44,12 @@ _STEPS_BETWEEN_LOOKS: Final = 100_000
 _CACHE_KIB: Final = 4_096
 """What each connection may remember of the file; the operating system remembers the rest."""
 
+_CHECKPOINT_PAGES: Final = 4_000
+"""How long the write-ahead log, 16 MiB of it, may grow before it is copied into the file.
+
+A page that many commits change, as those of indexes, is then copied once for all of them.
+"""
+
 _MAX_WAL_BYTES: Final = 64 * 1_024 * 1_024
 
 
@@ -233,6 +239,7 @@ class Database:
             "trusted_schema = OFF",
             "temp_store = MEMORY",
             f"cache_size = -{_CACHE_KIB}",
+            f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
             f"journal_size_limit = {_MAX_WAL_BYTES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
