@@ -3,10 +3,12 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +18,7 @@ from application.mirror.nouns import CHARGES
 from application.mirror.ports import Column, Filter, Noun
 from domain.charges import Charge
 from domain.errors import FailedPrecondition, RateLimited, Reason, Unavailable
+from infrastructure.sqlite.core import database as core
 from infrastructure.sqlite.core.database import Database
 from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
@@ -97,6 +100,40 @@ async def test_what_waits_shares_one_commit(path: Path) -> None:
     await waiting
     await database.close()
     assert statements.count("COMMIT") == 2, "one for the gate, one for all the others"
+
+
+async def test_those_who_shared_a_commit_are_waited_for_and_one_alone_waits_for_nobody(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathering, come = threading.Event(), threading.Event()
+
+    def sleep(_: float) -> None:
+        gathering.set()
+        assert come.wait(BOUND_SECONDS)
+
+    monkeypatch.setattr(core, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    statements: list[str] = []
+    database = Database(path, prepare, trace=statements.append)
+    await database.start()
+    await database.write(lambda connection: connection.execute("CREATE TABLE t (n UNIQUE)").close())
+    for number in range(3):
+        await database.write(partial(insert, number))
+    assert not gathering.is_set()
+    gate = Gate(database)
+    await gate.closed()
+    shared = [asyncio.create_task(database.write(partial(insert, n))) for n in (3, 4)]
+    await asyncio.sleep(0)
+    await gate.open()
+    await asyncio.gather(*shared)
+    statements.clear()
+    back = [asyncio.create_task(database.write(partial(insert, 5)))]
+    assert await asyncio.to_thread(gathering.wait, BOUND_SECONDS)
+    back.append(asyncio.create_task(database.write(partial(insert, 6))))
+    await asyncio.sleep(0)
+    come.set()
+    assert await asyncio.gather(*back) == [5, 6]
+    assert statements.count("COMMIT") == 1, "what has come meanwhile goes along"
+    await database.close()
 
 
 async def test_a_failing_job_undoes_its_own_writes_only(database: Database) -> None:
