@@ -7,6 +7,7 @@ BENCHES = (
     ("bench.webhooks",),
     ("bench.projection", "--store", "sqlite"),
     ("bench.projection", "--store", "mongo"),
+    ("bench.projection", "--store", "sqlite", "--mixed"),
     ("bench.shuffled", "--store", "sqlite"),
     ("bench.shuffled", "--store", "mongo"),
     ("bench.backfill", "--store", "sqlite"),
