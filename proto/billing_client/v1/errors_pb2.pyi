@@ -25,73 +25,133 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Not used."""
     ERROR_REASON_INVALID_FIELDS: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT: BadRequest names each field and its rule, all at once."""
+    """INVALID_ARGUMENT: a field breaks its rule. BadRequest names every such field and its rule, all
+    at once.
+    Example: `page_size` is -1.
+    """
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 2
-    """INVALID_ARGUMENT: the page token is damaged, or was given for another list."""
+    """INVALID_ARGUMENT: the page token is damaged, or belongs to another list.
+    Example: the token of ListCharges is sent to ListInvoices.
+    """
     ERROR_REASON_NOT_FOUND: _ErrorReason.ValueType  # 3
-    """NOT_FOUND: no such object for this caller; another tenant's object is not found either."""
+    """NOT_FOUND: the caller has no such object. An object of another tenant is not found either.
+    Example: GetCharge with `ch_0`, which the account's Stripe account does not have.
+    """
     ERROR_REASON_ALREADY_EXISTS: _ErrorReason.ValueType  # 4
-    """ALREADY_EXISTS: what must be unique is taken."""
+    """ALREADY_EXISTS: something with this unique name exists.
+    Example: an account `acme` is added a second time.
+    """
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 5
-    """UNAUTHENTICATED: the call carries no bearer token."""
+    """UNAUTHENTICATED: the call carries no bearer token.
+    Example: the metadata has no `authorization`.
+    """
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 6
-    """UNAUTHENTICATED: the token does not verify, or is expired."""
+    """UNAUTHENTICATED: the token's signature is wrong, or the token is expired.
+    Example: the token was made yesterday for one hour.
+    """
     ERROR_REASON_SCOPE_MISSING: _ErrorReason.ValueType  # 7
-    """PERMISSION_DENIED: the token lacks the method's scope; metadata names it."""
+    """PERMISSION_DENIED: the token lacks the method's scope. Metadata names the scope.
+    Example: RefundCharge with a token that has only `charges.read`.
+    """
     ERROR_REASON_STRIPE_NOT_CONNECTED: _ErrorReason.ValueType  # 8
-    """FAILED_PRECONDITION: the account has no Stripe connection."""
+    """FAILED_PRECONDITION: the account has no Stripe connection.
+    Example: the account was added without a Stripe account.
+    """
     ERROR_REASON_STRIPE_CONNECTION_REVOKED: _ErrorReason.ValueType  # 9
-    """FAILED_PRECONDITION: the account's Stripe connection was revoked."""
+    """FAILED_PRECONDITION: the account's Stripe connection was revoked.
+    Example: the account's owner removed the platform in the Stripe Dashboard.
+    """
     ERROR_REASON_STRIPE_ACCOUNT_TAKEN: _ErrorReason.ValueType  # 10
-    """ALREADY_EXISTS: the Stripe account is connected to another account."""
+    """ALREADY_EXISTS: the Stripe account is connected to another account.
+    Example: `acct_1` is connected to `acme`, and then to `globex` too.
+    """
     ERROR_REASON_STRIPE_REFUSED: _ErrorReason.ValueType  # 11
-    """FAILED_PRECONDITION: Stripe refuses this in the object's present state."""
+    """FAILED_PRECONDITION: Stripe refuses the change in the object's present state. The message holds
+    Stripe's words.
+    Example: DeleteInvoice for the draft of a subscription.
+    """
     ERROR_REASON_STRIPE_RATE_LIMITED: _ErrorReason.ValueType  # 12
-    """RESOURCE_EXHAUSTED: Stripe's rate limit; RetryInfo says when to try again."""
+    """RESOURCE_EXHAUSTED: Stripe's rate limit is reached. RetryInfo says when to try again.
+    Example: a backfill and many calls share one Stripe account.
+    """
     ERROR_REASON_STRIPE_UNAVAILABLE: _ErrorReason.ValueType  # 13
-    """UNAVAILABLE: Stripe does not answer, and nothing was changed."""
+    """UNAVAILABLE: Stripe does not answer, and nothing was changed.
+    Example: Stripe has an outage.
+    """
     ERROR_REASON_PAYMENT_DECLINED: _ErrorReason.ValueType  # 14
-    """FAILED_PRECONDITION: a bank or Stripe declined the payment; metadata holds decline_code."""
+    """FAILED_PRECONDITION: a bank or Stripe declined the payment. Metadata holds decline_code.
+    Example: PayInvoice with a card without money: `insufficient_funds`.
+    """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 15
-    """INVALID_ARGUMENT: the request_id was used before with other content."""
+    """INVALID_ARGUMENT: the request_id was used before with other content.
+    Example: a refund of 500 and a refund of 700 with one request_id.
+    """
     ERROR_REASON_REQUEST_IN_FLIGHT: _ErrorReason.ValueType  # 16
-    """ABORTED: an equal request is being carried out; repeat it to learn its outcome."""
+    """ABORTED: an equal request is being carried out. Repeat the call to learn its outcome.
+    Example: two processes of a caller send one CreateInvoice at the same time.
+    """
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 17
-    """DEADLINE_EXCEEDED: the change was sent and its outcome is not known yet; it is settled in the
-    background. Repeat the call with the same request_id to learn it.
+    """DEADLINE_EXCEEDED: the change was sent to Stripe, and its outcome is not known yet. Billing
+    finds out in the background. Repeat the call with the same request_id to learn the outcome.
+    Example: the network fails between CreateCustomer and Stripe's answer.
     """
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 18
-    """UNAVAILABLE: the store does not answer."""
+    """UNAVAILABLE: the store does not answer.
+    Example: MongoDB elects a new primary.
+    """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 19
-    """RESOURCE_EXHAUSTED: too much at once; RetryInfo says when to try again."""
+    """RESOURCE_EXHAUSTED: Billing has too much to do at once. RetryInfo says when to try again.
+    Example: one caller sends thousands of calls at the same time.
+    """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 20
-    """UNAVAILABLE: this process is stopping and nothing was done; another one answers, or the next one:
-    RetryInfo says when to try again.
+    """UNAVAILABLE: this process is stopping, and nothing was done. RetryInfo says when to try again;
+    another process answers then, or the next one.
+    Example: a new release is rolled out.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 21
-    """INTERNAL: a defect in Billing; the log holds it under the request's id."""
+    """INTERNAL: a defect in Billing. The log holds the defect under the call's `x-request-id`.
+    Example: a bug raises an exception that nobody expected.
+    """
     ERROR_REASON_SIGNATURE_INVALID: _ErrorReason.ValueType  # 22
-    """UNAUTHENTICATED: a webhook's signature does not verify (HTTP 400 to Stripe)."""
+    """UNAUTHENTICATED: the signature of a webhook is wrong. Stripe gets HTTP 400.
+    Example: the endpoint's secret was changed at Stripe and not in the settings.
+    """
     ERROR_REASON_OPERATION_RUNNING: _ErrorReason.ValueType  # 23
-    """FAILED_PRECONDITION: an operation of this kind with other options is not over; metadata holds
+    """FAILED_PRECONDITION: an operation of this kind with other options is not over. Metadata holds
     its kind and state.
+    Example: StartReconciliation with `repair` while one without `repair` runs.
     """
     ERROR_REASON_WRONG_STATE: _ErrorReason.ValueType  # 24
-    """FAILED_PRECONDITION: the object's state does not allow it; metadata holds resource, id and state."""
+    """FAILED_PRECONDITION: the object's state does not allow the change. Metadata holds resource, id
+    and state.
+    Example: VoidInvoice for an invoice that is `paid`.
+    """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 25
-    """ABORTED: somebody changed the object since its etag was read; read it again."""
+    """ABORTED: somebody changed the object after the caller read its etag. Read the object again.
+    Example: two people edit one note.
+    """
     ERROR_REASON_CONTACT_LINKED: _ErrorReason.ValueType  # 26
-    """ALREADY_EXISTS: the contact is linked to another customer; metadata names it."""
+    """ALREADY_EXISTS: the contact is linked to another customer. Metadata names that customer.
+    Example: LinkContact of `cus_2` to a contact that is linked to `cus_1`.
+    """
     ERROR_REASON_CUSTOMER_LINKED: _ErrorReason.ValueType  # 27
-    """ALREADY_EXISTS: the customer is linked to another contact; metadata names it."""
+    """ALREADY_EXISTS: the customer is linked to another contact. Metadata names that contact.
+    Example: LinkContact of `cus_1`, which is linked to another contact.
+    """
     ERROR_REASON_NOT_AUTHOR: _ErrorReason.ValueType  # 28
-    """PERMISSION_DENIED: only the note's author may do this, and who has the scope `notes.admin`."""
+    """PERMISSION_DENIED: only the note's author may do this, or a caller with the scope
+    `notes.admin`.
+    Example: DeleteNote for the note of a colleague.
+    """
     ERROR_REASON_STRIPE_NOT_UNDERSTOOD: _ErrorReason.ValueType  # 29
-    """FAILED_PRECONDITION: Stripe shows an object that this release does not understand; metadata holds
-    resource and id. Nothing was changed, and waiting does not help.
+    """FAILED_PRECONDITION: Stripe shows an object that this release does not understand. Metadata
+    holds resource and id. Nothing was changed, and waiting does not help.
+    Example: a charge whose currency has four letters.
     """
     ERROR_REASON_UNKNOWN_METHOD: _ErrorReason.ValueType  # 30
-    """UNIMPLEMENTED: this server has no such method."""
+    """UNIMPLEMENTED: this server has no such method.
+    Example: a new client calls an old server.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the stable reason of a refused call.
@@ -105,71 +165,131 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Not used."""
 ERROR_REASON_INVALID_FIELDS: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT: BadRequest names each field and its rule, all at once."""
+"""INVALID_ARGUMENT: a field breaks its rule. BadRequest names every such field and its rule, all
+at once.
+Example: `page_size` is -1.
+"""
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 2
-"""INVALID_ARGUMENT: the page token is damaged, or was given for another list."""
+"""INVALID_ARGUMENT: the page token is damaged, or belongs to another list.
+Example: the token of ListCharges is sent to ListInvoices.
+"""
 ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 3
-"""NOT_FOUND: no such object for this caller; another tenant's object is not found either."""
+"""NOT_FOUND: the caller has no such object. An object of another tenant is not found either.
+Example: GetCharge with `ch_0`, which the account's Stripe account does not have.
+"""
 ERROR_REASON_ALREADY_EXISTS: ErrorReason.ValueType  # 4
-"""ALREADY_EXISTS: what must be unique is taken."""
+"""ALREADY_EXISTS: something with this unique name exists.
+Example: an account `acme` is added a second time.
+"""
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 5
-"""UNAUTHENTICATED: the call carries no bearer token."""
+"""UNAUTHENTICATED: the call carries no bearer token.
+Example: the metadata has no `authorization`.
+"""
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 6
-"""UNAUTHENTICATED: the token does not verify, or is expired."""
+"""UNAUTHENTICATED: the token's signature is wrong, or the token is expired.
+Example: the token was made yesterday for one hour.
+"""
 ERROR_REASON_SCOPE_MISSING: ErrorReason.ValueType  # 7
-"""PERMISSION_DENIED: the token lacks the method's scope; metadata names it."""
+"""PERMISSION_DENIED: the token lacks the method's scope. Metadata names the scope.
+Example: RefundCharge with a token that has only `charges.read`.
+"""
 ERROR_REASON_STRIPE_NOT_CONNECTED: ErrorReason.ValueType  # 8
-"""FAILED_PRECONDITION: the account has no Stripe connection."""
+"""FAILED_PRECONDITION: the account has no Stripe connection.
+Example: the account was added without a Stripe account.
+"""
 ERROR_REASON_STRIPE_CONNECTION_REVOKED: ErrorReason.ValueType  # 9
-"""FAILED_PRECONDITION: the account's Stripe connection was revoked."""
+"""FAILED_PRECONDITION: the account's Stripe connection was revoked.
+Example: the account's owner removed the platform in the Stripe Dashboard.
+"""
 ERROR_REASON_STRIPE_ACCOUNT_TAKEN: ErrorReason.ValueType  # 10
-"""ALREADY_EXISTS: the Stripe account is connected to another account."""
+"""ALREADY_EXISTS: the Stripe account is connected to another account.
+Example: `acct_1` is connected to `acme`, and then to `globex` too.
+"""
 ERROR_REASON_STRIPE_REFUSED: ErrorReason.ValueType  # 11
-"""FAILED_PRECONDITION: Stripe refuses this in the object's present state."""
+"""FAILED_PRECONDITION: Stripe refuses the change in the object's present state. The message holds
+Stripe's words.
+Example: DeleteInvoice for the draft of a subscription.
+"""
 ERROR_REASON_STRIPE_RATE_LIMITED: ErrorReason.ValueType  # 12
-"""RESOURCE_EXHAUSTED: Stripe's rate limit; RetryInfo says when to try again."""
+"""RESOURCE_EXHAUSTED: Stripe's rate limit is reached. RetryInfo says when to try again.
+Example: a backfill and many calls share one Stripe account.
+"""
 ERROR_REASON_STRIPE_UNAVAILABLE: ErrorReason.ValueType  # 13
-"""UNAVAILABLE: Stripe does not answer, and nothing was changed."""
+"""UNAVAILABLE: Stripe does not answer, and nothing was changed.
+Example: Stripe has an outage.
+"""
 ERROR_REASON_PAYMENT_DECLINED: ErrorReason.ValueType  # 14
-"""FAILED_PRECONDITION: a bank or Stripe declined the payment; metadata holds decline_code."""
+"""FAILED_PRECONDITION: a bank or Stripe declined the payment. Metadata holds decline_code.
+Example: PayInvoice with a card without money: `insufficient_funds`.
+"""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 15
-"""INVALID_ARGUMENT: the request_id was used before with other content."""
+"""INVALID_ARGUMENT: the request_id was used before with other content.
+Example: a refund of 500 and a refund of 700 with one request_id.
+"""
 ERROR_REASON_REQUEST_IN_FLIGHT: ErrorReason.ValueType  # 16
-"""ABORTED: an equal request is being carried out; repeat it to learn its outcome."""
+"""ABORTED: an equal request is being carried out. Repeat the call to learn its outcome.
+Example: two processes of a caller send one CreateInvoice at the same time.
+"""
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 17
-"""DEADLINE_EXCEEDED: the change was sent and its outcome is not known yet; it is settled in the
-background. Repeat the call with the same request_id to learn it.
+"""DEADLINE_EXCEEDED: the change was sent to Stripe, and its outcome is not known yet. Billing
+finds out in the background. Repeat the call with the same request_id to learn the outcome.
+Example: the network fails between CreateCustomer and Stripe's answer.
 """
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 18
-"""UNAVAILABLE: the store does not answer."""
+"""UNAVAILABLE: the store does not answer.
+Example: MongoDB elects a new primary.
+"""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 19
-"""RESOURCE_EXHAUSTED: too much at once; RetryInfo says when to try again."""
+"""RESOURCE_EXHAUSTED: Billing has too much to do at once. RetryInfo says when to try again.
+Example: one caller sends thousands of calls at the same time.
+"""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 20
-"""UNAVAILABLE: this process is stopping and nothing was done; another one answers, or the next one:
-RetryInfo says when to try again.
+"""UNAVAILABLE: this process is stopping, and nothing was done. RetryInfo says when to try again;
+another process answers then, or the next one.
+Example: a new release is rolled out.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 21
-"""INTERNAL: a defect in Billing; the log holds it under the request's id."""
+"""INTERNAL: a defect in Billing. The log holds the defect under the call's `x-request-id`.
+Example: a bug raises an exception that nobody expected.
+"""
 ERROR_REASON_SIGNATURE_INVALID: ErrorReason.ValueType  # 22
-"""UNAUTHENTICATED: a webhook's signature does not verify (HTTP 400 to Stripe)."""
+"""UNAUTHENTICATED: the signature of a webhook is wrong. Stripe gets HTTP 400.
+Example: the endpoint's secret was changed at Stripe and not in the settings.
+"""
 ERROR_REASON_OPERATION_RUNNING: ErrorReason.ValueType  # 23
-"""FAILED_PRECONDITION: an operation of this kind with other options is not over; metadata holds
+"""FAILED_PRECONDITION: an operation of this kind with other options is not over. Metadata holds
 its kind and state.
+Example: StartReconciliation with `repair` while one without `repair` runs.
 """
 ERROR_REASON_WRONG_STATE: ErrorReason.ValueType  # 24
-"""FAILED_PRECONDITION: the object's state does not allow it; metadata holds resource, id and state."""
+"""FAILED_PRECONDITION: the object's state does not allow the change. Metadata holds resource, id
+and state.
+Example: VoidInvoice for an invoice that is `paid`.
+"""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 25
-"""ABORTED: somebody changed the object since its etag was read; read it again."""
+"""ABORTED: somebody changed the object after the caller read its etag. Read the object again.
+Example: two people edit one note.
+"""
 ERROR_REASON_CONTACT_LINKED: ErrorReason.ValueType  # 26
-"""ALREADY_EXISTS: the contact is linked to another customer; metadata names it."""
+"""ALREADY_EXISTS: the contact is linked to another customer. Metadata names that customer.
+Example: LinkContact of `cus_2` to a contact that is linked to `cus_1`.
+"""
 ERROR_REASON_CUSTOMER_LINKED: ErrorReason.ValueType  # 27
-"""ALREADY_EXISTS: the customer is linked to another contact; metadata names it."""
+"""ALREADY_EXISTS: the customer is linked to another contact. Metadata names that contact.
+Example: LinkContact of `cus_1`, which is linked to another contact.
+"""
 ERROR_REASON_NOT_AUTHOR: ErrorReason.ValueType  # 28
-"""PERMISSION_DENIED: only the note's author may do this, and who has the scope `notes.admin`."""
+"""PERMISSION_DENIED: only the note's author may do this, or a caller with the scope
+`notes.admin`.
+Example: DeleteNote for the note of a colleague.
+"""
 ERROR_REASON_STRIPE_NOT_UNDERSTOOD: ErrorReason.ValueType  # 29
-"""FAILED_PRECONDITION: Stripe shows an object that this release does not understand; metadata holds
-resource and id. Nothing was changed, and waiting does not help.
+"""FAILED_PRECONDITION: Stripe shows an object that this release does not understand. Metadata
+holds resource and id. Nothing was changed, and waiting does not help.
+Example: a charge whose currency has four letters.
 """
 ERROR_REASON_UNKNOWN_METHOD: ErrorReason.ValueType  # 30
-"""UNIMPLEMENTED: this server has no such method."""
+"""UNIMPLEMENTED: this server has no such method.
+Example: a new client calls an old server.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

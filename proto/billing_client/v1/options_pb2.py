@@ -26,7 +26,7 @@ from billing_client.v1 import errors_pb2 as billing_dot_v1_dot_errors__pb2
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62illing/v1/options.proto\x12\nbilling.v1\x1a\x17\x62illing/v1/errors.proto\x1a google/protobuf/descriptor.proto\"G\n\rAuthorization\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x14\n\x0csub_accounts\x18\x02 \x01(\x08\x12\x11\n\toperators\x18\x03 \x01(\x08:R\n\rauthorization\x12\x1e.google.protobuf.MethodOptions\x18\x8d\x8c\x03 \x01(\x0b\x32\x19.billing.v1.Authorization:J\n\x07reasons\x12\x1e.google.protobuf.MethodOptions\x18\x8e\x8c\x03 \x03(\x0e\x32\x17.billing.v1.ErrorReasonB\x16Z\x14\x62illing/v1;billingv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62illing/v1/options.proto\x12\nbilling.v1\x1a\x17\x62illing/v1/errors.proto\x1a google/protobuf/descriptor.proto\"G\n\rAuthorization\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x14\n\x0csub_accounts\x18\x02 \x01(\x08\x12\x11\n\toperators\x18\x03 \x01(\x08:R\n\rauthorization\x12\x1e.google.protobuf.MethodOptions\x18\x8d\x8c\x03 \x01(\x0b\x32\x19.billing.v1.Authorization:J\n\x07reasons\x12\x1e.google.protobuf.MethodOptions\x18\x8e\x8c\x03 \x03(\x0e\x32\x17.billing.v1.ErrorReason:8\n\x0e\x63hanges_stripe\x12\x1e.google.protobuf.MethodOptions\x18\x8f\x8c\x03 \x01(\x08\x42\x16Z\x14\x62illing/v1;billingv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)

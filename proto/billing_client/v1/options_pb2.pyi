@@ -59,10 +59,18 @@ Global___Authorization: _TypeAlias = Authorization  # noqa: Y015
 
 AUTHORIZATION_FIELD_NUMBER: _builtins.int
 REASONS_FIELD_NUMBER: _builtins.int
+CHANGES_STRIPE_FIELD_NUMBER: _builtins.int
 authorization: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Authorization]
 """authorization of the method. The number is from the range for use within an organisation."""
 reasons: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[_errors_pb2.ErrorReason.ValueType]]
-"""reasons for which the method may fail, beside those of every method: TOKEN_MISSING,
-TOKEN_INVALID, SCOPE_MISSING, NOT_FOUND (of the account), INVALID_FIELDS, STORE_UNAVAILABLE,
-OVERLOADED, SHUTTING_DOWN, OUTCOME_UNKNOWN (of what changes something) and INTERNAL.
+"""reasons for which the method may fail. The reasons that every method has are not repeated:
+TOKEN_MISSING, TOKEN_INVALID, SCOPE_MISSING, NOT_FOUND (of the account), INVALID_FIELDS,
+STORE_UNAVAILABLE, OVERLOADED, SHUTTING_DOWN, INTERNAL, and OUTCOME_UNKNOWN where the request has
+a request_id. The reasons that `changes_stripe` implies are not repeated either.
+"""
+changes_stripe: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
+"""changes_stripe marks a method that changes something at Stripe, such as CreateCustomer. The method
+may then also fail with STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED, STRIPE_REFUSED,
+STRIPE_RATE_LIMITED, STRIPE_UNAVAILABLE, STRIPE_NOT_UNDERSTOOD, REQUEST_ID_REUSED and
+REQUEST_IN_FLIGHT. Its request has a request_id.
 """

@@ -11,6 +11,8 @@ import pytest
 from billing_client.v1 import errors_pb2, options_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
+from interfaces.grpc import contract
+from interfaces.grpc.contract import CHANGES_STRIPE, declared_reasons
 from tools.api_table import COMMON
 
 ROOT: Final = Path(__file__).parents[3]
@@ -36,10 +38,9 @@ def methods() -> list[MethodDescriptor]:
     return [method for service in services for method in service.methods]
 
 
-def reasons_of(method: MethodDescriptor) -> list[str]:
-    """The names of the reasons that a method declares."""
-    declared = method.GetOptions().Extensions[options_pb2.reasons]
-    return [errors_pb2.ErrorReason.Name(one).removeprefix("ERROR_REASON_") for one in declared]
+def reasons_of(method: MethodDescriptor) -> frozenset[str]:
+    """The names of the reasons of a method, the implied ones included."""
+    return contract.reasons_of(method.GetOptions())
 
 
 every_method = pytest.mark.parametrize("method", methods(), ids=lambda method: method.full_name)
@@ -49,15 +50,34 @@ every_method = pytest.mark.parametrize("method", methods(), ids=lambda method: m
 def test_a_method_declares_its_reasons_once_and_not_the_common_ones(
     method: MethodDescriptor,
 ) -> None:
-    reasons = reasons_of(method)
-    assert bool(reasons) == (method.name not in WITHOUT_REASONS)
+    reasons = declared_reasons(method.GetOptions())
+    assert bool(reasons_of(method)) == (method.name not in WITHOUT_REASONS)
     assert [name for name, count in Counter(reasons).items() if count > 1] == []
     assert {*reasons} & {*COMMON, "OUTCOME_UNKNOWN", "UNSPECIFIED"} == set()
 
 
 @every_method
+def test_the_option_changes_stripe_stands_in_place_of_its_reasons(method: MethodDescriptor) -> None:
+    options = method.GetOptions()
+    declared = {*declared_reasons(options)}
+    assert not declared >= CHANGES_STRIPE
+    if options.Extensions[options_pb2.changes_stripe]:
+        assert "request_id" in method.input_type.fields_by_name
+        assert declared & CHANGES_STRIPE == set()
+        assert reasons_of(method) == declared | CHANGES_STRIPE
+    else:
+        assert reasons_of(method) == declared
+
+
+def test_the_comment_of_the_option_names_the_reasons_that_it_implies() -> None:
+    text = (ROOT / "proto" / "billing" / "v1" / "options.proto").read_text()
+    (comment,) = re.findall(r"((?:  //[^\n]*\n)+)  bool changes_stripe", text)
+    assert {*re.findall(r"\b(?:STRIPE|REQUEST)_[A-Z_]+\b", comment)} == CHANGES_STRIPE
+
+
+@every_method
 def test_reasons_that_come_together_are_declared_together(method: MethodDescriptor) -> None:
-    reasons = {*reasons_of(method)}
+    reasons = reasons_of(method)
     fields = method.input_type.fields_by_name
     if "request_id" in fields:
         assert reasons >= MUTATION
