@@ -120,7 +120,7 @@ async def serve_billing(path: Path, key: str) -> None:
     nothing = cast("Any", None)
     connections = Connections(repository, nothing, mirror, clock, Mode.TEST)
     mutations = Mutations(
-        SqliteMutationLog(database), connections, MirrorWriter(mirror), clock, Tasks()
+        SqliteMutationLog(database), connections, MirrorWriter(mirror), clock, Tasks(), nothing
     )
     reader = MirrorReader(mirror, PageTokens(secrets.token_bytes(32), clock))
     contacts = SqliteContactDirectory(database)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from application.mutations.stripe import Call
-from domain.charges import Charge
 from domain.mirror import Snapshot
 from domain.refunds import Refund
 
@@ -39,14 +38,4 @@ class RefundGateway(Protocol):
         self, call: Call, params: RefundOrder, sent_at: dt.datetime
     ) -> Snapshot[Refund] | None:
         """The refund that bears the call's tag, whatever has become of it since."""
-        ...
-
-    async def read(self, call: Call, params: str) -> Snapshot[Charge]:
-        """The charge of an id as it is now. NotFound for an unknown one."""
-        ...
-
-    async def find_read(
-        self, call: Call, params: str, sent_at: dt.datetime
-    ) -> Snapshot[Charge] | None:
-        """The same: a read is made again."""
         ...

@@ -1,6 +1,5 @@
 """Charges of an account's Stripe connection, and what is given back of them."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
@@ -13,7 +12,6 @@ from application.mirror.ports import Filter
 from application.mirror.reader import MirrorReader, equal_to, within
 from application.mutations.mutations import Mutations, request_id_violations
 from application.mutations.steps import Steps, shown
-from application.mutations.stripe import Call
 from application.requests.callers import Caller
 from application.requests.paging import Page, page_size_violations
 from application.requests.violations import (
@@ -25,14 +23,7 @@ from application.requests.violations import (
     span_violations,
 )
 from domain.charges import Charge
-from domain.errors import (
-    FailedPrecondition,
-    FieldViolation,
-    InvalidArgument,
-    NotFound,
-    RateLimited,
-    Unavailable,
-)
+from domain.errors import FieldViolation, InvalidArgument
 from domain.refunds import Refund
 
 REFUND_REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
@@ -116,34 +107,22 @@ class Charges:
         return await self._refund.run(caller, request_id, order)
 
     async def _refund_steps(self, steps: Steps, order: RefundOrder) -> Refund:
-        await self._check_currency(steps, order)
+        if order.amount is not None and not steps.was_sent("refund"):
+            await _check_currency(steps, order)
         refund = await steps.call(
             "refund", REFUNDS, order, self._gateway.refund, self._gateway.find_refund
         )
-        # The money is on its way, whether Stripe tells how the charge looks now or not: if not,
-        # an event does a moment later.
-        with contextlib.suppress(RateLimited, FailedPrecondition, NotFound, Unavailable):
-            await steps.call(
-                "charge", CHARGES, order.charge, self._gateway.read, self._gateway.find_read
-            )
+        await steps.read_back(CHARGES, order.charge)
         return shown(REFUNDS, refund)
 
-    async def _check_currency(self, steps: Steps, order: RefundOrder) -> None:
-        """InvalidArgument for an amount in another currency: Stripe is told the number alone.
 
-        A charge never changes its currency, so this is as true whenever it is asked.
-        """
-        if order.amount is None or steps.was_sent("refund"):
-            return
-        charge = await self._reader.find(CHARGES, steps.stripe_account, order.charge)
-        if charge is None:
-            charge = await steps.known("look", Charge, lambda call: self._read(call, order))
-        if order.currency != charge.amount.currency:
-            rule = f"must be the charge's own, {charge.amount.currency}"
-            raise InvalidArgument([FieldViolation("amount.currency", rule)])
-
-    async def _read(self, call: Call, order: RefundOrder) -> Charge:
-        return shown(CHARGES, await self._gateway.read(call, order.charge))
+async def _check_currency(steps: Steps, order: RefundOrder) -> None:
+    """InvalidArgument for an amount in another currency: Stripe is told the number alone."""
+    # A charge never changes its currency, so any row of the mirror tells it.
+    charge = await steps.standing(CHARGES, order.charge, settled=lambda _: True)
+    if order.currency != charge.amount.currency:
+        rule = f"must be the charge's own, {charge.amount.currency}"
+        raise InvalidArgument([FieldViolation("amount.currency", rule)])
 
 
 def _list_violations(query: ListCharges) -> Iterator[FieldViolation]:

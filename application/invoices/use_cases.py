@@ -35,7 +35,6 @@ from application.invoices.violations import (
 from application.mirror.nouns import INVOICES, SUBSCRIPTIONS
 from application.mirror.ports import Filter
 from application.mirror.reader import MirrorReader, equal_to, within
-from application.mirror.stripe import ObjectReader, Priority
 from application.mutations.mutations import Mutation, Mutations, request_id_violations
 from application.mutations.steps import Steps, shown
 from application.mutations.stripe import Find, Send
@@ -67,7 +66,6 @@ class Invoices:
         gateway: InvoiceGateway,
         previews: InvoicePreviews,
         totals: InvoiceTotals,
-        objects: ObjectReader,
         clock: Clock,
     ) -> None:
         self._reader = reader
@@ -75,7 +73,6 @@ class Invoices:
         self._gateway = gateway
         self._previews = previews
         self._totals = totals
-        self._objects = objects
         self._clock = clock
         self._create = InvoiceCreation(gateway).method(mutations)
         self._update = mutations.method(
@@ -200,7 +197,7 @@ class Invoices:
 
     async def _update_steps(self, steps: Steps, change: InvoiceChange) -> Invoice:
         # Stripe would let some fields of an open invoice be changed; we promise drafts alone.
-        status = _DRAFT if steps.was_sent("update") else await self._status(steps, change.id)
+        status = _DRAFT if steps.was_sent("update") else await _status(steps, change.id)
         if status != _DRAFT:
             raise WrongState(INVOICES.name, change.id, status)
         try:
@@ -213,7 +210,7 @@ class Invoices:
 
     async def _pay_steps(self, steps: Steps, payment: PayInvoice) -> Invoice:
         # Stripe would finalize a draft unasked.
-        if not steps.was_sent("pay") and await self._status(steps, payment.id) == _DRAFT:
+        if not steps.was_sent("pay") and await _status(steps, payment.id) == _DRAFT:
             raise WrongState(INVOICES.name, payment.id, _DRAFT)
         paid = await steps.call(
             "pay", INVOICES, payment, self._gateway.pay, self._gateway.find_paid
@@ -222,28 +219,20 @@ class Invoices:
 
     async def _delete_steps(self, steps: Steps, action: InvoiceAction) -> InvoiceAction:
         if not steps.was_sent("delete"):
-            await self._status(steps, action.id)  # one that is not there is NotFound
+            await _status(steps, action.id)  # one that is not there is NotFound
         await steps.call(
             "delete", INVOICES, action, self._gateway.delete, self._gateway.find_deleted
         )
         return action
 
-    async def _status(self, steps: Steps, invoice_id: str) -> str:
-        """The status of an invoice; whether it is a draft is sure, for none becomes one again.
 
-        NotFound for one that neither the mirror nor Stripe has.
-        """
-        known = await self._reader.find(INVOICES, steps.stripe_account, invoice_id)
-        if known is not None and known.status != _DRAFT:
-            return known.status
-        read = await self._objects.read(
-            INVOICES,
-            steps.stripe_account,
-            invoice_id,
-            not_before_ms=None,
-            priority=Priority.CALLER,
-        )
-        return shown(INVOICES, read).status
+async def _status(steps: Steps, invoice_id: str) -> str:
+    """The status of an invoice; whether it is a draft is sure, for none becomes one again.
+
+    NotFound for one that neither the mirror nor Stripe has.
+    """
+    invoice = await steps.standing(INVOICES, invoice_id, settled=lambda row: row.status != _DRAFT)
+    return invoice.status
 
 
 def _action(

@@ -101,11 +101,9 @@ class Mutations:
         writer: MirrorWriter,
         clock: Clock,
         tasks: Tasks,
-        objects: ObjectReader | None = None,
+        objects: ObjectReader,
     ) -> None:
-        """`objects` reads anew what an answer alone cannot settle in the mirror; without it the
-        object's next event does.
-        """
+        """`objects` reads how an object stands before a step, and what an answer cannot settle."""
         self._log = log
         self._objects = objects
         self._connections = connections

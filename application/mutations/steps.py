@@ -46,7 +46,7 @@ class Steps:
 
     def __init__(
         self, log: MutationLog, writer: MirrorWriter, clock: Clock, record: MutationRecord,
-        lease: Lease, objects: ObjectReader | None,
+        lease: Lease, objects: ObjectReader,
     ) -> None:  # fmt: skip
         self._log = log
         self._writer = writer
@@ -90,6 +90,34 @@ class Steps:
         """Whether Stripe may have carried out some of it: only going on will tell the outcome."""
         return any(step.sent_at for step in self._steps.values())
 
+    async def standing(
+        self, noun: Noun[T], object_id: str, *, settled: Callable[[T], bool] | None = None
+    ) -> T:
+        """How an object stands at Stripe before a step is sent. NotFound where there is none.
+
+        It is read there. A row of the mirror for which `settled` holds is taken instead: what the
+        caller asks of such a row never changes again. Once a step was sent the object may show the
+        step's own doing: ask `was_sent` first. A read changes nothing at Stripe, so it does not
+        count as sent; nor does it write the row, for which many readers at once would contend.
+        Raises what `ObjectReader.read` raises.
+        """
+        key = (self.stripe_account, object_id)
+        if settled is not None:
+            row = (await self._writer.rows(noun, [key])).get(key)
+            known = row.snapshot.object if row and row.snapshot else None
+            if known is not None and settled(known):
+                return known
+        return shown(noun, await self._read(noun, object_id))
+
+    async def read_back(self, noun: Noun[T], object_id: str) -> None:
+        """Mirror an object that a step changed without answering with it.
+
+        The step is done, whether Stripe tells now how the object looks or not: if not, the object's
+        next event does.
+        """
+        with contextlib.suppress(RateLimited, FailedPrecondition, NotFound, Unavailable):
+            await self._writer.observe(noun, [await self._read(noun, object_id)])
+
     async def call(
         self,
         name: str,
@@ -122,7 +150,7 @@ class Steps:
     async def known(
         self, name: str, answer_type: type[A], read: Callable[[Call], Awaitable[A]]
     ) -> A:
-        """What a read answered when it was first made, the same in each run.
+        """What a read of an object that is not mirrored answered first, the same in each run.
 
         It changes nothing at Stripe, so it does not count as sent, and its failure is not kept.
         """
@@ -166,15 +194,14 @@ class Steps:
     async def _write_back(self, noun: Noun[T], snapshot: Snapshot[T]) -> None:
         """Mirror an answer before it is given, so that the caller reads what it wrote."""
         (verdict,) = await self._writer.observe(noun, [snapshot])
-        if verdict.decision is not Decision.REREAD or self._objects is None:
-            return
-        # Something else became known while the request was under way: Stripe says what stands.
-        with contextlib.suppress(RateLimited, FailedPrecondition, Unavailable):
-            read = await self._objects.read(
-                noun, snapshot.stripe_account, snapshot.id,
-                not_before_ms=None, priority=Priority.CALLER,
-            )  # fmt: skip
-            await self._writer.observe(noun, [read])
+        if verdict.decision is Decision.REREAD:
+            # Something else became known while the request was under way: Stripe says what stands.
+            await self.read_back(noun, snapshot.id)
+
+    async def _read(self, noun: Noun[T], object_id: str) -> Snapshot[T]:
+        return await self._objects.read(
+            noun, self.stripe_account, object_id, not_before_ms=None, priority=Priority.CALLER
+        )
 
     async def _settle(self, step: Step, params: P, send: Send[P, A], find: Find[P, A]) -> A:
         """Send a step, or learn what an earlier send came to."""

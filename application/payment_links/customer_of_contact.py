@@ -169,7 +169,7 @@ class CustomerOfContact:
         link = await self._contacts.link_of(steps.account, steps.stripe_account, contact)
         if link is None:
             return None
-        customer = await self._lookup.get(steps.stripe_account, link.customer)
+        customer = await _live(steps, link.customer)
         if customer is None:
             await self._contacts.unlink(steps.account, steps.stripe_account, link.customer)
         return customer
@@ -183,7 +183,7 @@ class CustomerOfContact:
     async def _candidates(self, steps: Steps, payer: Payer) -> AsyncIterator[Customer]:
         """Customers that the payer may be, live, with an address and nobody else's; best first."""
         for found in await self._free(steps, await self._mirrored_by_email(steps, payer)):
-            customer = await self._lookup.get(steps.stripe_account, found.id)
+            customer = await _live(steps, found.id)
             if customer is not None and payer.has_email_of(customer):
                 yield customer
         for form in payer.email_forms:
@@ -200,7 +200,7 @@ class CustomerOfContact:
         region = await self._matching.region(steps.stripe_account)
         found = []
         for one in await self._free(steps, await self._mirrored_by_phone(steps, payer, region)):
-            customer = await self._lookup.get(steps.stripe_account, one.id)
+            customer = await _live(steps, one.id)
             same = customer is not None and payer.has_phone_of(customer, self._phones, region)
             if customer is not None and same and customer.email:
                 found.append(customer)
@@ -236,6 +236,14 @@ class CustomerOfContact:
             steps.account, steps.stripe_account, [one.id for one in customers]
         )
         return [one for one in customers if one.id not in links]
+
+
+async def _live(steps: Steps, customer: str) -> Customer | None:
+    """The customer as Stripe has it; None for one that is deleted, or that there never was."""
+    try:
+        return await steps.standing(CUSTOMERS, customer)
+    except NotFound:
+        return None
 
 
 def _lease(steps: Steps, contact: str) -> tuple[str, str]:

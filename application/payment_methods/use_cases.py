@@ -156,17 +156,14 @@ class PaymentMethods:
     async def _detach_steps(self, steps: Steps, wanted: CustomersMethod) -> CustomersMethod:
         gateway = self._gateway
         if not steps.was_sent("detach"):
-            await gateway.read(steps.stripe_account, wanted)
+            await self._look(steps, wanted)
         return await steps.call_unmirrored(
             "detach", CustomersMethod, wanted, gateway.detach, gateway.find_detached
         )
 
     async def _set_default_steps(self, steps: Steps, wanted: CustomersMethod) -> PaymentMethod:
         gateway = self._gateway
-        # Once: by a later run it may be detached again, and was made the default all the same.
-        method = await steps.known(
-            "look", PaymentMethod, lambda call: gateway.read(call.stripe_account, wanted)
-        )
+        method = await self._look(steps, wanted)
         await steps.call(
             "set_default", CUSTOMERS, wanted, gateway.set_default, gateway.find_default
         )
@@ -176,6 +173,15 @@ class PaymentMethods:
         gateway = self._gateway
         return await steps.call_unmirrored(
             "create", SetupIntent, wanted, gateway.create_setup, gateway.find_setup
+        )
+
+    async def _look(self, steps: Steps, wanted: CustomersMethod) -> PaymentMethod:
+        """The method as the customer had it at first. NotFound where the customer had it not.
+
+        By a later run it may be detached again, and was looked at all the same.
+        """
+        return await steps.known(
+            "look", PaymentMethod, lambda call: self._gateway.read(call.stripe_account, wanted)
         )
 
     async def _stripe_account(self, caller: Caller) -> str:

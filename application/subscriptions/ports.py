@@ -114,10 +114,6 @@ class SubscriptionGateway(Protocol):
     Every change of a subscription that has ended is WrongState, of an unknown one NotFound.
     """
 
-    async def read(self, stripe_account: str, subscription: str) -> Subscription:
-        """The subscription as it is now."""
-        ...
-
     async def create(self, call: Call, params: NewSubscription) -> Snapshot[Subscription]:
         """Start one. NotFound for an unknown customer; PaymentDeclined leaves nothing behind."""
         ...

@@ -183,7 +183,7 @@ class Subscriptions:
     async def _update_steps(self, steps: Steps, change: SubscriptionUpdate) -> Subscription:
         gateway = self._gateway
         if change.items and not steps.was_sent("update"):
-            standing = await self._standing(steps, change.id)
+            standing = await _standing(steps, change.id)
             if standing.collection_method != _SENT:  # else nothing is charged, so nothing declined
                 change = replace(change, payment_behavior=change.payment_behavior or _SAFE)
             else:
@@ -196,7 +196,7 @@ class Subscriptions:
     async def _cancel_steps(self, steps: Steps, cancellation: Cancellation) -> Subscription:
         gateway = self._gateway
         if not steps.was_sent("cancel"):
-            await self._standing(steps, cancellation.id)
+            await _standing(steps, cancellation.id)
         return shown(
             SUBSCRIPTIONS,
             await steps.call(
@@ -207,7 +207,7 @@ class Subscriptions:
     async def _resume_steps(self, steps: Steps, wanted: ResumeSubscription) -> Subscription:
         gateway = self._gateway
         if not steps.was_sent("resume"):
-            standing = await self._standing(steps, wanted.id)
+            standing = await _standing(steps, wanted.id)
             wanted = replace(wanted, at_period_end=standing.cancel_at_period_end)
         return shown(
             SUBSCRIPTIONS,
@@ -230,15 +230,16 @@ class Subscriptions:
             ),
         )
 
-    async def _standing(self, steps: Steps, subscription_id: str) -> Subscription:
-        """The subscription as Stripe has it, before a first send. WrongState where it has ended.
 
-        Stripe itself says of a second cancellation only that there is nothing to cancel.
-        """
-        standing = await self._gateway.read(steps.stripe_account, subscription_id)
-        if standing.ended:
-            raise WrongState("subscription", subscription_id, standing.status)
-        return standing
+async def _standing(steps: Steps, subscription_id: str) -> Subscription:
+    """The subscription as Stripe has it, before a first send. WrongState where it has ended.
+
+    Stripe itself says of a second cancellation only that there is nothing to cancel.
+    """
+    standing = await steps.standing(SUBSCRIPTIONS, subscription_id, settled=lambda row: row.ended)
+    if standing.ended:
+        raise WrongState(SUBSCRIPTIONS.name, subscription_id, standing.status)
+    return standing
 
 
 def _filter(query: ListSubscriptions) -> Filter:

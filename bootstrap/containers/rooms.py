@@ -55,7 +55,6 @@ class Rooms(containers.DeclarativeContainer):
     stores = providers.DependenciesContainer()
     mirror = stores.mirror
     stripe = providers.DependenciesContainer()
-    object_reader = stripe.objects
     # Ports are protocols, which are not checked for.
     clock: providers.Dependency[Clock] = providers.Dependency()
     phones: providers.Dependency[PhoneNumbers] = providers.Dependency()
@@ -115,7 +114,6 @@ class Rooms(containers.DeclarativeContainer):
         stripe.invoices,
         stripe.invoice_previews,
         stores.invoice_totals,
-        object_reader,
         clock,
     )
     revenue_analytics = providers.Singleton(RevenueAnalytics, stores.analytics, connections, clock)

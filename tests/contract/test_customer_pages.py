@@ -23,6 +23,7 @@ from domain.customers import Customer
 from infrastructure.sqlite import contacts
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS, store_new
 from tests.support.fakes.customers import FakeCustomerGateway
+from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import FakeClock, FakeConnections, FakeStripeAccounts
 from tests.support.servers.service import until
 from tests.support.servers.stores import Opener, Plan, Stores
@@ -59,7 +60,14 @@ async def customers(stores: Stores) -> Customers:
     return Customers(
         MirrorReader(stores.mirror, PageTokens(b"k", clock)),
         connections,
-        Mutations(stores.mutation_log, connections, MirrorWriter(stores.mirror), clock, Tasks()),
+        Mutations(
+            stores.mutation_log,
+            connections,
+            MirrorWriter(stores.mirror),
+            clock,
+            Tasks(),
+            FakeObjects(clock),
+        ),
         FakeCustomerGateway(clock),
         stores.contacts,
     )

@@ -9,7 +9,6 @@ from typing_extensions import override
 
 from application.charges.ports import RefundGateway, RefundOrder
 from application.mutations.stripe import REQUEST_TAG, Call
-from domain.charges import Charge
 from domain.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -71,16 +70,6 @@ class StripeRefundGateway(RefundGateway):
         of_charge = replace(REFUND, list_all={**REFUND.list_all, "charge": params.charge})
         return await find_tagged(self._api, of_charge, call, sent_at)
 
-    @override
-    async def read(self, call: Call, params: str) -> Snapshot[Charge]:
-        return await read(self._api, CHARGE, call.stripe_account, params)
-
-    @override
-    async def find_read(
-        self, call: Call, params: str, sent_at: dt.datetime
-    ) -> Snapshot[Charge] | None:
-        return await self.read(call, params)
-
     async def _forbidding_state(
         self, call: Call, charge_id: str, error: FailedPrecondition | InvalidArgument
     ) -> str:
@@ -93,7 +82,7 @@ class StripeRefundGateway(RefundGateway):
         if state := _STATES.get(error.metadata.get("stripe_code", "")):
             return state
         try:
-            charge = (await self.read(call, charge_id)).object
+            charge = (await read(self._api, CHARGE, call.stripe_account, charge_id)).object
         except (RateLimited, Unavailable, FailedPrecondition):
             return ""
         if charge is None:

@@ -1,4 +1,4 @@
-"""Customers looked up at Stripe by id and by address (API reference, "List all customers")."""
+"""Customers looked up at Stripe by address (API reference, "List all customers")."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,11 +8,9 @@ from typing_extensions import override
 
 from application.customers.lookup import CustomerLookup
 from domain.customers import Customer
-from domain.errors import NotFound
 from infrastructure.stripe.core.client import Request, StripeApi
 from infrastructure.stripe.core.elements import read_elements, understood
 from infrastructure.stripe.core.errors import Subject
-from infrastructure.stripe.core.send import read
 from infrastructure.stripe.customers.translation import CUSTOMER
 
 _MOST: Final = 100
@@ -24,13 +22,6 @@ class StripeCustomerLookup(CustomerLookup):
     def __init__(self, api: StripeApi) -> None:
         """Read through `api`."""
         self._api = api
-
-    @override
-    async def get(self, stripe_account: str, customer: str) -> Customer | None:
-        try:
-            return (await read(self._api, CUSTOMER, stripe_account, customer)).object
-        except NotFound:
-            return None
 
     @override
     async def by_email(self, stripe_account: str, email: str) -> Sequence[Customer]:

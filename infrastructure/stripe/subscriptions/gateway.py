@@ -35,7 +35,6 @@ from infrastructure.stripe.core.send import (
     after_sending,
     find_tagged,
     look,
-    read,
     send,
     send_in_state,
 )
@@ -59,13 +58,6 @@ class StripeSubscriptions(SubscriptionGateway):
     def __init__(self, api: StripeApi) -> None:
         """Send through `api`."""
         self._api = api
-
-    @override
-    async def read(self, stripe_account: str, subscription: str) -> Subscription:
-        found = await read(self._api, SUBSCRIPTION, stripe_account, subscription)
-        if found.object is None:
-            raise NotFound("subscription", subscription)
-        return found.object
 
     @override
     async def create(self, call: Call, params: NewSubscription) -> Snapshot[Subscription]:

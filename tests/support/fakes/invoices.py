@@ -17,12 +17,10 @@ from application.invoices.ports import (
     NewInvoiceLines,
     PayInvoice,
 )
-from application.mirror.ports import Noun
-from application.mirror.stripe import ObjectReader, Priority
 from application.mutations.stripe import Call
 from domain.errors import BillingError
 from domain.invoices import Invoice, InvoiceLine
-from domain.mirror import MirroredObject, Snapshot, Version
+from domain.mirror import Snapshot, Version
 from domain.money import Money
 from domain.periods import to_milliseconds
 from tests.support.fakes.stores import FakeClock
@@ -137,28 +135,6 @@ class FakeInvoiceGateway(InvoiceGateway):
         now_ms = to_milliseconds(self._clock.now())
         version = Version.of_read(date_ms=now_ms, duration_ms=5, sent_at_ms=now_ms - 5)
         return Snapshot(stripe_account, id_, version, self.invoices.get(id_))
-
-
-class FakeInvoiceReader(ObjectReader):
-    """Reads what the gateway has; `reads` tells what was read."""
-
-    def __init__(self, stripe: FakeInvoiceGateway) -> None:
-        self.reads: list[str] = []
-        self._stripe = stripe
-
-    @override
-    async def read(
-        self,
-        noun: Noun[Any],
-        stripe_account: str,
-        object_id: str,
-        *,
-        not_before_ms: int | None,
-        priority: Priority,
-    ) -> Snapshot[Any]:
-        self.reads.append(object_id)
-        found: Snapshot[MirroredObject] = self._stripe.snapshot(stripe_account, object_id)  # type: ignore[assignment]  # an invoice is one
-        return found
 
 
 class FakePreviews(InvoicePreviews):

@@ -19,8 +19,9 @@ from domain.connections import Connection, ConnectionKind, Mode
 from domain.invoices import Invoice
 from domain.mirror import Snapshot, Version
 from domain.money import Money
-from tests.support.fakes.invoices import FakeInvoiceGateway, FakeInvoiceReader, FakePreviews
+from tests.support.fakes.invoices import FakeInvoiceGateway, FakePreviews
 from tests.support.fakes.logs import FakeMutationLog
+from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import (
     NOON,
     FakeClock,
@@ -51,7 +52,8 @@ class InvoicesOnFakes:
     def __init__(self) -> None:
         self.clock, self.mirror = FakeClock(), FakeMirror()
         self.stripe = FakeInvoiceGateway(self.clock)
-        self.reader, self.previews = FakeInvoiceReader(self.stripe), FakePreviews()
+        self.objects = FakeObjects(self.clock, lambda id_: self.stripe.invoices.get(id_))
+        self.previews = FakePreviews()
         self.totals = FakeTotals()
         other = replace(CONNECTION, account="other", stripe_account="acct_2")
         connections = Connections(
@@ -59,10 +61,12 @@ class InvoicesOnFakes:
             FakeStripeAccounts(), self.mirror, self.clock, Mode.TEST,
         )  # fmt: skip
         self.writer = MirrorWriter(self.mirror)
-        self.mutations = Mutations(FakeMutationLog(), connections, self.writer, self.clock, Tasks())
+        self.mutations = Mutations(
+            FakeMutationLog(), connections, self.writer, self.clock, Tasks(), self.objects
+        )
         self.invoices = Invoices(
             MirrorReader(self.mirror, PageTokens(b"k", self.clock)), connections, self.mutations,
-            self.stripe, self.previews, self.totals, self.reader, self.clock,
+            self.stripe, self.previews, self.totals, self.clock,
         )  # fmt: skip
 
     async def mirrored(self, id_: str, status: str = "open", **fields: Any) -> None:

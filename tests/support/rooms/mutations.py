@@ -19,6 +19,7 @@ from domain.customers import Customer
 from tests.support.fakes.customers import FakeCustomerGateway
 from tests.support.fakes.effects import FakeContacts
 from tests.support.fakes.logs import FakeMutationLog
+from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import (
     NOON,
     FakeClock,
@@ -69,7 +70,12 @@ class Process:
         )
         self.tasks = Tasks()
         self.mutations = Mutations(
-            platform.log, connections, MirrorWriter(platform.mirror), platform.clock, self.tasks
+            platform.log,
+            connections,
+            MirrorWriter(platform.mirror),
+            platform.clock,
+            self.tasks,
+            FakeObjects(platform.clock),
         )
         self.customers = Customers(
             MirrorReader(platform.mirror, PageTokens(b"k", platform.clock)), connections,

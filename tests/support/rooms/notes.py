@@ -25,6 +25,7 @@ from domain.mirror import Snapshot, Version
 from domain.notes import Note
 from tests.support.fakes.logs import FakeMutationLog
 from tests.support.fakes.notes import FakeNotes
+from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import (
     NOON,
     FakeClock,
@@ -54,7 +55,12 @@ class NotesOnFakes:
             self.connections, FakeStripeAccounts(), self.mirror, self.clock, Mode.TEST
         )
         self.mutations = Mutations(
-            self.log, connections, MirrorWriter(self.mirror), self.clock, Tasks()
+            self.log,
+            connections,
+            MirrorWriter(self.mirror),
+            self.clock,
+            Tasks(),
+            FakeObjects(self.clock),
         )
         tokens = PageTokens(b"k", self.clock)
         reader = MirrorReader(self.mirror, tokens)

@@ -40,6 +40,7 @@ from tests.support.fakes.customers import FakeCustomerGateway
 from tests.support.fakes.effects import FakeContacts
 from tests.support.fakes.lists import FakeCheckpoints
 from tests.support.fakes.logs import FakeMutationLog
+from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import (
     NOON,
     FakeClock,
@@ -141,18 +142,12 @@ class FakeInvoices(InvoiceGateway):
 
 
 class FakeLookup(CustomerLookup):
-    """Reads the customers of the fake gateway; `asked` tells what for."""
+    """Lists the customers of the fake gateway; `asked` tells what for."""
 
     def __init__(self, stripe: FakeCustomerGateway) -> None:
         self.pause: Pause = no_pause
         self.asked: list[str] = []
         self._stripe = stripe
-
-    @override
-    async def get(self, stripe_account: str, customer: str) -> Customer | None:
-        await self.pause("stripe.get")
-        self.asked.append(customer)
-        return self._stripe.customers.get(customer)
 
     @override
     async def by_email(self, stripe_account: str, email: str) -> list[Customer]:
@@ -189,6 +184,7 @@ class PaymentLinksOnFakes:
         self.stripe = FakeCustomerGateway(self.clock)
         self.invoices = FakeInvoices(self.clock)
         self.lookup = FakeLookup(self.stripe)
+        self.objects = FakeObjects(self.clock, lambda id_: self.stripe.customers.get(id_))
         self.short_links = FakeShortLinks()
         self.contact()
 
@@ -196,7 +192,7 @@ class PaymentLinksOnFakes:
         """Pause at every step of the stores and of Stripe."""
         for one in (
             self.log, self.mirror, self.contacts, self.checkpoints, self.stripe, self.invoices,
-            self.lookup,
+            self.lookup, self.objects,
         ):  # fmt: skip
             one.pause = pause
 
@@ -239,7 +235,7 @@ class Process:
             FakeConnections(CONNECTION), FakeStripeAccounts(), desk.mirror, desk.clock, Mode.TEST
         )
         self.mutations = Mutations(
-            desk.log, connections, MirrorWriter(desk.mirror), desk.clock, Tasks()
+            desk.log, connections, MirrorWriter(desk.mirror), desk.clock, Tasks(), desk.objects
         )
         customers = CustomerOfContact(
             desk.contacts,

@@ -19,16 +19,6 @@ def lookup(api: StripeApi) -> StripeCustomerLookup:
     return StripeCustomerLookup(api)
 
 
-async def test_a_live_customer_is_got_and_no_other(
-    lookup: StripeCustomerLookup, customers: StripeCustomers, call: MakeCall, account: str
-) -> None:
-    made = await customers.create(call(), ADA)
-    assert await lookup.get(account, made.id) == made.object
-    await customers.delete(call("two"), CustomerDeletion(made.id))
-    assert await lookup.get(account, made.id) is None
-    assert await lookup.get(account, "cus_never") is None
-
-
 async def test_customers_are_listed_by_their_exact_address_newest_first(
     lookup: StripeCustomerLookup,
     customers: StripeCustomers,
@@ -56,8 +46,6 @@ async def test_no_answer_is_not_nobody(
     await emulator.control.add_fault(FaultSpec(kind="fail", status=500, count=None))
     with pytest.raises(Unavailable):
         await lookup.by_email(account, "ada@example.com")
-    with pytest.raises(Unavailable):
-        await lookup.get(account, "cus_1")
 
 
 async def test_whoever_is_not_understood_hides_nobody_of_the_same_address(

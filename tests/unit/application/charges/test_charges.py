@@ -28,6 +28,7 @@ from domain.money import Money
 from domain.periods import to_milliseconds
 from domain.refunds import Refund
 from tests.support.fakes.logs import FakeMutationLog
+from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import (
     NOON,
     FakeClock,
@@ -58,9 +59,7 @@ class FakeRefundGateway(RefundGateway):
         self.charge = charge()
         self.refunds: dict[str, Refund] = {}
         self.sent: list[tuple[str, RefundOrder]] = []
-        self.reads = 0
         self.refusals: list[Exception] = []
-        self.read_error: Exception | None = None
 
     @override
     async def refund(self, call: Call, params: RefundOrder) -> Snapshot[Refund]:
@@ -89,21 +88,6 @@ class FakeRefundGateway(RefundGateway):
         found = self.refunds.get(call.tag)
         return None if found is None else self._snapshot(call, found)
 
-    @override
-    async def read(self, call: Call, params: str) -> Snapshot[Charge]:
-        self.reads += 1
-        if self.read_error is not None:
-            raise self.read_error
-        if params != self.charge.id:
-            raise NotFound("charge", params)
-        return self._snapshot(call, self.charge)
-
-    @override
-    async def find_read(
-        self, call: Call, params: str, sent_at: dt.datetime
-    ) -> Snapshot[Charge] | None:
-        return await self.read(call, params)
-
     def _snapshot(self, call: Call, found: Any) -> Snapshot[Any]:
         self.clock.advance(milliseconds=10_000)
         at = to_milliseconds(self.clock.now())
@@ -122,7 +106,12 @@ class ChargesOnFakes:
             FakeConnections(CONNECTION, other), FakeStripeAccounts(), self.mirror, clock, Mode.TEST
         )
         self.writer = MirrorWriter(self.mirror)
-        mutations = Mutations(FakeMutationLog(), connections, self.writer, clock, Tasks())
+        self.objects = FakeObjects(
+            clock, lambda id_: self.stripe.charge if id_ == self.stripe.charge.id else None
+        )
+        mutations = Mutations(
+            FakeMutationLog(), connections, self.writer, clock, Tasks(), self.objects
+        )
         reader = MirrorReader(self.mirror, PageTokens(b"k", clock))
         self.charges = Charges(reader, connections, mutations, self.stripe)
 
@@ -232,7 +221,7 @@ async def test_a_part_is_given_back_and_both_are_mirrored(desk: ChargesOnFakes) 
     assert (refund.amount, refund.reason) == (Money(500, "usd"), "duplicate")
     assert (await desk.charges.get(CALLER, "ch_1")).amount_refunded == Money(500, "usd")
     assert (await desk.charges.refunds(CALLER, ListRefunds(charge="ch_1"))).items == [refund]
-    assert desk.stripe.reads == 1
+    assert desk.objects.reads == ["ch_1"]
 
 
 async def test_without_an_amount_all_that_is_left_is_given_back(desk: ChargesOnFakes) -> None:
@@ -263,7 +252,7 @@ async def test_an_amount_in_another_currency_is_never_sent(
     if known:
         await desk.mirrored(charge())
     assert await violations(desk.give_back(RefundOrder("ch_1", 500, "eur"))) == ["amount.currency"]
-    assert (desk.stripe.sent, desk.stripe.reads) == ([], 0 if known else 1)
+    assert (desk.stripe.sent, desk.objects.reads) == ([], [] if known else ["ch_1"])
 
 
 async def test_a_refund_that_was_turned_away_is_open_though_its_charge_was_looked_at(
@@ -274,7 +263,7 @@ async def test_a_refund_that_was_turned_away_is_open_though_its_charge_was_looke
     desk.stripe.refusals = [RateLimited(Reason.STRIPE_RATE_LIMITED, "slow", retry_after_seconds=1)]
     with pytest.raises(RateLimited):
         await desk.give_back(order)
-    assert desk.stripe.reads == 1
+    assert desk.objects.reads == ["ch_1"]
     assert (await desk.give_back(order)).amount == Money(500, "usd")
 
 
@@ -288,10 +277,10 @@ async def test_done_is_done_though_the_charge_cannot_be_read_just_then(
     desk: ChargesOnFakes,
 ) -> None:
     await desk.mirrored(charge())
-    desk.stripe.read_error = Unavailable(Reason.STRIPE_UNAVAILABLE, "Stripe does not answer")
+    desk.objects.error = Unavailable(Reason.STRIPE_UNAVAILABLE, "Stripe does not answer")
     refund = await desk.give_back(RefundOrder("ch_1", 500, "usd"))
     assert refund.amount == Money(500, "usd")
-    desk.stripe.read_error = None
+    desk.objects.error = None
     assert await desk.give_back(RefundOrder("ch_1", 500, "usd")) == refund
     assert len(desk.stripe.sent) == 1
 

@@ -32,6 +32,7 @@ from domain.errors import (
 from domain.mirror import Snapshot, Version
 from tests.support.fakes.effects import FakeContacts
 from tests.support.fakes.logs import FakeMutationLog
+from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import (
     NOON,
     FakeClock,
@@ -64,7 +65,12 @@ class ContactLinksOnFakes:
             FakeConnections(*kept), FakeStripeAccounts(), self.mirror, self.clock, Mode.TEST
         )
         self.mutations = Mutations(
-            self.log, connections, MirrorWriter(self.mirror), self.clock, Tasks()
+            self.log,
+            connections,
+            MirrorWriter(self.mirror),
+            self.clock,
+            Tasks(),
+            FakeObjects(self.clock),
         )
         tokens = PageTokens(b"k", self.clock)
         reader = MirrorReader(self.mirror, tokens)

@@ -30,6 +30,7 @@ from domain.mirror import Snapshot, Version
 from tests.support.fakes.customers import FakeCustomerGateway
 from tests.support.fakes.effects import FakeContacts
 from tests.support.fakes.logs import FakeMutationLog
+from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import (
     NOON,
     Failing,
@@ -54,7 +55,9 @@ class CustomersOnFakes:
             FakeConnections(CONNECTION, other), FakeStripeAccounts(), self.mirror, clock, Mode.TEST
         )
         self.writer = MirrorWriter(self.mirror)
-        mutations = Mutations(FakeMutationLog(), connections, self.writer, clock, Tasks())
+        mutations = Mutations(
+            FakeMutationLog(), connections, self.writer, clock, Tasks(), FakeObjects(clock)
+        )
         reader = MirrorReader(self.mirror, PageTokens(b"k", clock))
         self.contacts = FakeContacts()
         self.customers = Customers(reader, connections, mutations, self.stripe, self.contacts)

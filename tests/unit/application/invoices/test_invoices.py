@@ -298,10 +298,10 @@ async def test_what_the_mirror_knows_to_be_no_draft_needs_no_read(desk: Invoices
     with pytest.raises(WrongState) as caught:
         await desk.invoices.update(CALLER, "r-1", CHANGE)
     assert caught.value.state == "open"
-    assert (desk.stripe.sends, desk.reader.reads) == ([], [])
+    assert (desk.stripe.sends, desk.objects.reads) == ([], [])
     desk.stripe.add("open")
     assert (await desk.invoices.pay(CALLER, "r-2", PayInvoice("in_1"))).status == "paid"
-    assert desk.reader.reads == []
+    assert desk.objects.reads == []
 
 
 async def test_a_draft_of_the_mirror_may_have_moved_on(desk: InvoicesOnFakes) -> None:

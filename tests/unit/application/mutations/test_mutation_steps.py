@@ -28,6 +28,7 @@ from domain.errors import (
 )
 from domain.mirror import Snapshot, Version
 from tests.support.fakes.logs import FakeMutationLog
+from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import (
     NOON,
     Failing,
@@ -71,7 +72,14 @@ class StepsOnFakes:
             FakeConnections(*([CONNECTION] if connected else [])), FakeStripeAccounts(),
             self.mirror, self.clock, Mode.TEST,
         )  # fmt: skip
-        mutations = Mutations(self.log, connections, MirrorWriter(self.mirror), self.clock, Tasks())
+        mutations = Mutations(
+            self.log,
+            connections,
+            MirrorWriter(self.mirror),
+            self.clock,
+            Tasks(),
+            FakeObjects(self.clock),
+        )
         return mutations, mutations.method(
             "StepsOnFakes.Order", Order, Token, self._steps if connected else self._alone,
             connected=connected,

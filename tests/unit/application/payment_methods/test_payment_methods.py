@@ -36,6 +36,7 @@ from domain.errors import (
 from domain.mirror import Snapshot, Version
 from domain.payment_methods import PaymentMethod, SetupIntent
 from tests.support.fakes.logs import FakeMutationLog
+from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import (
     NOON,
     FakeClock,
@@ -65,7 +66,9 @@ class PaymentMethodsOnFakes:
         )
         self.writer = MirrorWriter(self.mirror)
         self.log = FakeMutationLog()
-        mutations = Mutations(self.log, connections, self.writer, clock, Tasks())
+        mutations = Mutations(
+            self.log, connections, self.writer, clock, Tasks(), FakeObjects(clock)
+        )
         tokens = PageTokens(b"k", clock)
         reader = MirrorReader(self.mirror, tokens)
         self.methods = PaymentMethods(reader, connections, mutations, self.stripe, tokens)

@@ -35,6 +35,7 @@ from domain.errors import InvalidArgument, NotFound, OutcomeUnknown, WrongState
 from domain.mirror import Snapshot, Version
 from domain.subscriptions import Subscription
 from tests.support.fakes.logs import FakeMutationLog
+from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import (
     NOON,
     FakeClock,
@@ -65,10 +66,13 @@ class SubscriptionsOnFakes:
             FakeConnections(CONNECTION, other), FakeStripeAccounts(), self.mirror, clock, Mode.TEST
         )
         self.writer = MirrorWriter(self.mirror)
-        mutations = Mutations(FakeMutationLog(), connections, self.writer, clock, Tasks())
+        self.there = ACTIVE
+        self.objects = FakeObjects(clock, lambda id_: self.there if id_ == "sub_1" else None)
+        mutations = Mutations(
+            FakeMutationLog(), connections, self.writer, clock, Tasks(), self.objects
+        )
         reader = MirrorReader(self.mirror, PageTokens(b"k", clock))
         self.subscriptions = Subscriptions(reader, connections, mutations, self.stripe)
-        self.stripe.read.return_value = ACTIVE
         for change in ("create", "update", "cancel", "go_on", "pause", "collect"):
             getattr(self.stripe, change).return_value = snapshot(ACTIVE)
 
@@ -230,7 +234,7 @@ async def test_the_mask_says_what_counts(
 ) -> None:
     await desk.subscriptions.update(CALLER, "r-1", UpdateSubscription("sub_1", VALUES, mask))
     assert desk.sent("update") == SubscriptionUpdate("sub_1", told)
-    desk.stripe.read.assert_not_awaited()
+    assert desk.objects.reads == []
 
 
 @pytest.mark.parametrize(
@@ -245,7 +249,7 @@ async def test_the_mask_says_what_counts(
 async def test_items_are_changed_only_if_what_falls_due_is_paid(
     desk: SubscriptionsOnFakes, method: str, asked: str, sent: str
 ) -> None:
-    desk.stripe.read.return_value = replace(ACTIVE, collection_method=method)
+    desk.there = replace(ACTIVE, collection_method=method)
     items = (ItemChange("si_1", quantity=3),)
     nothing = SubscriptionFields()
     command = UpdateSubscription("sub_1", nothing, (), items, "always_invoice", asked)
@@ -314,7 +318,7 @@ async def test_other_commands_that_are_none(desk: SubscriptionsOnFakes) -> None:
 async def test_what_has_ended_is_refused_before_anything_is_sent(
     desk: SubscriptionsOnFakes, status: str
 ) -> None:
-    desk.stripe.read.return_value = replace(ACTIVE, status=status)
+    desk.there = replace(ACTIVE, status=status)
     items = (ItemChange("si_1", quantity=3),)
     change = UpdateSubscription("sub_1", SubscriptionFields(), items=items)
     for call in (
@@ -336,7 +340,7 @@ async def test_a_cancellation_of_our_own_is_not_taken_for_another(
     with pytest.raises(OutcomeUnknown):
         await desk.subscriptions.cancel(CALLER, "r-1", wanted)
     ended = replace(ACTIVE, status="canceled")
-    desk.stripe.read.return_value = ended
+    desk.there = ended
     desk.stripe.cancel.side_effect = None
     desk.stripe.cancel.return_value = snapshot(ended, 2)
     assert await desk.subscriptions.cancel(CALLER, "r-1", wanted) == ended
@@ -348,7 +352,7 @@ async def test_a_cancellation_of_our_own_is_not_taken_for_another(
 async def test_a_cancellation_is_taken_back_as_it_was_scheduled(
     desk: SubscriptionsOnFakes, *, at_period_end: bool
 ) -> None:
-    desk.stripe.read.return_value = replace(ACTIVE, cancel_at_period_end=at_period_end)
+    desk.there = replace(ACTIVE, cancel_at_period_end=at_period_end)
     await desk.subscriptions.resume(CALLER, "r-1", "sub_1")
     assert desk.sent("go_on") == ResumeSubscription("sub_1", at_period_end)
 
