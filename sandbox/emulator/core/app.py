@@ -6,9 +6,10 @@ import binascii
 import logging
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from sandbox.emulator.core import forms
 from sandbox.emulator.core.call import Call, World
@@ -18,9 +19,12 @@ from sandbox.emulator.core.idempotency import Answer
 from sandbox.emulator.core.messages import FaultKind, FaultSpec
 from sandbox.emulator.core.params import ListOf, Text, read
 from sandbox.emulator.core.routing import Route, Router
-from sandbox.emulator.core.values import API_VERSION, Form, Origin, Scope
+from sandbox.emulator.core.values import API_VERSION, Form, Origin, Scope, Upload
 
 _LOG: Final = logging.getLogger("sandbox.emulator")
+MAX_UPLOAD_BYTES: Final = 17 << 20
+"""More than the largest file of any purpose."""
+
 _EXPAND: Final = ListOf(kind=Text())
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
@@ -83,14 +87,24 @@ class Api:
             raise ApiError(404, f"Unrecognized request URL ({request.method}: {request.path}).")
         route, identifiers = match
         exchange.route = route
-        on_behalf = request.headers.get("Stripe-Account")
-        scope = self._world.accounts.scope(_api_key(request), on_behalf)
+        scope = self._scope(request, route, identifiers[0])
         self._world.rates.check(scope)
         fault = self._world.faults.take(
             request.method, route.template, route.noun.object, scope.account
         )
         exchange.work = Work(route, identifiers, scope, fault)
         return exchange.work
+
+    def _scope(self, request: web.BaseRequest, route: Route, identifier: str) -> Scope:
+        """Whose objects a request works on: by its key, or by its path where it needs none."""
+        keyless = route.action.keyless
+        if keyless is None:
+            on_behalf = request.headers.get("Stripe-Account")
+            return self._world.accounts.scope(_api_key(request), on_behalf)
+        scope = keyless(identifier)
+        if scope is None:
+            raise ApiError(404, f"Unrecognized request URL ({request.method}: {request.path}).")
+        return scope
 
     async def _answer(self, exchange: Exchange, work: Work) -> Answer:
         """Do the work, once for an idempotency key: a repeat has the first answer."""
@@ -134,6 +148,7 @@ class Api:
             child=work.identifiers[1],
             origin=Origin(exchange.id, exchange.key),
             path=exchange.request.rel_url.raw_path,
+            address=f"http://{exchange.request.host}",
         )
         if work.route.method != "GET":
             check(call, expansions)
@@ -149,6 +164,9 @@ class Api:
         try:
             call.check_references(action.parameters)
             result = action.run(call)
+            if action.sends is not None:
+                sent = action.sends(call, result)
+                return Answer(200, sent.content, exchange.id, {"Content-Type": sent.content_type})
             if expansions:
                 result = expand(call, result, expansions)
             body = _ENCODER.encode(self._world.disguises.worn(work.scope.account, result))
@@ -206,6 +224,8 @@ def _api_key(request: web.BaseRequest) -> str:
 async def _form(request: web.BaseRequest) -> dict[str, Form]:
     """The parameters of a request: of its body, or of its query for GET and DELETE."""
     encoded = request.rel_url.raw_query_string
+    if request.content_type == "multipart/form-data":
+        return await _parts(request)
     if request.method == "POST":
         try:
             body = (await request.read()).decode()
@@ -215,6 +235,34 @@ async def _form(request: web.BaseRequest) -> dict[str, Form]:
             raise invalid("The request body is not UTF-8") from error
         encoded = "&".join(part for part in (encoded, body) if part)
     return forms.decode(encoded)
+
+
+async def _parts(request: web.BaseRequest) -> dict[str, Form]:
+    """The parameters of a multipart form, which may carry files."""
+    fields: list[tuple[str, str]] = []
+    uploads: dict[str, Form] = {}
+    try:
+        reader = await request.multipart()
+        async for part in reader:
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                raise invalid("A part of the form has no name")
+            content = await _content(part)
+            if part.filename is None:
+                fields.append((part.name, content.decode()))
+            else:
+                uploads[part.name] = Upload(part.filename, content)
+    except (ValueError, RuntimeError) as error:
+        raise invalid(f"The request could not be read: {error}") from error
+    return {**forms.decode(urlencode(fields)), **uploads}
+
+
+async def _content(part: BodyPartReader) -> bytes:
+    content = bytearray()
+    while chunk := await part.read_chunk():
+        content += chunk
+        if len(content) > MAX_UPLOAD_BYTES:
+            raise ApiError(413, "The file is larger than any that can be uploaded")
+    return bytes(content)
 
 
 def _refused_unkept(fault: FaultSpec) -> bool:

@@ -40,6 +40,8 @@ class Call:
     child: str = ""
     origin: Origin = NO_REQUEST
     path: str = ""
+    address: str = ""
+    """The emulator's address as the request named it, without a slash at the end."""
 
     @property
     def now(self) -> int:

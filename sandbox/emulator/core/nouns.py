@@ -7,15 +7,19 @@ made through a generic alias does not bear (Python 3.11).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from sandbox.emulator.core.params import Parameters
-from sandbox.emulator.core.values import JsonObject
+from sandbox.emulator.core.values import Download, JsonObject, Scope
 
 C = TypeVar("C")
 """The call that an action runs in."""
 
+ROOTS: Final = ("/v1/", "/oauth/", "/files/")
+"""Where whole paths begin; `/files/` stands for Stripe's other host, files.stripe.com."""
+
 Run: TypeAlias = Callable[[C], JsonObject]
+Send: TypeAlias = Callable[[C, JsonObject], Download]
 View: TypeAlias = Callable[[JsonObject, int], JsonObject]
 Include: TypeAlias = Callable[[C, JsonObject], JsonObject | None]
 Reaction: TypeAlias = Callable[[C, JsonObject], object]
@@ -27,13 +31,18 @@ class Action(Generic[C]):
     """One route of a noun.
 
     path: what follows `/v1/<collection>`, `{id}` being the object's and `{child}` that of an
-    object inside of it; from the root when it begins with `/v1/` or `/oauth/`.
+    object inside of it; from the root when it begins with one of ROOTS.
+    keyless: for a route that wants no API key: whose objects it works on, by the id in its path;
+    None where the id says nothing.
+    sends: the bytes that are sent instead of the JSON of what `run` answered.
     """
 
     method: str
     path: str
     parameters: Parameters
     run: Run[C]
+    keyless: Callable[[str], Scope | None] | None = None
+    sends: Send[C] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ class Noun(Generic[C]):
 
     def url(self, action: Action[C]) -> str:
         """The full path template of an action."""
-        if action.path.startswith(("/v1/", "/oauth/")):
+        if action.path.startswith(ROOTS):
             return action.path
         return f"/v1/{self.collection}{action.path}"
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from typing_extensions import override
 
 from sandbox.emulator.core import currencies, errors
-from sandbox.emulator.core.values import Form, JsonObject
+from sandbox.emulator.core.values import Form, JsonObject, Upload
 
 Parameters: TypeAlias = "Mapping[str, Kind]"
 
@@ -184,6 +184,34 @@ class Anything(Kind):
     @override
     def parse(self, form: Form, name: str) -> Form:
         return form
+
+
+@dataclass(frozen=True, kw_only=True)
+class File(Kind):
+    """A file of a multipart form."""
+
+    @override
+    def parse(self, form: Form, name: str) -> Upload:
+        if not isinstance(form, Upload):
+            raise errors.invalid("Invalid file: send it as multipart/form-data", name)
+        return form
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByKey(Kind):
+    """A hash whose keys the caller chooses, each read by `key`, its value by `kind`."""
+
+    key: Kind
+    kind: Kind
+
+    @override
+    def parse(self, form: Form, name: str) -> JsonObject:
+        if not isinstance(form, dict):
+            raise errors.invalid("Invalid object", name)
+        return {
+            self.key.read(key, name): self.kind.read(value, f"{name}[{key}]")
+            for key, value in form.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,17 @@ from typing import Any, Final, TypeAlias
 JsonObject: TypeAlias = dict[str, Any]
 """A JSON object. Its nested values are replaced, never changed in place: so nothing is copied."""
 
-Form: TypeAlias = "str | list[Form] | dict[str, Form]"
-"""A decoded form parameter: Stripe's API takes text, arrays and hashes of these only."""
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that a form carries: its name as the sender gave it, and its bytes."""
+
+    filename: str
+    content: bytes
+
+
+Form: TypeAlias = "str | Upload | list[Form] | dict[str, Form]"
+"""A decoded form parameter: text, arrays and hashes of it, and a file where one is uploaded."""
 
 API_VERSION: Final = "2026-10-28.endive"
 
@@ -28,6 +37,14 @@ class Origin:
 
     id: str | None = None
     idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An answer that is a file's bytes instead of JSON."""
+
+    content: bytes
+    content_type: str
 
 
 NO_REQUEST: Final = Origin()
