@@ -47,14 +47,7 @@ class StripeRefundGateway(RefundGateway):
             wanted["amount"] = params.amount
         if params.reason:
             wanted["reason"] = params.reason
-        request = Request(
-            "post",
-            REFUND.path,
-            Subject("charge", params.charge),
-            call.stripe_account,
-            params=wanted,
-            idempotency_key=call.idempotency_key,
-        )
+        request = Request.change(call, REFUND.path, Subject("charge", params.charge), wanted)
         try:
             return await send(self._api, request, REFUND)
         except (FailedPrecondition, InvalidArgument) as error:

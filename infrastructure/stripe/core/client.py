@@ -5,8 +5,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import quote
@@ -15,8 +15,9 @@ import stripe
 
 from application.background.clock import Clock
 from application.background.outages import Outage
+from application.mirror.lists import Place
 from application.mirror.stripe import Priority
-from application.mutations.stripe import Unanswered
+from application.mutations.stripe import Call, Unanswered
 from domain.back_off import BackOff
 from domain.errors import (
     BillingError,
@@ -43,6 +44,12 @@ R = TypeVar("R")
 
 PLATFORM: Final = ""
 """Instead of a Stripe account: the platform's own, whose key is used as it is."""
+
+PAGE_SIZE: Final = 100
+"""How many elements a page of a list is asked for; Stripe gives no more ("Pagination")."""
+
+MAX_PAGES: Final = 100
+"""How many pages of one list are read: ten thousand elements."""
 
 QUIET_SECONDS: Final = 5.0
 """An answer ends an outage of Stripe's, for the log, so long after the last failure."""
@@ -129,10 +136,38 @@ class Request:
     idempotency_key: str = ""
     keep_missing: bool = False
 
+    @classmethod
+    def change(
+        cls, call: Call, path: str, subject: Subject, params: Mapping[str, object] | None = None
+    ) -> "Request":
+        """A POST of a mutation: the same key and parameters twice are one change at Stripe."""
+        return cls(
+            "post",
+            path,
+            subject,
+            call.stripe_account,
+            params=params or {},
+            idempotency_key=call.idempotency_key,
+        )
+
+    @classmethod
+    def deletion(
+        cls, call: Call, path: str, subject: Subject, params: Mapping[str, object] | None = None
+    ) -> "Request":
+        """A DELETE of a mutation. Stripe takes no idempotency key: a repeated one is a 404."""
+        return cls("delete", path, subject, call.stripe_account, params=params or {})
+
     @property
     def mutating(self) -> bool:
         """Whether it changes something at Stripe."""
         return self.method != "get"
+
+
+class TooManyPages(Unavailable):
+    """A list has more pages than are read: nobody can say what is not on it."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.STRIPE_UNAVAILABLE, "the list is too long to look at all of it")
 
 
 class StripeApi:
@@ -224,6 +259,25 @@ class StripeApi:
                 self._outage.answered()
                 return answer
             await asyncio.sleep(wait)
+
+    async def pages(
+        self, request: Request, decode: Callable[[str], tuple[R, Place | None]]
+    ) -> AsyncGenerator[tuple[R, Answer], None]:
+        """The pages of a list, the first as `request` asks for it, each with its answer.
+
+        `decode` gives what stands on a page, and where the list goes on: None at its end. Raises
+        what `request` and `understand` raise, and TooManyPages behind MAX_PAGES. It holds nothing
+        open, so it may be left early.
+        """
+        page = replace(request, params={**request.params, "limit": PAGE_SIZE})
+        for _ in range(MAX_PAGES):
+            answer = await self.request(page)
+            elements, following = self.understand(answer, page, decode)
+            yield elements, answer
+            if following is None:
+                return
+            page = replace(page, params={**page.params, "starting_after": following.after})
+        raise TooManyPages
 
     def understand(self, answer: Answer, request: Request, decode: Callable[[str], R]) -> R:
         """What `decode` makes of the body. Nonsense (its ValueError) is NotUnderstood.

@@ -1,21 +1,19 @@
 """Objects of any mirrored noun, as Stripe's answers show them: whole, with the time of it."""
 
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from application.mirror.lists import Place
 from domain.errors import InvalidArgument, NotFound, NotUnderstood, Reason, Unavailable
 from domain.mirror import MirroredObject, Snapshot, Version
-from infrastructure.stripe.core.client import Answer, Request, StripeApi
+from infrastructure.stripe.core.client import Answer, Request, StripeApi, TooManyPages
 from infrastructure.stripe.core.shapes import Gone, NestedList, ShapeT, Translation
 
 T = TypeVar("T", bound=MirroredObject)
-
-PAGE_SIZE: Final = 100
-MAX_PAGES: Final = 100
-"""How many pages of a nested list are read: no invoice has ten thousand lines."""
 
 
 async def observe(
@@ -37,11 +35,11 @@ async def observe(
     version = answer.version(not_before_ms=not_before_ms)
     if answer.missing:
         return Snapshot(account, request.subject.id, version, None)
-    found = api.understand(answer, request, translation.decode)
-    if isinstance(found, Gone):
-        return Snapshot(account, found.id, version, None)
-    shape = found
-    for name, nested in translation.cut_short(found).items():
+    shown = api.understand(answer, request, translation.decode)
+    if isinstance(shown, Gone):
+        return Snapshot(account, shown.id, version, None)
+    shape = shown
+    for name, nested in translation.cut_short(shown).items():
         elements, last = await _read_to_end(api, request, translation, name, nested)
         shape = msgspec.structs.replace(shape, **{name: NestedList(data=elements)})
         version = _spanning(version, last.version(not_before_ms=not_before_ms))
@@ -63,30 +61,35 @@ async def _read_to_end(
     path, _, query = nested.url.partition("?")
     if not path.startswith("/v1/"):
         raise _not_understood(request, f"{name}: has no address")
-    params: dict[str, object] = {**dict(parse_qsl(query)), "limit": PAGE_SIZE}
-    elements: list[Any] = []
-    for _ in range(MAX_PAGES):
-        page = Request(
-            "get",
-            path,
-            request.subject,
-            request.stripe_account,
-            params=params,
-            priority=request.priority,
-        )
-        try:
-            answer = await api.request(page)
-        except (NotFound, InvalidArgument):  # the object, or the element where a page ended
-            words = "a nested list changed while it was read"
-            raise Unavailable(Reason.STRIPE_UNAVAILABLE, words) from None
-        told = api.understand(answer, page, lambda body: translation.decode_nested(name, body))
-        elements += told.data
-        if not told.has_more:
-            return elements, answer
-        if not told.data:
-            break
-        params = {**params, "starting_after": told.data[-1].id}
-    raise _not_understood(request, f"{name}: has no end")
+    start = Request(
+        "get",
+        path,
+        request.subject,
+        request.stripe_account,
+        params=dict(parse_qsl(query)),
+        priority=request.priority,
+    )
+    try:
+        pages = [page async for page in api.pages(start, partial(_page, translation, name))]
+    except (NotFound, InvalidArgument):  # the object, or the element where a page ended
+        words = "a nested list changed while it was read"
+        raise Unavailable(Reason.STRIPE_UNAVAILABLE, words) from None
+    except TooManyPages:
+        raise _not_understood(request, f"{name}: has no end") from None
+    _, last = pages[-1]
+    return [element for elements, _ in pages for element in elements], last
+
+
+def _page(
+    translation: Translation[T, ShapeT], name: str, body: str
+) -> tuple[list[Any], Place | None]:
+    """A page of a nested list, and where the list goes on. ValueError where nothing tells that."""
+    nested = translation.decode_nested(name, body)
+    if not nested.has_more:
+        return nested.data, None
+    if not nested.data:
+        raise ValueError(f"{name}: has no end")
+    return nested.data, Place(after=nested.data[-1].id)
 
 
 def _spanning(first: Version, last: Version) -> Version:

@@ -2,10 +2,9 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from application.mutations.stripe import REQUEST_TAG, Call, Unanswered
 from domain.errors import (
@@ -23,15 +22,21 @@ from infrastructure.stripe.core.client import Answer, Request, StripeApi, object
 from infrastructure.stripe.core.elements import Element, holds_tag, read_elements
 from infrastructure.stripe.core.errors import Subject
 from infrastructure.stripe.core.observe import observe
-from infrastructure.stripe.core.shapes import ShapeT, Translation
+from infrastructure.stripe.core.shapes import Metadata, ShapeT, Translation
+
+
+class _Labelled(Protocol):
+    """What Stripe shows of an object that may bear a mutation's tag."""
+
+    @property
+    def metadata(self) -> Metadata: ...
+
 
 T = TypeVar("T", bound=MirroredObject)
+L = TypeVar("L", bound=_Labelled)
 
 CLOCK_SLACK: Final = dt.timedelta(minutes=5)
 """How far our clock may be ahead of Stripe's."""
-
-PAGE_SIZE: Final = 100
-MAX_PAGES: Final = 100
 
 _UNTOLD: Final = (Reason.STRIPE_CONNECTION_REVOKED, Reason.STRIPE_NOT_UNDERSTOOD)
 """Refusals that say nothing of what came of an earlier request."""
@@ -47,14 +52,16 @@ async def send(
     """
     answer = await api.request(request)
     account, version = request.stripe_account, answer.version()
-    told = api.understand(answer, request, lambda body: translation.observe(body, account, version))
-    if not answer.replayed and not translation.incomplete(told):
-        return told
+    answered = api.understand(
+        answer, request, lambda body: translation.observe(body, account, version)
+    )
+    if not answer.replayed and not translation.incomplete(answered):
+        return answered
     try:
-        return await read(api, translation, account, told.id)
+        return await read(api, translation, account, answered.id)
     except (NotFound, RateLimited, Unavailable, FailedPrecondition):
         if not answer.replayed:
-            return told
+            return answered
         raise Unanswered("done, but Stripe does not tell how it looks now") from None
 
 
@@ -111,10 +118,10 @@ async def _forbidding_state(
     if error.reason not in (Reason.STRIPE_REFUSED, Reason.INVALID_FIELDS):
         return ""
     try:
-        found = await read(api, translation, request.stripe_account, request.subject.id)
+        subject = await read(api, translation, request.stripe_account, request.subject.id)
     except (NotFound, RateLimited, Unavailable, FailedPrecondition):
         return ""
-    return forbidding(found.object) if found.object is not None else ""
+    return forbidding(subject.object) if subject.object is not None else ""
 
 
 async def read(
@@ -136,46 +143,62 @@ async def look(
         return None
 
 
+async def look_for(
+    api: StripeApi,
+    translation: Translation[T, ShapeT],
+    call: Call,
+    object_id: str,
+    shows: Callable[[T], bool],
+) -> Snapshot[T] | None:
+    """The object as it is now, where it shows what a mutation wanted; None too where it is gone."""
+    present = await look(api, translation, call.stripe_account, object_id)
+    if present is None or present.object is None or not shows(present.object):
+        return None
+    return present
+
+
 async def find_tagged(
     api: StripeApi, translation: Translation[T, ShapeT], call: Call, sent_at: dt.datetime
 ) -> Snapshot[T] | None:
     """The object created since `sent_at` that bears the call's tag, by list.
 
-    There is no upper bound in time: a later try may be the one that made it. Raises Unavailable
+    There is no upper bound in time: a later try may be the one that made it. Raises TooManyPages
     where more was created since than a look-up reads: then nobody can say that it is not there.
     Raises Unanswered where an object bears the tag and is not understood: it was made.
     """
-    since = int((sent_at - CLOCK_SLACK).timestamp())
-    page = Request(
+    request = Request(
         "get",
         translation.path,
         Subject(translation.noun.name),
         call.stripe_account,
-        params={**translation.list_all, "limit": PAGE_SIZE, "created": {"gte": since}},
+        params={**translation.list_all, "created": created_since(sent_at)},
     )
-    for _ in range(MAX_PAGES):
-        answer = await api.request(page)
-        elements, following = api.understand(
-            answer, page, partial(read_elements, read=translation.decode_listed)
-        )
-        for element in elements:
-            refuse_tagged(element, call.tag)
-            shape = element.value
-            if shape and shape.metadata and shape.metadata.get(REQUEST_TAG) == call.tag:
-                return await _whole(api, translation, call, shape, answer)
-        if following is None:
-            return None
-        page = replace(page, params={**page.params, "starting_after": following.after})
-    raise Unavailable(Reason.STRIPE_UNAVAILABLE, "too much was created since to look it all up")
+    decode = partial(read_elements, read=translation.decode_listed)
+    async for elements, answer in api.pages(request, decode):
+        shape = tagged(elements, call.tag)
+        if shape is not None:
+            return await _whole(api, translation, call, shape, answer)
+    return None
 
 
-def refuse_tagged(element: Element[Any], tag: str) -> None:
-    """Raise Unanswered for an object that bears a mutation's tag and is not understood.
+def created_since(sent_at: dt.datetime) -> dict[str, int]:
+    """The bound of a list, in Stripe's seconds, that holds what a send at `sent_at` created."""
+    return {"gte": int((sent_at - CLOCK_SLACK).timestamp())}
 
-    It was made, so it must not be made again; how it looks, a later release may tell.
+
+def tagged(elements: Iterable[Element[L]], tag: str) -> L | None:
+    """The element of a page that bears a mutation's tag.
+
+    Raises Unanswered where that one is not understood: it was made, so it must not be made again;
+    how it looks, a later release may tell.
     """
-    if holds_tag(element, tag):
-        raise Unanswered(f"done, but how it looks is not understood: {element.why}")
+    for element in elements:
+        if holds_tag(element, tag):
+            raise Unanswered(f"done, but how it looks is not understood: {element.why}")
+        shape = element.value
+        if shape is not None and (shape.metadata or {}).get(REQUEST_TAG) == tag:
+            return shape
+    return None
 
 
 async def _whole(
@@ -187,9 +210,9 @@ async def _whole(
 ) -> Snapshot[T]:
     """The observation of an object on a page; read by itself where the page cuts it short."""
     try:
-        found = translation.snapshot(shape, call.stripe_account, answer.version())
+        listed = translation.snapshot(shape, call.stripe_account, answer.version())
     except ValueError as error:
         raise Unanswered(f"done, but how it looks is not understood: {error}") from None
-    if translation.incomplete(found):
+    if translation.incomplete(listed):
         return await read(api, translation, call.stripe_account, shape.id)
-    return found
+    return listed

@@ -19,7 +19,7 @@ from domain.errors import NotFound
 from domain.mirror import Snapshot
 from infrastructure.stripe.core.client import Request, StripeApi, object_path
 from infrastructure.stripe.core.errors import Subject
-from infrastructure.stripe.core.send import after_sending, find_tagged, look, send
+from infrastructure.stripe.core.send import after_sending, find_tagged, look, look_for, send
 from infrastructure.stripe.customers.translation import CUSTOMER
 
 
@@ -62,25 +62,22 @@ class StripeCustomers(CustomerGateway):
     async def find_updated(
         self, call: Call, params: CustomerChange, sent_at: dt.datetime
     ) -> Snapshot[Customer] | None:
-        found = await self._read(call, params.id)
-        if found is None or found.object is None:
-            return None
-        return found if _shows(found.object, params.fields) else None
+        def shows(customer: Customer) -> bool:
+            return _shows(customer, params.fields)
+
+        return await look_for(self._api, CUSTOMER, call, params.id, shows)
 
     @override
     async def delete(self, call: Call, params: CustomerDeletion) -> Snapshot[Customer]:
         path, subject = object_path(CUSTOMER, params.id), Subject("customer", params.id)
         try:
-            # Stripe takes no idempotency key here: a repeated deletion is a 404.
-            return await send(
-                self._api, Request("delete", path, subject, call.stripe_account), CUSTOMER
-            )
+            return await send(self._api, Request.deletion(call, path, subject), CUSTOMER)
         except NotFound:
             with after_sending():
-                found = await self._tombstone(call, params.id)
-            if found is None:
+                tombstone = await self._tombstone(call, params.id)
+            if tombstone is None:
                 raise
-            return found
+            return tombstone
 
     @override
     async def find_deleted(
@@ -91,23 +88,12 @@ class StripeCustomers(CustomerGateway):
     async def _send(
         self, call: Call, path: str, subject: Subject, params: Mapping[str, object]
     ) -> Snapshot[Customer]:
-        request = Request(
-            "post",
-            path,
-            subject,
-            call.stripe_account,
-            params=params,
-            idempotency_key=call.idempotency_key,
-        )
-        return await send(self._api, request, CUSTOMER)
+        return await send(self._api, Request.change(call, path, subject, params), CUSTOMER)
 
     async def _tombstone(self, call: Call, customer: str) -> Snapshot[Customer] | None:
-        found = await self._read(call, customer)
-        return found if found is not None and found.deleted else None
-
-    async def _read(self, call: Call, customer: str) -> Snapshot[Customer] | None:
-        """The customer, a tombstone where Stripe shows it as deleted; None: there never was one."""
-        return await look(self._api, CUSTOMER, call.stripe_account, customer)
+        """A tombstone where Stripe shows the customer as deleted; None: there never was one."""
+        present = await look(self._api, CUSTOMER, call.stripe_account, customer)
+        return present if present is not None and present.deleted else None
 
 
 _TEXTS: Final = ("email", "name", "phone", "description")

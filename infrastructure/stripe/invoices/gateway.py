@@ -3,7 +3,6 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -36,11 +35,10 @@ from infrastructure.stripe.core.elements import holds_tag, read_elements
 from infrastructure.stripe.core.errors import Subject, names_nothing, unless_unknown
 from infrastructure.stripe.core.observe import observe
 from infrastructure.stripe.core.send import (
-    MAX_PAGES,
-    PAGE_SIZE,
     after_sending,
     find_tagged,
     look,
+    look_for,
     send,
     send_in_state,
 )
@@ -70,7 +68,7 @@ class StripeInvoices(InvoiceGateway):
         }
         _write(wanted, params.fields)
         given = {name: value for name, value in wanted.items() if value != ""}
-        request = self._post(call, INVOICE.path, Subject(_NOUN), given)
+        request = Request.change(call, INVOICE.path, Subject(_NOUN), given)
         try:
             return await send(self._api, request, INVOICE)
         except InvalidArgument as error:
@@ -117,10 +115,10 @@ class StripeInvoices(InvoiceGateway):
     async def find_updated(
         self, call: Call, params: InvoiceChange, sent_at: dt.datetime
     ) -> Snapshot[Invoice] | None:
-        found = await self._read(call, params.id)
-        if found is None or found.object is None:
-            return None
-        return found if _shows(found.object, params.fields) else None
+        def shows(invoice: Invoice) -> bool:
+            return _shows(invoice, params.fields)
+
+        return await look_for(self._api, INVOICE, call, params.id, shows)
 
     @override
     async def finalize(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
@@ -155,8 +153,10 @@ class StripeInvoices(InvoiceGateway):
         try:
             return await self._act(call, params.id, "pay", ("open", "uncollectible"), wanted)
         except InvalidArgument as error:
-            told = error.renamed(lambda field: _OURS.get(field, field))
-            raise unless_unknown(told, "payment_method", _METHOD, params.payment_method) from None
+            renamed = error.renamed(lambda field: _OURS.get(field, field))
+            raise unless_unknown(
+                renamed, "payment_method", _METHOD, params.payment_method
+            ) from None
 
     @override
     async def find_paid(
@@ -186,21 +186,16 @@ class StripeInvoices(InvoiceGateway):
 
     @override
     async def delete(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
-        # Stripe takes no idempotency key here: a repeated deletion is a 404.
-        request = Request(
-            "delete",
-            object_path(INVOICE, params.id),
-            Subject(_NOUN, params.id),
-            call.stripe_account,
-        )
+        subject = Subject(_NOUN, params.id)
+        request = Request.deletion(call, object_path(INVOICE, params.id), subject)
         try:
             return await send_in_state(self._api, request, INVOICE, _unless(("draft",)))
         except NotFound:
             with after_sending():
-                found = await self._tombstone(call, params.id)
-            if found is None:
+                tombstone = await self._tombstone(call, params.id)
+            if tombstone is None:
                 raise
-            return found
+            return tombstone
 
     @override
     async def find_deleted(
@@ -218,54 +213,30 @@ class StripeInvoices(InvoiceGateway):
     ) -> Snapshot[Invoice]:
         """Post to an invoice, which its statuses `allowed` permit."""
         path = "/".join(filter(None, (object_path(INVOICE, invoice), action)))
-        request = self._post(call, path, Subject(_NOUN, invoice), params or {})
+        request = Request.change(call, path, Subject(_NOUN, invoice), params)
         return await send_in_state(self._api, request, INVOICE, _unless(allowed))
-
-    def _post(
-        self, call: Call, path: str, subject: Subject, params: Mapping[str, object]
-    ) -> Request:
-        return Request(
-            "post",
-            path,
-            subject,
-            call.stripe_account,
-            params=params,
-            idempotency_key=call.idempotency_key,
-        )
 
     async def _has_tagged_line(self, call: Call, invoice: str) -> bool:
         """Whether some line bears the call's tag: lines are added all at once or not at all."""
-        page = Request(
-            "get",
-            f"{object_path(INVOICE, invoice)}/lines",
-            Subject(_NOUN, invoice),
-            call.stripe_account,
-            params={"limit": PAGE_SIZE},
-        )
-        for _ in range(MAX_PAGES):
-            answer = await self._api.request(page)
-            elements, following = self._api.understand(
-                answer, page, partial(read_elements, read=_LINE_SHAPE.decode)
-            )
-            lines = [one.value for one in elements if one.value is not None]
+        path, subject = f"{object_path(INVOICE, invoice)}/lines", Subject(_NOUN, invoice)
+        request = Request("get", path, subject, call.stripe_account)
+        decode = partial(read_elements, read=_LINE_SHAPE.decode)
+        async for elements, _ in self._api.pages(request, decode):
+            lines = [element.value for element in elements if element.value is not None]
             tagged = any((line.metadata or {}).get(REQUEST_TAG) == call.tag for line in lines)
-            if tagged or any(holds_tag(one, call.tag) for one in elements):
+            if tagged or any(holds_tag(element, call.tag) for element in elements):
                 return True
-            if following is None:
-                break
-            page = replace(page, params={**page.params, "starting_after": following.after})
         return False
 
     async def _read_in(self, call: Call, invoice: str, status: str) -> Snapshot[Invoice] | None:
-        found = await self._read(call, invoice)
-        in_it = found is not None and found.object is not None and found.object.status == status
-        return found if in_it else None
+        return await look_for(
+            self._api, INVOICE, call, invoice, lambda present: present.status == status
+        )
 
     async def _read_unless(self, call: Call, invoice: str, status: str) -> Snapshot[Invoice] | None:
-        found = await self._read(call, invoice)
-        if found is None or found.object is None or found.object.status == status:
-            return None
-        return found
+        return await look_for(
+            self._api, INVOICE, call, invoice, lambda present: present.status != status
+        )
 
     async def _read(self, call: Call, invoice: str) -> Snapshot[Invoice] | None:
         """The invoice; None where there is none (any more)."""
@@ -280,8 +251,8 @@ class StripeInvoices(InvoiceGateway):
             call.stripe_account,
             keep_missing=True,
         )
-        found = await observe(self._api, request, INVOICE)
-        return found if found.deleted else None
+        present = await observe(self._api, request, INVOICE)
+        return present if present.deleted else None
 
 
 def _unless(allowed: Collection[str]) -> Callable[[Invoice], str]:
@@ -360,16 +331,16 @@ _ITEM_FIELDS: Final = {
 
 def _of_method(error: InvalidArgument, fields: InvoiceFields) -> BillingError:
     """A refusal with the default payment method by its one name; NotFound where there is none."""
-    told = error.renamed(lambda field: _OURS.get(field, field))
+    renamed = error.renamed(lambda field: _OURS.get(field, field))
     method = fields.default_payment_method or ""
-    return unless_unknown(told, "default_payment_method", _METHOD, method)
+    return unless_unknown(renamed, "default_payment_method", _METHOD, method)
 
 
 def _item_path(path: str) -> str:
-    found = _LINE.fullmatch(path)
-    if found is None:
+    line = _LINE.fullmatch(path)
+    if line is None:
         return "items" if path == "lines" else path
-    place, part = found.groups()
+    place, part = line.groups()
     return f"items{place}{_ITEM_FIELDS.get(part, part)}"
 
 

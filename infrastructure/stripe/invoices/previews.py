@@ -38,19 +38,19 @@ class StripeInvoicePreviews(InvoicePreviews):
         if params.subscription:
             wanted["subscription"] = params.subscription
         if params.items:
-            wanted["subscription_details"] = {"items": [_item(one) for one in params.items]}
+            wanted["subscription_details"] = {"items": [_item(item) for item in params.items]}
         path, subject = f"{INVOICE.path}/create_preview", Subject(INVOICE.noun.name)
         request = Request("post", path, subject, stripe_account, params=wanted)
         try:
-            found = (await observe(self._api, request, INVOICE)).object
+            preview = (await observe(self._api, request, INVOICE)).object
         except InvalidArgument as error:
             for noun in ("customer", "subscription"):
                 if names_nothing(error, noun):
                     raise NotFound(noun, getattr(params, noun)) from None
             raise _as_asked(error) from None
-        if found is None:
+        if preview is None:
             raise NotFound(INVOICE.noun.name, "")
-        return found
+        return preview
 
 
 def _item(change: ItemChange) -> InvoiceCreatePreviewParamsSubscriptionDetailsItem:

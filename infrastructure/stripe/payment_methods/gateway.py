@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final, Literal, TypeVar
 
@@ -36,13 +35,12 @@ from infrastructure.stripe.core.client import Request, StripeApi, object_path, s
 from infrastructure.stripe.core.elements import read_elements, understood
 from infrastructure.stripe.core.errors import Subject
 from infrastructure.stripe.core.send import (
-    CLOCK_SLACK,
-    MAX_PAGES,
-    PAGE_SIZE,
     after_sending,
+    created_since,
+    look_for,
     read,
-    refuse_tagged,
     send,
+    tagged,
 )
 from infrastructure.stripe.customers.translation import CUSTOMER
 from infrastructure.stripe.payment_methods.translation import SETUP, method_of, setup_of
@@ -66,29 +64,29 @@ class StripePaymentMethods(PaymentMethodGateway):
     async def page(
         self, stripe_account: str, customer: str, place: MethodPlace, limit: int
     ) -> MethodPage:
-        found: list[PaymentMethod] = []
+        modern: list[PaymentMethod] = []
         if not place.sources:
             methods, after = await self._list(
                 stripe_account, customer, "payment_methods", place.after, limit
             )
             # Stripe shows legacy cards in both lists, under one id: here they count as sources.
-            found = [method for method in methods if not method.legacy]
+            modern = [method for method in methods if not method.legacy]
             if after:
-                return MethodPage(found, MethodPlace(after=after))
+                return MethodPage(modern, MethodPlace(after=after))
             place = MethodPlace(sources=True)
-        room = limit - len(found)
+        room = limit - len(modern)
         if not room:
-            return MethodPage(found, place)
+            return MethodPage(modern, place)
         sources, after = await self._list(stripe_account, customer, "sources", place.after, room)
         following = MethodPlace(sources=True, after=after) if after else None
-        return MethodPage([*found, *sources], following)
+        return MethodPage([*modern, *sources], following)
 
     @override
     async def default_of(self, stripe_account: str, customer: str) -> str:
-        found = (await read(self._api, CUSTOMER, stripe_account, customer)).object
-        if found is None:
+        present = (await read(self._api, CUSTOMER, stripe_account, customer)).object
+        if present is None:
             raise NotFound("customer", customer)
-        return found.default_payment_method or found.default_source or ""
+        return present.default_payment_method or present.default_source or ""
 
     @override
     async def read(self, stripe_account: str, method: CustomersMethod) -> PaymentMethod:
@@ -96,17 +94,17 @@ class StripePaymentMethods(PaymentMethodGateway):
         path = _source_path(method) if legacy else f"{_METHODS}/{segment(_NOUN, method.id)}"
         request = Request("get", path, _subject(method), stripe_account)
         try:
-            found = await self._ask(request, method_of)
+            present = await self._ask(request, method_of)
         except InvalidArgument:  # of a source's two ids the customer's
             raise NotFound(_NOUN, method.id) from None
-        if not legacy and found.customer != method.customer:
+        if not legacy and present.customer != method.customer:
             raise NotFound(_NOUN, method.id)
-        return found
+        return present
 
     @override
     async def attach(self, call: Call, params: CustomersMethod) -> PaymentMethod:
         path = f"{_METHODS}/{segment(_NOUN, params.id)}/attach"
-        request = _post(call, path, _subject(params), {"customer": params.customer})
+        request = Request.change(call, path, _subject(params), {"customer": params.customer})
         try:
             return await self._ask(request, method_of)
         except (FailedPrecondition, InvalidArgument) as error:
@@ -124,12 +122,11 @@ class StripePaymentMethods(PaymentMethodGateway):
     @override
     async def detach(self, call: Call, params: CustomersMethod) -> CustomersMethod:
         if is_legacy(params.id):
-            # Stripe takes no idempotency key here: a repeated deletion is a 404.
             await self._delete(call, params)
             return params
         path = f"{_METHODS}/{segment(_NOUN, params.id)}/detach"
         try:
-            await self._api.request(_post(call, path, _subject(params), {}))
+            await self._api.request(Request.change(call, path, _subject(params)))
         except FailedPrecondition as error:
             if error.reason is not Reason.STRIPE_REFUSED:
                 raise
@@ -157,7 +154,7 @@ class StripePaymentMethods(PaymentMethodGateway):
         subject = Subject("customer", params.customer)
         path = object_path(CUSTOMER, params.customer)
         try:
-            return await send(self._api, _post(call, path, subject, {**wanted}), CUSTOMER)
+            return await send(self._api, Request.change(call, path, subject, wanted), CUSTOMER)
         except InvalidArgument:  # it names nothing but the payment method
             raise NotFound(_NOUN, params.id) from None
 
@@ -165,14 +162,10 @@ class StripePaymentMethods(PaymentMethodGateway):
     async def find_default(
         self, call: Call, params: CustomersMethod, sent_at: dt.datetime
     ) -> Snapshot[Customer] | None:
-        try:
-            found = await read(self._api, CUSTOMER, call.stripe_account, params.customer)
-        except NotFound:
-            return None
-        if found.object is None:
-            return None
-        default = found.object.default_payment_method or found.object.default_source
-        return found if default == params.id else None
+        def shows(customer: Customer) -> bool:
+            return params.id == (customer.default_payment_method or customer.default_source)
+
+        return await look_for(self._api, CUSTOMER, call, params.customer, shows)
 
     @override
     async def create_setup(self, call: Call, params: NewSetupIntent) -> SetupIntent:
@@ -186,44 +179,34 @@ class StripePaymentMethods(PaymentMethodGateway):
             wanted["automatic_payment_methods"] = {"enabled": True}
         if params.usage:
             wanted["usage"] = params.usage
-        request = _post(call, _SETUPS, Subject("setup_intent"), {**wanted})
+        request = Request.change(call, _SETUPS, Subject("setup_intent"), wanted)
         try:
             return setup_of(await self._ask(request, SETUP.decode))
         except InvalidArgument as error:
             if _names_customer(error):
                 raise NotFound("customer", params.customer) from None
-            raise InvalidArgument(
-                [replace(one, field=one.field.removeprefix("allowed_")) for one in error.violations]
-            ) from None
+            raise error.renamed(lambda field: field.removeprefix("allowed_")) from None
 
     @override
     async def find_setup(
         self, call: Call, params: NewSetupIntent, sent_at: dt.datetime
     ) -> SetupIntent | None:
-        since = int((sent_at - CLOCK_SLACK).timestamp())
-        page = Request(
+        request = Request(
             "get",
             _SETUPS,
             Subject("setup_intent"),
             call.stripe_account,
-            params={"customer": params.customer, "created": {"gte": since}, "limit": PAGE_SIZE},
+            params={"customer": params.customer, "created": created_since(sent_at)},
         )
-        for _ in range(MAX_PAGES):
-            try:
-                elements, following = await self._ask(
-                    page, partial(read_elements, read=SETUP.decode)
-                )
-            except InvalidArgument:  # the customer is gone, and his setup intents are of no use
-                return None
-            for element in elements:
-                refuse_tagged(element, call.tag)
-                shape = element.value
-                if shape and shape.metadata and shape.metadata.get(REQUEST_TAG) == call.tag:
+        decode = partial(read_elements, read=SETUP.decode)
+        try:
+            async for elements, _ in self._api.pages(request, decode):
+                shape = tagged(elements, call.tag)
+                if shape is not None:
                     return setup_of(shape)
-            if following is None:
-                return None
-            page = replace(page, params={**page.params, "starting_after": following.after})
-        raise Unavailable(Reason.STRIPE_UNAVAILABLE, "too much was created since to look it all up")
+        except InvalidArgument:  # the customer is gone, and his setup intents are of no use
+            return None
+        return None
 
     @override
     async def read_setup(self, stripe_account: str, setup_intent: str) -> tuple[SetupIntent, str]:
@@ -264,7 +247,7 @@ class StripePaymentMethods(PaymentMethodGateway):
         return understood(elements, request), following.after if following else ""
 
     async def _delete(self, call: Call, source: CustomersMethod) -> None:
-        request = Request("delete", _source_path(source), _subject(source), call.stripe_account)
+        request = Request.deletion(call, _source_path(source), _subject(source))
         try:
             await self._api.request(request)
         except (NotFound, InvalidArgument):
@@ -292,12 +275,12 @@ class StripePaymentMethods(PaymentMethodGateway):
         path = f"{_METHODS}/{segment(_NOUN, wanted.id)}"
         request = Request("get", path, _subject(wanted), call.stripe_account)
         try:
-            found = await self._ask(request, method_of)
+            present = await self._ask(request, method_of)
         except (RateLimited, Unavailable, NotUnderstood):
             raise error from None
-        if found.customer == wanted.customer:
-            return found
-        if found.customer is not None:
+        if present.customer == wanted.customer:
+            return present
+        if present.customer is not None:
             raise WrongState(_NOUN, wanted.id, _ATTACHED) from None
         raise error from None
 
@@ -308,17 +291,6 @@ def _subject(method: CustomersMethod) -> Subject:
 
 def _source_path(method: CustomersMethod) -> str:
     return f"{object_path(CUSTOMER, method.customer)}/sources/{segment(_NOUN, method.id)}"
-
-
-def _post(call: Call, path: str, subject: Subject, params: dict[str, object]) -> Request:
-    return Request(
-        "post",
-        path,
-        subject,
-        call.stripe_account,
-        params=params,
-        idempotency_key=call.idempotency_key,
-    )
 
 
 def _names_customer(error: InvalidArgument) -> bool:

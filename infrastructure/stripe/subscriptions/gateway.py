@@ -34,7 +34,7 @@ from infrastructure.stripe.core.errors import Subject, names_nothing, unless_unk
 from infrastructure.stripe.core.send import (
     after_sending,
     find_tagged,
-    look,
+    look_for,
     send,
     send_in_state,
 )
@@ -61,14 +61,8 @@ class StripeSubscriptions(SubscriptionGateway):
 
     @override
     async def create(self, call: Call, params: NewSubscription) -> Snapshot[Subscription]:
-        request = Request(
-            "post",
-            SUBSCRIPTION.path,
-            Subject("subscription"),
-            call.stripe_account,
-            params={**_new(params, call.tag)},
-            idempotency_key=call.idempotency_key,
-        )
+        wanted = _new(params, call.tag)
+        request = Request.change(call, SUBSCRIPTION.path, Subject("subscription"), wanted)
         try:
             return await send(self._api, request, SUBSCRIPTION)
         except InvalidArgument as error:
@@ -98,9 +92,9 @@ class StripeSubscriptions(SubscriptionGateway):
     async def find_updated(
         self, call: Call, params: SubscriptionUpdate, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
-        def shows(found: Subscription) -> bool:
-            return _shows_fields(found, params.fields) and all(
-                _shows_item(found.items, item) for item in params.items
+        def shows(subscription: Subscription) -> bool:
+            return _shows_fields(subscription, params.fields) and all(
+                _shows_item(subscription.items, item) for item in params.items
             )
 
         return await self._find(call, params.id, shows)
@@ -116,23 +110,23 @@ class StripeSubscriptions(SubscriptionGateway):
             wanted["prorate"] = True
         subject = Subject("subscription", params.id)
         path = object_path(SUBSCRIPTION, params.id)
-        request = Request("delete", path, subject, call.stripe_account, params={**wanted})
+        request = Request.deletion(call, path, subject, wanted)
         try:
-            # Stripe takes no idempotency key here: a repeated cancellation is a 404.
             return await send(self._api, request, SUBSCRIPTION)
         except NotFound:
             with after_sending():
-                found = await self._find(call, params.id, _has_ended)
-            if found is None:
+                ended = await self._find(call, params.id, _has_ended)
+            if ended is None:
                 raise
-            return found
+            return ended
 
     @override
     async def find_canceled(
         self, call: Call, params: Cancellation, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
-        def shows(found: Subscription) -> bool:
-            return found.ended or (params.at_period_end and found.cancel_at_period_end)
+        def shows(subscription: Subscription) -> bool:
+            to_end = params.at_period_end and subscription.cancel_at_period_end
+            return subscription.ended or to_end
 
         return await self._find(call, params.id, shows)
 
@@ -148,9 +142,10 @@ class StripeSubscriptions(SubscriptionGateway):
     async def find_going_on(
         self, call: Call, params: ResumeSubscription, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
-        def shows(found: Subscription) -> bool:
-            scheduled = found.cancel_at_period_end or found.cancel_at is not None
-            return not scheduled and not found.ended
+        def shows(subscription: Subscription) -> bool:
+            at_instant = subscription.cancel_at is not None
+            scheduled = subscription.cancel_at_period_end or at_instant
+            return not scheduled and not subscription.ended
 
         return await self._find(call, params.id, shows)
 
@@ -168,10 +163,11 @@ class StripeSubscriptions(SubscriptionGateway):
     async def find_paused(
         self, call: Call, params: CollectionPause, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
-        def shows(found: Subscription) -> bool:
-            shown = found.pause_resumes_at and _seconds(found.pause_resumes_at)
+        def shows(subscription: Subscription) -> bool:
+            resumes_at = subscription.pause_resumes_at
+            shown = resumes_at and _seconds(resumes_at)
             wanted = params.resumes_at and _seconds(params.resumes_at)
-            return found.pause_behavior == params.behavior and shown == wanted
+            return subscription.pause_behavior == params.behavior and shown == wanted
 
         return await self._find(call, params.id, shows)
 
@@ -183,7 +179,10 @@ class StripeSubscriptions(SubscriptionGateway):
     async def find_collecting(
         self, call: Call, params: ResumeCollection, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
-        return await self._find(call, params.id, lambda found: found.pause_behavior is None)
+        def shows(subscription: Subscription) -> bool:
+            return subscription.pause_behavior is None
+
+        return await self._find(call, params.id, shows)
 
     async def _change(
         self,
@@ -193,14 +192,9 @@ class StripeSubscriptions(SubscriptionGateway):
         method: str | None = None,
         whose: str = "",
     ) -> Snapshot[Subscription]:
-        request = Request(
-            "post",
-            object_path(SUBSCRIPTION, subscription),
-            Subject("subscription", subscription),
-            call.stripe_account,
-            params={**params},
-            idempotency_key=call.idempotency_key,
-        )
+        subject = Subject("subscription", subscription)
+        path = object_path(SUBSCRIPTION, subscription)
+        request = Request.change(call, path, subject, params)
         try:
             return await send_in_state(self._api, request, SUBSCRIPTION, _forbidding)
         except InvalidArgument as error:
@@ -210,8 +204,7 @@ class StripeSubscriptions(SubscriptionGateway):
         self, call: Call, subscription: str, shows: Callable[[Subscription], bool]
     ) -> Snapshot[Subscription] | None:
         """The subscription as it is now, where it shows what was asked for."""
-        found = await look(self._api, SUBSCRIPTION, call.stripe_account, subscription)
-        return found if found and found.object and shows(found.object) else None
+        return await look_for(self._api, SUBSCRIPTION, call, subscription, shows)
 
 
 def _in_our_words(error: InvalidArgument, method: str | None, whose: str = "") -> BillingError:
@@ -225,8 +218,8 @@ def _in_our_words(error: InvalidArgument, method: str | None, whose: str = "") -
         inside = name.partition(".")[0].partition("[")[0] in _WRITTEN
         return f"{whose}{name}" if inside else name
 
-    told = error.renamed(ours)
-    return unless_unknown(told, f"{whose}default_payment_method", "payment_method", method or "")
+    renamed = error.renamed(ours)
+    return unless_unknown(renamed, f"{whose}default_payment_method", "payment_method", method or "")
 
 
 def _forbidding(subscription: Subscription) -> str:

@@ -21,9 +21,9 @@ from domain.errors import (
 )
 from domain.invoices import Invoice
 from domain.mirror import Snapshot, Version
-from infrastructure.stripe.core.client import Answer, Request, StripeApi
+from infrastructure.stripe.core.client import MAX_PAGES, Answer, Request, StripeApi
 from infrastructure.stripe.core.errors import Subject
-from infrastructure.stripe.core.observe import MAX_PAGES, observe
+from infrastructure.stripe.core.observe import observe
 from infrastructure.stripe.core.send import find_tagged, send
 from infrastructure.stripe.invoices.translation import INVOICE
 from infrastructure.stripe.subscriptions.translation import SUBSCRIPTION

@@ -9,6 +9,7 @@ from application.mutations.stripe import Call, Unanswered
 from domain.customers import Address, Customer
 from domain.errors import BillingError, InvalidArgument, NotFound, Unavailable
 from domain.mirror import Snapshot
+from infrastructure.stripe.core import client
 from infrastructure.stripe.core import send as mutations
 from infrastructure.stripe.customers.gateway import StripeCustomers
 from sandbox.emulator.core.messages import FaultSpec
@@ -171,7 +172,7 @@ async def test_another_payload_under_the_same_key_leaves_the_first_open(
 async def test_find_created_finds_by_tag_over_pages(
     customers: StripeCustomers, call: MakeCall, monkeypatch: pytest.MonkeyPatch, served: Served
 ) -> None:
-    monkeypatch.setattr(mutations, "PAGE_SIZE", 2)
+    monkeypatch.setattr(client, "PAGE_SIZE", 2)
     sent_at = now()
     made = await customers.create(call("mine"), ADA)
     for number in range(5):
@@ -218,8 +219,8 @@ async def test_find_created_does_not_look_before_the_send(
 async def test_find_created_never_says_no_without_having_looked_at_all(
     customers: StripeCustomers, call: MakeCall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mutations, "PAGE_SIZE", 1)
-    monkeypatch.setattr(mutations, "MAX_PAGES", 2)
+    monkeypatch.setattr(client, "PAGE_SIZE", 1)
+    monkeypatch.setattr(client, "MAX_PAGES", 2)
     for number in range(3):
         await customers.create(call(str(number)), ADA)
     with pytest.raises(Unavailable):

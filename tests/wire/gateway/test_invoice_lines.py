@@ -7,7 +7,7 @@ from application.mutations.stripe import Unanswered
 from application.subscriptions.ports import ItemChange
 from domain.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from domain.money import Money
-from infrastructure.stripe.invoices import gateway as invoice_gateway
+from infrastructure.stripe.core import client
 from infrastructure.stripe.invoices.gateway import StripeInvoices
 from infrastructure.stripe.invoices.previews import StripeInvoicePreviews
 from sandbox.emulator.core.messages import FaultSpec
@@ -69,7 +69,7 @@ async def test_find_lines_added_finds_by_the_tag_of_a_line_over_pages(
     monkeypatch: pytest.MonkeyPatch,
     served: Served,
 ) -> None:
-    monkeypatch.setattr(invoice_gateway, "PAGE_SIZE", 2)
+    monkeypatch.setattr(client, "PAGE_SIZE", 2)
     made = await drawer.empty()
     wanted = lines(made.id)
     assert await invoices.find_lines_added(call("mine"), wanted, now()) is None

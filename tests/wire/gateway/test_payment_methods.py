@@ -18,8 +18,8 @@ from domain.errors import (
     Unavailable,
     WrongState,
 )
+from infrastructure.stripe.core import client
 from infrastructure.stripe.core.client import StripeApi
-from infrastructure.stripe.payment_methods import gateway as payment_method_gateway
 from infrastructure.stripe.payment_methods.gateway import StripePaymentMethods
 from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
@@ -262,7 +262,7 @@ async def test_a_setup_intent_is_made_and_found_by_its_tag(
     emulator: RunningEmulator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(payment_method_gateway, "PAGE_SIZE", 1)
+    monkeypatch.setattr(client, "PAGE_SIZE", 1)
     customer = await shop.customer()
     wanted = NewSetupIntent(customer, ("card", "us_bank_account"), "on_session")
     assert await gateway.find_setup(call("mine"), wanted, now()) is None
@@ -278,7 +278,7 @@ async def test_a_setup_intent_is_made_and_found_by_its_tag(
         await gateway.read_setup(await emulator.control.create_account(), made.id)
     stranger = Call(await emulator.control.create_account(), "k", "tag-mine")
     assert await gateway.find_setup(stranger, wanted, now()) is None
-    monkeypatch.setattr(payment_method_gateway, "MAX_PAGES", 1)
+    monkeypatch.setattr(client, "MAX_PAGES", 1)
     with pytest.raises(Unavailable):
         await gateway.find_setup(call("third"), wanted, now())
 
