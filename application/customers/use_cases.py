@@ -1,9 +1,7 @@
 """Customers of an account's Stripe connection."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import chain
-from typing import Any
 
 from application.connections.use_cases import Connections
 from application.contacts.ports import ContactDirectory
@@ -13,6 +11,7 @@ from application.customers.commands import (
     SearchCustomers,
     UpdateCustomer,
 )
+from application.customers.fields import FIELDS
 from application.customers.ports import (
     CustomerChange,
     CustomerDeletion,
@@ -20,8 +19,6 @@ from application.customers.ports import (
     CustomerGateway,
 )
 from application.customers.violations import (
-    CHANGEABLE,
-    _fields_violations,
     _id_violations,
     _list_violations,
     _search_violations,
@@ -36,7 +33,7 @@ from application.requests.callers import Caller
 from application.requests.paging import Page
 from application.requests.violations import refuse
 from domain.connections import Connection
-from domain.customers import Address, Customer
+from domain.customers import Customer
 from domain.errors import FieldViolation
 from domain.search import readings_of
 
@@ -101,8 +98,8 @@ class Customers:
         """A customer in the mirror. NotFound for an unknown or a deleted one."""
         refuse(_id_violations(customer_id, "id"))
         connection = await self._connections.of(caller)
-        found = await self._reader.get(CUSTOMERS, connection.stripe_account, customer_id)
-        (linked,) = await self._linked(connection, [found])
+        customer = await self._reader.get(CUSTOMERS, connection.stripe_account, customer_id)
+        (linked,) = await self._linked(connection, [customer])
         return linked
 
     async def create(
@@ -113,7 +110,7 @@ class Customers:
         violations: Sequence[FieldViolation] = (),
     ) -> LinkedCustomer:
         """Create a customer at Stripe."""
-        refuse(chain(violations, request_id_violations(request_id), _fields_violations(fields)))
+        refuse(chain(violations, request_id_violations(request_id), FIELDS.violations(fields)))
         return LinkedCustomer(await self._create.run(caller, request_id, fields))
 
     async def update(
@@ -121,7 +118,8 @@ class Customers:
     ) -> LinkedCustomer:
         """Change the named fields of a customer at Stripe."""
         refuse(chain(request_id_violations(request_id), _update_violations(command)))
-        updated = await self._update.run(caller, request_id, _change(command))
+        change = CustomerChange(command.id, FIELDS.masked(command.values, command.mask))
+        updated = await self._update.run(caller, request_id, change)
         (linked,) = await self._linked(await self._connections.of(caller), [updated])
         return linked
 
@@ -137,9 +135,9 @@ class Customers:
         if not customers:
             return []
         links = await self._contacts.links(
-            connection.account, connection.stripe_account, [one.id for one in customers]
+            connection.account, connection.stripe_account, [customer.id for customer in customers]
         )
-        return [LinkedCustomer(one, links.get(one.id)) for one in customers]
+        return [LinkedCustomer(customer, links.get(customer.id)) for customer in customers]
 
     async def _create_steps(self, steps: Steps, fields: CustomerFields) -> Customer:
         created = await steps.call(
@@ -165,14 +163,3 @@ def _filter(query: ListCustomers) -> Filter:
         equals=equal_to(email=query.email),
         ranges=within("created", query.created_after, query.created_before),
     )
-
-
-def _change(command: UpdateCustomer) -> CustomerChange:
-    """The change as Stripe is to be told it: None leaves alone, empty clears."""
-    empty: Mapping[str, Any] = {
-        "email": "", "name": "", "phone": "", "description": "",
-        "address": Address(), "metadata": {},
-    }  # fmt: skip
-    mask = command.mask or tuple(n for n in CHANGEABLE if getattr(command.values, n))
-    named = {name: getattr(command.values, name) or empty[name] for name in mask}
-    return CustomerChange(command.id, replace(CustomerFields(), **named))

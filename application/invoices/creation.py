@@ -1,7 +1,6 @@
 """The creation of an invoice: a draft, then its lines; refused lines take the draft with them."""
 
 from dataclasses import replace
-from typing import Final
 
 from application.invoices.commands import CreateInvoice
 from application.invoices.ports import (
@@ -18,9 +17,6 @@ from application.mutations.mutations import Mutation, Mutations
 from application.mutations.steps import Steps, shown
 from domain.errors import BillingError, InvalidArgument
 from domain.invoices import Invoice
-
-_OURS: Final = {"due_date": "due_time"}
-"""How callers know fields that Stripe knows by another name."""
 
 
 class InvoiceCreation:
@@ -80,4 +76,4 @@ def as_written(error: BillingError) -> BillingError:
 
 
 def _path(field: str) -> str:
-    return field if field.startswith("items") else f"invoice.{_OURS.get(field, field)}"
+    return field if field.startswith("items") else f"invoice.{field}"

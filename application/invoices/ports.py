@@ -118,7 +118,8 @@ class InvoicePreviews(Protocol):
 class InvoiceGateway(Protocol):
     """Invoices at Stripe. Each `…` is a `Send`, each `find_…` its `Find`.
 
-    A refusal for the invoice's state is WrongState, with the status that Stripe then shows.
+    A refusal for the invoice's state is WrongState, with the status that Stripe then shows. Other
+    refusals name fields as the table in `fields.py` does.
     """
 
     async def create(self, call: Call, params: NewInvoice) -> Snapshot[Invoice]:

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from application.background.clock import Clock
 from application.connections.use_cases import Connections
 from application.invoices.commands import CreateInvoice, ListInvoices, UpdateInvoice
 from application.invoices.creation import InvoiceCreation, as_written
+from application.invoices.fields import FIELDS
 from application.invoices.ports import (
     InvoiceAction,
     InvoiceChange,
-    InvoiceFields,
     InvoiceGateway,
     InvoicePreview,
     InvoicePreviews,
@@ -21,8 +21,6 @@ from application.invoices.ports import (
 from application.invoices.totals import CurrencyTotals, totals_of
 from application.invoices.totals_port import InvoiceTotals, TotalsFilter
 from application.invoices.violations import (
-    CHANGEABLE,
-    FIELD_OF,
     change_violations,
     customer_filter_violations,
     filter_violations,
@@ -30,7 +28,6 @@ from application.invoices.violations import (
     new_violations,
     payment_violations,
     preview_violations,
-    value_of,
 )
 from application.mirror.nouns import INVOICES, SUBSCRIPTIONS
 from application.mirror.ports import Filter
@@ -148,7 +145,8 @@ class Invoices:
         """Change the named fields of a draft at Stripe. WrongState for what is none any more."""
         more = change_violations(command.id, command.values, command.mask)
         refuse(chain(violations, request_id_violations(request_id), more))
-        return await self._update.run(caller, request_id, _change(command))
+        change = InvoiceChange(command.id, FIELDS.masked(command.values, command.mask))
+        return await self._update.run(caller, request_id, change)
 
     async def finalize(self, caller: Caller, request_id: str, invoice_id: str) -> Invoice:
         """Make a draft an open invoice."""
@@ -262,21 +260,6 @@ def _filter(query: ListInvoices) -> Filter:
         one_of={"status": tuple(dict.fromkeys(query.statuses))} if query.statuses else {},
         ranges=within("created", query.created_after, query.created_before),
     )
-
-
-def _change(command: UpdateInvoice) -> InvoiceChange:
-    """The change as Stripe is to be told it: None leaves alone, empty clears."""
-    empty: dict[str, object] = {
-        "description": "", "footer": "", "default_payment_method": "", "auto_advance": False,
-        "metadata": {},
-    }  # fmt: skip
-    values = {name: value_of(command.values, name) for name in CHANGEABLE}
-    mask = command.mask or tuple(name for name, value in values.items() if value is not None)
-    written: dict[str, Any] = {
-        FIELD_OF.get(name, name): empty[name] if values[name] is None else values[name]
-        for name in mask
-    }
-    return InvoiceChange(command.id, replace(InvoiceFields(), **written))
 
 
 def _list_violations(query: ListInvoices) -> Iterator[FieldViolation]:

@@ -4,35 +4,20 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+from application.invoices.fields import FIELDS, SEND
 from application.invoices.items import currency_violations, item_violations
 from application.invoices.ports import InvoiceFields, InvoiceItemFields, InvoicePreview, PayInvoice
+from application.payment_methods.fields import method_violations
 from application.requests.violations import (
     CUSTOMER_ID,
     id_violations,
-    mask_violations,
-    metadata_violations,
     optional_id_violations,
-    text_violations,
 )
 from application.subscriptions.violations import items_violations
 from domain.errors import FieldViolation
 from domain.invoices import STATUSES
 
-CHANGEABLE: Final = (
-    "collection_method", "days_until_due", "due_time", "description", "footer",
-    "default_payment_method", "auto_advance", "metadata",
-)  # fmt: skip
-"""The fields that an update mask may name."""
-
-FIELD_OF: Final = {"due_time": "due_date"}
-"""Our names of fields that callers know by another."""
-
-MAX_DAYS: Final = 3_650
-
-_SEND: Final = "send_invoice"
-_COLLECTION: Final = ("charge_automatically", _SEND)
 _DUE: Final = ("days_until_due", "due_time")
-_LIMITS: Final = {"description": 1_500, "footer": 5_000}
 _SUBSCRIPTION: Final = "sub_1MowQVLkdIwHu7ixeRlqHVzs"
 
 
@@ -65,7 +50,7 @@ def new_violations(
     yield from id_violations(customer, "invoice.customer", CUSTOMER_ID)
     yield from currency_violations(currency, "invoice.currency")
     yield from _fields_violations(fields)
-    if fields.collection_method != _SEND:
+    if fields.collection_method != SEND:
         yield from _undue_violations(fields)
     elif fields.days_until_due is None and fields.due_date is None:
         yield FieldViolation("invoice.due_time", "this or days_until_due, with send_invoice")
@@ -76,21 +61,17 @@ def change_violations(
     invoice_id: str, values: InvoiceFields, mask: Sequence[str]
 ) -> Iterator[FieldViolation]:
     """A change of a draft."""
-    has_value = any(value_of(values, name) is not None for name in CHANGEABLE)
     yield from invoice_id_violations(invoice_id, "invoice.id")
-    yield from mask_violations(mask, CHANGEABLE, has_value=has_value, noun="invoice")
-    for name in ("collection_method", *_DUE):
-        if name in mask and value_of(values, name) is None:
-            yield FieldViolation(f"invoice.{name}", "cannot be cleared")
+    yield from FIELDS.mask_violations(values, mask)
     yield from _fields_violations(values)
-    if values.collection_method not in (None, _SEND):
+    if values.collection_method not in (None, SEND):
         yield from _undue_violations(values)
 
 
 def payment_violations(payment: PayInvoice) -> Iterator[FieldViolation]:
     """A payment of an invoice."""
     yield from invoice_id_violations(payment.id, "id")
-    yield from _method_violations(payment.payment_method, "payment_method")
+    yield from method_violations(payment.payment_method, "payment_method")
     if payment.payment_method and payment.paid_out_of_band:
         yield FieldViolation("paid_out_of_band", "excludes payment_method")
 
@@ -108,33 +89,15 @@ def preview_violations(preview: InvoicePreview) -> Iterator[FieldViolation]:
     yield from items_violations(preview.items)
 
 
-def value_of(fields: InvoiceFields, name: str) -> object:
-    """The value of a field by the name that callers know; None where it has none."""
-    return getattr(fields, FIELD_OF.get(name, name))
-
-
 def _fields_violations(fields: InvoiceFields) -> Iterator[FieldViolation]:
-    for name, limit in _LIMITS.items():
-        yield from text_violations(getattr(fields, name), f"invoice.{name}", limit)
-    yield from _method_violations(
-        fields.default_payment_method or "", "invoice.default_payment_method"
-    )
-    yield from metadata_violations(fields.metadata or {}, "invoice.metadata")
-    if fields.collection_method not in (None, *_COLLECTION):
-        yield FieldViolation("invoice.collection_method", f"one of: {', '.join(_COLLECTION)}")
-    if fields.days_until_due is not None and not 0 <= fields.days_until_due <= MAX_DAYS:
-        yield FieldViolation("invoice.days_until_due", f"0 to {MAX_DAYS:,}")
+    yield from FIELDS.violations(fields)
     if fields.days_until_due is not None and fields.due_date is not None:
         yield FieldViolation("invoice.due_time", "excludes days_until_due")
 
 
 def _undue_violations(fields: InvoiceFields) -> Iterator[FieldViolation]:
     """What is charged automatically has no time to be paid by."""
+    given = FIELDS.given(fields)
     for name in _DUE:
-        if value_of(fields, name) is not None:
+        if name in given:
             yield FieldViolation(f"invoice.{name}", "only with send_invoice")
-
-
-def _method_violations(method: str, field: str) -> Iterator[FieldViolation]:
-    """A payment method, or a legacy source."""
-    return optional_id_violations(method, field, "pm_1MqLiJLkdIwHu7ixUEgbFdYF")

@@ -26,7 +26,7 @@ from application.requests.paging import (
     digest,
     page_size_violations,
 )
-from application.requests.violations import CUSTOMER_ID, id_violations, refuse
+from application.requests.violations import CUSTOMER_ID, METHOD_ID, id_violations, refuse
 from domain.errors import FieldViolation
 from domain.payment_methods import PaymentMethod, SetupIntent, is_legacy
 
@@ -206,7 +206,7 @@ def _customer_violations(customer: str) -> Iterator[FieldViolation]:
 
 def _method_violations(wanted: CustomersMethod) -> Iterator[FieldViolation]:
     yield from _customer_violations(wanted.customer)
-    yield from id_violations(wanted.id, "id", "pm_1MqLiJLkdIwHu7ixUEgbFdYF")
+    yield from id_violations(wanted.id, "id", METHOD_ID)
 
 
 def _attachable_violations(method: str) -> Iterator[FieldViolation]:

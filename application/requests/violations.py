@@ -23,6 +23,7 @@ EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 CUSTOMER_ID: Final = "cus_NffrFeUfNV2Hib"
 """What the id of a customer looks like, where Stripe made it."""
 
+METHOD_ID: Final = "pm_1MqLiJLkdIwHu7ixUEgbFdYF"
 PRICE_ID: Final = "price_1MoBy5LkdIwHu7ixZhnattbh"
 PRODUCT_ID: Final = "prod_NWjs8kKbJWmuuc"
 
@@ -72,7 +73,7 @@ def mask_violations(
     mask: Sequence[str], changeable: Sequence[str], *, has_value: bool, noun: str
 ) -> Iterator[FieldViolation]:
     """An update mask; without one, the `noun` must have a value for some changeable field."""
-    if any(path not in changeable for path in mask):
+    if not {*changeable}.issuperset(mask):
         yield FieldViolation("update_mask", f"only these can be named: {', '.join(changeable)}")
     elif not mask and not has_value:
         yield FieldViolation("update_mask", f"must name a field, or the {noun} set one")

@@ -37,6 +37,13 @@ class NewSubscription:
     description: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def fields(self) -> "SubscriptionFields":
+        """What can be changed later, too."""
+        return SubscriptionFields(
+            self.default_payment_method or None, self.description or None, self.metadata or None
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:

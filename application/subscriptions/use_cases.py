@@ -20,13 +20,13 @@ from application.requests.violations import (
     span_violations,
 )
 from application.subscriptions.commands import ListSubscriptions, UpdateSubscription
+from application.subscriptions.fields import FIELDS
 from application.subscriptions.ports import (
     Cancellation,
     CollectionPause,
     NewSubscription,
     ResumeCollection,
     ResumeSubscription,
-    SubscriptionFields,
     SubscriptionGateway,
     SubscriptionUpdate,
 )
@@ -40,9 +40,6 @@ from application.subscriptions.violations import (
 )
 from domain.errors import FieldViolation, WrongState
 from domain.subscriptions import Subscription
-
-CHANGEABLE: Final = ("default_payment_method", "description", "metadata")
-"""The fields that an update mask may name."""
 
 _SENT: Final = "send_invoice"
 _SAFE: Final = "error_if_incomplete"
@@ -136,7 +133,7 @@ class Subscriptions:
             chain(
                 violations,
                 request_id_violations(request_id),
-                change_violations(change, command.values, command.mask, CHANGEABLE),
+                change_violations(change, command.values, command.mask),
             )
         )
         return await self._update.run(caller, request_id, change)
@@ -251,16 +248,8 @@ def _filter(query: ListSubscriptions) -> Filter:
 
 
 def _change(command: UpdateSubscription) -> SubscriptionUpdate:
-    """The change as Stripe is to be told it: None leaves alone, empty clears."""
-    values = command.values
-    mask = command.mask or tuple(name for name in CHANGEABLE if getattr(values, name))
-    fields = SubscriptionFields(
-        default_payment_method=values.default_payment_method or ""
-        if "default_payment_method" in mask
-        else None,
-        description=values.description or "" if "description" in mask else None,
-        metadata=values.metadata or {} if "metadata" in mask else None,
-    )
+    """The change as Stripe is to be told it."""
+    fields = FIELDS.masked(command.values, command.mask)
     return SubscriptionUpdate(
         command.id, fields, command.items, command.proration_behavior, command.payment_behavior
     )

@@ -8,11 +8,9 @@ from application.requests.violations import (
     CUSTOMER_ID,
     PRICE_ID,
     id_violations,
-    mask_violations,
-    metadata_violations,
     optional_id_violations,
-    text_violations,
 )
+from application.subscriptions.fields import FIELDS
 from application.subscriptions.ports import (
     Cancellation,
     CollectionPause,
@@ -31,7 +29,6 @@ MAX_DAYS: Final = 730
 """Stripe's longest trial in days, and what we take for the longest term of payment."""
 
 MAX_QUANTITY: Final = 2**31 - 1
-_MAX_DESCRIPTION: Final = 500
 
 _COLLECTION: Final = ("charge_automatically", "send_invoice")
 _PAYMENT: Final = ("error_if_incomplete", "allow_incomplete", "default_incomplete")
@@ -63,28 +60,18 @@ def new_violations(wanted: NewSubscription) -> Iterator[FieldViolation]:
         yield from _quantity_violations(item.quantity, f"items[{place}].quantity")
     if wanted.trial_days is not None and not 1 <= wanted.trial_days <= MAX_DAYS:
         yield FieldViolation("trial_days", f"1 to {MAX_DAYS}")
-    yield from _method_violations(wanted.default_payment_method, "default_payment_method")
     yield from _collection_violations(wanted)
     yield from _choice_violations(wanted.proration_behavior, "proration_behavior", _PRORATION)
-    yield from text_violations(wanted.description, "description", _MAX_DESCRIPTION)
-    yield from metadata_violations(wanted.metadata, "metadata")
+    yield from FIELDS.violations(wanted.fields, within="")
 
 
 def change_violations(
-    change: SubscriptionUpdate,
-    values: SubscriptionFields,
-    mask: Sequence[str],
-    changeable: Sequence[str],
+    change: SubscriptionUpdate, values: SubscriptionFields, mask: Sequence[str]
 ) -> Iterator[FieldViolation]:
     """A change of a subscription: of the fields, of the items, or of both."""
-    has_value = any(getattr(values, name) for name in changeable) or bool(change.items)
     yield from subscription_id_violations(change.id, "subscription.id")
-    yield from mask_violations(mask, changeable, has_value=has_value, noun="subscription")
-    yield from _method_violations(
-        values.default_payment_method or "", "subscription.default_payment_method"
-    )
-    yield from text_violations(values.description, "subscription.description", _MAX_DESCRIPTION)
-    yield from metadata_violations(values.metadata or {}, "subscription.metadata")
+    yield from FIELDS.mask_violations(values, mask, has_more=bool(change.items))
+    yield from FIELDS.violations(values)
     yield from items_violations(change.items)
     for name, choices in (("proration_behavior", _PRORATION), ("payment_behavior", _PAYMENT)):
         yield from _choice_violations(getattr(change, name), name, choices)
@@ -148,10 +135,6 @@ def _collection_violations(wanted: NewSubscription) -> Iterator[FieldViolation]:
 
 def _price_violations(price: str, field: str) -> Iterator[FieldViolation]:
     return id_violations(price, field, PRICE_ID)
-
-
-def _method_violations(method: str, field: str) -> Iterator[FieldViolation]:
-    return optional_id_violations(method, field, "pm_1MqLiJLkdIwHu7ixUEgbFdYF")
 
 
 def _quantity_violations(quantity: int | None, field: str) -> Iterator[FieldViolation]:

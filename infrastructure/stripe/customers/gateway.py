@@ -2,25 +2,44 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Final
 
-from stripe.params import CustomerCreateParams, CustomerCreateParamsAddress, CustomerUpdateParams
+from stripe.params import CustomerUpdateParams
 from typing_extensions import override
 
+from application.customers.fields import FIELDS
 from application.customers.ports import (
     CustomerChange,
     CustomerDeletion,
     CustomerFields,
     CustomerGateway,
 )
-from application.mutations.stripe import REQUEST_TAG, Call
+from application.mutations.stripe import Call
 from domain.customers import Address, Customer
 from domain.errors import NotFound
 from domain.mirror import Snapshot
 from infrastructure.stripe.core.client import Request, StripeApi, object_path
 from infrastructure.stripe.core.errors import Subject
+from infrastructure.stripe.core.parameters import Parameters, as_they_are
 from infrastructure.stripe.core.send import after_sending, find_tagged, look, look_for, send
 from infrastructure.stripe.customers.translation import CUSTOMER
+
+
+def _address(address: Address) -> object:
+    """The whole address: what it does not hold is cleared, or else an old line would stay."""
+    parts = {name: part or "" for name, part in asdict(address).items()}
+    return parts if address != Address() else ""
+
+
+PARAMETERS: Final = Parameters(
+    FIELDS,
+    CustomerUpdateParams,
+    {
+        **as_they_are("email", "name", "phone", "description", "metadata"),
+        "address": {"address": _address},
+    },
+)
 
 
 class StripeCustomers(CustomerGateway):
@@ -32,13 +51,8 @@ class StripeCustomers(CustomerGateway):
 
     @override
     async def create(self, call: Call, params: CustomerFields) -> Snapshot[Customer]:
-        wanted: CustomerCreateParams = {
-            "metadata": {**(params.metadata or {}), REQUEST_TAG: call.tag}
-        }
-        _write_texts(wanted, params)
-        if params.address is not None:
-            wanted["address"] = _address(params.address)
-        return await self._send(call, CUSTOMER.path, Subject("customer"), _given(wanted))
+        wanted = PARAMETERS.create(params, call.tag)
+        return await self._send(call, CUSTOMER.path, Subject("customer"), wanted)
 
     @override
     async def find_created(
@@ -48,22 +62,15 @@ class StripeCustomers(CustomerGateway):
 
     @override
     async def update(self, call: Call, params: CustomerChange) -> Snapshot[Customer]:
-        fields = params.fields
-        wanted: CustomerUpdateParams = {}
-        _write_texts(wanted, fields)
-        if fields.address is not None:
-            wanted["address"] = _address(fields.address) if fields.address != Address() else ""
-        if fields.metadata is not None:
-            wanted["metadata"] = fields.metadata
-        path = object_path(CUSTOMER, params.id)
-        return await self._send(call, path, Subject("customer", params.id), wanted)
+        path, subject = object_path(CUSTOMER, params.id), Subject("customer", params.id)
+        return await self._send(call, path, subject, PARAMETERS.change(params.fields))
 
     @override
     async def find_updated(
         self, call: Call, params: CustomerChange, sent_at: dt.datetime
     ) -> Snapshot[Customer] | None:
         def shows(customer: Customer) -> bool:
-            return _shows(customer, params.fields)
+            return FIELDS.shown_by(customer, params.fields)
 
         return await look_for(self._api, CUSTOMER, call, params.id, shows)
 
@@ -94,57 +101,3 @@ class StripeCustomers(CustomerGateway):
         """A tombstone where Stripe shows the customer as deleted; None: there never was one."""
         present = await look(self._api, CUSTOMER, call.stripe_account, customer)
         return present if present is not None and present.deleted else None
-
-
-_TEXTS: Final = ("email", "name", "phone", "description")
-
-
-def _write_texts(
-    wanted: CustomerCreateParams | CustomerUpdateParams, fields: CustomerFields
-) -> None:
-    """The plain fields that are written; an empty one clears what is there."""
-    if fields.email is not None:
-        wanted["email"] = fields.email
-    if fields.name is not None:
-        wanted["name"] = fields.name
-    if fields.phone is not None:
-        wanted["phone"] = fields.phone
-    if fields.description is not None:
-        wanted["description"] = fields.description
-
-
-def _address(address: Address) -> CustomerCreateParamsAddress:
-    """The whole address: what it does not hold is cleared, or else an old line would stay."""
-    return {
-        "line1": address.line1 or "",
-        "line2": address.line2 or "",
-        "city": address.city or "",
-        "state": address.state or "",
-        "postal_code": address.postal_code or "",
-        "country": address.country or "",
-    }
-
-
-def _given(params: Mapping[str, object]) -> dict[str, object]:
-    """Without what is empty: in a new customer there is nothing that it could clear."""
-    nested = {
-        name: _given(value) if isinstance(value, Mapping) else value
-        for name, value in params.items()
-    }
-    return {name: value for name, value in nested.items() if value not in ("", {})}
-
-
-def _shows(customer: Customer, fields: CustomerFields) -> bool:
-    """Whether a customer shows every field as it was written."""
-    texts_shown = all(
-        getattr(fields, name) in (None, getattr(customer, name) or "") for name in _TEXTS
-    )
-    address_shown = fields.address is None or _same_address(customer.address, fields.address)
-    metadata_shown = all(
-        customer.metadata.get(key, "") == value for key, value in (fields.metadata or {}).items()
-    )
-    return texts_shown and address_shown and metadata_shown
-
-
-def _same_address(shown: Address | None, written: Address) -> bool:
-    return _address(shown or Address()) == _address(written)

@@ -15,6 +15,7 @@ from stripe.params import (
 )
 from typing_extensions import override
 
+from application.invoices.fields import FIELDS
 from application.invoices.ports import (
     InvoiceAction,
     InvoiceChange,
@@ -34,6 +35,12 @@ from infrastructure.stripe.core.client import Request, StripeApi, object_path
 from infrastructure.stripe.core.elements import holds_tag, read_elements
 from infrastructure.stripe.core.errors import Subject, names_nothing, unless_unknown
 from infrastructure.stripe.core.observe import observe
+from infrastructure.stripe.core.parameters import (
+    DEFAULT_METHOD,
+    Parameters,
+    as_they_are,
+    seconds,
+)
 from infrastructure.stripe.core.send import (
     after_sending,
     find_tagged,
@@ -47,8 +54,25 @@ from infrastructure.stripe.invoices.translation import INVOICE, LineShape
 _NOUN: Final = INVOICE.noun.name
 _METHOD: Final = "payment_method"
 _LINE_SHAPE: Final = msgspec.json.Decoder(LineShape)
-_OURS: Final = {"default_source": "default_payment_method", "source": "payment_method"}
-"""Stripe's parameters of legacy sources: callers name payment methods and sources alike."""
+_SOURCE: Final = {"source": "payment_method"}
+"""Stripe's parameter of a legacy source: callers name payment methods and sources alike."""
+
+PARAMETERS: Final = Parameters(
+    FIELDS,
+    InvoiceUpdateParams,
+    {
+        **as_they_are(
+            "collection_method",
+            "days_until_due",
+            "description",
+            "footer",
+            "auto_advance",
+            "metadata",
+        ),
+        "due_time": {"due_date": seconds},
+        "default_payment_method": DEFAULT_METHOD,
+    },
+)
 
 
 class StripeInvoices(InvoiceGateway):
@@ -64,11 +88,9 @@ class StripeInvoices(InvoiceGateway):
             "customer": params.customer,
             "currency": params.currency,
             "pending_invoice_items_behavior": "exclude",
-            "metadata": {**(params.fields.metadata or {}), REQUEST_TAG: call.tag},
         }
-        _write(wanted, params.fields)
-        given = {name: value for name, value in wanted.items() if value != ""}
-        request = Request.change(call, INVOICE.path, Subject(_NOUN), given)
+        written = {**wanted, **PARAMETERS.create(params.fields, call.tag)}
+        request = Request.change(call, INVOICE.path, Subject(_NOUN), written)
         try:
             return await send(self._api, request, INVOICE)
         except InvalidArgument as error:
@@ -102,10 +124,7 @@ class StripeInvoices(InvoiceGateway):
 
     @override
     async def update(self, call: Call, params: InvoiceChange) -> Snapshot[Invoice]:
-        wanted: InvoiceUpdateParams = {}
-        _write(wanted, params.fields)
-        if params.fields.metadata is not None:
-            wanted["metadata"] = params.fields.metadata
+        wanted = PARAMETERS.change(params.fields)
         try:
             return await self._act(call, params.id, "", ("draft",), wanted)
         except InvalidArgument as error:
@@ -116,7 +135,7 @@ class StripeInvoices(InvoiceGateway):
         self, call: Call, params: InvoiceChange, sent_at: dt.datetime
     ) -> Snapshot[Invoice] | None:
         def shows(invoice: Invoice) -> bool:
-            return _shows(invoice, params.fields)
+            return FIELDS.shown_by(invoice, params.fields)
 
         return await look_for(self._api, INVOICE, call, params.id, shows)
 
@@ -153,7 +172,7 @@ class StripeInvoices(InvoiceGateway):
         try:
             return await self._act(call, params.id, "pay", ("open", "uncollectible"), wanted)
         except InvalidArgument as error:
-            renamed = error.renamed(lambda field: _OURS.get(field, field))
+            renamed = error.renamed(lambda field: _SOURCE.get(field, field))
             raise unless_unknown(
                 renamed, "payment_method", _METHOD, params.payment_method
             ) from None
@@ -260,27 +279,6 @@ def _unless(allowed: Collection[str]) -> Callable[[Invoice], str]:
     return lambda invoice: "" if invoice.status in allowed else invoice.status
 
 
-def _write(wanted: InvoiceCreateParams | InvoiceUpdateParams, fields: InvoiceFields) -> None:
-    """The plain fields that are written; an empty one clears what is there."""
-    if fields.collection_method is not None:
-        wanted["collection_method"] = fields.collection_method
-    if fields.days_until_due is not None:
-        wanted["days_until_due"] = fields.days_until_due
-    if fields.due_date is not None:
-        wanted["due_date"] = int(fields.due_date.timestamp())
-    if fields.description is not None:
-        wanted["description"] = fields.description
-    if fields.footer is not None:
-        wanted["footer"] = fields.footer
-    if fields.auto_advance is not None:
-        wanted["auto_advance"] = fields.auto_advance
-    method = fields.default_payment_method
-    if method is not None:
-        # A payment method goes before a source at Stripe, so each takes the other's place.
-        wanted["default_payment_method"] = "" if is_legacy(method) else method
-        wanted["default_source"] = method if is_legacy(method) else ""
-
-
 def _line(item: InvoiceItemFields, currency: str, tag: str) -> InvoiceAddLinesParamsLine:
     """A line as Stripe takes it.
 
@@ -330,8 +328,8 @@ _ITEM_FIELDS: Final = {
 
 
 def _of_method(error: InvalidArgument, fields: InvoiceFields) -> BillingError:
-    """A refusal with the default payment method by its one name; NotFound where there is none."""
-    renamed = error.renamed(lambda field: _OURS.get(field, field))
+    """A refusal in the words of the table; NotFound where Stripe knows no such method."""
+    renamed = error.renamed(PARAMETERS.field_of)
     method = fields.default_payment_method or ""
     return unless_unknown(renamed, "default_payment_method", _METHOD, method)
 
@@ -342,27 +340,3 @@ def _item_path(path: str) -> str:
         return "items" if path == "lines" else path
     place, part = line.groups()
     return f"items{place}{_ITEM_FIELDS.get(part, part)}"
-
-
-def _shows(invoice: Invoice, fields: InvoiceFields) -> bool:
-    """Whether an invoice shows every field as it was written.
-
-    It does not show `days_until_due`; what is not shown is written again, which changes nothing.
-    """
-    written = {
-        "collection_method": fields.collection_method,
-        "due_date": fields.due_date and fields.due_date.replace(microsecond=0),
-        "description": fields.description,
-        "footer": fields.footer,
-        "auto_advance": fields.auto_advance,
-    }
-    plain = all(
-        value is None or (getattr(invoice, name) or "") == (value or "")
-        for name, value in written.items()
-    )
-    metadata = all(
-        invoice.metadata.get(key, "") == value for key, value in (fields.metadata or {}).items()
-    )
-    method = invoice.default_payment_method or invoice.default_source or ""
-    paid_by = fields.default_payment_method in (None, method)
-    return plain and metadata and paid_by and fields.days_until_due is None

@@ -1,7 +1,7 @@
 """Subscriptions: how they are changed at Stripe."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from stripe.params import (
@@ -13,7 +13,8 @@ from stripe.params import (
 )
 from typing_extensions import override
 
-from application.mutations.stripe import REQUEST_TAG, Call
+from application.mutations.stripe import Call
+from application.subscriptions.fields import FIELDS
 from application.subscriptions.ports import (
     Cancellation,
     CollectionPause,
@@ -21,16 +22,15 @@ from application.subscriptions.ports import (
     NewSubscription,
     ResumeCollection,
     ResumeSubscription,
-    SubscriptionFields,
     SubscriptionGateway,
     SubscriptionUpdate,
 )
 from domain.errors import BillingError, InvalidArgument, NotFound
 from domain.mirror import Snapshot
-from domain.payment_methods import is_legacy
 from domain.subscriptions import Subscription, SubscriptionItem
 from infrastructure.stripe.core.client import Request, StripeApi, object_path
 from infrastructure.stripe.core.errors import Subject, names_nothing, unless_unknown
+from infrastructure.stripe.core.parameters import DEFAULT_METHOD, Parameters, as_they_are, seconds
 from infrastructure.stripe.core.send import (
     after_sending,
     find_tagged,
@@ -40,16 +40,18 @@ from infrastructure.stripe.core.send import (
 )
 from infrastructure.stripe.subscriptions.translation import SUBSCRIPTION
 
-_FIELDS: Final = {
-    "default_source": "default_payment_method",
+PARAMETERS: Final = Parameters(
+    FIELDS,
+    SubscriptionUpdateParams,
+    {**as_they_are("description", "metadata"), "default_payment_method": DEFAULT_METHOD},
+)
+
+_OTHER_NAMES: Final = {
     "pause_collection.resumes_at": "resume_time",
     "trial_end": "trial_end_time",
     "trial_period_days": "trial_days",
 }
-"""Stripe's parameters whose name is another in our contract."""
-
-_WRITTEN: Final = ("default_payment_method", "description", "metadata")
-"""The fields that stand in a request for an update inside of the subscription."""
+"""Stripe's parameters of what is no field of an update, whose name is another in our contract."""
 
 
 class StripeSubscriptions(SubscriptionGateway):
@@ -78,7 +80,7 @@ class StripeSubscriptions(SubscriptionGateway):
 
     @override
     async def update(self, call: Call, params: SubscriptionUpdate) -> Snapshot[Subscription]:
-        wanted = _fields(params.fields)
+        wanted: SubscriptionUpdateParams = {}
         if params.items:
             wanted["items"] = [_item_change(item) for item in params.items]
         if params.proration_behavior:
@@ -86,14 +88,15 @@ class StripeSubscriptions(SubscriptionGateway):
         if params.payment_behavior:
             wanted["payment_behavior"] = params.payment_behavior
         method = params.fields.default_payment_method
-        return await self._change(call, params.id, wanted, method, "subscription.")
+        written = {**PARAMETERS.change(params.fields), **wanted}
+        return await self._change(call, params.id, written, method, "subscription.")
 
     @override
     async def find_updated(
         self, call: Call, params: SubscriptionUpdate, sent_at: dt.datetime
     ) -> Snapshot[Subscription] | None:
         def shows(subscription: Subscription) -> bool:
-            return _shows_fields(subscription, params.fields) and all(
+            return FIELDS.shown_by(subscription, params.fields) and all(
                 _shows_item(subscription.items, item) for item in params.items
             )
 
@@ -155,7 +158,7 @@ class StripeSubscriptions(SubscriptionGateway):
         if params.resumes_at is not None:
             wanted["pause_collection"] = {
                 "behavior": params.behavior,
-                "resumes_at": _seconds(params.resumes_at),
+                "resumes_at": seconds(params.resumes_at),
             }
         return await self._change(call, params.id, wanted)
 
@@ -165,8 +168,8 @@ class StripeSubscriptions(SubscriptionGateway):
     ) -> Snapshot[Subscription] | None:
         def shows(subscription: Subscription) -> bool:
             resumes_at = subscription.pause_resumes_at
-            shown = resumes_at and _seconds(resumes_at)
-            wanted = params.resumes_at and _seconds(params.resumes_at)
+            shown = resumes_at and seconds(resumes_at)
+            wanted = params.resumes_at and seconds(params.resumes_at)
             return subscription.pause_behavior == params.behavior and shown == wanted
 
         return await self._find(call, params.id, shows)
@@ -188,7 +191,7 @@ class StripeSubscriptions(SubscriptionGateway):
         self,
         call: Call,
         subscription: str,
-        params: SubscriptionUpdateParams,
+        params: Mapping[str, object],
         method: str | None = None,
         whose: str = "",
     ) -> Snapshot[Subscription]:
@@ -214,9 +217,9 @@ def _in_our_words(error: InvalidArgument, method: str | None, whose: str = "") -
     """
 
     def ours(field: str) -> str:
-        name = _FIELDS.get(field, field).replace(".deleted", ".remove")
-        inside = name.partition(".")[0].partition("[")[0] in _WRITTEN
-        return f"{whose}{name}" if inside else name
+        if PARAMETERS.writes(field):
+            return f"{whose}{PARAMETERS.field_of(field)}"
+        return _OTHER_NAMES.get(field, field).replace(".deleted", ".remove")
 
     renamed = error.renamed(ours)
     return unless_unknown(renamed, f"{whose}default_payment_method", "payment_method", method or "")
@@ -232,56 +235,28 @@ def _has_ended(subscription: Subscription) -> bool:
     return subscription.ended
 
 
-def _seconds(instant: dt.datetime) -> int:
-    return int(instant.timestamp())
-
-
-def _new(params: NewSubscription, tag: str) -> SubscriptionCreateParams:
+def _new(params: NewSubscription, tag: str) -> Mapping[str, object]:
     wanted: SubscriptionCreateParams = {
         "customer": params.customer,
         "items": [_new_item(item.price, item.quantity) for item in params.items],
-        "metadata": {**{k: v for k, v in params.metadata.items() if v}, REQUEST_TAG: tag},
     }
     if params.trial_days is not None:
         wanted["trial_period_days"] = params.trial_days
     if params.trial_end is not None:
-        wanted["trial_end"] = _seconds(params.trial_end)
+        wanted["trial_end"] = seconds(params.trial_end)
     if params.collection_method:
         wanted["collection_method"] = params.collection_method
     if params.days_until_due is not None:
         wanted["days_until_due"] = params.days_until_due
-    if is_legacy(params.default_payment_method):
-        wanted["default_source"] = params.default_payment_method
-    elif params.default_payment_method:
-        wanted["default_payment_method"] = params.default_payment_method
     if params.payment_behavior:
         wanted["payment_behavior"] = params.payment_behavior
     if params.proration_behavior:
         wanted["proration_behavior"] = params.proration_behavior
-    if params.description:
-        wanted["description"] = params.description
-    return wanted
+    return {**wanted, **PARAMETERS.create(params.fields, tag)}
 
 
 def _new_item(price: str, quantity: int | None) -> SubscriptionCreateParamsItem:
     return {"price": price} if quantity is None else {"price": price, "quantity": quantity}
-
-
-def _fields(fields: SubscriptionFields) -> SubscriptionUpdateParams:
-    """The fields that are written; an empty one clears what is there.
-
-    A payment method goes before a source at Stripe, so each takes the other's place.
-    """
-    wanted: SubscriptionUpdateParams = {}
-    method = fields.default_payment_method
-    if method is not None:
-        wanted["default_payment_method"] = "" if is_legacy(method) else method
-        wanted["default_source"] = method if is_legacy(method) else ""
-    if fields.description is not None:
-        wanted["description"] = fields.description
-    if fields.metadata is not None:
-        wanted["metadata"] = fields.metadata
-    return wanted
 
 
 def _item_change(item: ItemChange) -> SubscriptionUpdateParamsItem:
@@ -295,18 +270,6 @@ def _item_change(item: ItemChange) -> SubscriptionUpdateParamsItem:
     if item.quantity is not None:
         wanted["quantity"] = item.quantity
     return wanted
-
-
-def _shows_fields(found: Subscription, fields: SubscriptionFields) -> bool:
-    """Whether a subscription shows every field as it was written."""
-    charged = found.default_payment_method or found.default_source or ""
-    return (
-        fields.default_payment_method in (None, charged)
-        and fields.description in (None, found.description or "")
-        and all(
-            found.metadata.get(key, "") == value for key, value in (fields.metadata or {}).items()
-        )
-    )
 
 
 def _shows_item(items: tuple[SubscriptionItem, ...], change: ItemChange) -> bool:

@@ -234,7 +234,7 @@ WRONG = CustomerFields(
     },
 )  # fmt: skip
 WRONG_FIELDS = [
-    "customer.name", "customer.phone", "customer.description", "customer.email",
+    "customer.email", "customer.name", "customer.phone", "customer.description",
     "customer.address.line1", "customer.address.postal_code", "customer.address.country",
     *["customer.metadata"] * 7,
 ]  # fmt: skip

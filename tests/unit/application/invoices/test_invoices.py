@@ -132,8 +132,8 @@ async def test_a_refusal_after_the_draft_is_made_takes_it_away(
 
 
 async def test_a_refusal_names_fields_as_the_caller_wrote_them(desk: InvoicesOnFakes) -> None:
-    told = [FieldViolation("due_date", "a"), FieldViolation("customer", "b")]
-    desk.stripe.refusals["create"] = [InvalidArgument(told)]
+    refused = [FieldViolation("due_time", "a"), FieldViolation("customer", "b")]
+    desk.stripe.refusals["create"] = [InvalidArgument(refused)]
     fields = await violations(desk.invoices.create(CALLER, "r-1", NEW))
     assert fields == ["invoice.due_time", "invoice.customer"]
     assert desk.stripe.sent == ["create"]
@@ -197,8 +197,8 @@ FOUND = [FieldViolation("invoice.id", "must be empty")]
 async def test_every_violation_at_once(desk: InvoicesOnFakes) -> None:
     wrong = CreateInvoice("cus\n", "xxx", WRONG_FIELDS, (InvoiceItemFields(),))
     common = [
-        "invoice.description", "invoice.footer", "invoice.default_payment_method",
-        "invoice.metadata", "invoice.collection_method", "invoice.days_until_due",
+        "invoice.collection_method", "invoice.days_until_due", "invoice.description",
+        "invoice.footer", "invoice.default_payment_method", "invoice.metadata",
         "invoice.due_time",
     ]  # fmt: skip
     undue = ["invoice.days_until_due", "invoice.due_time"]

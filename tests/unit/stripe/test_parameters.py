@@ -1,0 +1,123 @@
+"""A field stands in one table, and the gateway writes every field of that table, and no other."""
+
+import dataclasses
+import importlib
+import pkgutil
+from typing import Any, Final, get_type_hints
+
+import pytest
+
+import application
+import infrastructure.stripe
+from application.customers.ports import CustomerFields
+from application.invoices.ports import InvoiceFields
+from application.requests.fields import FieldTable
+from domain.customers import Address
+from infrastructure.stripe.core.parameters import Parameters
+from infrastructure.stripe.customers.gateway import PARAMETERS as CUSTOMER
+from infrastructure.stripe.invoices.gateway import PARAMETERS as INVOICE
+
+NOT_AT_STRIPE: Final[frozenset[str]] = frozenset({"contact_mapping"})
+"""The nouns that callers change, and that Stripe does not have."""
+
+
+def declared(package: Any, file: str, kind: type, name: str) -> dict[str, Any]:
+    """What each room declares by that name in that file, by the room."""
+    rooms = [room.name for room in pkgutil.iter_modules(package.__path__) if room.ispkg]
+    declarations = {}
+    for room in rooms:
+        path = f"{package.__name__}.{room}"
+        files = {
+            module.name for module in pkgutil.iter_modules(importlib.import_module(path).__path__)
+        }
+        declaration = file in files and getattr(
+            importlib.import_module(f"{path}.{file}"), name, None
+        )
+        if isinstance(declaration, kind):
+            declarations[room] = declaration
+    return declarations
+
+
+TABLES: Final[dict[str, FieldTable[Any]]] = declared(application, "fields", FieldTable, "FIELDS")
+PARAMETERS: Final[dict[str, Parameters[Any]]] = declared(
+    infrastructure.stripe, "gateway", Parameters, "PARAMETERS"
+)
+
+
+def test_every_noun_that_callers_change_is_written_by_its_gateway() -> None:
+    assert {"customers", "invoices", "subscriptions"} <= {*TABLES}
+    at_stripe = {room for room, table in TABLES.items() if table.noun not in NOT_AT_STRIPE}
+    assert at_stripe == {*PARAMETERS}
+
+
+@pytest.mark.parametrize("room", TABLES)
+def test_the_values_of_a_noun_are_its_fields(room: str) -> None:
+    table = TABLES[room]
+    assert len({*table.names}) == len(table.names)
+    held = [field.attribute or field.name for field in table.fields]
+    assert sorted(held) == sorted(field.name for field in dataclasses.fields(table.values))
+
+
+@pytest.mark.parametrize("room", PARAMETERS)
+def test_gateway_and_table_name_the_same_fields(room: str) -> None:
+    parameters = PARAMETERS[room]
+    assert parameters.table is TABLES[room]
+    assert {*parameters.written} == {*parameters.table.names}
+
+
+@pytest.mark.parametrize("room", PARAMETERS)
+def test_a_field_is_written_by_parameters_that_stripe_has(room: str) -> None:
+    parameters = PARAMETERS[room]
+    assert all(parameters.written.values()), "a field that no parameter writes"
+    assert {*parameters.fields} <= {*get_type_hints(parameters.of_update)}
+    assert sum(map(len, parameters.written.values())) == len(parameters.fields), "shared by two"
+
+
+def test_an_update_clears_and_a_creation_leaves_out_what_is_empty() -> None:
+    fields = CustomerFields(name="Ada", email="", address=Address(city="Ulm"), metadata={"a": ""})
+    parts = {"line1": "", "line2": "", "state": "", "postal_code": "", "country": ""}
+    assert CUSTOMER.change(fields) == {
+        "name": "Ada", "email": "", "address": {"city": "Ulm", **parts}, "metadata": {"a": ""},
+    }  # fmt: skip
+    assert CUSTOMER.create(fields, "tag") == {
+        "name": "Ada", "address": {"city": "Ulm"}, "metadata": {"billing_request": "tag"},
+    }  # fmt: skip
+    assert CUSTOMER.change(CustomerFields(address=Address())) == {"address": ""}
+    assert CUSTOMER.change(CustomerFields()) == {}
+
+
+def test_false_and_zero_are_written_to_a_new_object_too() -> None:
+    fields = InvoiceFields(auto_advance=False, days_until_due=0, default_payment_method="card_1")
+    assert INVOICE.create(fields, "tag") == {
+        "auto_advance": False, "days_until_due": 0, "default_source": "card_1",
+        "metadata": {"billing_request": "tag"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parameter", "field"),
+    [
+        ("due_date", "due_time"),
+        ("default_source", "default_payment_method"),
+        ("metadata[a]", "metadata[a]"),
+        ("customer", "customer"),
+        ("", ""),
+        ("lines[0].due_date", "lines[0].due_date"),
+    ],
+)
+def test_a_refused_parameter_is_told_by_the_fields_name(parameter: str, field: str) -> None:
+    assert INVOICE.field_of(parameter) == field
+
+
+@pytest.mark.parametrize(
+    ("parameter", "is_field"),
+    [
+        ("due_date", True),
+        ("metadata[a]", True),
+        ("due_time", False),
+        ("customer", False),
+        ("", False),
+    ],
+)
+def test_what_is_a_parameter_of_a_field(parameter: str, is_field: bool) -> None:
+    assert INVOICE.writes(parameter) is is_field
