@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Final
 
 from application.connections.use_cases import Connections
+from application.contacts.fields import FIELDS, MappingFields
 from application.contacts.ports import ContactDirectory, ContactLink
 from application.contacts.violations import contact_id_violations, mapping_violations
 from application.mirror.nouns import CUSTOMERS
@@ -22,15 +23,12 @@ from application.requests.paging import (
     digest,
     page_size_violations,
 )
-from application.requests.violations import CUSTOMER_ID, id_violations, mask_violations, refuse
+from application.requests.violations import CUSTOMER_ID, id_violations, refuse
 from domain.contacts import STANDARD_FIELDS, ContactField, ContactSync
 from domain.customers import Customer
 from domain.errors import AlreadyExists, Conflict, FieldViolation, InvalidArgument, NotFound, Reason
 from domain.mirror import Row
 from domain.periods import to_milliseconds
-
-CHANGEABLE: Final = ("fields", "create_contacts")
-"""The fields of a mapping that an update mask may name."""
 
 MAX_SCANNED: Final = 1_000
 """How many customers one page of unlinked ones looks at."""
@@ -125,8 +123,8 @@ class ContactLinks:
         )
         stripe_account = (await self._connections.of(caller)).stripe_account
         if customer:
-            found = await self._contacts.links(caller.account, stripe_account, [customer])
-            link = found.get(customer)
+            links = await self._contacts.links(caller.account, stripe_account, [customer])
+            link = links.get(customer)
         else:
             link = await self._contacts.link_of(caller.account, stripe_account, contact)
         if link is None:
@@ -144,7 +142,7 @@ class ContactLinks:
         stripe_account = (await self._connections.of(caller)).stripe_account
         scope = digest("unlinked customers", caller.account, stripe_account)
         size = page_size or DEFAULT_PAGE_SIZE
-        found: list[Customer] = []
+        unlinked: list[Customer] = []
         place, scanned = self._page_tokens.read(page_token, scope), 0
         while scanned < MAX_SCANNED:
             page = await self._mirror.list(
@@ -152,25 +150,25 @@ class ContactLinks:
             )
             customers = _customers(page.rows)
             links = await self._contacts.links(
-                caller.account, stripe_account, [one.id for one in customers]
+                caller.account, stripe_account, [customer.id for customer in customers]
             )
-            for one in customers:
-                if len(found) == size:
-                    return Page(found, self._page_tokens.write(scope, place))
-                if one.id not in links:
-                    found.append(one)
-                place = Position(to_milliseconds(one.created), one.id)
+            for customer in customers:
+                if len(unlinked) == size:
+                    return Page(unlinked, self._page_tokens.write(scope, place))
+                if customer.id not in links:
+                    unlinked.append(customer)
+                place = Position(to_milliseconds(customer.created), customer.id)
             scanned += len(customers)
             if page.next is None:
-                return Page(found, "")
+                return Page(unlinked, "")
             place = page.next
-        return Page(found, self._page_tokens.write(scope, place))
+        return Page(unlinked, self._page_tokens.write(scope, place))
 
     async def fields(self, caller: Caller) -> Sequence[ContactField]:
         """The fields that the account's contacts have: the standard ones, then its own by name."""
-        standard = {one.name for one in STANDARD_FIELDS}
+        standard = {field.name for field in STANDARD_FIELDS}
         custom = await self._contacts.custom_fields(caller.account)
-        return [*STANDARD_FIELDS, *(one for one in custom if one.name not in standard)]
+        return [*STANDARD_FIELDS, *(field for field in custom if field.name not in standard)]
 
     async def mapping(self, caller: Caller) -> ContactSync:
         """How the account's contacts are filled; an empty mapping where it was never said."""
@@ -188,21 +186,17 @@ class ContactLinks:
         Raises InvalidArgument that names each bad entry, Conflict (ETAG_MISMATCH). Finding it as it
         is to be is success.
         """
-        has_value = any(_has(change, part) for part in CHANGEABLE)
-        known = {one.name for one in await self.fields(caller)}
+        values = MappingFields(change.fields or None, change.create or None)
+        known = {field.name for field in await self.fields(caller)}
         refuse(
             chain(
                 request_id_violations(request_id),
-                mask_violations(mask, CHANGEABLE, has_value=has_value, noun="contact_mapping"),
+                FIELDS.mask_violations(values, mask),
                 mapping_violations(change.fields or {}, known),
             )
         )
-        named = mask or tuple(part for part in CHANGEABLE if _has(change, part))
-        change = MappingChange(
-            (change.fields or {}) if "fields" in named else None,
-            bool(change.create) if "create_contacts" in named else None,
-            change.etag,
-        )
+        written = FIELDS.masked(values, mask)
+        change = MappingChange(written.fields, written.create_contacts, change.etag)
         return await self._update_mapping.run(caller, request_id, change)
 
     async def _link_steps(self, steps: Steps, pair: Pair) -> ContactLink:
@@ -257,13 +251,8 @@ class ContactLinks:
         raise Conflict(Reason.REQUEST_IN_FLIGHT, "others change it all the time; call again")
 
     async def _settings(self, account: str) -> ContactSync:
-        found = await self._contacts.sync_settings(account)
-        return ContactSync(account, revision=0) if found is None else found
-
-
-def _has(change: MappingChange, part: str) -> bool:
-    """Whether a part that an update mask may name has a value."""
-    return bool(change.fields if part == "fields" else change.create)
+        settings = await self._contacts.sync_settings(account)
+        return ContactSync(account, revision=0) if settings is None else settings
 
 
 def _changed(present: ContactSync, change: MappingChange) -> ContactSync:
@@ -277,5 +266,5 @@ def _changed(present: ContactSync, change: MappingChange) -> ContactSync:
 
 
 def _customers(rows: Sequence[Row[Customer]]) -> Sequence[Customer]:
-    found = [row.snapshot.object for row in rows if row.snapshot]
-    return [one for one in found if one is not None]
+    customers = [row.snapshot.object for row in rows if row.snapshot]
+    return [customer for customer in customers if customer is not None]

@@ -338,13 +338,13 @@ class StripeApi:
         self, error: stripe.StripeError, request: Request, attempt: int
     ) -> float | None:
         """How long to wait before another try; None where there shall be none."""
-        told = errors.retry_after_seconds(error)
-        if isinstance(error, stripe.RateLimitError) and told is not None:
-            self._budget.pause(self._account_of(request), told * (1 + 0.1 * self._jitter()))
+        seconds = errors.retry_after_seconds(error)
+        if isinstance(error, stripe.RateLimitError) and seconds is not None:
+            self._budget.pause(self._account_of(request), seconds * (1 + 0.1 * self._jitter()))
         if attempt >= self._settings.tries or not _may_repeat(error, request):
             return None
-        if told is not None:
-            return 0.0 if isinstance(error, stripe.RateLimitError) else float(told)
+        if seconds is not None:
+            return 0.0 if isinstance(error, stripe.RateLimitError) else float(seconds)
         back_off = BackOff(self._settings.first_backoff_seconds, math.inf)  # `tries` is its bound
         return back_off.pause(attempt - 1, self._jitter())
 

@@ -1,47 +1,19 @@
 """A field stands in one table, and the gateway writes every field of that table, and no other."""
 
 import dataclasses
-import importlib
-import pkgutil
-from typing import Any, Final, get_type_hints
+from typing import Final, get_type_hints
 
 import pytest
 
-import application
-import infrastructure.stripe
 from application.customers.ports import CustomerFields
 from application.invoices.ports import InvoiceFields
-from application.requests.fields import FieldTable
 from domain.customers import Address
-from infrastructure.stripe.core.parameters import Parameters
 from infrastructure.stripe.customers.gateway import PARAMETERS as CUSTOMER
 from infrastructure.stripe.invoices.gateway import PARAMETERS as INVOICE
+from tests.support.contract.field_tables import PARAMETERS, TABLES
 
 NOT_AT_STRIPE: Final[frozenset[str]] = frozenset({"contact_mapping"})
 """The nouns that callers change, and that Stripe does not have."""
-
-
-def declared(package: Any, file: str, kind: type, name: str) -> dict[str, Any]:
-    """What each room declares by that name in that file, by the room."""
-    rooms = [room.name for room in pkgutil.iter_modules(package.__path__) if room.ispkg]
-    declarations = {}
-    for room in rooms:
-        path = f"{package.__name__}.{room}"
-        files = {
-            module.name for module in pkgutil.iter_modules(importlib.import_module(path).__path__)
-        }
-        declaration = file in files and getattr(
-            importlib.import_module(f"{path}.{file}"), name, None
-        )
-        if isinstance(declaration, kind):
-            declarations[room] = declaration
-    return declarations
-
-
-TABLES: Final[dict[str, FieldTable[Any]]] = declared(application, "fields", FieldTable, "FIELDS")
-PARAMETERS: Final[dict[str, Parameters[Any]]] = declared(
-    infrastructure.stripe, "gateway", Parameters, "PARAMETERS"
-)
 
 
 def test_every_noun_that_callers_change_is_written_by_its_gateway() -> None:
