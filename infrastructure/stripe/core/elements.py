@@ -80,12 +80,12 @@ def read_elements(
 
 def understood(elements: Sequence[Element[V]], request: Request) -> Sequence[V]:
     """What was read of the elements of an answer. The others are logged: nobody else names them."""
-    for one in elements:
-        if one.value is None:
-            facts = {"stripe_account": request.stripe_account, "list": request.path}
-            told = {**facts, "id": one.head.shown, "why": one.why}
-            _log.warning("an object is not understood", extra=told)
-    return [one.value for one in elements if one.value is not None]
+    for element in elements:
+        if element.value is None:
+            place = {"stripe_account": request.stripe_account, "list": request.path}
+            facts = {**place, "id": element.head.shown, "why": element.why}
+            _log.warning("an object is not understood", extra=facts)
+    return [element.value for element in elements if element.value is not None]
 
 
 def holds_tag(element: Element[Any], tag: str) -> bool:
@@ -127,7 +127,7 @@ def _split(body: str | bytes) -> tuple[Sequence[bytes], bool]:
     except msgspec.DecodeError:
         # Half a character, escaped, in one element: the standard library reads past it.
         loose = msgspec.convert(json.loads(body), _LoosePage)
-        return [json.dumps(one).encode() for one in loose.data], loose.has_more
+        return [json.dumps(element).encode() for element in loose.data], loose.has_more
     return [bytes(raw) for raw in page.data], page.has_more
 
 
@@ -141,15 +141,15 @@ def _element(raw: bytes, read: Callable[[bytes], V]) -> Element[V]:
 def head_of(raw: bytes) -> Head:
     """What an object is called by, however odd the rest of it is."""
     try:
-        told = json.loads(raw)
+        element = json.loads(raw)
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
+        element = None
+    if not isinstance(element, dict):
         return Head("", None, "")
-    named = told.get("id")
+    named = element.get("id")
     shown = named.encode("unicode_escape").decode()[:_MAX_SHOWN] if isinstance(named, str) else ""
     id_ = _as(Identifier, named)
-    return Head(id_ or "", _as(Seconds, told.get("created")), id_ or shown)
+    return Head(id_ or "", _as(Seconds, element.get("created")), id_ or shown)
 
 
 def _as(kind: Any, value: Any) -> Any:

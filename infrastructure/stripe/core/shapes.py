@@ -208,18 +208,18 @@ class Translation(Generic[T, ShapeT]):
         befores: Sequence[T | None] = (),
     ) -> Snapshot[T]:
         """The observation that a decoded object makes. ValueError for structural nonsense."""
-        found, unknown = self.to_domain(shape)
-        return Snapshot(stripe_account, shape.id, version, found, unknown, befores)
+        state, unknown = self.to_domain(shape)
+        return Snapshot(stripe_account, shape.id, version, state, unknown, befores)
 
     def observe(self, body: str | bytes, stripe_account: str, version: Version) -> Snapshot[T]:
         """The observation of an API answer: a tombstone where it says `deleted`.
 
         ValueError for structural nonsense.
         """
-        found = self.decode(body)
-        if isinstance(found, Gone):
-            return Snapshot(stripe_account, found.id, version, None)
-        return self.snapshot(found, stripe_account, version)
+        shape = self.decode(body)
+        if isinstance(shape, Gone):
+            return Snapshot(stripe_account, shape.id, version, None)
+        return self.snapshot(shape, stripe_account, version)
 
     def incomplete(self, snapshot: Snapshot[T]) -> bool:
         """Whether a payload lacks (the end of) a nested list, so that only a read tells it all."""
@@ -227,11 +227,11 @@ class Translation(Generic[T, ShapeT]):
 
     def cut_short(self, shape: ShapeT) -> Mapping[str, NestedList[Any]]:
         """The nested lists, by field, of which the payload shows only the beginning."""
-        nested = {name: getattr(shape, name) for name in self.lists}
+        lists = {name: getattr(shape, name) for name in self.lists}
         return {
-            name: found
-            for name, found in nested.items()
-            if isinstance(found, NestedList) and found.has_more
+            name: nested
+            for name, nested in lists.items()
+            if isinstance(nested, NestedList) and nested.has_more
         }
 
     def decode(self, body: str | bytes) -> ShapeT | Gone:
@@ -265,15 +265,15 @@ class Translation(Generic[T, ShapeT]):
         reference, "The Event object".)
         """
         try:
-            told = _CHANGE.decode(change)
-            before: dict[str, Any] = dict(told.object)
-            for name, previous in told.previous_attributes.items():
+            changed = _CHANGE.decode(change)
+            before: dict[str, Any] = dict(changed.object)
+            for name, previous in changed.previous_attributes.items():
                 # Only what changed inside is taken apart; all the rest goes through as it is.
                 nested = isinstance(previous, dict) and name in before
                 now = msgspec.json.decode(before[name]) if nested else None
                 before[name] = _laid_over(name, now, previous)
             state, unknown_before = self._read(before)
-            _, unknown = self._read(told.object)
+            _, unknown = self._read(changed.object)
         except (ValueError, RecursionError):  # it only saves a read: nothing is refused for it
             return None
         return state if unknown_before <= unknown else None

@@ -17,7 +17,7 @@ from domain.errors import BillingError, InvalidArgument, NotFound
 from domain.mirror import MirroredObject, Snapshot
 from domain.oddities import Oddity, oddity_of
 from domain.periods import from_milliseconds
-from infrastructure.stripe.core.client import PLATFORM, Answer, Request, StripeApi
+from infrastructure.stripe.core.client import PAGE_SIZE, PLATFORM, Answer, Request, StripeApi
 from infrastructure.stripe.core.elements import read_elements
 from infrastructure.stripe.core.errors import Subject
 from infrastructure.stripe.core.shapes import ShapeT, Translation
@@ -27,7 +27,6 @@ from infrastructure.stripe.translations import TRANSLATIONS
 
 T = TypeVar("T", bound=MirroredObject)
 
-PAGE_SIZE: Final = 100
 MAX_TYPES: Final = 20
 """How many types one list of events may name (API reference, "List all events")."""
 
@@ -54,10 +53,10 @@ class StripeLister(ObjectLister, EventLister):
     ) -> Page[Snapshot[T]]:
         translation: Translation[T, Any] = TRANSLATIONS[noun.name]
         if translation.is_account:  # there is the one, and nothing to list
-            found = await read_object(
+            account = await read_object(
                 self._api, translation, stripe_account, stripe_account, priority=priority
             )
-            return Page([found], found.version, None)
+            return Page([account], account.version, None)
         request = Request(
             "get",
             translation.path,
@@ -80,14 +79,14 @@ class StripeLister(ObjectLister, EventLister):
         )
         snapshots: list[Snapshot[T]] = []
         oddities: list[Oddity] = []
-        for one in elements:
-            told = one.value or Oddity(noun.name, one.head.shown, one.why)
-            if isinstance(told, str):
-                told = await self._completed(translation, stripe_account, told, priority)
-            if isinstance(told, Oddity):
-                oddities.append(told)
+        for element in elements:
+            listed = element.value or Oddity(noun.name, element.head.shown, element.why)
+            if isinstance(listed, str):
+                listed = await self._completed(translation, stripe_account, listed, priority)
+            if isinstance(listed, Oddity):
+                oddities.append(listed)
             else:
-                snapshots.append(told)
+                snapshots.append(listed)
         return Page(snapshots, version, following, oddities)
 
     async def _completed(
