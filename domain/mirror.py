@@ -221,12 +221,14 @@ class Decision(StrEnum):
 class Verdict:
     """A decision and, for whoever asks later, why.
 
-    `confirms`: the incoming observation shows what the row shows.
+    `confirms`: the incoming observation shows what the row shows. `changes`: the row shows other
+    content than before, not only a later time; `resolve` alone can tell.
     """
 
     decision: Decision
     why: str
     confirms: bool = False
+    changes: bool = False
 
 
 Rank = Callable[[T], int | None]
@@ -275,7 +277,7 @@ def resolve(
     """
     verdict = decide(stored, incoming, rank)
     if stored is None:
-        return verdict, incoming
+        return replace(verdict, changes=True), incoming
     if verdict.decision is Decision.REREAD:
         return verdict, None
     replaces = verdict.decision is Decision.REPLACE
@@ -283,6 +285,8 @@ def resolve(
     standing = _remembering(fill(standing, other), other)
     if verdict.confirms:
         standing = replace(standing, version=stored.version.joined(incoming.version))
+    if standing.object != stored.object:
+        verdict = replace(verdict, changes=True)
     return verdict, None if standing == stored else standing
 
 

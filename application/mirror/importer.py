@@ -18,7 +18,11 @@ MAX_REREADS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What came of bringing observations: how many rows changed, and what could not be brought."""
+    """What came of bringing observations, and what could not be brought.
+
+    `changed` counts rows that show other content than before: a row that was written again with the
+    same content, as seen later, is none.
+    """
 
     changed: int
     oddities: Sequence[Oddity] = ()
@@ -58,7 +62,7 @@ class Importer:
         oddities: list[Oddity] = []
         for _ in range(MAX_REREADS + 1):
             verdicts = await self._writer.observe(noun, waiting)
-            changed += sum(verdict.decision is Decision.REPLACE for verdict in verdicts)
+            changed += sum(verdict.changes for verdict in verdicts)
             open_ones = [
                 snapshot
                 for snapshot, verdict in zip(waiting, verdicts, strict=True)

@@ -69,8 +69,8 @@ class Progress:
     """Where a backfill stands, after each page.
 
     `noun` is the one that is worked on (empty at the end), `nouns_done` of `nouns_total` are read
-    to their end. `read` and `stored` are counts of objects and of rows in all, `rate` is objects a
-    second. `reached` is the creation time of the oldest object read of the noun. `oddities` count
+    to their end. `read` counts objects, `stored` the rows whose content changed, `rate` is objects
+    a second. `reached` is the creation time of the oldest object read of the noun. `oddities` count
     as read.
     """
 

@@ -198,7 +198,9 @@ class OperationProgress(_message.Message):
     read_count: _builtins.int
     """read_count is how many objects, or events, were read."""
     changed_count: _builtins.int
-    """changed_count is how many rows a backfill has changed."""
+    """changed_count is how many rows a backfill has made, or has given another content. A row that it
+    found right does not count.
+    """
     drifted_count: _builtins.int
     """drifted_count is how many rows a comparison has found wrong."""
     rate: _builtins.float

@@ -219,6 +219,29 @@ def test_a_later_deletion_moves_the_tombstone() -> None:
     assert decide(row, late_creation).decision is KEEP
 
 
+@pytest.mark.parametrize(
+    ("stored", "incoming", "changes"),
+    [
+        (None, event(2_000, "a"), True),
+        (event(2_000, "a"), event(2_001, "b"), True),
+        (event(2_000, "a"), event(2_001, "a"), False),
+        (event(2_000, "a"), event(1_999, "b"), False),
+        (event(2_000, "a"), event(2_001, None), True),
+        (event(2_000, None), event(2_001, None), False),
+    ],
+)
+def test_content_tells_whether_a_row_changes_and_not_its_time(
+    stored: Snapshot[Customer] | None, incoming: Snapshot[Customer], changes: bool
+) -> None:
+    assert resolve(stored, incoming)[0].changes is changes
+
+
+def test_a_row_that_learns_a_field_changes_though_it_stays() -> None:
+    stored = replace(event(2_001, "b"), unknown=frozenset({"email"}))
+    verdict, _ = resolve(stored, with_email(event(2_000, "a"), "a@example.com"))
+    assert (verdict.decision, verdict.changes) == (KEEP, True)
+
+
 def test_an_unknown_field_keeps_the_stored_value() -> None:
     stored = with_email(event(2_000, "a"), "a@example.com")
     untold = replace(event(2_001, "b"), unknown=frozenset({"email"}))

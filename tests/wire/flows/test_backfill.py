@@ -30,6 +30,21 @@ async def test_the_mirror_equals_a_fresh_read(flows: Flows) -> None:
     await flows.assert_right()
 
 
+async def test_a_second_backfill_counts_the_rows_that_it_puts_right(flows: Flows) -> None:
+    await flows.live_a_little()
+    first = await flows.backfilled()
+    await flows.backfill.reset(flows.account)
+    again = await flows.backfilled()
+    assert (again.read, again.stored) == (first.read, 0), "all read, and all found right"
+    made = await flows.post("/v1/customers", name="new")
+    (known, *_) = (await flows.mirrored())[CUSTOMERS.name]
+    await flows.post(f"/v1/customers/{known}", name="changed unseen")
+    await flows.backfill.reset(flows.account)
+    third = await flows.backfilled()
+    assert third.stored == len({made["id"], known})
+    await flows.assert_right()
+
+
 async def test_charges_know_their_invoice_and_their_fee(flows: Flows) -> None:
     await flows.live_a_little(customers=2)
     await flows.backfilled()
