@@ -37,6 +37,9 @@ BOUND: Final = dt.timedelta(seconds=80)
 LEASE: Final = BOUND + dt.timedelta(seconds=10)
 """How long one runner has a mutation for itself; renewed by every step."""
 
+_READS_BACK: Final = 2
+"""An event that comes in while an object is read may leave open which of the two stands."""
+
 KEY_LIFETIME: Final = dt.timedelta(hours=20)
 """How long an idempotency key is relied on. Stripe may forget it after 24 hours."""
 
@@ -116,7 +119,10 @@ class Steps:
         next event does.
         """
         with contextlib.suppress(RateLimited, FailedPrecondition, NotFound, Unavailable):
-            await self._writer.observe(noun, [await self._read(noun, object_id)])
+            for _ in range(_READS_BACK):
+                (verdict,) = await self._writer.observe(noun, [await self._read(noun, object_id)])
+                if verdict.decision is not Decision.REREAD:
+                    return
 
     async def call(
         self,

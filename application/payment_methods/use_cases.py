@@ -157,9 +157,12 @@ class PaymentMethods:
         gateway = self._gateway
         if not steps.was_sent("detach"):
             await self._look(steps, wanted)
-        return await steps.call_unmirrored(
+        detached = await steps.call_unmirrored(
             "detach", CustomersMethod, wanted, gateway.detach, gateway.find_detached
         )
+        # What becomes of a default that was detached, Stripe promises nowhere.
+        await steps.read_back(CUSTOMERS, wanted.customer)
+        return detached
 
     async def _set_default_steps(self, steps: Steps, wanted: CustomersMethod) -> PaymentMethod:
         gateway = self._gateway

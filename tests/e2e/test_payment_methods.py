@@ -7,7 +7,9 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+from billing_client.v1 import customer_service_pb2 as customers_pb
 from billing_client.v1 import payment_method_service_pb2 as pb
+from billing_client.v1.customer_service_pb2_grpc import CustomerServiceStub
 from billing_client.v1.payment_method_service_pb2_grpc import PaymentMethodServiceStub
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
@@ -57,6 +59,13 @@ class TenantAtStripe:
         made = await self.sdk.customers.create_async({"name": "Payer"}, self.tenant.options)
         await arrived(self.here, self.tenant, made.id, "Payer")
         return made.id
+
+    async def default(self, customer: str) -> tuple[str, str]:
+        """A customer's default payment method and default source, as the mirror has them."""
+        request = customers_pb.GetCustomerRequest(id=customer)
+        stub = CustomerServiceStub(self.here.service.channel)
+        found = await stub.GetCustomer(request, metadata=self.tenant.metadata, timeout=20)
+        return found.default_payment_method, found.default_source
 
     async def attached(self, customer: str, card: str = "pm_card_visa") -> str:
         request = pb.AttachPaymentMethodRequest(customer=customer, id=card, request_id=fresh())
@@ -193,6 +202,28 @@ async def test_a_payment_method_is_detached_for_good(desk: TenantAtStripe) -> No
     assert (await desk.refused("DetachPaymentMethod", later)).reason == "NOT_FOUND"
     back = pb.AttachPaymentMethodRequest(customer=customer, id=method, request_id=fresh())
     assert (await desk.refused("AttachPaymentMethod", back)).reason == "STRIPE_REFUSED"
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+async def test_the_customer_shows_at_once_what_stripe_made_of_a_default_that_was_detached(
+    desk: TenantAtStripe, *, legacy: bool
+) -> None:
+    customer = await desk.customer()
+    method = await (desk.source(customer) if legacy else desk.attached(customer))
+    await desk.call(
+        "SetDefaultPaymentMethod",
+        pb.SetDefaultPaymentMethodRequest(customer=customer, id=method, request_id=fresh()),
+    )
+    before = await desk.default(customer)
+    assert method in before
+    await desk.call(
+        "DetachPaymentMethod",
+        pb.DetachPaymentMethodRequest(customer=customer, id=method, request_id=fresh()),
+    )
+    there = await desk.sdk.customers.retrieve_async(customer, options=desk.tenant.options)
+    assert there.invoice_settings is not None
+    expected = (there.invoice_settings.default_payment_method or "", there.default_source or "")
+    assert await desk.default(customer) == expected
 
 
 async def test_a_source_is_deleted(desk: TenantAtStripe) -> None:

@@ -109,9 +109,10 @@ class PaymentMethodServiceServicer:
         """DetachPaymentMethod takes a payment method from its customer, for good: it can never be used
         again. A legacy source is deleted.
 
-        Where it was the customer's default, Stripe takes that away; the customer's change comes into
-        the mirror by webhook. Fails with NOT_FOUND where the customer has no such payment method,
-        which it is also after it was detached.
+        Stripe does not say what becomes of the customer's default where this method was it: the customer
+        is read after the change, and the mirror shows the default as Stripe does then. To be sure, set
+        another default first. Fails with NOT_FOUND where the customer has no such payment method, as
+        after it was detached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -63,9 +63,10 @@ class PaymentMethodServiceStub:
     """DetachPaymentMethod takes a payment method from its customer, for good: it can never be used
     again. A legacy source is deleted.
 
-    Where it was the customer's default, Stripe takes that away; the customer's change comes into
-    the mirror by webhook. Fails with NOT_FOUND where the customer has no such payment method,
-    which it is also after it was detached.
+    Stripe does not say what becomes of the customer's default where this method was it: the customer
+    is read after the change, and the mirror shows the default as Stripe does then. To be sure, set
+    another default first. Fails with NOT_FOUND where the customer has no such payment method, as
+    after it was detached.
     """
     SetDefaultPaymentMethod: _grpc.UnaryUnaryMultiCallable[_payment_method_service_pb2.SetDefaultPaymentMethodRequest, _payment_method_service_pb2.PaymentMethod]
     """SetDefaultPaymentMethod makes a payment method what invoices and subscriptions of the customer
@@ -117,9 +118,10 @@ class PaymentMethodServiceAsyncStub(PaymentMethodServiceStub):
     """DetachPaymentMethod takes a payment method from its customer, for good: it can never be used
     again. A legacy source is deleted.
 
-    Where it was the customer's default, Stripe takes that away; the customer's change comes into
-    the mirror by webhook. Fails with NOT_FOUND where the customer has no such payment method,
-    which it is also after it was detached.
+    Stripe does not say what becomes of the customer's default where this method was it: the customer
+    is read after the change, and the mirror shows the default as Stripe does then. To be sure, set
+    another default first. Fails with NOT_FOUND where the customer has no such payment method, as
+    after it was detached.
     """
     SetDefaultPaymentMethod: _aio.UnaryUnaryMultiCallable[_payment_method_service_pb2.SetDefaultPaymentMethodRequest, _payment_method_service_pb2.PaymentMethod]  # type: ignore[assignment]
     """SetDefaultPaymentMethod makes a payment method what invoices and subscriptions of the customer
@@ -186,9 +188,10 @@ class PaymentMethodServiceServicer(metaclass=_abc_1.ABCMeta):
         """DetachPaymentMethod takes a payment method from its customer, for good: it can never be used
         again. A legacy source is deleted.
 
-        Where it was the customer's default, Stripe takes that away; the customer's change comes into
-        the mirror by webhook. Fails with NOT_FOUND where the customer has no such payment method,
-        which it is also after it was detached.
+        Stripe does not say what becomes of the customer's default where this method was it: the customer
+        is read after the change, and the mirror shows the default as Stripe does then. To be sure, set
+        another default first. Fails with NOT_FOUND where the customer has no such payment method, as
+        after it was detached.
         """
 
     @_abc_1.abstractmethod

@@ -245,16 +245,6 @@ async def test_detach_and_again_is_success(
     assert await listed(gateway, shop, customer, 10) == [[]]
 
 
-async def test_detaching_the_default_leaves_none(
-    gateway: StripePaymentMethods, shop: Shop, call: MakeCall
-) -> None:
-    customer = await shop.customer()
-    wanted = CustomersMethod(customer, await shop.method(customer))
-    await gateway.set_default(call("one"), wanted)
-    await gateway.detach(call("two"), wanted)
-    assert await gateway.default_of(shop.account, customer) == ""
-
-
 async def test_a_setup_intent_is_made_and_found_by_its_tag(
     gateway: StripePaymentMethods,
     shop: Shop,

@@ -20,6 +20,7 @@ from domain.errors import (
     Unavailable,
 )
 from domain.mirror import Snapshot, Version
+from domain.periods import to_milliseconds
 from tests.support.fakes.logs import FakeMutationLog
 from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import NOON, FakeClock, FakeMirror
@@ -32,7 +33,8 @@ class StandingOnFakes:
     """A mutation's steps, where Stripe knows `cus_1` and the mirror an older state of it."""
 
     def __init__(self) -> None:
-        clock, self.mirror = FakeClock(), FakeMirror()
+        self.clock = clock = FakeClock()
+        self.mirror = FakeMirror()
         self.there: dict[str, Customer] = {"cus_1": NEW}
         self.objects = FakeObjects(clock, lambda id_: self.there.get(id_))
         self.writer = MirrorWriter(self.mirror)
@@ -100,6 +102,23 @@ async def test_an_object_that_a_step_changed_is_read_back(desk: StandingOnFakes)
     desk.there.clear()
     await desk.steps.read_back(CUSTOMERS, "cus_1")
     assert await desk.row() is None, "it is gone, and so the mirror says"
+
+
+async def test_an_event_that_comes_in_while_an_object_is_read_back_has_it_read_again(
+    desk: StandingOnFakes,
+) -> None:
+    now_ms = to_milliseconds(desk.clock.now())
+    version = Version.of_event(now_ms // 1_000 * 1_000, known_at_ms=now_ms + 60_000)
+
+    async def event_comes_in(_: str) -> None:
+        if desk.objects.reads:
+            desk.clock.advance(seconds=61)
+        else:
+            await desk.writer.observe(CUSTOMERS, [Snapshot("acct_1", "cus_1", version, OLD)])
+
+    desk.objects.pause = event_comes_in
+    await desk.steps.read_back(CUSTOMERS, "cus_1")
+    assert (desk.objects.reads, await desk.row()) == (["cus_1", "cus_1"], NEW)
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,9 @@ class PaymentMethodsOnFakes:
         )
         self.writer = MirrorWriter(self.mirror)
         self.log = FakeMutationLog()
-        mutations = Mutations(
-            self.log, connections, self.writer, clock, Tasks(), FakeObjects(clock)
-        )
+        self.there = Customer("cus_1", NOON)
+        self.objects = FakeObjects(clock, lambda _: self.there)
+        mutations = Mutations(self.log, connections, self.writer, clock, Tasks(), self.objects)
         tokens = PageTokens(b"k", clock)
         reader = MirrorReader(self.mirror, tokens)
         self.methods = PaymentMethods(reader, connections, mutations, self.stripe, tokens)
@@ -190,6 +190,28 @@ async def test_a_detachment_of_our_own_is_not_taken_for_another(
     await desk.methods.detach(CALLER, "r-1", WANTED)
     with pytest.raises(NotFound):
         await desk.methods.detach(CALLER, "r-2", WANTED)
+
+
+@pytest.mark.parametrize("left", ["pm_1", "pm_2", None])
+async def test_what_became_of_the_default_is_read_after_a_detachment(
+    desk: PaymentMethodsOnFakes, left: str | None
+) -> None:
+    await desk.writer.observe(CUSTOMERS, [desk.snapshot("pm_1")])
+    desk.there = replace(desk.there, default_payment_method=left)
+    await desk.methods.detach(CALLER, "r-1", WANTED)
+    assert desk.objects.reads == ["cus_1"]
+    rows = await desk.writer.rows(CUSTOMERS, [("acct_1", "cus_1")])
+    snapshot = rows["acct_1", "cus_1"].snapshot
+    assert snapshot is not None
+    assert snapshot.object == desk.there
+
+
+async def test_a_detachment_is_done_though_the_customer_cannot_be_read(
+    desk: PaymentMethodsOnFakes,
+) -> None:
+    desk.objects.error = Unavailable(Reason.STRIPE_UNAVAILABLE, "no answer")
+    await desk.methods.detach(CALLER, "r-1", WANTED)
+    assert desk.stripe.detach.await_count == 1
 
 
 async def test_a_default_that_was_set_is_no_other_for_a_detachment_since(
