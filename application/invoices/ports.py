@@ -166,7 +166,10 @@ class InvoiceGateway(Protocol):
         ...
 
     async def send(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
-        """Have Stripe mail the invoice to its customer; a draft is finalized first."""
+        """Have Stripe mail the invoice to its customer; a draft is finalized first.
+
+        WrongState for a paid one: there is nothing to ask for.
+        """
         ...
 
     async def find_sent(

@@ -151,8 +151,7 @@ class StripeInvoices(InvoiceGateway):
 
     @override
     async def send(self, call: Call, params: InvoiceAction) -> Snapshot[Invoice]:
-        allowed = ("draft", "open", "paid", "uncollectible")
-        return await self._act(call, params.id, "send", allowed)
+        return await self._act(call, params.id, "send", ("draft", "open", "uncollectible"))
 
     @override
     async def find_sent(

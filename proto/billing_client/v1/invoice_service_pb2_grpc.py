@@ -183,8 +183,8 @@ class InvoiceServiceServicer:
     def SendInvoice(self, request, context):
         """SendInvoice has Stripe mail an invoice to its customer; a draft is finalized first.
 
-        Fails with NOT_FOUND, with WRONG_STATE for a void invoice, and with STRIPE_REFUSED for one that
-        is charged automatically. Where no answer came for 20 hours, an invoice that is no draft any more
+        Fails with NOT_FOUND, with WRONG_STATE for a paid or void invoice, and with STRIPE_REFUSED for
+        one that is charged automatically. Where no answer came for 20 hours, an invoice that is no draft any more
         counts as mailed: Stripe does not tell whether it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -85,8 +85,8 @@ class InvoiceServiceStub:
     SendInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.SendInvoiceRequest, _invoice_service_pb2.Invoice]
     """SendInvoice has Stripe mail an invoice to its customer; a draft is finalized first.
 
-    Fails with NOT_FOUND, with WRONG_STATE for a void invoice, and with STRIPE_REFUSED for one that
-    is charged automatically. Where no answer came for 20 hours, an invoice that is no draft any more
+    Fails with NOT_FOUND, with WRONG_STATE for a paid or void invoice, and with STRIPE_REFUSED for
+    one that is charged automatically. Where no answer came for 20 hours, an invoice that is no draft any more
     counts as mailed: Stripe does not tell whether it was.
     """
     PayInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.PayInvoiceRequest, _invoice_service_pb2.Invoice]
@@ -178,8 +178,8 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     SendInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.SendInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
     """SendInvoice has Stripe mail an invoice to its customer; a draft is finalized first.
 
-    Fails with NOT_FOUND, with WRONG_STATE for a void invoice, and with STRIPE_REFUSED for one that
-    is charged automatically. Where no answer came for 20 hours, an invoice that is no draft any more
+    Fails with NOT_FOUND, with WRONG_STATE for a paid or void invoice, and with STRIPE_REFUSED for
+    one that is charged automatically. Where no answer came for 20 hours, an invoice that is no draft any more
     counts as mailed: Stripe does not tell whether it was.
     """
     PayInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.PayInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
@@ -310,8 +310,8 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invoice_service_pb2.Invoice, _abc.Awaitable[_invoice_service_pb2.Invoice]]:
         """SendInvoice has Stripe mail an invoice to its customer; a draft is finalized first.
 
-        Fails with NOT_FOUND, with WRONG_STATE for a void invoice, and with STRIPE_REFUSED for one that
-        is charged automatically. Where no answer came for 20 hours, an invoice that is no draft any more
+        Fails with NOT_FOUND, with WRONG_STATE for a paid or void invoice, and with STRIPE_REFUSED for
+        one that is charged automatically. Where no answer came for 20 hours, an invoice that is no draft any more
         counts as mailed: Stripe does not tell whether it was.
         """
 

@@ -213,10 +213,10 @@ FORBIDDEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("status", list(FORBIDDEN))
-async def test_a_state_that_forbids_an_action_is_named(
+async def in_state(
     invoices: StripeInvoices, drawer: Drawer, call: MakeCall, status: str
-) -> None:
+) -> tuple[str, dict[str, tuple[Any, Any]]]:
+    """The id of an invoice of a status, and what can be asked of it: each send and its params."""
     if status == "paid":
         found = await drawer.paid()
     else:
@@ -228,7 +228,7 @@ async def test_a_state_that_forbids_an_action_is_named(
         await invoices.mark_uncollectible(call("prepare"), action)
     # Stripe takes the memo of an open invoice, but not how it is collected.
     change = InvoiceFields(collection_method="charge_automatically")
-    sends: dict[str, Any] = {
+    return found.id, {
         "update": (invoices.update, InvoiceChange(found.id, change)),
         "add_lines": (invoices.add_lines, lines(found.id)),
         "finalize": (invoices.finalize, action),
@@ -238,11 +238,37 @@ async def test_a_state_that_forbids_an_action_is_named(
         "mark_uncollectible": (invoices.mark_uncollectible, action),
         "delete": (invoices.delete, action),
     }
+
+
+@pytest.mark.parametrize("status", list(FORBIDDEN))
+async def test_a_state_that_forbids_an_action_is_named(
+    invoices: StripeInvoices, drawer: Drawer, call: MakeCall, status: str
+) -> None:
+    id_, sends = await in_state(invoices, drawer, call, status)
     for name in sorted(FORBIDDEN[status]):
         send, params = sends[name]
         with pytest.raises(WrongState) as caught:
             await send(call(name), params)
-        assert caught.value.metadata == {"resource": "invoice", "id": found.id, "state": status}
+        assert caught.value.metadata == {"resource": "invoice", "id": id_, "state": status}
+
+
+@pytest.mark.parametrize("status", list(FORBIDDEN))
+async def test_a_refusal_without_code_and_parameter_is_told_with_the_state_all_the_same(
+    invoices: StripeInvoices,
+    drawer: Drawer,
+    call: MakeCall,
+    emulator: RunningEmulator,
+    status: str,
+) -> None:
+    """As Stripe refuses most of them, a paid invoice that is to be sent among them."""
+    id_, sends = await in_state(invoices, drawer, call, status)
+    for name in sorted(FORBIDDEN[status] | ({"send"} if status == "paid" else set())):
+        method = "DELETE" if name == "delete" else "POST"
+        await emulator.control.add_fault(FaultSpec(kind="fail", status=400, method=method))
+        send, params = sends[name]
+        with pytest.raises(WrongState) as caught:
+            await send(call(name), params)
+        assert caught.value.metadata == {"resource": "invoice", "id": id_, "state": status}
 
 
 async def test_a_refusal_whose_state_cannot_be_read_stays_a_refusal(
