@@ -80,7 +80,10 @@ class SubscriptionUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """The end of one subscription: now, or with its current period."""
+    """The end of one subscription: now, or with its current period.
+
+    Each item has its own period: the one that ends first counts.
+    """
 
     id: str
     at_period_end: bool = False

@@ -37,6 +37,7 @@ from application.subscriptions.violations import (
     pause_violations,
     statuses_violations,
     subscription_id_violations,
+    taken_price_violations,
 )
 from domain.errors import FieldViolation, WrongState
 from domain.subscriptions import Subscription
@@ -181,6 +182,7 @@ class Subscriptions:
         gateway = self._gateway
         if change.items and not steps.was_sent("update"):
             standing = await _standing(steps, change.id)
+            refuse(taken_price_violations(change.items, standing.items))
             if standing.collection_method != _SENT:  # else nothing is charged, so nothing declined
                 change = replace(change, payment_behavior=change.payment_behavior or _SAFE)
             else:

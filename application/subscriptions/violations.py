@@ -20,6 +20,7 @@ from application.subscriptions.ports import (
     SubscriptionUpdate,
 )
 from domain.errors import FieldViolation
+from domain.subscriptions import SubscriptionItem
 
 MAX_ITEMS: Final = 20
 """How many items Stripe takes (API reference, "Create a subscription", `items`)."""
@@ -58,6 +59,7 @@ def new_violations(wanted: NewSubscription) -> Iterator[FieldViolation]:
     for place, item in enumerate(wanted.items[:MAX_ITEMS]):
         yield from _price_violations(item.price, f"items[{place}].price")
         yield from _quantity_violations(item.quantity, f"items[{place}].quantity")
+    yield from _repeated_violations([item.price for item in wanted.items[:MAX_ITEMS]])
     if wanted.trial_days is not None and not 1 <= wanted.trial_days <= MAX_DAYS:
         yield FieldViolation("trial_days", f"1 to {MAX_DAYS}")
     yield from _collection_violations(wanted)
@@ -103,6 +105,27 @@ def items_violations(items: Sequence[ItemChange]) -> Iterator[FieldViolation]:
     ids = [item.id for item in items if item.id]
     if len(set(ids)) < len(ids):
         yield FieldViolation("items", "each item once")
+    yield from _repeated_violations([item.price for item in items[:MAX_ITEMS]])
+
+
+def taken_price_violations(
+    changes: Sequence[ItemChange], items: Sequence[SubscriptionItem]
+) -> Iterator[FieldViolation]:
+    """Prices that `changes` give to an item while one of the standing `items` keeps them."""
+    moved = {change.id for change in changes if change.remove or change.price}
+    kept = {item.price for item in items if item.id not in moved}
+    for place, change in enumerate(changes):
+        if change.price in kept:
+            yield FieldViolation(f"items[{place}].price", "another item of the subscription has it")
+
+
+def _repeated_violations(prices: Sequence[str]) -> Iterator[FieldViolation]:
+    """Stripe takes each price in one item of a subscription, whose quantity says how many."""
+    for place, price in enumerate(prices):
+        if price and price in prices[:place]:
+            yield FieldViolation(
+                f"items[{place}].price", "another item has it; say how many by its quantity"
+            )
 
 
 def _item_violations(item: ItemChange, field: str) -> Iterator[FieldViolation]:

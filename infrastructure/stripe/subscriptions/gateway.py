@@ -48,6 +48,7 @@ PARAMETERS: Final = Parameters(
 
 _OTHER_NAMES: Final = {
     "pause_collection.resumes_at": "resume_time",
+    "plan": "items",
     "trial_end": "trial_end_time",
     "trial_period_days": "trial_days",
 }
@@ -87,6 +88,7 @@ class StripeSubscriptions(SubscriptionGateway):
             wanted["proration_behavior"] = params.proration_behavior
         if params.payment_behavior:
             wanted["payment_behavior"] = params.payment_behavior
+            wanted["off_session"] = _without_payer(params.payment_behavior)
         method = params.fields.default_payment_method
         written = {**PARAMETERS.change(params.fields), **wanted}
         return await self._change(call, params.id, written, method, "subscription.")
@@ -250,9 +252,18 @@ def _new(params: NewSubscription, tag: str) -> Mapping[str, object]:
         wanted["days_until_due"] = params.days_until_due
     if params.payment_behavior:
         wanted["payment_behavior"] = params.payment_behavior
+        wanted["off_session"] = _without_payer(params.payment_behavior)
     if params.proration_behavior:
         wanted["proration_behavior"] = params.proration_behavior
     return {**wanted, **PARAMETERS.create(params.fields, tag)}
+
+
+def _without_payer(payment_behavior: str) -> bool:
+    """Whether the payer is away while a payment is attempted (docs/decisions/0026).
+
+    A service asks us, not the payer, who could only confirm what nobody attempts yet.
+    """
+    return payment_behavior != "default_incomplete"
 
 
 def _new_item(price: str, quantity: int | None) -> SubscriptionCreateParamsItem:

@@ -79,7 +79,9 @@ class Subscription(_message.Message):
     currency: _builtins.str
     """currency that it is billed in; lower-case ISO 4217."""
     cancel_at_period_end: _builtins.bool
-    """cancel_at_period_end tells that it ends with its current period."""
+    """cancel_at_period_end tells that it ends with its current period: that of the item whose period
+    ends first.
+    """
     collection_method: _builtins.str
     """collection_method is `charge_automatically` or `send_invoice`."""
     days_until_due: _builtins.int
@@ -465,6 +467,9 @@ class CreateSubscriptionRequest(_message.Message):
     `allow_incomplete`: the subscription is `incomplete`, and its latest_invoice is to be paid
     within 23 hours. `default_incomplete`: so it is from the start, without any attempt to pay. It
     must be empty with `send_invoice`.
+
+    An attempt to pay is made off session: the bank is told that the payer is not there to confirm
+    it. A payer who is there starts with `default_incomplete`, and pays the latest_invoice.
     """
     proration_behavior: _builtins.str
     """proration_behavior of a first period that is not whole: `create_prorations` (empty stands for
@@ -478,7 +483,7 @@ class CreateSubscriptionRequest(_message.Message):
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewSubscriptionItem]:
-        """items to subscribe to, 1 to 20; all prices recur, in one currency."""
+        """items to subscribe to, 1 to 20; all prices recur, in one currency, each in one item."""
 
     @_builtins.property
     def trial_end_time(self) -> _timestamp_pb2.Timestamp:
@@ -528,8 +533,8 @@ class SubscriptionItemChange(_message.Message):
     id: _builtins.str
     """id of the item to change or to remove; empty: an item is added."""
     price: _builtins.str
-    """price to bill from now on; needed for an item that is added. Stripe sets the quantity to 1
-    where an item's price is changed without naming the quantity.
+    """price to bill from now on; needed for an item that is added. No other item may have it. Stripe
+    sets the quantity to 1 where an item's price is changed without naming the quantity.
     """
     quantity: _builtins.int
     """quantity from 0 to 2,147,483,647; absent: as it was."""
@@ -577,7 +582,8 @@ class UpdateSubscriptionRequest(_message.Message):
     """payment_behavior says what it leads to that what falls due at once cannot be paid.
     `error_if_incomplete` (empty stands for it): PAYMENT_DECLINED, and nothing is changed.
     `allow_incomplete`: all is changed, and the invoice stays open. `default_incomplete`: the same,
-    without any attempt to pay. Only with items; it says nothing where invoices are sent.
+    without any attempt to pay. Only with items; it says nothing where invoices are sent. An attempt
+    is made off session: see CreateSubscriptionRequest.
     """
     request_id: _builtins.str
     """request_id: see CreateSubscriptionRequest."""
@@ -632,7 +638,9 @@ class CancelSubscriptionRequest(_message.Message):
     id: _builtins.str
     """id of the subscription."""
     at_period_end: _builtins.bool
-    """at_period_end lets the current period run out; otherwise the subscription ends now."""
+    """at_period_end lets the current period run out: that of the item whose period ends first, where
+    prices have several intervals. Otherwise the subscription ends now.
+    """
     invoice_now: _builtins.bool
     """invoice_now makes a last invoice of what is not invoiced yet. Not with at_period_end."""
     prorate: _builtins.bool

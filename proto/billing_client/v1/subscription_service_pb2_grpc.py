@@ -129,8 +129,8 @@ class SubscriptionServiceServicer:
         """UpdateSubscription changes the fields that update_mask names, and the items that items names.
 
         All of it is one change at Stripe: it happens as a whole or not at all. Fails with NOT_FOUND
-        for an unknown subscription or payment method, with WRONG_STATE for one that has ended, with
-        PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
+        for an unknown subscription or payment method, with WRONG_STATE for one that has ended (Stripe
+        lets its metadata alone be changed), with PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
         nothing was changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field,
         and as CreateSubscription does.
         """
@@ -139,7 +139,10 @@ class SubscriptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelSubscription(self, request, context):
-        """CancelSubscription ends a subscription, now or when its paid period is over.
+        """CancelSubscription ends a subscription, now or when its current period is over.
+
+        Each item has its own period. With at_period_end the whole subscription ends with the earliest:
+        one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
 
         Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
         before. Scheduling what is scheduled already is success.

@@ -64,13 +64,16 @@ class SubscriptionServiceStub:
     """UpdateSubscription changes the fields that update_mask names, and the items that items names.
 
     All of it is one change at Stripe: it happens as a whole or not at all. Fails with NOT_FOUND
-    for an unknown subscription or payment method, with WRONG_STATE for one that has ended, with
-    PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
+    for an unknown subscription or payment method, with WRONG_STATE for one that has ended (Stripe
+    lets its metadata alone be changed), with PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
     nothing was changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field,
     and as CreateSubscription does.
     """
     CancelSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.CancelSubscriptionRequest, _subscription_service_pb2.Subscription]
-    """CancelSubscription ends a subscription, now or when its paid period is over.
+    """CancelSubscription ends a subscription, now or when its current period is over.
+
+    Each item has its own period. With at_period_end the whole subscription ends with the earliest:
+    one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
 
     Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
     before. Scheduling what is scheduled already is success.
@@ -130,13 +133,16 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """UpdateSubscription changes the fields that update_mask names, and the items that items names.
 
     All of it is one change at Stripe: it happens as a whole or not at all. Fails with NOT_FOUND
-    for an unknown subscription or payment method, with WRONG_STATE for one that has ended, with
-    PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
+    for an unknown subscription or payment method, with WRONG_STATE for one that has ended (Stripe
+    lets its metadata alone be changed), with PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
     nothing was changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field,
     and as CreateSubscription does.
     """
     CancelSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.CancelSubscriptionRequest, _subscription_service_pb2.Subscription]  # type: ignore[assignment]
-    """CancelSubscription ends a subscription, now or when its paid period is over.
+    """CancelSubscription ends a subscription, now or when its current period is over.
+
+    Each item has its own period. With at_period_end the whole subscription ends with the earliest:
+    one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
 
     Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
     before. Scheduling what is scheduled already is success.
@@ -217,8 +223,8 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         """UpdateSubscription changes the fields that update_mask names, and the items that items names.
 
         All of it is one change at Stripe: it happens as a whole or not at all. Fails with NOT_FOUND
-        for an unknown subscription or payment method, with WRONG_STATE for one that has ended, with
-        PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
+        for an unknown subscription or payment method, with WRONG_STATE for one that has ended (Stripe
+        lets its metadata alone be changed), with PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
         nothing was changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field,
         and as CreateSubscription does.
         """
@@ -229,7 +235,10 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.CancelSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.Subscription, _abc.Awaitable[_subscription_service_pb2.Subscription]]:
-        """CancelSubscription ends a subscription, now or when its paid period is over.
+        """CancelSubscription ends a subscription, now or when its current period is over.
+
+        Each item has its own period. With at_period_end the whole subscription ends with the earliest:
+        one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
 
         Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
         before. Scheduling what is scheduled already is success.

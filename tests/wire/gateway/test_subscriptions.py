@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from domain.subscriptions import Subscription
 from infrastructure.stripe.core.client import StripeApi
 from infrastructure.stripe.readers.objects import StripeObjectReader
 from infrastructure.stripe.subscriptions.gateway import StripeSubscriptions
+from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall, Served
 
@@ -189,6 +191,42 @@ async def test_a_refused_parameter_bears_the_callers_name_of_it(
     assert "deleted" not in kept.value.message
 
 
+async def test_a_payer_who_is_away_confirms_nothing(
+    gateway: StripeSubscriptions, call: MakeCall, shop: Shop
+) -> None:
+    """Off session a card that wants authentication declines; on session it would wait for it."""
+    careful = await shop.payer("pm_card_authenticationRequired")
+    order = NewSubscription(careful, (NewItem(shop.price),), payment_behavior="error_if_incomplete")
+    with pytest.raises(PaymentDeclined) as refused:
+        await gateway.create(call("one"), order)
+    assert refused.value.decline_code == "authentication_required"
+    for behavior in ("allow_incomplete", "default_incomplete"):
+        made = await gateway.create(call(behavior), replace(order, payment_behavior=behavior))
+        assert shown(made).status == "incomplete"
+        charges = await shop.sdk.charges.list_async({"customer": careful}, shop.options)
+        assert [one.status for one in charges.data] == ["failed"], "only the former attempts one"
+        await gateway.cancel(call("end"), Cancellation(made.id))
+
+
+async def test_a_change_that_is_paid_at_once_is_off_session_too(
+    gateway: StripeSubscriptions, call: MakeCall, shop: Shop
+) -> None:
+    made = shown(await gateway.create(call(), shop.order()))
+    method = await shop.sdk.payment_methods.attach_async(
+        "pm_card_authenticationRequired", {"customer": shop.customer}, shop.options
+    )
+    change = SubscriptionUpdate(
+        made.id,
+        SubscriptionFields(default_payment_method=method.id),
+        (ItemChange(made.items[0].id, quantity=9),),
+        "always_invoice",
+        "error_if_incomplete",
+    )
+    with pytest.raises(PaymentDeclined) as refused:
+        await gateway.update(call("two"), change)
+    assert refused.value.decline_code == "authentication_required"
+
+
 async def test_find_created_finds_by_tag_one_that_was_canceled_too(
     gateway: StripeSubscriptions, call: MakeCall, shop: Shop, emulator: RunningEmulator
 ) -> None:
@@ -327,6 +365,26 @@ async def test_collection_is_paused_and_goes_on(
     assert await gateway.find_collecting(call(), start, now()) is None
     assert shown(await gateway.collect(call("three"), start)).pause_behavior is None
     assert await gateway.find_collecting(call(), start, now()) is not None
+
+
+async def test_a_bare_refusal_of_what_has_ended_is_told_with_its_state(
+    gateway: StripeSubscriptions, call: MakeCall, shop: Shop, emulator: RunningEmulator
+) -> None:
+    id_ = (await gateway.create(call(), shop.order())).id
+    await gateway.cancel(call(), Cancellation(id_))
+    change = SubscriptionUpdate(id_, SubscriptionFields(description="x"))
+    sends: list[tuple[Any, Any]] = [
+        (gateway.update, change),
+        (gateway.cancel, Cancellation(id_, at_period_end=True)),
+        (gateway.go_on, ResumeSubscription(id_)),
+        (gateway.pause, CollectionPause(id_, "void")),
+        (gateway.collect, ResumeCollection(id_)),
+    ]
+    for number, (send, params) in enumerate(sends):
+        await emulator.control.add_fault(FaultSpec(kind="fail", status=400, method="POST"))
+        with pytest.raises(WrongState) as refused:
+            await send(call(f"bare {number}"), params)
+        assert refused.value.state == "canceled"
 
 
 async def test_what_has_ended_is_named_by_its_state(

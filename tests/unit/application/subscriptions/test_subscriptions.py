@@ -33,7 +33,7 @@ from application.subscriptions.use_cases import Subscriptions
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import InvalidArgument, NotFound, OutcomeUnknown, WrongState
 from domain.mirror import Snapshot, Version
-from domain.subscriptions import Subscription
+from domain.subscriptions import Subscription, SubscriptionItem
 from tests.support.fakes.logs import FakeMutationLog
 from tests.support.fakes.objects import FakeObjects
 from tests.support.fakes.stores import (
@@ -166,7 +166,7 @@ async def test_what_was_chosen_is_sent_as_it_is(
 @pytest.mark.parametrize(
     "order",
     [
-        replace(ORDER, items=(NewItem("gold-plan.2019", 0),) * 20, trial_days=730),
+        replace(ORDER, items=tuple(NewItem(f"gold.{n}", 0) for n in range(20)), trial_days=730),
         replace(ORDER, trial_days=1, description="d" * 500, default_payment_method="card_1"),
         replace(ORDER, proration_behavior="none", metadata={"k": "v"}),
         replace(ORDER, collection_method="send_invoice", days_until_due=1),
@@ -182,7 +182,8 @@ async def test_the_limits_themselves_are_allowed(
     ("order", "fields"),
     [
         (NewSubscription("", ()), ["customer", "items"]),
-        (replace(ORDER, items=ORDER.items * 21), ["items"]),
+        (replace(ORDER, items=tuple(NewItem(f"p{n}") for n in range(21))), ["items"]),
+        (replace(ORDER, items=ORDER.items * 3), ["items[1].price", "items[2].price"]),
         (
             replace(ORDER, items=(NewItem("", -1), NewItem("a\n", 2**31))),
             ["items[0].price", "items[0].quantity", "items[1].price", "items[1].quantity"],
@@ -291,8 +292,20 @@ async def test_items_are_changed_only_if_what_falls_due_is_paid(
             ],
         ),
         (
-            UpdateSubscription("sub_1", SubscriptionFields(), items=(ItemChange(price="p"),) * 21),
+            UpdateSubscription(
+                "sub_1", SubscriptionFields(),
+                items=tuple(ItemChange(price=f"p{n}") for n in range(21)),
+            ),
             ["items"],
+        ),
+        (
+            UpdateSubscription(
+                "sub_1", SubscriptionFields(),
+                items=(
+                    ItemChange("si_1", "p"), ItemChange("si_2", quantity=1), ItemChange(price="p"),
+                ),
+            ),
+            ["items[2].price"],
         ),
     ],
 )  # fmt: skip
@@ -301,6 +314,35 @@ async def test_changes_that_are_none(
 ) -> None:
     assert await violations(desk.subscriptions.update(CALLER, "r-1", command)) == fields
     assert not desk.stripe.update.await_args_list
+
+
+STANDING = tuple(
+    SubscriptionItem(f"si_{n}", f"price_{n}", None, 1, "usd", None, None) for n in (1, 2)
+)
+
+
+@pytest.mark.parametrize(
+    ("items", "fields"),
+    [
+        ((ItemChange(price="price_1"),), ["items[0].price"]),
+        ((ItemChange("si_2", quantity=3), ItemChange("si_1", "price_2")), ["items[1].price"]),
+        ((ItemChange("si_1", "price_1", 4),), []),  # as it was
+        ((ItemChange("si_1", "price_2"), ItemChange("si_2", "price_1")), []),  # they change places
+        ((ItemChange("si_1", remove=True), ItemChange(price="price_1")), []),
+        ((ItemChange(price="price_3"),), []),
+    ],
+)
+async def test_a_price_that_another_item_keeps_is_refused_before_anything_is_sent(
+    desk: SubscriptionsOnFakes, items: tuple[ItemChange, ...], fields: list[str]
+) -> None:
+    desk.there = replace(ACTIVE, items=STANDING)
+    command = UpdateSubscription("sub_1", SubscriptionFields(), items=items)
+    call = desk.subscriptions.update(CALLER, "r-1", command)
+    if fields:
+        assert await violations(call) == fields
+    else:
+        await call
+    assert len(desk.stripe.update.await_args_list) == (0 if fields else 1)
 
 
 async def test_other_commands_that_are_none(desk: SubscriptionsOnFakes) -> None:
