@@ -261,7 +261,7 @@ def decide(
     return (
         _by_succession(stored, incoming)
         or _by_rank(stored, incoming, rank)
-        or Verdict(Decision.REREAD, "overlaps with other content")
+        or Verdict(Decision.REREAD, "same time, other content")
     )
 
 
@@ -324,13 +324,13 @@ def _order(stored: Version, incoming: Version) -> Verdict | None:
     """The verdict of the two clocks alone; None where they cannot tell."""
     stored, incoming = stored.bounded(), incoming.bounded()
     if incoming.high < stored.low:
-        return Verdict(Decision.KEEP, "older than the row")
+        return Verdict(Decision.KEEP, "older than what we have")
     if incoming.low > stored.high:
-        return Verdict(Decision.REPLACE, "newer than the row")
+        return Verdict(Decision.REPLACE, "newer than what we have")
     if incoming.sent_after(stored):
-        return Verdict(Decision.REPLACE, "read after the row was known")
+        return Verdict(Decision.REPLACE, "read later than what we have")
     if stored.sent_after(incoming):
-        return Verdict(Decision.KEEP, "known before the row was read")
+        return Verdict(Decision.KEEP, "received before what we have was read")
     return None
 
 
@@ -345,9 +345,9 @@ def _by_succession(stored: Snapshot[T], incoming: Snapshot[T]) -> Verdict | None
     later = stored.object in incoming.befores
     earlier = incoming.object in stored.befores
     if later and not earlier:
-        return Verdict(Decision.REPLACE, "follows the row")
+        return Verdict(Decision.REPLACE, "directly after what we have")
     if earlier and not later:
-        return Verdict(Decision.KEEP, "the row follows it")
+        return Verdict(Decision.KEEP, "directly before what we have")
     return None
 
 
@@ -361,8 +361,8 @@ def _by_rank(stored: Snapshot[T], incoming: Snapshot[T], rank: Rank[T] | None) -
     if reached is None or told is None or reached == told:
         return None
     if told > reached:
-        return Verdict(Decision.REPLACE, "further than the row")
-    return Verdict(Decision.KEEP, "the row is further")
+        return Verdict(Decision.REPLACE, "a later state than what we have")
+    return Verdict(Decision.KEEP, "an earlier state than what we have")
 
 
 def _decide_deletion(stored: Snapshot[T], incoming: Snapshot[T]) -> Verdict:
@@ -385,14 +385,14 @@ def _decide_revival(stored: Snapshot[T], incoming: Snapshot[T], found: T) -> Ver
         if created > version.high:
             return Verdict(Decision.REPLACE, "created anew after the deletion")
         if created < version.low:
-            return Verdict(Decision.KEEP, "deleted before")
+            return Verdict(Decision.KEEP, "the object is deleted")
     return _by_read(stored.version, incoming.version)
 
 
 def _by_read(stored: Version, incoming: Version) -> Verdict:
     """The verdict on a deletion where the object's own creation does not tell."""
     order = None if incoming.sent_at is None else _order(stored, incoming)
-    return order or Verdict(Decision.REREAD, "created as it was deleted")
+    return order or Verdict(Decision.REREAD, "created and deleted at once")
 
 
 def _same_content(stored: Snapshot[T], incoming: Snapshot[T]) -> bool:

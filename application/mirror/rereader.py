@@ -144,4 +144,4 @@ class Rereader:
 def in_words(verdict: Verdict) -> str:
     """A verdict, as it is written on the event."""
     applied = verdict.decision is Decision.REPLACE
-    return f"{'applied' if applied else 'kept the row'}: {verdict.why}"
+    return f"{'applied' if applied else 'ignored'}: {verdict.why}"

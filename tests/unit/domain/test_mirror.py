@@ -58,49 +58,49 @@ def born(snapshot: Snapshot[Customer], created: int) -> Snapshot[Customer]:
 LIVE_CASES = {
     "what is first seen stands": (None, event(2_000), REPLACE, "first seen"),
     "an event of an earlier second is too old": (
-        event(2_000, "a"), event(1_999, "b"), KEEP, "older than the row"),
+        event(2_000, "a"), event(1_999, "b"), KEEP, "older than what we have"),
     "an event of a later second is newer": (
-        event(2_000, "a"), event(2_001, "b"), REPLACE, "newer than the row"),
+        event(2_000, "a"), event(2_001, "b"), REPLACE, "newer than what we have"),
     "two events of one second with one content agree": (
         event(2_000, "a"), event(2_000, "a"), KEEP, "same content"),
     "two events of one second with other contents are read": (
-        event(2_000, "a"), event(2_000, "b"), REREAD, "overlaps with other content"),
+        event(2_000, "a"), event(2_000, "b"), REREAD, "same time, other content"),
     "an event below a read's interval is too old": (
-        read(2_000, "a", sent=5), event(1_997, "b"), KEEP, "older than the row"),
+        read(2_000, "a", sent=5), event(1_997, "b"), KEEP, "older than what we have"),
     "an event above a read's interval is newer": (
-        read(2_000, "a", sent=5), event(2_003, "b"), REPLACE, "newer than the row"),
+        read(2_000, "a", sent=5), event(2_003, "b"), REPLACE, "newer than what we have"),
     "an event at the lower end of a read's interval overlaps": (
         seen(Version(1_998_000, 2_002_000, OURS + 5, OURS + 9), "a"), event(1_998, "b"), REREAD,
-        "overlaps with other content"),
+        "same time, other content"),
     "an event at the upper end of a read's interval overlaps": (
-        read(2_000, "a", sent=5), event(2_002, "b"), REREAD, "overlaps with other content"),
+        read(2_000, "a", sent=5), event(2_002, "b"), REREAD, "same time, other content"),
     "a read above an event is newer": (
-        event(2_000, "a"), read(2_004, "b", sent=5), REPLACE, "newer than the row"),
+        event(2_000, "a"), read(2_004, "b", sent=5), REPLACE, "newer than what we have"),
     "a read below an event is too old": (
-        event(2_004, "a"), read(2_000, "b", sent=5), KEEP, "older than the row"),
+        event(2_004, "a"), read(2_000, "b", sent=5), KEEP, "older than what we have"),
     "a read sent once the event was known is later": (
         event(2_000, "a", known=70), read(2_000, "b", sent=71), REPLACE,
-        "read after the row was known"),
+        "read later than what we have"),
     "a read sent in the very millisecond is not proven later": (
         event(2_000, "a", known=70), read(2_000, "b", sent=70), REREAD,
-        "overlaps with other content"),
+        "same time, other content"),
     "a read proves nothing about an event known at no known time": (
-        event(2_000, "a"), read(2_000, "b", sent=70), REREAD, "overlaps with other content"),
-    "an event known before the row was read is in it": (
+        event(2_000, "a"), read(2_000, "b", sent=70), REREAD, "same time, other content"),
+    "an event received before what we have was read is in it": (
         read(2_000, "a", sent=71), event(2_000, "b", known=70), KEEP,
-        "known before the row was read"),
+        "received before what we have was read"),
     "an event that came while the row was read may be later": (
         read(2_000, "a", sent=71), event(2_000, "b", known=71), REREAD,
-        "overlaps with other content"),
+        "same time, other content"),
     "of two reads one after the other the later stands": (
         read(2_000, "a", sent=50, took=10), read(2_000, "b", sent=61), REPLACE,
-        "read after the row was known"),
+        "read later than what we have"),
     "of two reads one after the other the earlier goes": (
         read(2_000, "a", sent=61), read(2_000, "b", sent=50, took=10), KEEP,
-        "known before the row was read"),
+        "received before what we have was read"),
     "two reads under way at once prove nothing": (
         read(2_000, "a", sent=50, took=10), read(2_000, "b", sent=60), REREAD,
-        "overlaps with other content"),
+        "same time, other content"),
 }  # fmt: skip
 
 DELETION_CASES = {
@@ -109,31 +109,31 @@ DELETION_CASES = {
     "a deletion before the object's creation was another's": (
         born(event(3_000), 2_500), event(2_000, None), KEEP, "created after that deletion"),
     "a deletion in the second of the creation is read": (
-        born(event(2_000), 2_000), event(2_000, None), REREAD, "created as it was deleted"),
+        born(event(2_000), 2_000), event(2_000, None), REREAD, "created and deleted at once"),
     "a read that finds nothing, sent once the object was known, stands": (
         born(event(2_000, known=70), 2_000), read(2_000, None, sent=71), REPLACE,
-        "read after the row was known"),
+        "read later than what we have"),
     "a second deletion changes nothing": (
         event(2_000, None), event(2_000, None), KEEP, "deleted already"),
     "a late update does not revive": (
-        event(2_000, None), event(3_000), KEEP, "deleted before"),
+        event(2_000, None), event(3_000), KEEP, "the object is deleted"),
     "a creation after the deletion revives": (
         event(2_000, None), born(event(2_001), 2_001), REPLACE, "created anew after the deletion"),
     "a creation in the second of the deletion is read": (
-        event(2_000, None), born(event(2_000), 2_000), REREAD, "created as it was deleted"),
+        event(2_000, None), born(event(2_000), 2_000), REREAD, "created and deleted at once"),
     "a read that finds the object, sent once the deletion was known, stands": (
         event(2_000, None, known=70), born(read(2_000, "a", sent=71), 2_000), REPLACE,
-        "read after the row was known"),
+        "read later than what we have"),
 }  # fmt: skip
 
-OVERLAPS = "overlaps with other content"
+OVERLAPS = "same time, other content"
 AHEAD = 3_000 + HOUR
 
 AHEAD_CASES = {
     "an event ahead of our clock is read": (
         event(2_000, known=1), event(AHEAD, "b", known=5), REREAD, OVERLAPS),
     "a read sent once it was known mends a row that is ahead": (
-        event(AHEAD, known=5), read(3_000, "b", sent=6), REPLACE, "read after the row was known"),
+        event(AHEAD, known=5), read(3_000, "b", sent=6), REPLACE, "read later than what we have"),
     "a read sent earlier does not": (
         event(AHEAD, known=5), read(3_000, "b", sent=5), REREAD, OVERLAPS),
     "an event is no older than a row that is ahead": (
@@ -144,31 +144,31 @@ AHEAD_CASES = {
         event(AHEAD, known=5), event(AHEAD, "b", known=6, before="a"), REREAD, OVERLAPS),
     "a row from an answer whose Date is days ahead is mended by the next answer": (
         read(AHEAD + 48 * HOUR, sent=5), read(3_000, "b", sent=16), REPLACE,
-        "read after the row was known"),
+        "read later than what we have"),
     "an answer whose Date is days ahead is no newer by it": (
         event(2_000, known=70), read(AHEAD + 48 * HOUR, "b", sent=70), REREAD, OVERLAPS),
     "five minutes ahead are believed": (
-        event(3_300, known=0), read(3_200, "b", sent=1), KEEP, "older than the row"),
+        event(3_300, known=0), read(3_200, "b", sent=1), KEEP, "older than what we have"),
     "what was in our hands at no known time is believed": (
-        event(AHEAD), read(3_000, "b", sent=1), KEEP, "older than the row"),
+        event(AHEAD), read(3_000, "b", sent=1), KEEP, "older than what we have"),
     "a deletion ahead of our clock is read": (
-        event(2_000, known=1), event(AHEAD, None, known=5), REREAD, "created as it was deleted"),
+        event(2_000, known=1), event(AHEAD, None, known=5), REREAD, "created and deleted at once"),
     "a read that finds nothing mends a row whose object was made ahead of our clock": (
         born(event(AHEAD, known=5), AHEAD), read(3_000, None, sent=6), REPLACE,
-        "read after the row was known"),
+        "read later than what we have"),
     "a late update of what was made ahead of our clock does not revive by that": (
         read(3_000, None, sent=6), born(event(AHEAD, known=7), AHEAD), REREAD,
-        "created as it was deleted"),
+        "created and deleted at once"),
     "a tombstone ahead of our clock is mended by a read that finds the object": (
         event(AHEAD, None, known=5), born(read(3_000, sent=6), 2_999), REPLACE,
-        "read after the row was known"),
+        "read later than what we have"),
 }  # fmt: skip
 
 SUCCESSION_CASES = {
     "one that tells that it followed the row is later": (
-        event(2_000), event(2_000, "b", before="a"), REPLACE, "follows the row"),
+        event(2_000), event(2_000, "b", before="a"), REPLACE, "directly after what we have"),
     "one that the row has followed is earlier": (
-        event(2_000, "b", before="a"), event(2_000), KEEP, "the row follows it"),
+        event(2_000, "b", before="a"), event(2_000), KEEP, "directly before what we have"),
     "an update that does not say what it followed may be the last one": (
         event(2_000, "b", before="a"), event(2_000, before=None), REREAD, OVERLAPS),
     "a row from such an update may be the last one": (
@@ -364,7 +364,7 @@ def test_what_a_version_is() -> None:
 def test_what_a_row_surely_shows_the_effect_of(row: Snapshot[Customer], surely: bool) -> None:
     happened = event(2_000, "other", known=100)
     assert row.version.surely_after(happened.version) is surely
-    by_clocks = ("older than the row", "known before the row was read")
+    by_clocks = ("older than what we have", "received before what we have was read")
     assert (decide(row, happened).why in by_clocks) is surely
 
 

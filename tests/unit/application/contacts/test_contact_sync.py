@@ -37,7 +37,10 @@ async def test_a_customer_becomes_and_fills_a_contact(desk: ProjectorWithEffects
     await desk.project()
     fields = {"name": "Ada L.", "email": "a@x.test", "tier": "gold"}
     assert await contact_of(desk) == Contact(own, "acme", fields)
-    assert (await desk.became("evt_2"))[1:] == ("applied: newer than the row", ("contact synced",))
+    assert (await desk.became("evt_2"))[1:] == (
+        "applied: newer than what we have",
+        ("contact synced",),
+    )
 
 
 async def test_a_late_event_never_takes_a_contact_back(desk: ProjectorWithEffects) -> None:

@@ -100,7 +100,7 @@ async def test_an_event_too_old_for_the_row_has_its_effects(linked: ProjectorWit
     await linked.project()
     assert await linked.became("evt_1") == (
         EventState.PROCESSED,
-        "kept the row: older than the row",
+        "ignored: older than what we have",
         ("payment notice", "invoice_paid"),
     )
     assert await linked.messages() == [NOTICE]

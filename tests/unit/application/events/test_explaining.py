@@ -147,10 +147,10 @@ async def test_what_tells_no_state_changes_nothing_and_hides_what_was_before(
 
 async def test_each_event_bears_what_was_decided_and_what_followed() -> None:
     desk = EventsDesk()
-    desk.log.add(told(1), decision="applied: newer than the row", effects=("contact synced",))
+    desk.log.add(told(1), decision="applied: newer than what we have", effects=("contact synced",))
     found = await desk.events.explain_object(ACME, CUS_1)
     (one,) = found.events.items
-    assert one.record.decision == "applied: newer than the row"
+    assert one.record.decision == "applied: newer than what we have"
     assert one.record.effects == ("contact synced",)
 
 

@@ -40,8 +40,8 @@ async def test_applied_too_old_and_same_content(desk: ProjectorOnFakes) -> None:
     await desk.receive("evt_3", 2_000, "b")
     assert await desk.projector.project_batch() == 2
     assert desk.became("evt_2") == (EventState.PROCESSED, "applied: first seen")
-    assert desk.became("evt_1") == (EventState.PROCESSED, "kept the row: older than the row")
-    assert desk.became("evt_3") == (EventState.PROCESSED, "kept the row: same content")
+    assert desk.became("evt_1") == (EventState.PROCESSED, "ignored: older than what we have")
+    assert desk.became("evt_3") == (EventState.PROCESSED, "ignored: same content")
     assert desk.shown() == "b"
     assert desk.objects.reads == []
 
@@ -57,7 +57,7 @@ async def test_an_object_is_read_once_a_batch(desk: ProjectorOnFakes) -> None:
     for number in (1, 2):
         state, decision = desk.became(f"evt_{number}")
         assert state is EventState.PROCESSED
-        assert decision.startswith("re-read (overlaps with other content): applied:")
+        assert decision.startswith("re-read (same time, other content): applied:")
     assert (desk.shown(), desk.shown("cus_2")) == ("c", "x")
 
 
@@ -223,7 +223,7 @@ async def test_a_lost_race_is_decided_again(desk: ProjectorOnFakes) -> None:
     desk.mirror.pause = overtake
     await desk.projector.project_batch()
     assert desk.shown() == "newer"
-    assert desk.became("evt_1") == (EventState.PROCESSED, "kept the row: older than the row")
+    assert desk.became("evt_1") == (EventState.PROCESSED, "ignored: older than what we have")
 
 
 async def test_a_row_that_does_not_come_to_rest_is_left_for_later(desk: ProjectorOnFakes) -> None:

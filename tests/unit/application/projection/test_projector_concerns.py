@@ -83,7 +83,7 @@ async def test_another_object_that_changed_is_read(desk: ProjectorOnFakes) -> No
     assert desk.objects.reads == [("acct_1", "cus_9", 2_000_000, Priority.REREAD)]
     assert desk.became("evt_2") == (
         EventState.PROCESSED,
-        "applied: first seen; customer cus_9 re-read: applied: newer than the row",
+        "applied: first seen; customer cus_9 re-read: applied: newer than what we have",
     )
 
 
