@@ -93,6 +93,23 @@ def new_account(world: World, spec: AccountSpec) -> JsonObject:
         "metadata": {},
         "payouts_enabled": True,
         "settings": {
+            "branding": {
+                "icon": None,
+                "logo": None,
+                "primary_color": None,
+                "secondary_color": None,
+            },
+            "card_payments": {
+                "decline_on": {"avs_failure": False, "cvc_failure": False},
+                "statement_descriptor_prefix": None,
+                "statement_descriptor_prefix_kana": None,
+                "statement_descriptor_prefix_kanji": None,
+            },
+            "payments": {
+                "statement_descriptor": None,
+                "statement_descriptor_kana": None,
+                "statement_descriptor_kanji": None,
+            },
             "dashboard": {"display_name": spec.name, "timezone": spec.timezone},
             "payouts": {
                 "debit_negative_balances": True,

@@ -263,6 +263,8 @@ def _new(call: Call) -> JsonObject:
     method = _source(call)
     shared = ("customer", "description", "receipt_email", "shipping", "statement_descriptor")
     fields = {name: params[name] for name in shared if name in params}
+    if fields.get("shipping") is not None:
+        fields["shipping"] = SHIPPING.merged(None, fields["shipping"])
     fields["metadata"] = merged_metadata({}, params.get("metadata"))
     fields["transfer_group"] = params.get("transfer_group")
     order = Order(

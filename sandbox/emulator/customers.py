@@ -60,7 +60,7 @@ _UPDATE: Final = {**_COMMON, "default_source": Text()}
 
 
 def _new(call: Call) -> JsonObject:
-    fields = given(call)
+    fields = given(call, _CREATE)
     fields["id"] = call.params.get("id") or call.world.ids.mint("cus", 14)
     fields.setdefault("invoice_prefix", call.world.ids.text(8).upper())
     if "source" in call.params:

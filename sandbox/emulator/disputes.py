@@ -69,7 +69,12 @@ def open_dispute(call: Call, charge: JsonObject, given: JsonObject) -> JsonObjec
     status = given.get("status", "needs_response")
     card = charge["payment_method_details"]["card"]
     kind = {"needs_response": "chargeback", "prevented": "chargeback"}.get(status, "inquiry")
-    details = {"brand": card["brand"], "case_type": kind, "network_reason_code": "10.4"}
+    details = {
+        "brand": card["brand"],
+        "case_type": kind,
+        "network": card["network"],
+        "network_reason_code": "10.4",
+    }
     dispute = call.add(
         NOUN,
         {
@@ -82,6 +87,7 @@ def open_dispute(call: Call, charge: JsonObject, given: JsonObject) -> JsonObjec
                 "has_evidence": False,
                 "past_due": False,
                 "submission_count": 0,
+                "submission_method": "not_submitted",
             },
             "is_charge_refundable": status == "warning_needs_response",
             "payment_intent": charge["payment_intent"],
@@ -159,6 +165,7 @@ def _update(call: Call) -> JsonObject:
             **details,
             "has_evidence": details["has_evidence"] or "evidence" in params,
             "submission_count": details["submission_count"] + int(submitted),
+            "submission_method": "manual" if submitted else details["submission_method"],
         },
         "metadata": merged_metadata(dispute["metadata"], params.get("metadata", {})),
     }

@@ -59,7 +59,10 @@ _SOURCES: Final = ("amount", "invoice_item", "price_data", "pricing")
 def add_lines(call: Call) -> JsonObject:
     """`POST /v1/invoices/{id}/add_lines`."""
     invoice = call.target()
-    invoicing.require(invoice, ("draft",), "add lines to")
+    if invoice["status"] != "draft":
+        # The one refusal of an invoice's state that has a code (recorded).
+        message = "Invalid invoice: This invoice is no longer editable"
+        raise invalid(message, code="invoice_not_editable")
     lines: list[JsonObject] = call.params["lines"]
     if len(invoice_lines.of_invoice(call, invoice)) + len(lines) > MOST:
         raise invalid(f"An invoice can have at most {MOST} line items.", "lines")

@@ -104,9 +104,10 @@ def prorated(call: Call, item: JsonObject, amount: int, end: int, description: s
             "net_amount": amount,
             "parent": of_subscription(item["subscription"], item["id"]),
             "period": {"start": call.now, "end": end},
-            "pricing": invoice_lines.pricing(item["price"], None),
+            "pricing": invoice_lines.pricing(item["price"]),
             "proration": True,
             "quantity": item.get("quantity", 0),
+            "quantity_decimal": str(item.get("quantity", 0)),
         },
     )
     call.emit("invoiceitem.created", invoice_item)
@@ -143,21 +144,43 @@ def _priced(call: Call, params: JsonObject) -> JsonObject:
         if price["type"] != "one_time":
             raise invalid("An invoice item takes one-time prices only.", "pricing[price]")
         amount = prices.amount_of(price, quantity)
-        currency, shown = price["currency"], invoice_lines.pricing(price, None)
+        currency, shown = price["currency"], invoice_lines.pricing(price)
     else:
         if "amount" not in params:
             raise missing_parameter("amount")
         amount, currency = params["amount"], params.get("currency")
         if currency is None:
             raise missing_parameter("currency")
-        shown = invoice_lines.pricing(None, str(amount))
+        shown = invoice_lines.pricing(priced(call, amount, currency, params.get("description")))
     return {
         "amount": amount,
         "currency": currency,
         "net_amount": amount,
         "pricing": shown,
         "quantity": quantity,
+        "quantity_decimal": str(quantity),
     }
+
+
+def priced(call: Call, amount: int, currency: str, description: str | None) -> JsonObject:
+    """The one-off price, of a one-off product, that Stripe puts behind an amount (recorded).
+
+    An equal one serves again (recorded: items of equal texts and amounts, made minutes apart,
+    name the same ids). From memory: the product is named by the description, both are inactive,
+    and events tell of them as of other prices made in passing.
+    """
+    key = (call.scope, description or _UNNAMED, amount, currency)
+    known = call.world.one_off_prices.get(key)
+    if known is not None:
+        return call.find("price", known, "price")
+    product = {"active": False, "name": description or _UNNAMED}
+    params = {"active": False, "currency": currency, "product_data": product, "unit_amount": amount}
+    price = prices.new(call.on("price", params))
+    call.world.one_off_prices[key] = price["id"]
+    return price
+
+
+_UNNAMED: Final = "Invoice item"
 
 
 def _require_draft(call: Call, identifier: str) -> None:
@@ -174,13 +197,13 @@ def _update(call: Call) -> JsonObject:
     if item["invoice"] is not None:
         _require_draft(call, item["invoice"])
     patch = patched(item, call.params, _UPDATE)
-    for name in ("amount", "pricing", "quantity"):
+    for name in ("amount", "pricing", "quantity", "quantity_decimal"):
         patch.pop(name, None)
     if {"amount", "price_data", "pricing", "quantity"} & call.params.keys():
-        named = {"quantity": item["quantity"], "currency": item["currency"], **call.params}
-        price = (item["pricing"]["price_details"] or {}).get("price")
-        if "amount" not in call.params and "price_data" not in call.params and price is not None:
-            named = {"pricing": {"price": price}, **named}
+        kept = {name: item[name] for name in ("quantity", "currency", "description")}
+        named = {**kept, **call.params}
+        if "amount" not in call.params and "price_data" not in call.params:
+            named = {"pricing": {"price": item["pricing"]["price_details"]["price"]}, **named}
         patch |= _priced(call, named)
     call.change(item, patch)
     # Stripe has no event of it, but a draft that the item stands on changes with it.
@@ -228,7 +251,7 @@ NOUN: Final = Noun(
         "pricing": None,
         "proration": False,
         "quantity": 1,
-        "quantity_decimal": None,
+        "quantity_decimal": "1",
         "tax_rates": [],
         "test_clock": None,
     },

@@ -87,10 +87,7 @@ def recompute(call: Call, invoice: JsonObject, event: str = "") -> None:
 def finalize(call: Call, invoice: JsonObject) -> JsonObject:
     """Number a draft and open it; one over nothing is paid at once."""
     if invoice["status"] != "draft":
-        raise invalid(
-            "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
-            code="invoice_not_editable",
-        )
+        raise invalid("This invoice is already finalized: only a draft can be.")
     before = call.seen(invoice)
     owner = call.find("customer", invoice["customer"], "customer")
     call.change(invoice, {"starting_balance": owner["balance"], "status": "open"})
@@ -186,13 +183,13 @@ def pay(call: Call, invoice: JsonObject, params: JsonObject) -> JsonObject:
     if invoice["status"] == "draft":
         finalize(call, invoice)
     elif invoice["status"] == "paid":
-        raise invalid("Invoice is already paid", code="invoice_already_paid")
+        raise invalid("Invoice is already paid")
     require(invoice, ("open", "uncollectible", "paid"), "pay")
     if invoice["status"] == "paid":
         return invoice
     if params.get("paid_out_of_band", False):
-        _cancel_payment(call, invoice, "canceled")
-        _paid(call, invoice, invoice["amount_due"])
+        _cancel_payment(call, invoice, _OUT_OF_BAND)
+        _paid(call, invoice, invoice["amount_due"], attempted=invoice["attempted"])
         return invoice
     given = params.get("payment_method") or params.get("source")
     method = None
@@ -217,11 +214,12 @@ def mark_uncollectible(call: Call, invoice: JsonObject) -> JsonObject:
 
 
 def require(invoice: JsonObject, allowed: tuple[str, ...], verb: str) -> None:
-    """ApiError 400 unless the invoice's status allows what is asked."""
+    """ApiError 400 unless the invoice's status allows what is asked.
+
+    Such refusals have neither a code nor a parameter (recorded).
+    """
     if invoice["status"] not in allowed:
-        raise invalid(
-            f"You can't {verb} an invoice that is {invoice['status']}.", code="invoice_not_editable"
-        )
+        raise invalid(f"You can't {verb} an invoice that is {invoice['status']}.")
 
 
 def on_intent_succeeded(call: Call, intent: JsonObject) -> None:
@@ -321,13 +319,15 @@ def _overdue(call: Call) -> None:
         call.emit("invoice.overdue", invoice)
 
 
-def _paid(call: Call, invoice: JsonObject, amount: int, attempts: int = 0) -> None:
+def _paid(
+    call: Call, invoice: JsonObject, amount: int, attempts: int = 0, *, attempted: bool = True
+) -> None:
     """Paid: both names of the event go out, as at Stripe."""
     patch = {
         "attempt_count": invoice["attempt_count"] + attempts,
         "amount_paid": amount,
         "amount_remaining": 0,
-        "attempted": True,
+        "attempted": attempted,
         "next_payment_attempt": None,
         "status": "paid",
         "status_transitions": {**invoice["status_transitions"], "paid_at": call.now},
@@ -387,3 +387,7 @@ def _due_date(call: Call, invoice: JsonObject) -> int | None:
 
 
 _METHOD_FIELDS: Final = ("default_payment_method", "default_source")
+
+_OUT_OF_BAND: Final = "void_invoice"
+"""Why the payment of an invoice is canceled that was paid otherwise. From memory: of the reasons
+that Stripe gives by itself, the one that names the invoice."""

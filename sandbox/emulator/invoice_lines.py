@@ -3,25 +3,26 @@
 from typing import Final
 
 from sandbox.emulator import coupons, prices, tax_rates
+from sandbox.emulator.core import currencies
 from sandbox.emulator.core.call import Call, Noun
 from sandbox.emulator.core.expansion import linked_as
 from sandbox.emulator.core.values import JsonObject
 
 
-def pricing(price: JsonObject | None, unit_amount: str | None) -> JsonObject:
-    """The `pricing` hash of a line or of an invoice item; an amount without a price names none."""
-    details = None if price is None else {"price": price["id"], "product": price["product"]}
+def pricing(price: JsonObject) -> JsonObject:
+    """The `pricing` hash of a line or of an invoice item; an amount has a price of its own, too."""
     return {
-        "price_details": details,
+        "price_details": {"price": price["id"], "product": price["product"]},
         "type": "price_details",
-        "unit_amount_decimal": unit_amount if price is None else price["unit_amount_decimal"],
+        "unit_amount_decimal": price["unit_amount_decimal"],
     }
 
 
 def of_item(item: JsonObject) -> JsonObject:
     """The fields of the line that an invoice item becomes."""
     subscription = _subscription(item)
-    shared = ("amount", "currency", "description", "discountable", "metadata", "period", "quantity")
+    shared = ("amount", "currency", "description", "discountable", "metadata", "period", "quantity",
+              "quantity_decimal")  # fmt: skip
     return {
         **{name: item[name] for name in shared},
         "parent": {
@@ -61,8 +62,9 @@ def of_subscription_item(item: JsonObject, period: tuple[int, int], *, trial: bo
             "type": "subscription_item_details",
         },
         "period": {"start": period[0], "end": period[1]},
-        "pricing": pricing(price, None),
+        "pricing": pricing(price),
         "quantity": quantity,
+        "quantity_decimal": str(quantity),
         "subscription": item["subscription"],
     }
 
@@ -88,7 +90,7 @@ def totals(call: Call, invoice: JsonObject, lines: list[JsonObject]) -> JsonObje
     taxable = subtotal - sum(off for _, off in taken)
     taxes = tax_rates.taxes(call, (rate["id"] for rate in invoice["default_tax_rates"]), taxable)
     total = taxable + tax_rates.added(taxes)
-    due, ending = _due(total, invoice["starting_balance"])
+    due, ending = _due(total, invoice["starting_balance"], currencies.least(invoice["currency"]))
     return {
         "amount_due": due,
         "amount_remaining": due - invoice["amount_paid"],
@@ -118,11 +120,15 @@ def share_discounts(call: Call, invoice: JsonObject, lines: list[JsonObject]) ->
             call.change(line, {"discount_amounts": [*line["discount_amounts"], entry]})
 
 
-def _due(total: int, balance: int) -> tuple[int, int]:
-    """(amount due, balance afterwards): a balance below zero is the customer's credit."""
-    if total <= 0:
+def _due(total: int, balance: int, least: int) -> tuple[int, int]:
+    """(amount due, balance afterwards): a balance below zero is the customer's credit.
+
+    What cannot be charged because it is less than `least` is owed on the balance (docs,
+    "Customer invoice balance").
+    """
+    if total <= 0 or total + balance < least:
         return 0, balance + total
-    return max(0, total + balance), min(0, total + balance)
+    return total + balance, 0
 
 
 def _subscription(item: JsonObject) -> str | None:

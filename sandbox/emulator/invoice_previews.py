@@ -118,6 +118,7 @@ def preview(call: Call) -> JsonObject:
     url = f"/v1/invoices/{invoice['id']}/lines"
     first = [{**line, "object": invoice_lines.NOUN.object} for line in shown[:NESTED]]
     listing = {"object": "list", "data": first, "has_more": len(shown) > NESTED}
+    invoice.pop("days_until_due")
     return {**invoice, "lines": {**listing, "url": url}}
 
 
@@ -158,15 +159,13 @@ def _subscription_lines(call: Call, subscription: JsonObject | None) -> list[Jso
         if wanted.get("price") is not None:
             picked["price"] = call.find("price", wanted["price"], "subscription_details")
         items.append({**item, **picked})
-    nobody: JsonObject = {
-        "metadata": {},
-        "subscription": (subscription or {}).get("id"),
-        "id": None,
-    }
+    fresh: JsonObject = {"metadata": {}, "subscription": (subscription or {}).get("id")}
     for place, one in enumerate(changes):
         if "id" not in one:
             price = prices.chosen(call, one, f"subscription_details[items][{place}]")
-            items.append({**nobody, "price": price, "quantity": one.get("quantity", 1)})
+            identifier = call.world.ids.mint("si", 14)
+            given = {"id": identifier, "price": price, "quantity": one.get("quantity", 1)}
+            items.append({**fresh, **given})
     if not items:
         return []
     recurring = items[0]["price"]["recurring"]
@@ -194,11 +193,23 @@ def _extra(call: Call, given: JsonObject, currency: str) -> JsonObject:
         "metadata": given.get("metadata", {}),
         "parent": None,
         "period": given.get("period", {"start": call.now, "end": call.now}),
-        "pricing": invoice_lines.pricing(price, str(amount)),
+        "pricing": invoice_lines.pricing(price or _unkept_price(call, amount)),
         "proration": False,
         "quantity": quantity,
+        "quantity_decimal": str(quantity),
     }
     return invoice_lines.of_item(item)
+
+
+def _unkept_price(call: Call, amount: int) -> JsonObject:
+    """What stands for the one-off price of an amount: a preview keeps none."""
+    ids = call.world.ids
+    unit = str(amount)
+    return {
+        "id": ids.mint("price", 24),
+        "product": ids.mint("prod", 14),
+        "unit_amount_decimal": unit,
+    }
 
 
 def _discounts(call: Call, subscription: JsonObject | None) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Final
 from sandbox.emulator import coupons, invoice_lines, invoice_payments, tax_rates
 from sandbox.emulator import invoice_life as invoicing
 from sandbox.emulator.core.call import Action, Call, Noun
-from sandbox.emulator.core.errors import invalid, missing_parameter
+from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.listing import Filter, page
 from sandbox.emulator.core.nouns import Nested
 from sandbox.emulator.core.params import (
@@ -22,7 +22,7 @@ from sandbox.emulator.core.params import (
     merged_metadata,
 )
 from sandbox.emulator.core.search import searched
-from sandbox.emulator.core.values import JsonObject
+from sandbox.emulator.core.values import DAY_SECONDS, JsonObject
 from sandbox.emulator.core.verbs import act, delete, given, listed, listed_under, patched, retrieve
 from sandbox.emulator.invoice_bulk import ADD_LINES, add_lines
 from sandbox.emulator.invoice_previews import PREVIEW, preview, previewed_lines
@@ -80,11 +80,14 @@ _PAY: Final = {
 
 _WHEN_OPEN: Final = frozenset(
     {
-        "auto_advance", "default_payment_method", "default_source", "description", "due_date",
-        "footer", "metadata", "payment_settings", "rendering",
+        "auto_advance", "default_payment_method", "default_source", "due_date", "footer",
+        "metadata", "payment_settings", "rendering",
     }
 )  # fmt: skip
-"""What can be changed once an invoice is finalized."""
+"""What can be changed once an invoice is finalized: from memory, but for `metadata`, which Stripe
+takes, and `description`, which it refuses (recorded)."""
+
+_DUE: Final = ("days_until_due", "due_date")
 
 _IGNORED: Final = frozenset(
     {
@@ -102,7 +105,9 @@ def _create(call: Call) -> JsonObject:
     fields = {name: value for name, value in given(call).items() if name not in _IGNORED}
     fields |= _resolved(call, fields)
     fields.pop("currency", None)
-    _check_due(fields)
+    _check_due(fields, fields)
+    if fields.get("days_until_due") is not None and fields.get("due_date") is None:
+        fields["due_date"] = call.now + fields["days_until_due"] * DAY_SECONDS
     subscription = params.get("subscription")
     if subscription is not None:
         fields["parent"] = invoicing.parent_of(call.find("subscription", subscription, "id"))
@@ -117,14 +122,14 @@ def _create(call: Call) -> JsonObject:
 
 def _update(call: Call) -> JsonObject:
     invoice = call.target()
-    if invoice["status"] != "draft" and not _WHEN_OPEN.issuperset(call.params):
-        raise invalid(
-            "Finalized invoices can't be updated in this way", code="invoice_not_editable"
-        )
+    if invoice["status"] != "draft":
+        for name in call.params:
+            if name not in _WHEN_OPEN:
+                raise invalid("Finalized invoices can't be updated in this way", name)
     patch = patched(invoice, call.params, _UPDATE)
     patch = {name: value for name, value in patch.items() if name not in _IGNORED}
     patch |= _resolved(call, patch)
-    _check_due({**invoice, **patch})
+    patch |= _due(invoice, patch)
     if invoice["status"] == "draft":
         changed = {**invoice, **patch}
         lines = invoice_lines.of_invoice(call, invoice)
@@ -146,13 +151,27 @@ def _resolved(call: Call, fields: JsonObject) -> JsonObject:
     return found
 
 
-def _check_due(fields: JsonObject) -> None:
+def _due(invoice: JsonObject, patch: JsonObject) -> JsonObject:
+    """When a changed invoice is due: one that is charged automatically again, never."""
+    if patch.get("collection_method") == "charge_automatically":
+        _check_due(patch, patch)
+        return {"days_until_due": None, "due_date": None}
+    _check_due({**invoice, **patch}, patch)
+    if patch.get("days_until_due") is not None and "due_date" not in patch:
+        return {"due_date": invoice["created"] + patch["days_until_due"] * DAY_SECONDS}
+    return {}
+
+
+def _check_due(fields: JsonObject, given: JsonObject) -> None:
+    """ApiError 400 for an invoice to be sent that is never due, or a due date of another.
+
+    Neither refusal has a code or a parameter (recorded).
+    """
     sent = fields.get("collection_method") == "send_invoice"
-    due = fields.get("days_until_due") is not None or fields.get("due_date") is not None
-    if sent and not due:
-        raise missing_parameter("days_until_due")
-    if due and not sent:
-        raise invalid("Only invoices that are sent have a due date.", "days_until_due")
+    if sent and all(fields.get(name) is None for name in _DUE):
+        raise invalid("An invoice to be sent needs `due_date` or `days_until_due`.")
+    if not sent and any(given.get(name) is not None for name in _DUE):
+        raise invalid("Only an invoice to be sent takes `due_date` or `days_until_due`.")
 
 
 def _finalize(call: Call) -> JsonObject:
@@ -184,8 +203,10 @@ def _send(call: Call) -> JsonObject:
     if invoice["collection_method"] != "send_invoice":
         raise invalid("You can only send invoices with `collection_method=send_invoice`.")
     if invoice["status"] == "draft":
+        # One with nothing due is paid by that (recorded); from memory, it is sent all the same.
         invoicing.finalize(call, invoice)
-    invoicing.require(invoice, ("open", "paid", "uncollectible"), "send")
+    elif invoice["status"] not in ("open", "uncollectible"):
+        raise invalid("This invoice cannot be sent right now.")
     call.emit("invoice.sent", invoice)
     return call.seen(invoice)
 
@@ -194,10 +215,7 @@ def _before_deletion(call: Call) -> None:
     """Only a draft can go, and not one of a subscription; its items wait again."""
     invoice = call.target()
     if invoice["status"] != "draft" or invoice["parent"] is not None:
-        raise invalid(
-            "You can only delete draft invoices that no subscription made.",
-            code="invoice_not_editable",
-        )
+        raise invalid("You can only delete draft invoices that no subscription made.")
     for line in invoice_lines.of_invoice(call, invoice):
         call.shelf("line_item").remove(line["id"], None)
     for item in list(call.members(invoice, "invoiceitem", "invoice")):
@@ -230,6 +248,11 @@ def _confirmation_secret(call: Call, invoice: JsonObject) -> JsonObject | None:
         return None
     intent = call.find("payment_intent", payment["intent"], "expand")
     return {"client_secret": intent["client_secret"], "type": "payment_intent"}
+
+
+def _view(invoice: JsonObject, _: int) -> JsonObject:
+    """`days_until_due` is what the due date was asked for by; Stripe shows the date alone."""
+    return {name: value for name, value in invoice.items() if name != "days_until_due"}
 
 
 _LINES: Final = listed_under("/{id}/lines", "line_item", "invoice")
@@ -317,6 +340,7 @@ NOUN: Final = Noun(
         "invoiceitem.updated": invoicing.on_item,
         "invoiceitem.deleted": invoicing.on_item,
     },
+    view=_view,
     older=older_invoice,
     actions=(
         Action("POST", "", _CREATE, _create),

@@ -84,7 +84,7 @@ _CANCELABLE: Final = (*_UNPAID, "requires_capture", "processing")
 def _create(call: Call) -> JsonObject:
     params = call.params
     currencies.check_amount(params["amount"], params["currency"])
-    fields = given(call)
+    fields = given(call, _CREATE)
     fields["id"] = call.world.ids.mint("pi", 24)
     fields["client_secret"] = f"{fields['id']}_secret_{call.world.ids.text(25)}"
     if params.get("payment_method") is not None:
@@ -214,7 +214,7 @@ def _pay(call: Call, intent: JsonObject, method: JsonObject, *, absent: bool) ->
 
 def _failed(call: Call, intent: JsonObject, method: JsonObject, error: ApiError) -> ApiError:
     """Set an intent back to wanting a method; the error to raise, with the intent in it."""
-    error.more["payment_method"] = dict(method)
+    error.more["payment_method"] = call.seen(method)
     failure: JsonObject = {
         "code": error.code,
         "message": error.message,

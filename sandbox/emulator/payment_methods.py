@@ -155,7 +155,9 @@ def _create(call: Call) -> JsonObject:
         raise missing_parameter(kind)
     fields = {
         "allow_redisplay": call.params.get("allow_redisplay", "unspecified"),
-        "billing_details": {**NO_BILLING_DETAILS, **call.params.get("billing_details", {})},
+        "billing_details": BILLING_DETAILS.merged(
+            NO_BILLING_DETAILS, call.params.get("billing_details", {})
+        ),
         "metadata": merged_metadata({}, call.params.get("metadata")),
     }
     if kind not in _BANKS:

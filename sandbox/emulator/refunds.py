@@ -3,8 +3,9 @@
 from typing import Final
 
 from sandbox.emulator import balance_transactions, cards
+from sandbox.emulator.core import errors
 from sandbox.emulator.core.call import Action, Call, Happening, Noun
-from sandbox.emulator.core.errors import ApiError, invalid, missing_parameter
+from sandbox.emulator.core.errors import ApiError, invalid
 from sandbox.emulator.core.listing import Filter
 from sandbox.emulator.core.params import (
     Boolean,
@@ -12,6 +13,7 @@ from sandbox.emulator.core.params import (
     Metadata,
     OneOf,
     Reference,
+    Text,
     merged_metadata,
 )
 from sandbox.emulator.core.values import JsonObject
@@ -19,7 +21,7 @@ from sandbox.emulator.core.verbs import listed, patched, retrieve
 
 _CREATE: Final = {
     "amount": Integer(least=1),
-    "charge": Reference(noun="charge"),
+    "charge": Text(),
     "metadata": Metadata(),
     "payment_intent": Reference(noun="payment_intent"),
     "reason": OneOf(values=("duplicate", "fraudulent", "requested_by_customer")),
@@ -72,8 +74,12 @@ def _charge(call: Call) -> JsonObject:
             )
         return call.find("charge", latest, "payment_intent")
     if "charge" not in params:
-        raise missing_parameter("charge")
-    return call.find("charge", params["charge"], "charge")
+        raise invalid("A refund needs `payment_intent` or `charge`.")
+    charge = call.shelf("charge").get(params["charge"])
+    if charge is None:
+        # As if the path had named it (recorded).
+        raise errors.resource_missing("charge", params["charge"], "id", 404)
+    return charge
 
 
 def _amount(call: Call, charge: JsonObject) -> int:

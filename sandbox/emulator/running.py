@@ -27,12 +27,20 @@ class RunningEmulator:
     control: ControlClient
 
     def client(
-        self, key: str = PLATFORM_KEY, *, retries: int = 0, timeout_seconds: float = 10.0
+        self,
+        key: str = PLATFORM_KEY,
+        *,
+        retries: int = 0,
+        timeout_seconds: float = 10.0,
+        http_client: stripe.HTTPClient | None = None,
     ) -> stripe.StripeClient:
-        """The unmodified Stripe SDK, pointed here. Close it with `close_client`."""
+        """The unmodified Stripe SDK, pointed here. Close it with `close_client`.
+
+        http_client: what sends its requests, with a timeout of its own.
+        """
         return stripe.StripeClient(
             key,
-            http_client=stripe.AIOHTTPClient(timeout=timeout_seconds),
+            http_client=http_client or stripe.AIOHTTPClient(timeout=timeout_seconds),
             max_network_retries=retries,
             base_addresses={
                 "api": self.url,

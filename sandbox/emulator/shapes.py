@@ -8,15 +8,15 @@ ADDRESS_FIELDS: Final = ("city", "country", "line1", "line2", "postal_code", "st
 
 ADDRESS: Final = Hash(
     clearable=True,
-    replaces=True,
+    whole=True,
     fields={name: Text(clearable=True) for name in ADDRESS_FIELDS},
 )
 
 SHIPPING: Final = Hash(
     clearable=True,
-    replaces=True,
+    whole=True,
     fields={
-        "address": Hash(required=True, replaces=True, fields=ADDRESS.fields),
+        "address": Hash(required=True, whole=True, fields=ADDRESS.fields),
         "name": Text(required=True),
         "carrier": Text(),
         "phone": Text(clearable=True),
@@ -24,16 +24,17 @@ SHIPPING: Final = Hash(
     },
 )
 
+NO_ADDRESS: Final = dict.fromkeys(ADDRESS_FIELDS)
+
 BILLING_DETAILS: Final = Hash(
     fields={
-        "address": ADDRESS,
+        "address": Hash(clearable=True, cleared=NO_ADDRESS, whole=True, fields=ADDRESS.fields),
         "email": Email(clearable=True),
         "name": Text(clearable=True),
         "phone": Text(clearable=True),
     },
 )
 
-NO_ADDRESS: Final = dict.fromkeys(ADDRESS_FIELDS)
 NO_BILLING_DETAILS: Final = {
     "address": NO_ADDRESS, "email": None, "name": None, "phone": None, "tax_id": None,
 }  # fmt: skip

@@ -87,7 +87,6 @@ def _as_card(method: JsonObject) -> JsonObject:
         "name": details["name"],
         "regulated_status": card["regulated_status"],
         "tokenization_method": None,
-        "wallet": None,
     }
 
 

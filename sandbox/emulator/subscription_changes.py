@@ -61,6 +61,28 @@ _PLAIN: Final = (
 )  # fmt: skip
 
 
+def ahead(call: Call, instant: str | int, param: str) -> int:
+    """An instant that is still to come; ApiError 400 for any other."""
+    if not str(instant).isdecimal() or int(instant) <= call.now:
+        raise invalid("Invalid timestamp: must be an integer Unix timestamp in the future.", param)
+    return int(instant)
+
+
+def refuse_same_price(prices_used: list[str]) -> None:
+    """ApiError 400 where two items of a subscription have one price (recorded: `plan`)."""
+    if len(set(prices_used)) < len(prices_used):
+        raise invalid("A subscription cannot have two items with the same price.", "plan")
+
+
+def refuse_quantity(price: JsonObject, given: JsonObject, param: str) -> None:
+    """ApiError 400 for a quantity of what is metered: its use is its quantity.
+
+    From memory: no recording shows how Stripe words it.
+    """
+    if "quantity" in given and price["recurring"]["usage_type"] == "metered":
+        raise invalid("A metered price takes no quantity.", f"{param}[quantity]")
+
+
 def add_item(call: Call, subscription: JsonObject, given: JsonObject, place: int) -> JsonObject:
     """A new item; its price must recur, in the currency and interval of the others."""
     param = f"items[{place}]"
@@ -72,6 +94,7 @@ def add_item(call: Call, subscription: JsonObject, given: JsonObject, place: int
             f"{param}[price]",
         )
     fits(call, subscription, price, f"{param}[price]")
+    refuse_quantity(price, given, param)
     metered = price["recurring"]["usage_type"] == "metered"
     fields = {
         "metadata": merged_metadata({}, given.get("metadata")),
@@ -102,6 +125,7 @@ def change(call: Call, subscription: JsonObject) -> JsonObject:
     params = call.params
     if subscription["status"] in ("canceled", "incomplete_expired"):
         _refuse_ended(params)
+    _check(call, subscription)
     if subscription_pending.held_back(call, subscription):
         return subscription
     behavior = params.get("payment_behavior", "allow_incomplete")
@@ -122,6 +146,27 @@ def change(call: Call, subscription: JsonObject) -> JsonObject:
     if invoice is not None and invoice["status"] == "open" and behavior != "default_incomplete":
         _collect(call, invoice, behavior)
     return subscription
+
+
+def _check(call: Call, subscription: JsonObject) -> None:
+    """ApiError 400 for what could not be done whole, before any of it is."""
+    pause, trial_end = call.params.get("pause_collection"), call.params.get("trial_end")
+    if pause is not None and pause.get("resumes_at") is not None:
+        ahead(call, pause["resumes_at"], "pause_collection[resumes_at]")
+    if trial_end not in (None, "now"):
+        ahead(call, trial_end, "trial_end")
+    used = {item["id"]: item["price"] for item in subscription_cycles.items_of(call, subscription)}
+    for place, given in enumerate(call.params.get("items", [])):
+        param = f"items[{place}]"
+        key = given.get("id", param)
+        if given.get("deleted", False):
+            used.pop(key, None)
+            continue
+        if given.get("price") is not None:
+            used[key] = call.find("price", given["price"], f"{param}[price]")
+        if key in used and used[key]["recurring"] is not None:
+            refuse_quantity(used[key], given, param)
+    refuse_same_price([price["id"] for price in used.values()])
 
 
 def proration(item: JsonObject, amount: int, now: int) -> int:
@@ -174,7 +219,8 @@ def _refuse_unpaid(call: Call, subscription: JsonObject) -> None:
 def _refuse_ended(params: JsonObject) -> None:
     if not {"cancellation_details", "metadata"}.issuperset(params):
         raise invalid(
-            "A canceled subscription can only update its cancellation_details and metadata."
+            "A canceled subscription can only update its cancellation_details and metadata.",
+            code="invalid_canceled_subscription_fields",
         )
 
 
@@ -288,7 +334,7 @@ def _trial_changed(call: Call, subscription: JsonObject) -> bool:
         if ended:
             call.change(subscription, {"status": "active", "trial_end": call.now})
         return ended
-    instant = int(wanted)
+    instant = ahead(call, wanted, "trial_end")
     patch = {
         "billing_cycle_anchor": instant,
         "status": "trialing",

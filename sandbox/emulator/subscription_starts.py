@@ -27,6 +27,8 @@ _FIELDS: Final = (
 def start(call: Call) -> JsonObject:
     """`POST /v1/subscriptions`: nothing is left of one that is refused."""
     params = call.params
+    named = [item["price"] for item in params["items"] if item.get("price") is not None]
+    subscription_changes.refuse_same_price(named)
     subscription = call.add(call.noun, _first_fields(call))
     try:
         for place, given in reversed(list(enumerate(params["items"]))):
@@ -58,6 +60,7 @@ def _first_fields(call: Call) -> JsonObject:
     if sent and "days_until_due" not in params:
         raise invalid("`days_until_due` is required to send invoices.", "days_until_due")
     fields |= {
+        "billing_mode": _billing_mode(call),
         "billing_cycle_anchor": trial_end or params.get("billing_cycle_anchor") or start,
         "customer": params["customer"],
         "default_tax_rates": tax_rates.found(call, params.get("default_tax_rates", [])),
@@ -75,16 +78,22 @@ def _first_fields(call: Call) -> JsonObject:
     return fields
 
 
+def _billing_mode(call: Call) -> JsonObject:
+    """Flexible, unless classic is asked for (since 2025-09-30.clover)."""
+    wanted: JsonObject = call.params.get("billing_mode", {"type": "flexible"})
+    if wanted["type"] == "classic":
+        return {"flexible": None, "type": "classic"}
+    flexible = {"proration_discounts": "included", **wanted.get("flexible", {})}
+    return {"flexible": flexible, "type": "flexible", "updated_at": call.now}
+
+
 def _trial_end(call: Call) -> int | None:
     wanted, days = call.params.get("trial_end"), call.params.get("trial_period_days")
     if wanted == "now" or (wanted is None and not days):
         return None
     if wanted is None:
         return call.now + int(days or 0) * DAY_SECONDS
-    if not wanted.isdecimal() or int(wanted) <= call.now:
-        raise invalid("Invalid timestamp: must be an integer Unix timestamp in the future.",
-                      "trial_end")  # fmt: skip
-    return int(wanted)
+    return subscription_changes.ahead(call, wanted, "trial_end")
 
 
 def _require_method(call: Call, subscription: JsonObject) -> None:

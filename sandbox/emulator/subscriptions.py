@@ -100,7 +100,14 @@ _CREATE: Final = {
     **_COMMON,
     "backdate_start_date": Integer(),
     "billing_cycle_anchor": Integer(),
-    "billing_mode": Anything(),
+    "billing_mode": Hash(
+        fields={
+            "flexible": Hash(
+                fields={"proration_discounts": OneOf(values=("included", "itemized"))}
+            ),
+            "type": OneOf(values=("classic", "flexible"), required=True),
+        }
+    ),
     "currency": Currency(),
     "customer": Reference(noun="customer", required=True),
     "items": ListOf(kind=Hash(fields=subscription_changes.ITEM), most=20, required=True),
@@ -235,7 +242,8 @@ NOUN: Final = Noun(
         "application": None, "application_fee_percent": None,
         "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
         "billing_cycle_anchor": 0, "billing_cycle_anchor_config": None,
-        "billing_mode": {"flexible": None, "type": "classic"},
+        "billing_mode": None,
+        "billing_schedules": [],
         "billing_thresholds": None,
         "cancel_at": None, "cancel_at_period_end": False, "canceled_at": None,
         "cancellation_details": {"comment": None, "feedback": None, "reason": None},
@@ -246,7 +254,10 @@ NOUN: Final = Noun(
         "description": None,
         "discounts": [],
         "ended_at": None,
-        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
+        "invoice_settings": {
+            "account_tax_ids": None, "custom_fields": None, "description": None, "footer": None,
+            "issuer": {"type": "self"},
+        },
         "latest_invoice": None,
         "metadata": {},
         "next_pending_invoice_item_invoice": None,

@@ -49,6 +49,11 @@ def exponent(currency: str) -> int:
     return 3 if currency in _THREE_DECIMALS else 2
 
 
+def least(currency: str) -> int:
+    """The least amount of a payment, in minor units."""
+    return _LEAST.get(currency, 1)
+
+
 def check_amount(amount: int, currency: str, param: str = "amount") -> None:
     """ApiError 400 unless `amount` minor units can be charged in `currency`."""
     step = _STEPS.get(currency, 1)
@@ -58,10 +63,11 @@ def check_amount(amount: int, currency: str, param: str = "amount") -> None:
             param,
             "parameter_invalid_integer",
         )
-    least = _LEAST.get(currency, 1)
-    if amount < least:
+    if amount < least(currency):
         raise invalid(
-            f"Amount must be at least {least} {currency} in minor units", param, "amount_too_small"
+            f"Amount must be at least {least(currency)} {currency} in minor units",
+            param,
+            "amount_too_small",
         )
     most = _MOST_OF.get(currency, _MOST)
     if amount > most:

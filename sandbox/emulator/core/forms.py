@@ -24,6 +24,9 @@ def decode(encoded: str) -> dict[str, Form]:
         raise invalid(f"The request could not be read: {error}") from error
     form: dict[str, Form] = {}
     for key, value in pairs:
+        if "\0" in key or "\0" in value:
+            # From memory: no recording shows how Stripe words it.
+            raise invalid("Invalid string: NUL characters cannot be sent", key.replace("\0", ""))
         _put(form, _segments(key), value)
     return form
 

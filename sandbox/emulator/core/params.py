@@ -160,21 +160,29 @@ class Boolean(Kind):
 
 @dataclass(frozen=True, kw_only=True)
 class Hash(Kind):
-    """A nested object with declared fields.
+    """A nested object with declared fields; an update changes those that it names.
 
-    replaces: an update replaces the whole hash, absent fields become null (addresses);
-    otherwise it changes the named fields only.
+    whole: it is shown with all of its fields, null where none was given (addresses).
     """
 
     fields: Mapping[str, Kind] = field(default_factory=dict)
-    replaces: bool = False
+    whole: bool = False
 
     @override
     def parse(self, form: Form, name: str) -> JsonObject:
         if not isinstance(form, dict):
             raise errors.invalid("Invalid object", name)
-        values = read(self.fields, form, name)
-        return {**dict.fromkeys(self.fields), **values} if self.replaces else values
+        return read(self.fields, form, name)
+
+    def merged(self, stored: JsonObject | None, change: JsonObject) -> JsonObject:
+        """What a change leaves of a hash: the leaves that it names change, the others stay."""
+        result = {**(dict.fromkeys(self.fields) if self.whole else {}), **(stored or {})}
+        for name, value in change.items():
+            kind = self.fields[name]
+            if isinstance(kind, Hash) and isinstance(value, dict):
+                value = kind.merged(result.get(name), value)
+            result[name] = value
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)

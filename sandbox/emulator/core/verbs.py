@@ -19,7 +19,7 @@ def create(parameters: Parameters, fields: Fields | None = None, *, emits: bool 
     """
 
     def run(call: Call) -> JsonObject:
-        item = call.add(call.noun, given(call) if fields is None else fields(call))
+        item = call.add(call.noun, given(call, parameters) if fields is None else fields(call))
         if emits:
             call.emit(f"{call.noun.object}.created", item)
         return call.seen(item)
@@ -98,13 +98,19 @@ def act(name: str, parameters: Parameters, run: Run) -> Action:
     return Action("POST", f"/{{id}}/{name}", parameters, run)
 
 
-def given(call: Call) -> JsonObject:
-    """The parameters as fields of a new object; those that the noun has no field for left out."""
+def given(call: Call, parameters: "Parameters | None" = None) -> JsonObject:
+    """The parameters as fields of a new object; those that the noun has no field for left out.
+
+    parameters: their declaration, where hashes among them are shown whole (addresses).
+    """
     fields = {name: value for name, value in call.params.items() if name in call.noun.fields}
     template = call.noun.fields
     for name, value in fields.items():
+        kind = (parameters or {}).get(name)
         if name == "metadata":
             fields[name] = merged_metadata({}, value)
+        elif isinstance(kind, Hash) and isinstance(value, dict):
+            fields[name] = kind.merged(template[name], value)
         elif isinstance(value, dict) and isinstance(template[name], dict):
             fields[name] = {**template[name], **value}
     return fields
@@ -120,13 +126,8 @@ def patched(item: JsonObject, params: JsonObject, parameters: Parameters) -> Jso
             patch[name] = merged_metadata(item["metadata"], value)
         elif name not in item:
             continue
-        elif (
-            isinstance(kind, Hash)
-            and not kind.replaces
-            and isinstance(value, dict)
-            and isinstance(stored, dict)
-        ):
-            patch[name] = {**stored, **value}
+        elif isinstance(kind, Hash) and isinstance(value, dict):
+            patch[name] = kind.merged(stored, value)
         else:
             patch[name] = value
     return patch

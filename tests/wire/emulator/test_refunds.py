@@ -79,7 +79,7 @@ async def test_a_refund_that_fails_gives_the_money_back(client: stripe.StripeCli
 async def test_neither_charge_nor_intent(client: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
         await client.v1.refunds.create_async({"amount": 1})
-    assert refused.value.code == "parameter_missing"
+    assert (refused.value.code, refused.value.param) == (None, None)
 
 
 @pytest.mark.parametrize(
