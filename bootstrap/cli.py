@@ -137,6 +137,14 @@ def emulator(
     uvloop.run(server.serve(Settings(port=port), listening))
 
 
+@app.command(cls=Late)
+def trigger() -> typer.Typer:
+    """Let an event happen at a running emulator, for tests of your own."""
+    from bootstrap.trigger import trigger_app
+
+    return trigger_app()
+
+
 @app.command()
 def serve(child: _Child = False) -> None:
     """Run the service until SIGTERM: gRPC, webhooks, projection, recovery."""
