@@ -1,14 +1,15 @@
 """Prices (API reference, "Prices"): one-time and recurring, per unit and tiered."""
 
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
+from sandbox.emulator import price_parts as parts
 from sandbox.emulator.core.call import Action, Call, Noun
 from sandbox.emulator.core.errors import invalid, missing_parameter
 from sandbox.emulator.core.expansion import linked_as
-from sandbox.emulator.core.listing import Filter
+from sandbox.emulator.core.listing import Filter, page, parameters
 from sandbox.emulator.core.params import (
-    Anything,
     Boolean,
     Currency,
     DecimalText,
@@ -22,68 +23,52 @@ from sandbox.emulator.core.params import (
 )
 from sandbox.emulator.core.search import searched
 from sandbox.emulator.core.values import JsonObject
-from sandbox.emulator.core.verbs import given, listed, patched, retrieve
-
-_INTERVAL: Final = OneOf(values=("day", "week", "month", "year"), required=True)
-_TAX_BEHAVIOR: Final = OneOf(values=("exclusive", "inclusive", "unspecified"))
-
-RECURRING: Final = {
-    "interval": _INTERVAL,
-    "interval_count": Integer(least=1, most=1095),
-    "meter": Text(),
-    "trial_period_days": Integer(least=0),
-    "usage_type": OneOf(values=("licensed", "metered")),
-}
-
-AMOUNTS: Final = {"unit_amount": Integer(least=0), "unit_amount_decimal": DecimalText()}
-
-_TIER: Final = Hash(
-    fields={
-        "flat_amount": Integer(least=0),
-        "flat_amount_decimal": DecimalText(),
-        "unit_amount": Integer(least=0),
-        "unit_amount_decimal": DecimalText(),
-        "up_to": Text(required=True),
-    }
-)
+from sandbox.emulator.core.verbs import given, patched, retrieve
 
 PRICE_DATA: Final = Hash(
     fields={
         "currency": Currency(required=True),
         "product": Reference(noun="product"),
         "product_data": Hash(fields={"name": Text(required=True), "metadata": Metadata()}),
-        "recurring": Hash(fields=RECURRING),
-        "tax_behavior": _TAX_BEHAVIOR,
+        "recurring": Hash(fields=parts.RECURRING),
+        "tax_behavior": parts.TAX_BEHAVIOR,
         "unit_amount": Integer(),
         "unit_amount_decimal": DecimalText(),
     }
 )
 """A price made in passing, of a subscription's item or an invoice's."""
 
+DEFAULT_PRICE_DATA: Final = Hash(
+    fields={
+        **parts.AMOUNTS,
+        "currency": Currency(required=True),
+        "currency_options": parts.CURRENCY_OPTIONS,
+        "custom_unit_amount": parts.CUSTOM,
+        "metadata": Metadata(),
+        "recurring": Hash(fields=parts.RECURRING),
+        "tax_behavior": parts.TAX_BEHAVIOR,
+    }
+)
+"""A price made with its product."""
+
 _UPDATE: Final = {
     "active": Boolean(),
-    "currency_options": Anything(),
+    "currency_options": replace(parts.CURRENCY_OPTIONS, clearable=True),
     "lookup_key": Text(clearable=True, most=200),
     "metadata": Metadata(),
     "nickname": Text(clearable=True),
-    "tax_behavior": _TAX_BEHAVIOR,
+    "tax_behavior": parts.TAX_BEHAVIOR,
     "transfer_lookup_key": Boolean(),
 }
 
 _CREATE: Final = {
     **_UPDATE,
-    **AMOUNTS,
+    **parts.AMOUNTS,
     "billing_scheme": OneOf(values=("per_unit", "tiered")),
     "currency": Currency(required=True),
+    "currency_options": parts.CURRENCY_OPTIONS,
+    "custom_unit_amount": parts.CUSTOM,
     "id": Text(most=255),
-    "custom_unit_amount": Hash(
-        fields={
-            "enabled": Boolean(required=True),
-            "maximum": Integer(least=0),
-            "minimum": Integer(least=0),
-            "preset": Integer(least=0),
-        }
-    ),
     "product": Reference(noun="product"),
     "product_data": Hash(
         fields={
@@ -96,32 +81,29 @@ _CREATE: Final = {
             "unit_label": Text(),
         }
     ),
-    "recurring": Hash(fields=RECURRING),
-    "tiers": ListOf(kind=_TIER),
+    "recurring": Hash(fields=parts.USED),
+    "tiers": parts.TIERS,
     "tiers_mode": OneOf(values=("graduated", "volume")),
-    "transform_quantity": Hash(
-        fields={
-            "divide_by": Integer(required=True, least=1),
-            "round": OneOf(values=("down", "up"), required=True),
-        }
-    ),
+    "transform_quantity": parts.TRANSFORM,
 }
+"""`id` is the emulator's own: prices made as plans may have one of their owner's."""
 
 
 def new(call: Call) -> JsonObject:
     """A price of the call's parameters, with its event, and its product when that is made, too."""
-    params = call.params
-    fields = {**given(call), **_amount(params, "unit_amount"), **_tiers(params)}
-    if params.get("recurring") is not None:
-        fields["recurring"] = {**_RECURRING, **params["recurring"]}
-        fields["type"] = "recurring"
-    if not {"unit_amount", "custom_unit_amount", "tiers"} & fields.keys():
-        raise missing_parameter("unit_amount")
-    fields["product"] = _product(call)
-    _take_lookup_key(call)
-    price = call.add(NOUN, fields, params.get("id", ""))
+    price = made(call)
     call.emit("price.created", price)
     return price
+
+
+def made(call: Call) -> JsonObject:
+    """The same without the price's event, which may have to follow another."""
+    params = call.params
+    fields = {**given(call), **parts.recurrence(call), **parts.priced(params)}
+    fields["currency_options"] = parts.options(params, params)
+    fields["product"] = _product(call)
+    _take_lookup_key(call)
+    return call.add(NOUN, fields, params.get("id", ""))
 
 
 def chosen(call: Call, item: JsonObject, param: str) -> JsonObject:
@@ -165,48 +147,17 @@ def _rounded(amount: Decimal) -> int:
     return int(amount.quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def _amount(params: JsonObject, name: str) -> JsonObject:
-    """An amount as Stripe shows it twice: whole minor units, null for a fraction, and decimal."""
-    whole, exact = params.get(name), params.get(f"{name}_decimal")
-    if whole is not None and exact is not None:
-        raise invalid(f"You may only specify one of `{name}`, `{name}_decimal`.", name)
-    if whole is None and exact is None:
-        return {}
-    value = Decimal(str(whole) if exact is None else exact)
-    integral = value == value.to_integral_value()
-    return {name: int(value) if integral else None, f"{name}_decimal": f"{value.normalize():f}"}
-
-
-def _tiers(params: JsonObject) -> JsonObject:
-    tiers: list[JsonObject] | None = params.get("tiers")
-    if tiers is None:
-        return {}
-    if params.get("billing_scheme") != "tiered" or "tiers_mode" not in params:
-        raise invalid("Tiers need `billing_scheme=tiered` and a `tiers_mode`.", "tiers")
-    read: list[JsonObject] = []
-    least = 0
-    for place, tier in enumerate(tiers):
-        last = place == len(tiers) - 1
-        up_to: str = tier["up_to"]
-        if (up_to == "inf") != last or (not last and not up_to.isdecimal()):
-            raise invalid("The last tier, and no other, ends at `inf`.", f"tiers[{place}][up_to]")
-        if not last and int(up_to) <= least:
-            raise invalid("Tiers ascend.", f"tiers[{place}][up_to]")
-        least = least if last else int(up_to)
-        read.append(
-            {**_TIER_FIELDS, **_amount(tier, "flat_amount"), **_amount(tier, "unit_amount"),
-             "up_to": None if last else least}
-        )  # fmt: skip
-    return {"tiers": read}
-
-
 def _product(call: Call) -> str:
     params = call.params
     if params.get("product") is not None:
+        if params.get("product_data") is not None:
+            raise invalid(
+                "You may only specify one of these parameters: product, product_data.", "product"
+            )
         product: str = call.find("product", params["product"], "product")["id"]
         return product
     if params.get("product_data") is None:
-        raise missing_parameter("product")
+        raise invalid("You must specify either `product` or `product_data` when creating a price.")
     data = dict(params["product_data"])
     inner = call.on("product", data)
     made = inner.add("product", {**given(inner), "updated": call.now}, data.get("id", ""))
@@ -216,7 +167,7 @@ def _product(call: Call) -> str:
 
 
 def _take_lookup_key(call: Call, own: str = "") -> None:
-    """A lookup key belongs to one price; `transfer_lookup_key` takes it from the other."""
+    """A lookup key belongs to one price, an archived one too; `transfer_lookup_key` takes it."""
     key = call.params.get("lookup_key")
     if key is None:
         return
@@ -224,15 +175,41 @@ def _take_lookup_key(call: Call, own: str = "") -> None:
         if other["id"] == own:
             continue
         if not call.params.get("transfer_lookup_key", False):
-            raise invalid(f"A price ({other['id']}) already uses that lookup key.", "lookup_key")
+            raise invalid(f"A price (`{other['id']}`) already uses that lookup key.", "lookup_key")
         call.change(other, {"lookup_key": None}, "price.updated")
 
 
 def _update(call: Call) -> JsonObject:
-    price = call.target()
+    price, params = call.target(), call.params
+    _refuse_update(call, price)
+    patch = patched(price, params, _UPDATE)
+    options = parts.options(params, price)
+    patch.pop("currency_options", None)
+    untold = "currency_options" in params
     _take_lookup_key(call, price["id"])
-    call.change(price, patched(price, call.params, _UPDATE), "price.updated")
+    if untold:
+        kept = price["currency_options"] if params["currency_options"] is not None else {}
+        call.change(price, {"currency_options": {**kept, **options}})
+    told = any(price[name] != value for name, value in patch.items())
+    call.change(price, patch, "price.updated")
+    if untold and not told:
+        # From memory: an event tells that something changed, and cannot tell options.
+        call.emit("price.updated", price, {})
     return call.seen(price)
+
+
+def _refuse_update(call: Call, price: JsonObject) -> None:
+    """What a price can no longer become: its tax behaviour is final once said."""
+    stored, wanted = price["tax_behavior"], call.params.get("tax_behavior", price["tax_behavior"])
+    if stored not in ("unspecified", wanted):
+        raise invalid(
+            f"The `tax_behavior` of a price cannot be changed once it is {stored}.", "tax_behavior"
+        )
+    product = call.find("product", price["product"], "product")
+    if call.params.get("active") is False and product["default_price"] == price["id"]:
+        raise invalid(
+            "This price cannot be archived because it is the default price of its product."
+        )
 
 
 def _recurs_as(price: JsonObject, wanted: JsonObject) -> bool:
@@ -245,35 +222,57 @@ def _has_key(price: JsonObject, keys: list[str]) -> bool:
 
 
 def _view(price: JsonObject, _: int) -> JsonObject:
-    """Tiers are absent unless expanded."""
-    return {name: value for name, value in price.items() if name != "tiers"}
+    """Tiers and currency options are absent unless expanded: in events they never are shown."""
+    return {name: value for name, value in price.items() if name not in _HIDDEN}
 
 
 def _shown_tiers(call: Call, price: JsonObject) -> Any:
-    return call.find("price", price["id"], "expand").get("tiers")
+    return call.find("price", price["id"], "expand")["tiers"]
 
 
-_RECURRING: Final[JsonObject] = {
-    "interval": "month",
-    "interval_count": 1,
-    "meter": None,
-    "trial_period_days": None,
-    "usage_type": "licensed",
+def _shown_options(call: Call, price: JsonObject) -> JsonObject | None:
+    """Null for a price in one currency; else its own is among them (from memory)."""
+    stored = call.find("price", price["id"], "expand")
+    options: JsonObject = stored["currency_options"]
+    return {stored["currency"]: parts.shown_option(stored), **options} if options else None
+
+
+def _list(call: Call) -> JsonObject:
+    if "product" in call.params:
+        call.find("product", call.params["product"], "product")
+    return page(call, NOUN, _FILTERS)
+
+
+_HIDDEN: Final = frozenset({"currency_options", "tiers"})
+
+_FILTERS: Final = {
+    "active": Filter(Boolean()),
+    "currency": Filter(Currency()),
+    "lookup_keys": Filter(ListOf(kind=Text(), most=10), _has_key),
+    "product": Filter(Text()),
+    "recurring": Filter(
+        Hash(
+            fields={
+                "interval": OneOf(values=parts.INTERVALS),
+                "meter": Text(),
+                "usage_type": parts.USAGE_TYPE,
+            }
+        ),
+        _recurs_as,
+    ),
+    "type": Filter(OneOf(values=("one_time", "recurring"))),
 }
-
-_TIER_FIELDS: Final = {
-    "flat_amount": None, "flat_amount_decimal": None,
-    "unit_amount": None, "unit_amount_decimal": None, "up_to": None,
-}  # fmt: skip
 
 NOUN: Final = Noun(
     object="price",
     collection="prices",
     prefix="price",
+    id_param="price",
     fields={
         "active": True,
         "billing_scheme": "per_unit",
         "currency": "",
+        "currency_options": {},
         "custom_unit_amount": None,
         "lookup_key": None,
         "metadata": {},
@@ -281,6 +280,7 @@ NOUN: Final = Noun(
         "product": "",
         "recurring": None,
         "tax_behavior": "unspecified",
+        "tiers": None,
         "tiers_mode": None,
         "transform_quantity": None,
         "type": "one_time",
@@ -289,31 +289,17 @@ NOUN: Final = Noun(
     },
     view=_view,
     indexed=("product", "lookup_key"),
-    includes={"product": linked_as("product", "product"), "tiers": _shown_tiers},
+    includes={
+        "currency_options": _shown_options,
+        "product": linked_as("product", "product"),
+        "tiers": _shown_tiers,
+    },
     searchable=frozenset({"active", "currency", "lookup_key", "product", "type"}),
     actions=(
         Action("POST", "", _CREATE, lambda call: call.seen(new(call))),
         retrieve(),
         Action("POST", "/{id}", _UPDATE, _update),
-        listed(
-            {
-                "active": Filter(Boolean()),
-                "currency": Filter(Currency()),
-                "lookup_keys": Filter(ListOf(kind=Text(), most=10), _has_key),
-                "product": Filter(Text()),
-                "recurring": Filter(
-                    Hash(
-                        fields={
-                            "interval": OneOf(values=_INTERVAL.values),
-                            "meter": Text(),
-                            "usage_type": RECURRING["usage_type"],
-                        }
-                    ),
-                    _recurs_as,
-                ),
-                "type": Filter(OneOf(values=("one_time", "recurring"))),
-            }
-        ),
+        Action("GET", "", parameters(_FILTERS, created=True), _list),
         searched(),
     ),
 )

@@ -61,7 +61,7 @@ class Call:
         """The object that the path names; ApiError 404 when it is missing or deleted."""
         found = self.shelf(self.noun).get(self.id)
         if found is None:
-            raise self.missing(self.noun, self.id, "id", 404)
+            raise self.missing(self.noun, self.id, self.noun.id_param, 404)
         return found
 
     def find(self, noun: str, identifier: str, param: str) -> JsonObject:

@@ -74,6 +74,18 @@ def check_amount(amount: int, currency: str, param: str = "amount") -> None:
         raise invalid(f"Amount must be no more than {most} minor units", param, "amount_too_large")
 
 
+def check_price(amount: int, currency: str, param: str) -> None:
+    """ApiError 400 unless a price can be `amount` minor units, which may be less than a payment."""
+    step = _STEPS.get(currency, 1)
+    if amount % step:
+        message = f"Invalid amount: amounts in {currency} must be a multiple of {step}."
+        raise invalid(message, param, "parameter_invalid_integer")
+    most = _MOST_OF.get(currency, _MOST)
+    if amount > most:
+        message = f"This value must be less than or equal to {most}."
+        raise invalid(message, param, "parameter_invalid_integer")
+
+
 def converted(amount: int, currency: str, into: str) -> tuple[int, str | None]:
     """`amount` in minor units of `into`, rounded half to even, and the rate as decimal text.
 

@@ -73,7 +73,8 @@ class Nested:
 class Noun(Generic[C]):
     """A kind of object.
 
-    object: Stripe's name of it, `payment_intent`; `title` is how errors speak of it, if otherwise.
+    object: Stripe's name of it, `payment_intent`; `title` is how errors speak of it, if otherwise,
+        and `id_param` is the `param` of a 404.
     collection: its place in the URL, `payment_intents`.
     prefix, id_length: of its ids; `other_prefixes` of ids that also belong to it.
     fields: every field with its value in a new object; `id`, `object`, `created`, `livemode`
@@ -113,6 +114,7 @@ class Noun(Generic[C]):
     most: int | None = None
     stamps_mode: bool = True
     title: str = ""
+    id_param: str = "id"
     other_prefixes: tuple[str, ...] = ()
 
     def url(self, action: Action[C]) -> str:

@@ -4,6 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from typing_extensions import override
@@ -16,6 +17,7 @@ Parameters: TypeAlias = "Mapping[str, Kind]"
 _INTEGER: Final = re.compile(r"-?\d{1,18}")
 _DECIMAL: Final = re.compile(r"-?\d{1,18}(\.\d{1,12})?")
 _EMAIL: Final = re.compile(r"[^@\s]{1,256}@[^@\s.]+(\.[^@\s.]+)+")
+_URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
 _BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
 
 METADATA_KEYS: Final = 50
@@ -72,6 +74,18 @@ class Reference(Text):
     """The id of another object of the same account; it must exist when the action runs."""
 
     noun: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Url(Text):
+    """A web address; refused as `url_invalid` (docs, "Error codes")."""
+
+    @override
+    def parse(self, form: Form, name: str) -> str:
+        text = super().parse(form, name)
+        if not _URL.fullmatch(text):
+            raise errors.invalid("Not a valid URL", name, "url_invalid")
+        return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,10 +153,16 @@ class Integer(Kind):
 class DecimalText(Kind):
     """A decimal number, kept as text: it never becomes a float."""
 
+    least: int | None = None
+
     @override
     def parse(self, form: Form, name: str) -> str:
         if not isinstance(form, str) or not _DECIMAL.fullmatch(form):
-            raise errors.invalid(f"Invalid decimal: {form}", name)
+            raise errors.invalid(
+                f"Invalid decimal: {form}; must contain at maximum 12 decimal places.", name
+            )
+        if self.least is not None and Decimal(form) < self.least:
+            raise errors.invalid(f"This value must be greater than or equal to {self.least}.", name)
         return form
 
 

@@ -33,7 +33,9 @@ async def test_a_product_with_its_default_price(client: stripe.StripeClient) -> 
     assert isinstance(product.default_price, stripe.Price)
     assert product.default_price.recurring is not None
     assert product.default_price.recurring.interval == "year"
-    assert await types(client) == ["product.created", "price.created", "product.updated"]
+    assert await types(client) == ["product.created", "price.created"]
+    first = (await client.v1.events.list_async({"type": "product.created"})).data[0]
+    assert first.data["object"]["default_price"] == product.default_price.id
     page = await client.v1.prices.list_async({"product": product.id, "expand": ["data.product"]})
     assert isinstance(page.data[0].product, stripe.Product)
     with pytest.raises(stripe.InvalidRequestError) as refused:
@@ -44,8 +46,11 @@ async def test_a_product_with_its_default_price(client: stripe.StripeClient) -> 
 async def test_only_a_product_without_prices_can_be_deleted(client: stripe.StripeClient) -> None:
     product = await client.v1.products.create_async({"name": "A", "id": "again"})
     await client.v1.products.delete_async(product.id)
-    gone = await client.v1.products.retrieve_async(product.id)
-    assert gone.deleted is True
+    with pytest.raises(stripe.InvalidRequestError) as gone:
+        await client.v1.products.retrieve_async(product.id)
+    assert (gone.value.http_status, gone.value.param) == (404, "id")
+    told = (await client.v1.events.list_async({"type": "product.deleted"})).data[0]
+    assert told.data["object"]["active"] is False
     await client.v1.products.create_async({"name": "B", "id": "again"})
     assert (await client.v1.products.retrieve_async("again")).name == "B"
     await client.v1.prices.create_async({"currency": "usd", "unit_amount": 1, "product": "again"})
