@@ -25,8 +25,9 @@ def _stripe_settings(settings: Settings) -> StripeSettings:
     if not settings.stripe_url:
         return StripeSettings(key)
     url = settings.stripe_url
+    # Stripe has a host of its own for files; what stands in for Stripe has it at a path.
     return StripeSettings(
-        key, api_base=url, connect_base=url, files_base=url, meter_events_base=url
+        key, api_base=url, connect_base=url, files_base=f"{url}/files", meter_events_base=url
     )
 
 

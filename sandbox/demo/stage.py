@@ -69,7 +69,7 @@ async def opened(world: World) -> AsyncIterator[Stage]:
         world.platform_key,
         http_client=http,
         max_network_retries=2,
-        base_addresses={"api": url, "connect": url, "files": url, "meter_events": url},
+        base_addresses={"api": url, "connect": url, "files": f"{url}/files", "meter_events": url},
     )
     try:
         async with ControlClient(url) as control:

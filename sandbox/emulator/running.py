@@ -11,6 +11,7 @@ from typing import Any, Final
 import stripe
 
 from sandbox.emulator.control_client import ControlClient
+from sandbox.emulator.files import BASE
 from sandbox.emulator.server import running
 from sandbox.emulator.settings import PLATFORM_KEY, Settings
 from sandbox.servers.children import die_with_parent
@@ -25,6 +26,11 @@ class RunningEmulator:
 
     url: str
     control: ControlClient
+
+    @property
+    def files_url(self) -> str:
+        """The base address of files, whose host is another one at Stripe."""
+        return f"{self.url}{BASE}"
 
     def client(
         self,
@@ -45,7 +51,7 @@ class RunningEmulator:
             base_addresses={
                 "api": self.url,
                 "connect": self.url,
-                "files": self.url,
+                "files": self.files_url,
                 "meter_events": self.url,
             },
         )
