@@ -6,7 +6,8 @@ text where it has not (SQLite's JSON); an instant in a column is integer millise
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from math import prod
@@ -15,9 +16,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from application.mirror.ports import Filter, Noun, Order
-from application.requests.paging import Scalar
-from domain.mirror import MirroredObject
+from application.mirror.ports import Filter, Noun, Order, RowPage
+from application.requests.paging import Position, Scalar
+from domain.mirror import MirroredObject, Row
 from domain.periods import to_milliseconds
 from domain.search import MAX_QUERY_WORDS, MAX_READINGS, RULES, object_words
 
@@ -25,6 +26,12 @@ T = TypeVar("T", bound=MirroredObject)
 
 MAX_ROWS: Final = 1_000
 """How many rows one call of the mirror reads or writes at most."""
+
+MAX_LOOKED_AT: Final = 10_000
+"""How many entries of an index a list tests for one page."""
+
+MAX_GROUPS: Final = 1_000
+MAX_HOLDERS: Final = 100_000
 
 MAX_COMBINATIONS: Final = 100
 """How many combinations of `one_of` values one list may ask for (SQLite merges at most 500)."""
@@ -37,15 +44,25 @@ def column_values(
 ) -> dict[str, Scalar | None]:
     """The values of a row's columns, in the order of the declaration; null where `found` is None.
 
-    `derived` maps a facet's name to its values.
+    Those of many values are left to `many_values`. `derived` maps a facet's name to its values.
     """
-    values: dict[str, Scalar | None] = dict.fromkeys(column.name for column in noun.columns)
+    values: dict[str, Scalar | None] = dict.fromkeys(
+        column.name for column in noun.columns if not column.many
+    )
     if found is not None:
         for name, read in _readers(noun):
             values[name] = _read(found, name, read)
         for name, path in _derived_paths(noun):
             values[name] = _follow(derived, name, path)
     return values
+
+
+def many_values(noun: Noun[T], found: T | None) -> dict[str, list[Scalar]]:
+    """The distinct values of each column that has many; none where `found` is None."""
+    return {
+        name: [] if found is None else list(dict.fromkeys(_elements(found, name, read, within)))
+        for name, read, within in _many_readers(noun)
+    }
 
 
 def derived_values(
@@ -85,31 +102,134 @@ def check_search(noun: Noun[Any], readings: Sequence[Sequence[str]], limit: int)
         raise ValueError(f"limit: from 1 to {MAX_ROWS}")
 
 
-def serving_index(noun: Noun[T], where: Filter, order: Order) -> tuple[str, ...]:
-    """The declared index that serves a list: its last column orders, those before are filtered.
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How an index serves a list: the columns before that of the order are narrowed to one value.
 
-    A filter with `equals` or `one_of` narrows one of the columns before the last, a range the last
-    one. ValueError where the noun declares no such index: a list never scans and never sorts.
+    What else is filtered stands behind it, and is tested entry by entry.
+    """
+
+    index: tuple[str, ...]
+    leads: tuple[str, ...]
+    tests: frozenset[str]
+
+
+ID: Final = "id"
+"""What every index ends with, unless its declaration says where it stands."""
+
+
+def index_keys(index: Sequence[str]) -> tuple[str, ...]:
+    """The columns that the index of a declared tuple has."""
+    return ("stripe_account", *index, *(() if ID in index else (ID,)))
+
+
+def serving(noun: Noun[Any], where: Filter, order: Order) -> Serving:
+    """The declared index that serves a list with the fewest tests, and of those the shortest.
+
+    ValueError where the noun declares none: a list never scans and never sorts.
     """
     fixed = {*where.equals, *where.one_of}
-    if len(fixed) == len(where.equals) + len(where.one_of) and set(where.ranges) <= {order.column}:
+    many = {column.name for column in noun.columns if column.many}
+    fits: list[Serving] = []
+    if len(fixed) == len(where.equals) + len(where.one_of) and not many & {*where.one_of}:
         for index in noun.indexes:
-            if index[-1] == order.column and set(index[:-1]) == fixed:
-                return index
-    raise ValueError(f"{noun.name}: no index serves this filter in the order of {order.column}")
+            if order.column not in index:
+                continue
+            place = index.index(order.column)
+            leads, tie, rest = index[:place], index[place + 1 : place + 2], {*index[place + 2 :]}
+            if tie not in ((), (ID,)):
+                continue
+            tests = (fixed - {*leads}) | ({*where.ranges} - {order.column})
+            if {*leads} <= fixed and tests <= rest - many:
+                fits.append(Serving(index, leads, frozenset(tests)))
+    if not fits:
+        words = f"no index serves this filter in the order of {order.column}"
+        raise ValueError(f"{noun.name}: {words}")
+    return min(fits, key=lambda one: (-len(one.leads), len(one.index)))
 
 
-def combinations(where: Filter) -> Sequence[Mapping[str, Scalar]]:
-    """Every combination of one value for each filtered column; none where nothing can match.
+def grouping_index(
+    noun: Noun[Any], where: Filter, by: Sequence[str], sums: Sequence[str]
+) -> tuple[str, ...]:
+    """The shortest declared index that has all columns of a grouping, those that narrow it first.
+
+    ValueError where the noun declares none.
+    """
+    many = {column.name for column in noun.columns if column.many}
+    fits = [
+        index
+        for index in noun.indexes
+        if {*index[: len(where.equals)]} == {*where.equals}
+        and {*where.ranges} <= {*index[len(where.equals) : len(where.equals) + 1]}
+        and {*by, *sums} <= {*index}
+        and not many & {*index}
+    ]
+    if not fits or where.one_of or not by or len(where.ranges) > 1:
+        raise ValueError(f"{noun.name}: no index serves this grouping by {', '.join(by)}")
+    return min(fits, key=len)
+
+
+def holders_index(
+    noun: Noun[Any],
+    column: str,
+    groups: Mapping[str, Sequence[Scalar]],
+    by: str,
+    among: Sequence[Scalar],
+    most: int,
+) -> tuple[str, ...]:
+    """The declared index that counts holders. ValueError for what the port does not allow."""
+    if not 1 <= most <= MAX_HOLDERS:
+        raise ValueError(f"most: from 1 to {MAX_HOLDERS:,}")
+    if sum(map(len, groups.values())) > MAX_ROWS or len(among) > MAX_COMBINATIONS:
+        raise ValueError(f"groups: at most {MAX_ROWS} values; among: {MAX_COMBINATIONS}")
+    many = {one.name for one in noun.columns if one.many}
+    for index in noun.indexes:
+        if index[:2] == (column, by) and column in many:
+            return index
+    raise ValueError(f"{noun.name}: no index counts the holders of {column} by {by}")
+
+
+def combinations(where: Filter, leads: Sequence[str]) -> Sequence[Mapping[str, Scalar]]:
+    """Every combination of one value for each leading column; none where nothing can match.
 
     ValueError for more than MAX_COMBINATIONS, which no store merges well.
     """
-    choices = {name: (value,) for name, value in where.equals.items()} | {
-        name: tuple(dict.fromkeys(values)) for name, values in where.one_of.items()
+    choices = {name: (value,) for name, value in where.equals.items() if name in leads} | {
+        name: tuple(dict.fromkeys(values)) for name, values in where.one_of.items() if name in leads
     }
+    if not all(where.one_of.values()):
+        return []
     if prod(map(len, choices.values())) > MAX_COMBINATIONS:
         raise ValueError(f"one_of: at most {MAX_COMBINATIONS} combinations")
     return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+
+
+def check_list(after: Position | None, before: Position | None, limit: int) -> None:
+    """ValueError for a page that the port does not allow."""
+    if not 1 <= limit <= MAX_ROWS:
+        raise ValueError(f"limit: from 1 to {MAX_ROWS}")
+    if after is not None and before is not None:
+        raise ValueError("after, before: at most one of them")
+
+
+def row_page(
+    rows: Sequence[Row[T]],
+    positions: Sequence[Position],
+    limit: int,
+    *,
+    after: Position | None,
+    before: Position | None,
+    end: Position | None,
+) -> RowPage[T]:
+    """A page from the rows of a scan and their positions, one more than `limit` if there is.
+
+    A scan that `before` began went against the order. `end` is where the scan was to end short.
+    """
+    beyond = positions[limit - 1] if len(rows) > limit else end
+    page, places = list(rows[:limit]), positions[:limit]
+    if before is None:
+        return RowPage(page, beyond, places[0] if places and after is not None else None)
+    return RowPage(page[::-1], places[0] if places else None, beyond)
 
 
 def check_bounds(count: int) -> None:
@@ -124,8 +244,33 @@ def _readers(noun: Noun[T]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
     return tuple(
         (column.name, attrgetter(column.path.removeprefix(_OBJECT)))
         for column in noun.columns
-        if column.path.startswith(_OBJECT)
+        if column.path.startswith(_OBJECT) and not column.many
     )
+
+
+@cache
+def _many_readers(
+    noun: Noun[T],
+) -> tuple[tuple[str, Callable[[Any], Any], Callable[[Any], Any] | None], ...]:
+    """The columns of many values, with what reads the sequence, and what its elements (or None)."""
+    found = []
+    for column in noun.columns:
+        if column.many:
+            path, _, within = column.path.removeprefix(_OBJECT).partition("[].")
+            found.append((column.name, attrgetter(path), attrgetter(within) if within else None))
+    return tuple(found)
+
+
+def _elements(
+    found: MirroredObject,
+    name: str,
+    read: Callable[[Any], Any],
+    within: Callable[[Any], Any] | None,
+) -> Iterator[Scalar]:
+    for element in read(found) or ():
+        value = _plain(element if within is None else within(element), name)
+        if value is not None:
+            yield value
 
 
 @cache

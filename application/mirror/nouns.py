@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from application.mirror.ports import Column, Noun, Search
+from application.mirror.ports import NEWEST_FIRST, Column, Noun, Order, Search
 from domain.balance_transactions import BalanceTransaction
 from domain.charges import Charge
 from domain.customers import Customer
@@ -144,12 +144,14 @@ SUBSCRIPTIONS: Final = Noun(
         _CREATED,
         Column("status", "object.status"),
         Column("customer", "object.customer"),
+        Column("prices", "object.items[].price", many=True),
     ),
     indexes=(
         ("created",),
         ("status", "created"),
         ("customer", "created"),
         ("customer", "status", "created"),
+        ("prices", "status"),  # the subscribers of a price, and of a product by its prices
     ),
     rank=lambda subscription: int(subscription.ended),
 )
@@ -159,7 +161,9 @@ PRODUCTS: Final = Noun(
     type=Product,
     collection="billing.products",
     columns=(_CREATED, Column("active", "object.active")),
+    # The second covers the counts of filters, too.
     indexes=(("created",), ("active", "created")),
+    search=Search(texts=("name",)),
 )
 
 PRICES: Final = Noun(
@@ -170,16 +174,39 @@ PRICES: Final = Noun(
         _CREATED,
         Column("active", "object.active"),
         Column("product", "object.product"),
+        Column("type", "object.type"),
+        Column("currency", "object.currency"),
+        Column("lookup_key", "object.lookup_key"),
     ),
-    indexes=(("created",), ("product", "created"), ("product", "active", "created")),
+    indexes=(
+        ("created", "id", "active", "type", "currency"),
+        ("active", "created", "id", "type", "currency"),
+        ("product", "created", "id", "active", "type", "currency"),
+        ("product", "active", "created"),
+        ("lookup_key", "created", "id", "active", "product", "type", "currency"),
+        # Covers the counts of filters.
+        ("active", "type", "currency", "created"),
+    ),
 )
 
 PAYOUTS: Final = Noun(
     name="payout",
     type=Payout,
     collection="billing.payouts",
-    columns=(_CREATED, Column("status", "object.status")),
-    indexes=(("created",), ("status", "created")),
+    columns=(
+        _CREATED,
+        Column("status", "object.status"),
+        Column("arrival_date", "object.arrival_date"),
+        Column("automatic", "object.automatic"),
+        Column("currency", "object.amount.currency"),
+    ),
+    indexes=(
+        ("created", "id", "status", "automatic", "currency", "arrival_date"),
+        ("arrival_date", "id", "status", "automatic", "currency", "created"),
+        ("status", "created", "id", "automatic", "currency", "arrival_date"),
+        ("status", "arrival_date", "id", "automatic", "currency", "created"),
+    ),
+    orders=(NEWEST_FIRST, Order("arrival_date")),
 )
 
 PAYMENT_INTENTS: Final = Noun(

@@ -22,10 +22,15 @@ class Column:
     `path` leads to it from the row: `object.…` into the snapshot, `derived.<facet>.…` into the
     derived half. An instant is kept as integer milliseconds. The columns of a tombstone, and of a
     row without snapshot, are null: no list and no sum sees them.
+
+    One of `many` values has each distinct one of a sequence in the snapshot; where its elements are
+    no plain values, the path goes on behind `[]`: `object.items[].price`. It is filtered by one
+    value that the row holds, and orders nothing.
     """
 
     name: str
     path: str
+    many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,9 @@ class Noun(Generic[T]):
 
     `name` is Stripe's own (`object` in its payloads). `indexes` are tuples of column names: each
     makes an index that starts with the Stripe account and ends with the id, in both stores; a list
-    may use only filters and orders that one of them serves. `rank` grows as an object goes a way
+    may use only filters and orders that one of them serves, as `Mirror.list` says. Where a tuple
+    names `id`, that is its place: what stands behind it is tested, and orders nothing. A column of
+    many values leads its index, beside others of the snapshot. `rank` grows as an object goes a way
     that has no return: of two observations at the same time the further one is the later. `search`
     is there where the noun is searched; it needs the column `created`.
     """
@@ -72,13 +79,23 @@ class Noun(Generic[T]):
     search: Search | None = None
 
     def __post_init__(self) -> None:
-        known = {column.name for column in self.columns}
+        known = {"id", *(column.name for column in self.columns)}
         named = {name for index in self.indexes for name in index}
         named |= {order.column for order in self.orders}
         if self.search is not None:
             named.add(NEWEST_FIRST.column)
         if not named <= known:
             raise ValueError(f"{self.name}: no such column: {sorted(named - known)}")
+        self._check_many()
+
+    def _check_many(self) -> None:
+        many = {column.name for column in self.columns if column.many}
+        derived = {column.name for column in self.columns if not column.path.startswith("object.")}
+        beside = {name for index in self.indexes if many & {*index} for name in index}
+        if beside & derived:
+            raise ValueError(f"{self.name}: not of the snapshot: {sorted(beside & derived)}")
+        if many & {name for index in self.indexes for name in index[1:]}:
+            raise ValueError(f"{self.name}: a column of many values leads its index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +113,41 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class RowPage(Generic[T]):
-    """One page of live rows, and the position after which the next starts (None: the last)."""
+    """One page of live rows, and its cursors.
+
+    `next` is the position after which the next page starts (None: this is the last one), `previous`
+    the one before which the page before it ends (None: it is the first).
+    """
 
     rows: Sequence[Row[T]]
     next: Position | None
+    previous: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The live rows that agree in some columns: their values, how many, and sums over them.
+
+    `values` and `sums` are in the order asked for; null counts as zero in a sum. A boolean may come
+    as 1 or 0.
+    """
+
+    values: tuple[Scalar | None, ...]
+    count: int
+    sums: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """How many live rows hold a value of a group, by the value of another column, `by`.
+
+    `more`: there are more; of a value of the group only so many were counted.
+    """
+
+    group: str
+    by: Scalar
+    count: int
+    more: bool = False
 
 
 class Mirror(Protocol):
@@ -150,12 +198,56 @@ class Mirror(Protocol):
         *,
         order: Order,
         after: Position | None,
+        before: Position | None = None,
         limit: int,
     ) -> RowPage[T]:
         """Live rows that match, in `order`, from after a position, at most `limit` (1 to 1,000).
 
-        A row that was there all the while is listed exactly once over the pages, whatever was
-        written between them. Served by an index of the declaration.
+        With `before` instead, those that come last before that position, in the same order. A row
+        that was there all the while is listed exactly once over the pages, whatever was written
+        between them, and a page that did not end short is the same whichever way it is reached.
+
+        Served by an index of the declaration: filters narrow the columns before that of the order,
+        which a range may narrow too; whatever else is filtered is tested on the columns behind it,
+        and a page that has looked at 10,000 entries of the index ends there, short or empty, with
+        its cursor. ValueError where no index serves the list.
+        """
+        ...
+
+    async def group(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        where: Filter,
+        *,
+        by: Sequence[str],
+        sums: Sequence[str] = (),
+    ) -> Sequence[Group]:
+        """The live rows that match, grouped by columns; in no order, at most 1,000 groups.
+
+        Answered from one index that has all these columns, without a row: `where.equals` narrows
+        its first ones, and a range the next. ValueError where there is none. Where nothing is
+        narrowed, rows with null in the index's first column count nowhere.
+        """
+        ...
+
+    async def count_holders(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        column: str,
+        groups: Mapping[str, Sequence[Scalar]],
+        *,
+        by: str,
+        among: Sequence[Scalar],
+        most: int,
+    ) -> Sequence[Holders]:
+        """How many live rows hold at least one value of each group in a column of many values.
+
+        They are told apart by the column `by`, of which only the values `among` count; (column,
+        by) begin a declared index. A row counts once a group. Of each value, and each of `among`,
+        at most `most` rows (1 to 100,000) are counted. At most 1,000 values in all. Only what is
+        not zero is told. ValueError where no index serves it.
         """
         ...
 

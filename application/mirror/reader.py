@@ -2,7 +2,8 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from dataclasses import replace
+from typing import Final, TypeVar
 
 from application.mirror.ports import NEWEST_FIRST, Filter, Mirror, Noun, Order, RowPage
 from application.requests.paging import (
@@ -18,6 +19,9 @@ from domain.mirror import MirroredObject
 from domain.periods import to_milliseconds
 
 T = TypeVar("T", bound=MirroredObject)
+
+_BACK: Final = "~"
+"""What begins a token of a page before; no other token has it."""
 
 
 class MirrorReader:
@@ -51,18 +55,27 @@ class MirrorReader:
     ) -> Page[T]:
         """A page of live objects. InvalidArgument (INVALID_PAGE_TOKEN) for a token of another list.
 
-        `page_size` 0 stands for DEFAULT_PAGE_SIZE; it is checked already.
+        `page_size` 0 stands for DEFAULT_PAGE_SIZE; it is checked already. The token may be that of
+        the next page or of the one before. A page may end short, with the token of the next.
         """
         scope = scope_of(noun, stripe_account, where, order)
+        back = page_token.startswith(_BACK)
+        at = self._page_tokens.read(
+            page_token.removeprefix(_BACK) or page_token, digest(scope, _BACK) if back else scope
+        )
         page = await self._mirror.list(
             noun,
             stripe_account,
             where,
             order=order,
-            after=self._page_tokens.read(page_token, scope),
+            after=None if back else at,
+            before=at if back else None,
             limit=page_size or DEFAULT_PAGE_SIZE,
         )
-        return self._page(page, scope)
+        previous = self._page_tokens.write(digest(scope, _BACK), page.previous)
+        return replace(
+            self._page(page, scope), previous_page_token=f"{_BACK}{previous}" if previous else ""
+        )
 
     async def search(
         self,

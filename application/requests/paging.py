@@ -41,10 +41,14 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Items of a list, and the token of the next page (empty: there is none)."""
+    """Items of a list, and the tokens of the next page and of that before (empty: there is none).
+
+    Either is given back as the page token of the same list. Lists that go one way have no second.
+    """
 
     items: Sequence[T]
     next_page_token: str
+    previous_page_token: str = ""
 
 
 class _Content(msgspec.Struct, array_like=True, forbid_unknown_fields=True):

@@ -63,9 +63,10 @@ def probe(
     live: bool = True,
     owner: str | None = None,
     currency: str = "usd",
+    tags: tuple[str, ...] = (),
 ) -> Probe:
     """An object of the noun that only tests know."""
-    return Probe(id_, created, Money(100, currency), rank, live, owner)
+    return Probe(id_, created, Money(100, currency), rank, live, owner, tags)
 
 
 def snapshot(found: T, *, at: int = NOON_MS, stripe_account: str = OURS) -> Snapshot[T]:

@@ -247,7 +247,9 @@ async def test_a_list_that_no_index_serves_is_refused(stores: Stores) -> None:
             await stores.mirror.list(PROBES, OURS, where, order=order, after=None, limit=1)
 
     await refused(Filter({"rank": 1}))
-    await refused(Filter({"owner": "ann"}), BY_RANK)
+    await refused(Filter({"live": False}), BY_RANK)
+    await refused(Filter(one_of={"tags": ["a", "b"]}))
+    await refused(Filter({"tags": "a", "live": True}))
     await refused(Filter({"live": True}))
     await refused(Filter({"owner": "ann", "live": True}))
     await refused(Filter(ranges={"rank": (0, 1)}))

@@ -77,17 +77,22 @@ class Collection:
         where: Mapping[str, Any],
         *,
         limit: int,
+        skip: int = 0,
         fields: Mapping[str, int] | None = None,
         sort: Sequence[tuple[str, int]] | None = None,
         hint: str | None = None,
         collation: Mapping[str, Any] | None = None,
     ) -> list[Document]:
-        """At most `limit` documents, in one round trip where they fit into a reply (16 MiB)."""
+        """At most `limit` documents behind the first `skip`.
+
+        In one round trip where they fit into a reply (16 MiB).
+        """
         with self._answered():
             cursor = self._driver.find(
                 where,
                 fields,
                 sort=sort,
+                skip=skip,
                 limit=limit,
                 batch_size=limit,
                 hint=hint,

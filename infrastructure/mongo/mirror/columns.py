@@ -17,7 +17,10 @@ async def refill(rows: Collection, stamps: Collection, noun: Noun[Any]) -> int:
     at once: a row is written only as long as it has the revision that was read.
     """
     stamp = {"_id": f"columns/{noun.collection}"}
-    declared = [[column.name, column.path] for column in noun.columns]
+    declared = [
+        [column.name, f"{column.path} many" if column.many else column.path]
+        for column in noun.columns
+    ]
     if noun.search is not None:
         # Stamped like a column: a release that knows no search leaves a stamp without it.
         declared.append([TERMS, search_stamp(noun)])

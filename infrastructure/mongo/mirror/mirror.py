@@ -4,19 +4,36 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
-from application.mirror.ports import NEWEST_FIRST, Filter, Noun, Order, RowPage, T
-from application.requests.paging import Position
+from application.mirror.ports import (
+    NEWEST_FIRST,
+    Filter,
+    Group,
+    Holders,
+    Noun,
+    Order,
+    RowPage,
+    T,
+)
+from application.requests.paging import Position, Scalar
 from domain.mirror import Facet, Row, Snapshot
+from infrastructure import documents
 from infrastructure.befores import ReadBefore
 from infrastructure.documents import (
     MAX_ROWS,
+    Serving,
     check_bounds,
+    check_list,
     check_search,
     combinations,
-    serving_index,
+    grouping_index,
+    holders_index,
+    index_keys,
+    row_page,
+    serving,
 )
 from infrastructure.mongo.core.collection import ASCENDING, DESCENDING, Document, Indexes, index
 from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.mirror.holders import HolderCount
 from infrastructure.mongo.mirror.rows import (
     OWN_FIELDS,
     derivation,
@@ -39,7 +56,7 @@ def indexes_of(noun: Noun[Any]) -> Indexes:
     searches = [] if noun.search is None else [SEARCHED]
     return {
         noun.collection: [
-            index("stripe_account", *columns, "id", name=mirror_index(columns))
+            index(*index_keys(columns), name=mirror_index(columns))
             for columns in (*noun.indexes, *searches)
         ]
     }
@@ -62,12 +79,12 @@ class MongoMirror:
         if not ids:
             return {}
         check_bounds(len(ids))
-        documents = await self._database.collection(noun.collection).find(
+        found = await self._database.collection(noun.collection).find(
             {"_id": {"$in": [key(stripe_account, id_) for id_ in ids]}},
             fields=row_fields(noun),
             limit=MAX_ROWS,
         )
-        return {document["id"]: to_row(noun, document, self._read_before) for document in documents}
+        return {document["id"]: to_row(noun, document, self._read_before) for document in found}
 
     async def replace(
         self, noun: Noun[T], snapshots: Sequence[tuple[Snapshot[T], int]]
@@ -111,22 +128,99 @@ class MongoMirror:
         *,
         order: Order,
         after: Position | None,
+        before: Position | None = None,
         limit: int,
     ) -> RowPage[T]:
-        if not 1 <= limit <= MAX_ROWS:
-            raise ValueError(f"limit: from 1 to {MAX_ROWS}")
-        columns = serving_index(noun, where, order)
-        if not combinations(where):
+        check_list(after, before, limit)
+        served = serving(noun, where, order)
+        if not combinations(where, served.leads):
             return RowPage((), None)
-        direction = DESCENDING if order.descending else ASCENDING
-        documents = await self._database.collection(noun.collection).find(
-            _condition(stripe_account, where, order, after),
+        # Before a position the list is read against its order, and the page turned round.
+        way = Order(order.column, order.descending != (before is not None))
+        start = after if before is None else before
+        rows, hint = self._database.collection(noun.collection), mirror_index(served.index)
+        direction = DESCENDING if way.descending else ASCENDING
+        sort = [(way.column, direction), ("id", direction)]
+        end = None
+        if served.tests:
+            last = await rows.find(
+                _condition(stripe_account, where, served, way, start, None),
+                fields={"_id": 0, way.column: 1, "id": 1},
+                sort=sort,
+                skip=documents.MAX_LOOKED_AT - 1,
+                limit=1,
+                hint=hint,
+            )
+            end = Position(last[0][way.column], last[0]["id"]) if last else None
+        found = await rows.find(
+            _condition(stripe_account, where, served, way, start, end, served.tests),
             fields=row_fields(noun),
-            sort=[(order.column, direction), ("id", direction)],
+            sort=sort,
             limit=limit + 1,
-            hint=mirror_index(columns),
+            hint=hint,
         )
-        return self._page(noun, documents, order.column, limit)
+        return row_page(
+            [to_row(noun, document, self._read_before) for document in found],
+            [Position(document[way.column], document["id"]) for document in found],
+            limit,
+            after=after,
+            before=before,
+            end=end,
+        )
+
+    async def group(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        where: Filter,
+        *,
+        by: Sequence[str],
+        sums: Sequence[str] = (),
+    ) -> Sequence[Group]:
+        index = grouping_index(noun, where, by, sums)
+        live = {} if where.equals else {index[0]: _LIVE}
+        ranges = {name: _within(*bounds) for name, bounds in where.ranges.items()}
+        groups = await self._database.collection(noun.collection).aggregate(
+            [
+                {"$match": {"stripe_account": stripe_account, **live, **where.equals, **ranges}},
+                {
+                    "$group": {
+                        "_id": {f"v{place}": f"${name}" for place, name in enumerate(by)},
+                        "count": {"$sum": 1},
+                        **{f"s{place}": {"$sum": f"${name}"} for place, name in enumerate(sums)},
+                    }
+                },
+                {"$limit": documents.MAX_GROUPS},
+            ],
+            hint=mirror_index(index),
+        )
+        return [
+            Group(
+                tuple(group["_id"].get(f"v{place}") for place in range(len(by))),
+                group["count"],
+                tuple(group[f"s{place}"] for place in range(len(sums))),
+            )
+            for group in groups
+        ]
+
+    async def count_holders(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        column: str,
+        groups: Mapping[str, Sequence[Scalar]],
+        *,
+        by: str,
+        among: Sequence[Scalar],
+        most: int,
+    ) -> Sequence[Holders]:
+        hint = mirror_index(holders_index(noun, column, groups, by, among, most))
+        rows = self._database.collection(noun.collection)
+        counting = HolderCount(rows, hint, stripe_account, column, by, most)
+        if not among or not any(groups.values()):
+            return []
+        found = await counting.counted(groups, among)
+        return found if found is not None else await counting.counted_apart(groups, among)
 
     async def search(
         self,
@@ -139,47 +233,72 @@ class MongoMirror:
     ) -> RowPage[T]:
         check_search(noun, readings, limit)
         rows = self._database.collection(noun.collection)
-        documents = await search(rows, stripe_account, readings, after, limit + 1)
-        return self._page(noun, documents, NEWEST_FIRST.column, limit)
+        found = await search(rows, stripe_account, readings, after, limit + 1)
+        return row_page(
+            [to_row(noun, document, self._read_before) for document in found],
+            [Position(document[NEWEST_FIRST.column], document["id"]) for document in found],
+            limit,
+            after=after,
+            before=None,
+            end=None,
+        )
 
     async def count(self, noun: Noun[T], stripe_account: str) -> int:
         order = noun.orders[0]
         return await self._database.collection(noun.collection).count(
             {"stripe_account": stripe_account, order.column: _LIVE},
-            hint=mirror_index(serving_index(noun, Filter(), order)),
+            hint=mirror_index(serving(noun, Filter(), order).index),
         )
-
-    def _page(
-        self, noun: Noun[T], documents: Sequence[Document], column: str, limit: int
-    ) -> RowPage[T]:
-        """A page from the documents of a query that asked for one more."""
-        page = documents[:limit]
-        following = None
-        if documents[limit:]:
-            following = Position(page[-1][column], page[-1]["id"])
-        return RowPage([to_row(noun, document, self._read_before) for document in page], following)
 
 
 def _condition(
-    stripe_account: str, where: Filter, order: Order, after: Position | None
+    stripe_account: str,
+    where: Filter,
+    served: Serving,
+    way: Order,
+    start: Position | None,
+    end: Position | None,
+    tested: frozenset[str] = frozenset(),
 ) -> Document:
     """Exact ranges of the serving index, which the server merges in its order.
 
-    A branch a combination of `one_of` values, and a page that is not the first has two of each:
-    past the position's value, and tied with it. So no row before the page is read, none sorted.
+    A branch a combination of leading `one_of` values, and a page that is not the first has two of
+    each: past the position's value, and tied with it. So no row before the page is read, none
+    sorted. Up to `end`, the last entry to look at, what else is filtered is tested on the index.
     """
-    low, high = where.ranges.get(order.column, (None, None))
-    bounds = {"$gte": low, "$lt": high}
-    within = {side: bound for side, bound in bounds.items() if bound is not None} or _LIVE
-    pages: Sequence[Document] = [{order.column: within}]
-    if after is not None:
-        beyond = "$lt" if order.descending else "$gt"
-        past = {"$and": [{order.column: within}, {order.column: {beyond: after.value}}]}
-        tied = {"$and": [{order.column: within}, {order.column: after.value}]}
-        pages = [past, {**tied, "id": {beyond: after.id}}]
+    within = _within(*where.ranges.get(way.column, (None, None)))
+    pages: Sequence[Document] = [{way.column: within}]
+    beyond, up_to = ("$lt", "$gte") if way.descending else ("$gt", "$lte")
+    if start is not None:
+        past = {"$and": [{way.column: within}, {way.column: {beyond: start.value}}]}
+        tied = {"$and": [{way.column: within}, {way.column: start.value}]}
+        pages = [past, {**tied, "id": {beyond: start.id}}]
+    tests: list[Document] = []
+    if end is not None:
+        # What lies up to it is a range; at its very value the ids tell.
+        nearer = "$gt" if way.descending else "$lt"
+        tests.append({way.column: {up_to: end.value}})
+        tests.append({"$or": [{way.column: {nearer: end.value}}, {"id": {up_to: end.id}}]})
+    tests += _tests(where, tested)
     branches = [
         {"stripe_account": stripe_account, **fixed, **page}
-        for fixed in combinations(where)
+        for fixed in combinations(where, served.leads)
         for page in pages
     ]
+    if tests:
+        branches = [{"$and": [branch, *tests]} for branch in branches]
     return branches[0] if len(branches) == 1 else {"$or": branches}
+
+
+def _tests(where: Filter, tested: frozenset[str]) -> list[Document]:
+    """The conditions on the columns behind that of the order."""
+    return [
+        *({name: value} for name, value in where.equals.items() if name in tested),
+        *({name: {"$in": list(values)}} for name, values in where.one_of.items() if name in tested),
+        *({name: _within(*bounds)} for name, bounds in where.ranges.items() if name in tested),
+    ]
+
+
+def _within(low: int | None, high: int | None) -> Document:
+    bounds = {"$gte": low, "$lt": high}
+    return {side: bound for side, bound in bounds.items() if bound is not None} or _LIVE

@@ -15,7 +15,13 @@ from application.mirror.ports import Noun, T
 from domain.mirror import AHEAD_MS, FOREVER_MS, Facet, Row, Snapshot, Version
 from domain.search import terms_of
 from infrastructure.befores import EncodedBefore, ReadBefore
-from infrastructure.documents import column_values, search_words, to_builtins
+from infrastructure.documents import (
+    column_values,
+    index_keys,
+    many_values,
+    search_words,
+    to_builtins,
+)
 from infrastructure.mongo.core.collection import Document
 from infrastructure.mongo.core.keys import restored, storable
 
@@ -38,7 +44,7 @@ OWN_FIELDS: Final = frozenset(
 
 def mirror_index(columns: Sequence[str]) -> str:
     """The name of the index of a declared tuple of columns."""
-    return "_".join(("stripe_account", *columns, "id"))
+    return "_".join(index_keys(columns))
 
 
 def key(stripe_account: str, id_: str) -> str:
@@ -58,7 +64,7 @@ def replacement(noun: Noun[T], snapshot: Snapshot[T], seen: int, writer: str) ->
         "version": to_builtins(snapshot.version),
         "deleted": snapshot.deleted,
         "writer": writer,
-        **column_values(noun, snapshot.object, {}),
+        **_columns(noun, snapshot.object),
         **_terms(noun, snapshot.object),
     }
     update: Any = {"$set": fields, "$setOnInsert": {"derived": {}}}
@@ -89,7 +95,7 @@ def derivation(noun: Noun[T], facet: Facet) -> UpdateOne:
         "version": None,
         "deleted": False,
         "derived": {},
-        **column_values(noun, None, {}),
+        **_columns(noun, None),
     }
     path = f"{_DERIVED}{facet.name}"
     stored_high, stored_low = _place(f"${path}.version")
@@ -124,7 +130,7 @@ def refilling(noun: Noun[Any], document: Document) -> UpdateOne:
     """Fill the columns anew from the row's own halves, if no snapshot has come meanwhile."""
     told = document["snapshot"]
     found = None if told is None else _object(noun, told)
-    columns = {**column_values(noun, found, {}), **_terms(noun, found)}
+    columns = {**_columns(noun, found), **_terms(noun, found)}
     return UpdateOne(
         {"_id": document["_id"], "revision": document["revision"]},
         [
@@ -132,6 +138,11 @@ def refilling(noun: Noun[Any], document: Document) -> UpdateOne:
             *_derived_columns(noun),
         ],
     )
+
+
+def _columns(noun: Noun[T], found: T | None) -> Document:
+    """The columns of the snapshot; those of many values are arrays, each element an index key."""
+    return {**column_values(noun, found, {}), **many_values(noun, found)}
 
 
 def _told(value: Any) -> Document | None:

@@ -8,11 +8,18 @@ from typing import Any, Final
 import msgspec
 
 from application.mirror.ports import Noun
-from infrastructure.documents import column_values, search_stamp
+from infrastructure.documents import column_values, index_keys, many_values, search_stamp
 from infrastructure.sqlite.core.names import quoted
 from infrastructure.sqlite.core.tables import columns_of
 from infrastructure.sqlite.core.transactions import transaction
 from infrastructure.sqlite.mirror.facets import decode_facets, values_of
+from infrastructure.sqlite.mirror.many import (
+    ManyIndex,
+    leading_many,
+    many_stamp,
+    many_table,
+    prepare_many,
+)
 from infrastructure.sqlite.mirror.search import (
     NO_TERMS,
     WORDS,
@@ -50,22 +57,25 @@ def index_name(noun: Noun[Any], columns: Sequence[str]) -> str:
 def prepare_mirror(connection: sqlite3.Connection, noun: Noun[Any]) -> bool:
     """Make the tables of a noun; whether they are whole, else `refill` is to follow."""
     paths = _paths_of(noun)
+    many = _many_names(noun)
+    own = [name for name in paths if name not in many]
     table = quoted(noun.collection)
     # Declared columns have no type, so that no affinity turns text into numbers or back.
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {table} ("
         "stripe_account TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL DEFAULT 0,"
         " low INTEGER, high INTEGER, sent_at INTEGER, known_at INTEGER, unknown TEXT, befores TEXT,"
-        f" {', '.join(map(quoted, paths))}, object TEXT, facets TEXT NOT NULL DEFAULT '{{}}',"
+        f" {', '.join(map(quoted, own))}, object TEXT, facets TEXT NOT NULL DEFAULT '{{}}',"
         " PRIMARY KEY (stripe_account, id))"
     )
     present = columns_of(connection, noun.collection)
-    for name in paths:
+    for name in own:
         if name not in present:
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)}")
     prepare_terms(connection, noun)
     filled = _filled_columns(connection, noun)
-    changed = any(filled.get(name) != path for name, path in paths.items())
+    changed = {name for name, path in paths.items() if filled.get(name) != path}
+    prepare_many(connection, noun, set() if _PLACE in filled else changed & many)
     if changed and connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():
         return False
     if filled != paths:
@@ -76,13 +86,20 @@ def prepare_mirror(connection: sqlite3.Connection, noun: Noun[Any]) -> bool:
 
 def _paths_of(noun: Noun[Any]) -> dict[str, str]:
     """The columns that follow the declaration, each with what it is filled from."""
-    paths = {column.name: column.path for column in noun.columns}
+    paths = {
+        column.name: many_stamp(noun, column.name, column.path) if column.many else column.path
+        for column in noun.columns
+    }
     if taken := {*paths} & {*_OWN_COLUMNS}:
         raise ValueError(f"{noun.name}: the store needs these column names: {sorted(taken)}")
     if noun.search is not None:
         # Stamped like a column: a release that knows no search leaves a stamp without it.
         paths[WORDS] = search_stamp(noun)
     return paths
+
+
+def _many_names(noun: Noun[Any]) -> set[str]:
+    return {column.name for column in noun.columns if column.many}
 
 
 def _filled_columns(connection: sqlite3.Connection, noun: Noun[Any]) -> dict[str, str]:
@@ -102,7 +119,10 @@ def _stamp_of(noun: Noun[Any]) -> str:
 
 
 def _prepare_indexes(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
-    declared = {index_name(noun, columns): columns for columns in noun.indexes}
+    of_rows, of_many = dict[str, tuple[str, ...]](), dict[str, tuple[str, ...]]()
+    for columns in noun.indexes:
+        places = of_rows if leading_many(noun, columns) is None else of_many
+        places[index_name(noun, columns)] = columns
     present = {
         name
         for (name,) in connection.execute(
@@ -111,14 +131,16 @@ def _prepare_indexes(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
             (noun.collection,),
         )
     }
-    for name in present - declared.keys():
+    for name in present - of_rows.keys():
         connection.execute(f"DROP INDEX {quoted(name)}")
     # In the order of the declaration: between two that serve alike SQLite goes by it.
-    for name, declared_columns in declared.items():
+    for name, columns in {**of_rows, **of_many}.items():
         if name not in present:
-            columns = ", ".join(map(quoted, ("stripe_account", *declared_columns, "id")))
-            table = quoted(noun.collection)
-            connection.execute(f"CREATE INDEX {quoted(name)} ON {table} ({columns})")
+            table = many_table(noun, columns[0]) if name in of_many else noun.collection
+            keys = ", ".join(map(quoted, index_keys(columns)))
+            connection.execute(
+                f"CREATE INDEX IF NOT EXISTS {quoted(name)} ON {quoted(table)} ({keys})"
+            )
 
 
 def refill(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
@@ -153,6 +175,8 @@ def _refill_some(connection: sqlite3.Connection, noun: Noun[Any]) -> int:
         after = int(rowid) if aim == wanted else 0
         if not after and WORDS in changed:
             clear_terms(connection, noun)
+        if not after:
+            prepare_many(connection, noun, changed.keys() & _many_names(noun))
         last, rows = _refill_after(connection, noun, after, list(changed))
         if rows:
             kept = {name: path for name, path in filled.items() if paths.get(name) == path}
@@ -169,22 +193,29 @@ def _refill_after(
     """Fill the rows after one: the last of them, and how many they were."""
     decode = msgspec.json.Decoder(noun.type).decode
     table = quoted(noun.collection)
-    assignments = ", ".join(f"{quoted(name)} = ?" for name in names)
+    many = [name for name in names if name in _many_names(noun)]
+    own = [name for name in names if name not in many]
     rows = connection.execute(
         f"SELECT rowid, stripe_account, id, object, facets FROM {table} WHERE rowid > ?"
         " ORDER BY rowid LIMIT ?",
         (rowid, _REFILL_ROWS),
     ).fetchall()
     filled, terms = [], []
+    lines = ManyIndex(noun, many)
     for rowid, stripe_account, id_, found, facets in rows:
         if found is not None:
             told = decode(found)
             values = column_values(noun, told, values_of(decode_facets(facets)))
             values[WORDS] = words_value(noun, told)
-            filled.append((*(values[name] for name in names), rowid))
+            filled.append((*(values[name] for name in own), rowid))
+            key = (stripe_account, id_)
             if WORDS in names:
-                terms.append(((stripe_account, id_), (values[WORDS], values["created"])))
-    connection.executemany(f"UPDATE {table} SET {assignments} WHERE rowid = ?", filled)
+                terms.append((key, (values[WORDS], values["created"])))
+            if many:
+                lines.change(connection, key, many_values(noun, told), values, fresh=False)
+    if own:
+        assignments = ", ".join(f"{quoted(name)} = ?" for name in own)
+        connection.executemany(f"UPDATE {table} SET {assignments} WHERE rowid = ?", filled)
     if terms:
         index = TermIndex(noun)
         for key, after in terms:

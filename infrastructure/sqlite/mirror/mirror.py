@@ -8,22 +8,26 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from application.mirror.ports import Filter, Noun, Order, RowPage
+from application.mirror.ports import Filter, Group, Holders, Noun, Order, RowPage
 from application.requests.paging import Position, Scalar
 from domain.mirror import Facet, MirroredObject, Row, Snapshot, Version
 from infrastructure.befores import EncodedBefore, ReadBefore
 from infrastructure.documents import (
-    MAX_ROWS,
     check_bounds,
+    check_list,
     check_search,
     column_values,
     derived_values,
+    holders_index,
+    many_values,
+    row_page,
     to_json,
 )
 from infrastructure.sqlite.core.database import Database, Job
 from infrastructure.sqlite.core.names import MIN_INTEGER, quoted
 from infrastructure.sqlite.core.row_cache import Key as RowKey
 from infrastructure.sqlite.core.row_cache import RowCache
+from infrastructure.sqlite.mirror.columns import index_name
 from infrastructure.sqlite.mirror.facets import (
     EMPTY,
     StoredFacet,
@@ -32,7 +36,8 @@ from infrastructure.sqlite.mirror.facets import (
     to_domain,
     values_of,
 )
-from infrastructure.sqlite.mirror.listing import list_query
+from infrastructure.sqlite.mirror.listing import ListQuery, Query, group_query
+from infrastructure.sqlite.mirror.many import HolderCount, ManyIndex
 from infrastructure.sqlite.mirror.search import NO_TERMS, WORDS, TermIndex, words_value
 
 T = TypeVar("T", bound=MirroredObject)
@@ -124,19 +129,70 @@ class SqliteMirror:
         *,
         order: Order,
         after: Position | None,
+        before: Position | None = None,
         limit: int,
     ) -> RowPage[T]:
-        if not 1 <= limit <= MAX_ROWS:
-            raise ValueError(f"limit: from 1 to {MAX_ROWS}")
-        # One row more tells whether there is another page.
-        query = list_query(noun, _ROW, stripe_account, where, order, after, limit + 1)
-        if query is None:
+        check_list(after, before, limit)
+        query = ListQuery(noun, stripe_account, where, order, after, before)
+        if query.empty:
             return RowPage((), None)
         table = self._table(noun)
 
         def job(connection: sqlite3.Connection) -> RowPage[T]:
-            found = connection.execute(query.sql, query.values).fetchall()
-            return table.to_page(stripe_account, found, limit)
+            end = None
+            if looks := query.looks:
+                last = _run(connection, looks)
+                end = Position(last[0][1], last[0][0]) if last else None
+            # One row more tells whether there is another page.
+            found = _run(connection, query.page(end, limit + 1))
+            rows = [table.to_row(stripe_account, row) for row in found]
+            positions = [Position(row[-1], row[0]) for row in found]
+            return row_page(rows, positions, limit, after=after, before=before, end=end)
+
+        return await self._database.read(job)
+
+    async def group(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        where: Filter,
+        *,
+        by: Sequence[str],
+        sums: Sequence[str] = (),
+    ) -> Sequence[Group]:
+        query = group_query(noun, stripe_account, where, by, sums)
+        width = len(by)
+
+        def job(connection: sqlite3.Connection) -> Sequence[Group]:
+            return [
+                Group(row[:width], row[width], row[width + 1 :]) for row in _run(connection, query)
+            ]
+
+        return await self._database.read(job)
+
+    async def count_holders(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        column: str,
+        groups: Mapping[str, Sequence[Scalar]],
+        *,
+        by: str,
+        among: Sequence[Scalar],
+        most: int,
+    ) -> Sequence[Holders]:
+        index = index_name(noun, holders_index(noun, column, groups, by, among, most))
+        counting = HolderCount(noun, stripe_account, column, groups, by, among, most, index)
+        pairs = [(group, value) for group, values in groups.items() for value in values]
+        wanted = to_json(pairs).decode()
+        if not pairs or not among:
+            return []
+
+        def job(connection: sqlite3.Connection) -> Sequence[Holders]:
+            found = counting.counted(connection, wanted)
+            if found is None:
+                found = counting.counted_apart(connection)
+            return [Holders(*row) for row in found]
 
         return await self._database.read(job)
 
@@ -174,11 +230,16 @@ class SqliteMirror:
         return await self._database.read(job)
 
 
+def _run(connection: sqlite3.Connection, query: Query) -> list[Any]:
+    return connection.execute(query.sql, query.values).fetchall()
+
+
 class _Prepared(NamedTuple):
     """A row to store: its own columns, the declared ones, its key, and the revision to replace."""
 
     own: tuple[Scalar | None, ...]
     columns: dict[str, Scalar | None]
+    many: dict[str, list[Scalar]]
     key: Key
     revision: int
     live: bool
@@ -196,7 +257,8 @@ class _Table(Generic[T]):
         self._searched = noun.search is not None
         self.terms = TermIndex(noun)
         name = quoted(noun.collection)
-        columns = [*_OWN, *(quoted(column.name) for column in noun.columns)]
+        self._many = ManyIndex(noun)
+        columns = [*_OWN, *(quoted(column.name) for column in noun.columns if not column.many)]
         if self._searched:
             columns.append(WORDS)
         self.fetch = (
@@ -271,6 +333,7 @@ class _Table(Generic[T]):
                     None if snapshot.object is None else to_json(snapshot.object).decode(),
                 ),
                 self._columns_of(snapshot.object),
+                many_values(self._noun, snapshot.object),
                 (snapshot.stripe_account, snapshot.id),
                 revision,
                 snapshot.object is not None,
@@ -300,9 +363,13 @@ class _Table(Generic[T]):
                 before = self.terms.of(connection, row.key)
             if not connection.execute(statement, bound).rowcount:
                 lost.append(row.key)
-            elif self._searched:
+                continue
+            if self._searched:
                 after = (columns[WORDS], columns["created"])
                 self.terms.change(connection, row.key, before, after)
+            if self._many:
+                fresh = not row.revision
+                self._many.change(connection, row.key, row.many, columns, fresh=fresh)
         return lost
 
     def _derived_of(self, facets: Mapping[str, StoredFacet]) -> dict[str, Scalar | None]:

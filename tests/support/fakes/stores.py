@@ -6,6 +6,7 @@ runs, the process dies, the store fails before or after it has done its part.
 """
 
 import datetime as dt
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -18,8 +19,8 @@ from application.background.clock import Clock
 from application.connections.deployment import Deployment
 from application.connections.ports import ConnectionRepository
 from application.connections.stripe import StripeAccounts
-from application.mirror.ports import Filter, Mirror, Noun, Order, RowPage
-from application.requests.paging import Position
+from application.mirror.ports import Filter, Group, Holders, Mirror, Noun, Order, RowPage
+from application.requests.paging import Position, Scalar
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionState, Mode
 from domain.errors import AlreadyExists, Reason, Unavailable
@@ -28,10 +29,15 @@ from domain.search import terms_of
 from domain.stripe_accounts import StripeAccount
 from infrastructure.documents import (
     check_bounds,
+    check_list,
     check_search,
     column_values,
+    grouping_index,
+    holders_index,
+    many_values,
+    row_page,
     search_words,
-    serving_index,
+    serving,
 )
 
 T = TypeVar("T", bound=MirroredObject)
@@ -154,27 +160,85 @@ class FakeMirror(Fake, Mirror):
         *,
         order: Order,
         after: Position | None,
+        before: Position | None = None,
         limit: int,
     ) -> RowPage[T]:
-        serving_index(noun, where, order)
+        check_list(after, before, limit)
+        serving(noun, where, order)
         async with self._step("mirror.list"):
             live = self._live(noun, stripe_account)
-        matching = [(columns, row) for columns, row in live if _matches(columns, where)]
         ordered = sorted(
-            ((columns[order.column], row.id, row) for columns, row in matching),
-            key=lambda entry: entry[:2],
-            reverse=order.descending,
+            (
+                (Position(columns[order.column], row.id), row)
+                for columns, row in live
+                if _matches(columns, where)
+            ),
+            key=lambda entry: _key(entry[0]),
+            reverse=order.descending != (before is not None),
         )
-        if after is not None:
-            past = (after.value, after.id)
+        start = after or before
+        if start is not None:
+            down = order.descending != (before is not None)
+            past = _key(start)
             ordered = [
                 entry
                 for entry in ordered
-                if (entry[:2] < past if order.descending else entry[:2] > past)
+                if (_key(entry[0]) < past if down else _key(entry[0]) > past)
             ]
-        page = ordered[:limit]
-        more = Position(page[-1][0], page[-1][1]) if ordered[limit:] else None
-        return RowPage([row for _, _, row in page], more)
+        some = ordered[: limit + 1]
+        return row_page(
+            [row for _, row in some],
+            [position for position, _ in some],
+            limit,
+            after=after,
+            before=before,
+            end=None,
+        )
+
+    @override
+    async def group(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        where: Filter,
+        *,
+        by: Sequence[str],
+        sums: Sequence[str] = (),
+    ) -> Sequence[Group]:
+        index = grouping_index(noun, where, by, sums)
+        async with self._step("mirror.group"):
+            live = self._live(noun, stripe_account)
+        grouped: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+        for columns, _ in live:
+            if _matches(columns, where) and (where.equals or columns[index[0]] is not None):
+                grouped[tuple(columns[name] for name in by)].append(columns)
+        return [
+            Group(values, len(rows), tuple(sum(row[name] or 0 for row in rows) for name in sums))
+            for values, rows in grouped.items()
+        ]
+
+    @override
+    async def count_holders(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        column: str,
+        groups: Mapping[str, Sequence[Scalar]],
+        *,
+        by: str,
+        among: Sequence[Scalar],
+        most: int,
+    ) -> Sequence[Holders]:
+        holders_index(noun, column, groups, by, among, most)
+        async with self._step("mirror.count_holders"):
+            live = self._live(noun, stripe_account)
+        counts = Counter(
+            (group, columns[by])
+            for columns, _ in live
+            for group, values in groups.items()
+            if columns[by] in among and {*columns[column]} & {*values}
+        )
+        return [Holders(group, told, count) for (group, told), count in counts.items()]
 
     @override
     async def search(
@@ -219,7 +283,9 @@ class FakeMirror(Fake, Mirror):
         for (name, owner, _), row in self.rows.items():
             if (name, owner) == (noun.name, account) and row.snapshot and row.snapshot.object:
                 derived = {name: facet.values for name, facet in row.derived.items()}
-                found.append((column_values(noun, row.snapshot.object, derived), row))
+                told = row.snapshot.object
+                columns = {**column_values(noun, told, derived), **many_values(noun, told)}
+                found.append((columns, row))
         return found
 
 
@@ -227,9 +293,16 @@ def _age(facet: Facet) -> tuple[int, int]:
     return facet.version.high, facet.version.low
 
 
+def _key(position: Position) -> tuple[Any, str]:
+    return position.value, position.id
+
+
 def _matches(columns: Mapping[str, Any], where: Filter) -> bool:
     return (
-        all(columns[name] == value for name, value in where.equals.items())
+        all(
+            value in columns[name] if isinstance(columns[name], list) else columns[name] == value
+            for name, value in where.equals.items()
+        )
         and all(columns[name] in values for name, values in where.one_of.items())
         and all(
             columns[name] is not None

@@ -84,6 +84,7 @@ class Probe:
     rank: int
     live: bool
     owner: str | None = None
+    tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -99,6 +100,7 @@ PROBES: Final = Noun(
         Column("currency", "object.amount.currency"),
         Column("fee", "derived.balance.fee"),
         Column("invoice", "derived.attribution.invoice"),
+        Column("tags", "object.tags", many=True),
     ),
     indexes=(
         ("created",),
@@ -107,6 +109,10 @@ PROBES: Final = Noun(
         ("live", "currency", "created"),
         ("invoice", "created"),
         ("fee", "rank"),
+        ("rank", "id", "currency", "owner", "created"),
+        ("live", "currency", "owner", "rank"),
+        ("tags", "created"),
+        ("tags", "owner"),
     ),
     orders=(NEWEST_FIRST, Order("created", descending=False), Order("rank", descending=False)),
 )
