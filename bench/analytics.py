@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from application.analytics.metrics import GROSS_VOLUME
 from application.analytics.ports import Analytics
 from application.mirror.nouns import CHARGES
 from application.mirror.ports import Mirror
@@ -34,12 +35,12 @@ from domain.charges import Charge
 from domain.mirror import Snapshot, Version
 from domain.money import Money
 from domain.periods import Granularity, Period, edges, to_milliseconds
-from infrastructure.mongo.analytics.charges import MongoAnalytics
+from infrastructure.mongo.analytics.engine import MongoAnalytics
 from infrastructure.mongo.core.database import Database as MongoDatabase
 from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mirror.rows import mirror_index
 from infrastructure.mongo.preparation import prepare as prepare_mongo
-from infrastructure.sqlite.analytics.charges import SqliteAnalytics
+from infrastructure.sqlite.analytics.engine import SqliteAnalytics
 from infrastructure.sqlite.core.database import Database as SqliteDatabase
 from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
@@ -207,7 +208,7 @@ async def measure(store: str, opened: Opened, repetitions: int) -> Figures:
         assert groups >= len(bucket_edges) - 1, "every day has charges"
 
     async def port() -> int:
-        return len(await opened.analytics.gross_volume(ACCOUNT, bucket_edges, None))
+        return len(await opened.analytics.figures(GROSS_VOLUME, ACCOUNT, bucket_edges))
 
     async def direct() -> int:
         return await asyncio.to_thread(opened.floor)

@@ -1,4 +1,4 @@
-"""What revenue questions have in common: comparison with the period before, and series."""
+"""What revenue questions have in common: growth from the period before, and series."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -13,17 +13,30 @@ FAILED: Final = "failed"
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A figure of a period and of the one before. Amounts are minor units of one currency."""
+    """A figure of a period and of the one before. Amounts are minor units of one currency.
+
+    `previous_so_far` is there while the period runs: the figure of as much of the one before as has
+    passed of this one, so that like is compared with like.
+    """
 
     current: int
     previous: int
+    previous_so_far: int | None = None
 
     @property
     def growth(self) -> Fraction | None:
-        """(current - previous) / previous; None where previous is zero."""
-        if self.previous == 0:
-            return None
-        return Fraction(self.current - self.previous, self.previous)
+        """From the whole period before; None where that is zero."""
+        return growth(self.current, self.previous)
+
+    @property
+    def growth_so_far(self) -> Fraction | None:
+        """From the same stretch of the period before; None where that is zero or not there."""
+        return None if self.previous_so_far is None else growth(self.current, self.previous_so_far)
+
+
+def growth(now: int, before: int) -> Fraction | None:
+    """(now - before) / |before|: above zero where the figure rose, also from a negative one."""
+    return Fraction(now - before, abs(before)) if before else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,43 @@ def spans(bucket_edges: Sequence[dt.datetime]) -> tuple[Span, ...]:
     return tuple(runs)
 
 
+def cells(bucket_edges: Sequence[dt.datetime]) -> tuple[tuple[Span, ...], tuple[int, ...]]:
+    """Spans of cells that make up the buckets, and the bucket of each cell, in their order.
+
+    The cells are the buckets themselves or, where those make fewer spans, stretches of 24 hours and
+    what is left of each bucket: the months of a year with two clock changes are eleven spans, their
+    days five. Every row goes through the spans, so few of them are worth more cells.
+    """
+    buckets = spans(bucket_edges)
+    days, bucket_of_day = _day_cells(bucket_edges, limit=len(buckets))
+    if len(days) < len(buckets):
+        return tuple(days), tuple(bucket_of_day)
+    return buckets, tuple(range(len(bucket_edges) - 1))
+
+
+def _day_cells(
+    bucket_edges: Sequence[dt.datetime], limit: int
+) -> tuple[Sequence[Span], Sequence[int]]:
+    """The cells of 24 hours, or a part of them that has `limit` spans."""
+    day = _DAY // _MILLISECOND
+    runs: list[Span] = []
+    bucket_of_cell: list[int] = []
+    for bucket, (left, right) in enumerate(pairwise(map(to_milliseconds, bucket_edges))):
+        days, rest = divmod(right - left, day)
+        for start, width, count in ((left, day, days), (right - rest, rest, 1)):
+            if not count or not width:
+                continue
+            if runs and runs[-1].width == width:
+                last = runs[-1]
+                runs[-1] = Span(last.start, width, last.count + count, last.first)
+            elif len(runs) == limit:
+                return runs, bucket_of_cell
+            else:
+                runs.append(Span(start, width, count, len(bucket_of_cell)))
+            bucket_of_cell += [bucket] * count
+    return runs, bucket_of_cell
+
+
 def previous(period: Period) -> Period:
     """The period to compare with, which ends where this one starts.
 
@@ -170,6 +207,31 @@ def previous(period: Period) -> Period:
         before = first - (last - first) + _skipped(first, last, zone)
         before -= _skipped(before, first, zone)
     return Period(start_of_date(before, zone), period.start, period.time_zone)
+
+
+def so_far(period: Period, before: Period, now: dt.datetime) -> Period | None:
+    """As much of the period before as has passed of one that is running; None unless it runs.
+
+    Where both begin at a local midnight: up to the same time of as many local days later, so that
+    the 15th, 10:30, is compared with the 15th, 10:30, over a clock change too; else by elapsed
+    time. Never longer than the period before: on 30 March all of February has passed.
+    """
+    if not period.start < now < period.end:
+        return None
+    zone = period.zone
+    first, other = (one.start.astimezone(zone).date() for one in (period, before))
+    end = before.start + (now - period.start)
+    if (start_of_date(first, zone), start_of_date(other, zone)) == (period.start, before.start):
+        local = now.astimezone(zone)
+        end = _local_instant(other + (local.date() - first), local.time(), zone)
+    end = max(min(end, before.end), before.start)
+    return Period(before.start, end, period.time_zone) if end > before.start else None
+
+
+def _local_instant(date: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
+    """When the local clock shows a time of a date; not before the date's first instant."""
+    instant = dt.datetime.combine(date, time, zone).astimezone(dt.UTC)
+    return max(instant, start_of_date(date, zone))
 
 
 def start_of_date(date: dt.date, zone: ZoneInfo) -> dt.datetime:

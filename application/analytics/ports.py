@@ -1,53 +1,60 @@
 """Questions about revenue, answered by the database from the mirror."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+from application.analytics.metrics import Metric
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeRow:
-    """The captured amount, in minor units, and number of charges of a bucket and currency."""
+class FigureRow:
+    """The figures of a bucket, currency and group.
+
+    `group` holds a value for each column of the metric's `by`, `sums` one for each of its sums, in
+    minor units; `count` is how many rows make them up.
+    """
 
     bucket: int
     currency: str
-    amount: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class StatusRow:
-    """How many charges of a status and currency were created in a bucket."""
-
-    bucket: int
-    currency: str
-    status: str
+    group: tuple[Any, ...]
+    sums: tuple[int, ...]
     count: int
 
 
 class Analytics(Protocol):
-    """One method a question. All take the same bucket edges and give plain rows.
+    """One method for all metrics that are sums and counts over the rows of one noun."""
 
-    `edges` are ascending instants (`domain.periods.edges`), at least two and at most 10,001; bucket
-    `i` is `[edges[i], edges[i + 1])`. Rows come in no particular order; a bucket, currency or
-    status without any charge has no row. `currency` None means all. The cost follows the period
-    asked for, not the history. Raises Unavailable (STORE_UNAVAILABLE) when the store does not
-    answer.
-    """
-
-    async def gross_volume(
-        self, stripe_account: str, edges: Sequence[dt.datetime], currency: str | None
-    ) -> Sequence[VolumeRow]:
-        """Sums of `amount_captured` over charges that succeeded, by creation time."""
-        ...
-
-    async def charge_counts(
+    async def figures(
         self,
+        metric: Metric,
         stripe_account: str,
         edges: Sequence[dt.datetime],
-        currency: str | None,
-        statuses: Sequence[str],
-    ) -> Sequence[StatusRow]:
-        """Numbers of charges in the given statuses, by creation time."""
+        currency: str | None = None,
+    ) -> Sequence[FigureRow]:
+        """The figures of a metric, at most one row a bucket, currency and group.
+
+        `edges` are ascending instants (`domain.periods.edges`), at least two; bucket `i` is
+        `[edges[i], edges[i + 1])`. Rows come in no particular order; where nothing counts there is
+        no row. `currency` None means all. Read from the metric's covering index: the cost follows
+        the period asked for, not the history, and hardly the number of buckets.
+
+        Raises Unavailable (STORE_UNAVAILABLE) when the store does not answer.
+        """
         ...
+
+
+Cell = tuple[int, str, tuple[Any, ...], Mapping[str, int], int]
+"""A part of a row's figures: bucket, currency, group, sums of the metric's columns, count."""
+
+
+def folded(metric: Metric, cells: Iterable[Cell]) -> Sequence[FigureRow]:
+    """The rows of cells, of which a store may give several for a bucket, currency and group."""
+    totals: dict[tuple[int, str, tuple[Any, ...]], Counter[str]] = defaultdict(Counter)
+    counts: Counter[tuple[int, str, tuple[Any, ...]]] = Counter()
+    for bucket, currency, group, sums, count in cells:
+        totals[bucket, currency, group].update(sums)
+        counts[bucket, currency, group] += count
+    return [FigureRow(*key, metric.sums_of(totals[key]), count) for key, count in counts.items()]

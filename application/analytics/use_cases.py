@@ -2,18 +2,30 @@
 
 import asyncio
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from application.analytics.ports import Analytics, StatusRow, VolumeRow
+from application.analytics.metrics import FAILED_CHARGES, GROSS_VOLUME, SUCCEEDED_CHARGES, Metric
+from application.analytics.ports import Analytics, FigureRow
 from application.background.clock import Clock
 from application.connections.use_cases import Connections
 from application.requests.callers import Caller
-from domain.analytics import FAILED, SUCCEEDED, Bucket, Comparison, buckets
+from domain.analytics import Bucket, Comparison, buckets
 from domain.errors import FieldViolation, InvalidArgument
 from domain.money import CURRENCIES
-from domain.periods import MAX_PERIOD, YEARS, Granularity, Period, edges, previous, zone_of
+from domain.periods import (
+    MAX_PERIOD,
+    YEARS,
+    Granularity,
+    Period,
+    edges,
+    previous,
+    so_far,
+    zone_of,
+)
+
+Figure = Callable[[FigureRow], int]
+"""Which of a row's figures is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +50,23 @@ class CurrencyVolume:
 
 
 @dataclass(frozen=True, slots=True)
-class GrossVolume:
-    """Gross volume of a period and the one before, per currency in order of its code."""
+class Compared:
+    """What every answer tells of the time that it is of.
+
+    `so_far` is as much of `previous` as has passed of `period`; None unless that is running.
+    """
 
     period: Period
     previous: Period
+    so_far: Period | None
     buckets: Sequence[Bucket]
+
+
+@dataclass(frozen=True, slots=True)
+class GrossVolume:
+    """Gross volume of a period and the one before, per currency in order of its code."""
+
+    time: Compared
     currencies: Sequence[CurrencyVolume]
 
 
@@ -51,13 +74,36 @@ class GrossVolume:
 class ChargeCounts:
     """Numbers of charges of a period and the one before; the series hold a figure a bucket."""
 
-    period: Period
-    previous: Period
-    buckets: Sequence[Bucket]
+    time: Compared
     succeeded: Comparison
     failed: Comparison
     succeeded_series: Sequence[int]
     failed_series: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question that was checked: of whom, over which edges, compared with which stretch."""
+
+    stripe_account: str
+    currency: str
+    edges: Sequence[dt.datetime]
+    time: Compared
+
+    @property
+    def edges_before(self) -> Sequence[dt.datetime]:
+        """The period before, parted where as much of it has passed as of a running period."""
+        parted = self.time.so_far
+        middle = [] if parted is None or parted.end == self.time.previous.end else [parted.end]
+        return (self.time.previous.start, *middle, self.time.previous.end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """The rows of a metric: of the buckets asked for, and of the period before."""
+
+    now: Sequence[FigureRow]
+    before: Sequence[FigureRow]
 
 
 class RevenueAnalytics:
@@ -74,54 +120,45 @@ class RevenueAnalytics:
     async def gross_volume(
         self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
     ) -> GrossVolume:
-        """What was captured of charges that succeeded."""
-        period, bucket_edges = _checked(question, violations)
-        connection = await self._connections.of(caller)
-        before = previous(period)
-        currency = question.currency or None
-        now_rows, before_rows = await asyncio.gather(
-            self._analytics.gross_volume(connection.stripe_account, bucket_edges, currency),
-            self._analytics.gross_volume(
-                connection.stripe_account, (before.start, before.end), currency
-            ),
-        )
-        return GrossVolume(
-            period,
-            before,
-            buckets(bucket_edges, self._clock.now()),
-            _volumes(now_rows, before_rows, len(bucket_edges) - 1, question.currency),
-        )
+        """What was captured of charges."""
+        asked = await self._asked(caller, question, violations)
+        figures = await self._figures(asked, GROSS_VOLUME)
+        codes = {row.currency for row in (*figures.now, *figures.before)}
+        codes |= {question.currency} if question.currency else set()
+        return GrossVolume(asked.time, [_volume(asked, figures, code) for code in sorted(codes)])
 
     async def charge_counts(
         self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
     ) -> ChargeCounts:
         """How many charges succeeded and failed: attempts, not payments."""
-        period, bucket_edges = _checked(question, violations)
-        connection = await self._connections.of(caller)
-        before = previous(period)
-        currency = question.currency or None
-        now_rows, before_rows = await asyncio.gather(
-            self._analytics.charge_counts(
-                connection.stripe_account, bucket_edges, currency, (SUCCEEDED, FAILED)
-            ),
-            self._analytics.charge_counts(
-                connection.stripe_account, (before.start, before.end), currency,
-                (SUCCEEDED, FAILED),
-            ),
-        )  # fmt: skip
-        width = len(bucket_edges) - 1
-        succeeded, failed = (_counts(now_rows, status, width) for status in (SUCCEEDED, FAILED))
-        succeeded_before, failed_before = (
-            sum(_counts(before_rows, status, 1)) for status in (SUCCEEDED, FAILED)
+        asked = await self._asked(caller, question, violations)
+        succeeded, failed = await asyncio.gather(
+            self._figures(asked, SUCCEEDED_CHARGES), self._figures(asked, FAILED_CHARGES)
         )
         return ChargeCounts(
-            period,
-            before,
-            buckets(bucket_edges, self._clock.now()),
-            Comparison(sum(succeeded), succeeded_before),
-            Comparison(sum(failed), failed_before),
-            succeeded,
-            failed,
+            asked.time,
+            _counted(asked, succeeded),
+            _counted(asked, failed),
+            _series(asked, succeeded.now, _count),
+            _series(asked, failed.now, _count),
+        )
+
+    async def _asked(
+        self, caller: Caller, question: Question, violations: Sequence[FieldViolation]
+    ) -> _Asked:
+        period, bucket_edges = _checked(question, violations)
+        connection = await self._connections.of(caller)
+        now, before = self._clock.now(), previous(period)
+        time = Compared(period, before, so_far(period, before, now), buckets(bucket_edges, now))
+        return _Asked(connection.stripe_account, question.currency, bucket_edges, time)
+
+    async def _figures(self, asked: _Asked, metric: Metric) -> _Figures:
+        account, currency = asked.stripe_account, asked.currency or None
+        return _Figures(
+            *await asyncio.gather(
+                self._analytics.figures(metric, account, asked.edges, currency),
+                self._analytics.figures(metric, account, asked.edges_before, currency),
+            )
         )
 
 
@@ -163,29 +200,45 @@ def _checked(
         raise InvalidArgument([FieldViolation("granularity", rule)]) from None
 
 
-def _volumes(
-    now_rows: Sequence[VolumeRow], before_rows: Sequence[VolumeRow], width: int, currency: str
-) -> list[CurrencyVolume]:
-    amounts: dict[str, list[int]] = defaultdict(lambda: [0] * width)
-    counts: dict[str, list[int]] = defaultdict(lambda: [0] * width)
-    for row in now_rows:
-        amounts[row.currency][row.bucket] += row.amount
-        counts[row.currency][row.bucket] += row.count
-    before: dict[str, int] = defaultdict(int)
-    for row in before_rows:
-        before[row.currency] += row.amount
-    asked = {currency} if currency else set()
-    return [
-        CurrencyVolume(
-            code, Comparison(sum(amounts[code]), before[code]), amounts[code], counts[code]
-        )
-        for code in sorted(amounts.keys() | before.keys() | asked)
-    ]
+def _volume(asked: _Asked, figures: _Figures, currency: str) -> CurrencyVolume:
+    now, before = (
+        [row for row in rows if row.currency == currency] for rows in (figures.now, figures.before)
+    )
+    return CurrencyVolume(
+        currency,
+        _compared(asked, now, before, _amount),
+        _series(asked, now, _amount),
+        _series(asked, now, _count),
+    )
 
 
-def _counts(rows: Sequence[StatusRow], status: str, width: int) -> list[int]:
-    series = [0] * width
+def _counted(asked: _Asked, figures: _Figures) -> Comparison:
+    return _compared(asked, figures.now, figures.before, _count)
+
+
+def _compared(
+    asked: _Asked, now: Sequence[FigureRow], before: Sequence[FigureRow], figure: Figure
+) -> Comparison:
+    """The figure of all of the period, of all of the one before, and of what had passed of that."""
+    passed = sum(figure(row) for row in before if row.bucket == 0)
+    return Comparison(
+        sum(map(figure, now)),
+        sum(map(figure, before)),
+        None if asked.time.so_far is None else passed,
+    )
+
+
+def _series(asked: _Asked, rows: Sequence[FigureRow], figure: Figure) -> Sequence[int]:
+    """A figure a bucket, zeros included."""
+    series = [0] * (len(asked.edges) - 1)
     for row in rows:
-        if row.status == status:
-            series[row.bucket] += row.count
+        series[row.bucket] += figure(row)
     return series
+
+
+def _amount(row: FigureRow) -> int:
+    return row.sums[0]
+
+
+def _count(row: FigureRow) -> int:
+    return row.count

@@ -4,7 +4,7 @@ from dependency_injector import containers, providers
 
 from bootstrap.settings import Settings
 from infrastructure.mongo.accounts import MongoAccounts
-from infrastructure.mongo.analytics.charges import MongoAnalytics
+from infrastructure.mongo.analytics.engine import MongoAnalytics
 from infrastructure.mongo.checkpoints import MongoCheckpoints
 from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory

@@ -4,7 +4,7 @@ from dependency_injector import containers, providers
 
 from bootstrap.settings import Settings
 from infrastructure.sqlite.accounts import SqliteAccounts
-from infrastructure.sqlite.analytics.charges import SqliteAnalytics
+from infrastructure.sqlite.analytics.engine import SqliteAnalytics
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
 from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory

@@ -4,15 +4,25 @@ import datetime as dt
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.analytics.ports import StatusRow, VolumeRow
+from application.analytics.metrics import (
+    FAILED_CHARGES,
+    GROSS_VOLUME,
+    METRICS,
+    SUCCEEDED_CHARGES,
+    Metric,
+    Sum,
+)
+from application.analytics.ports import FigureRow
 from application.mirror.nouns import CHARGES
 from domain.charges import Charge
+from domain.money import Money
 from domain.periods import Granularity, Period, edges
 from tests.contract.samples import (
     AUTUMN,
@@ -33,42 +43,60 @@ from tests.support.servers.stores import Stores
 STATUSES = ("succeeded", "failed", "pending")
 
 
-def volume_of(
-    charges: Sequence[Charge], bucket_edges: Sequence[dt.datetime], currency: str | None = None
-) -> set[VolumeRow]:
-    sums: dict[tuple[int, str], int] = defaultdict(int)
-    counts: Counter[tuple[int, str]] = Counter()
-    for bucket, found in _inside(charges, bucket_edges, currency):
-        if found.status == "succeeded":
-            key = bucket, found.amount.currency
-            sums[key] += found.amount_captured.amount
-            counts[key] += 1
-    return {VolumeRow(*key, amount, counts[key]) for key, amount in sums.items()}
-
-
-def counts_of(
+def figures_of(
+    metric: Metric,
     charges: Sequence[Charge],
     bucket_edges: Sequence[dt.datetime],
-    currency: str | None,
-    statuses: Sequence[str],
-) -> set[StatusRow]:
-    counts = Counter(
-        (bucket, found.amount.currency, found.status)
-        for bucket, found in _inside(charges, bucket_edges, currency)
-        if found.status in statuses
-    )
-    return {StatusRow(*key, count) for key, count in counts.items()}
+    currency: str | None = None,
+) -> set[FigureRow]:
+    """What a metric over charges is, in plain Python."""
+    totals: dict[tuple[int, str, tuple[str, ...]], list[Counter[str]]] = defaultdict(list)
+    for found in charges:
+        columns = {
+            "status": found.status,
+            "currency": found.amount.currency,
+            "amount_captured": found.amount_captured.amount,
+        }
+        if (
+            bucket_edges[0] <= found.created < bucket_edges[-1]
+            and currency in (None, columns["currency"])
+            and all(columns[name] in allowed for name, allowed in metric.where.items())
+            and all(int(columns[name]) > 0 for name in metric.above_zero)
+        ):
+            bucket = bisect_right(bucket_edges, found.created) - 1
+            group = tuple(str(columns[name]) for name in metric.by)
+            summed = Counter({name: int(columns[name]) for name in metric.columns})
+            totals[bucket, found.amount.currency, group].append(summed)
+    return {
+        FigureRow(*key, metric.sums_of(sum(rows, Counter())), len(rows))
+        for key, rows in totals.items()
+    }
 
 
-def _inside(
-    charges: Sequence[Charge], bucket_edges: Sequence[dt.datetime], currency: str | None
-) -> list[tuple[int, Charge]]:
-    return [
-        (bisect_right(bucket_edges, found.created) - 1, found)
-        for found in charges
-        if bucket_edges[0] <= found.created < bucket_edges[-1]
-        and currency in (None, found.amount.currency)
-    ]
+def volume(bucket: int, currency: str, amount: int, count: int) -> FigureRow:
+    return FigureRow(bucket, currency, (), (amount,), count)
+
+
+BY_STATUS = replace(
+    SUCCEEDED_CHARGES,
+    name="charges_by_status",
+    where={"status": ("succeeded", "failed", "failed")},
+    above_zero=(),
+    by=("status",),
+)
+"""Declared here alone: a column that leads the index, with several values, kept apart."""
+
+TOGETHER = replace(
+    GROSS_VOLUME,
+    name="all_but_pending",
+    where={"status": ("succeeded", "failed"), "currency": ("usd", "eur")},
+    above_zero=(),
+    sums=(
+        Sum("twice", ("amount_captured", "amount_captured")),
+        Sum("nothing", ("amount_captured",), minus=("amount_captured",)),
+    ),
+)
+"""And put together; a fixed column behind the date; sums of several columns."""
 
 
 async def test_edges_belong_to_the_bucket_that_they_open(stores: Stores) -> None:
@@ -77,10 +105,10 @@ async def test_edges_belong_to_the_bucket_that_they_open(stores: Stores) -> None
     times = [edge + shift for edge in bucket_edges for shift in (-moment, 0 * moment, moment)]
     charges = [charge(f"ch_{n}", created=at, amount=2**n) for n, at in enumerate(times)]
     await store_new(stores.mirror, CHARGES, *charges)
-    rows = await stores.analytics.gross_volume(OURS, bucket_edges, None)
+    rows = await stores.analytics.figures(GROSS_VOLUME, OURS, bucket_edges)
     assert sorted(rows, key=lambda row: row.bucket) == [
-        VolumeRow(0, "usd", 2**1 + 2**2 + 2**3, 3),
-        VolumeRow(1, "usd", 2**4 + 2**5 + 2**6, 3),
+        volume(0, "usd", 2**1 + 2**2 + 2**3, 3),
+        volume(1, "usd", 2**4 + 2**5 + 2**6, 3),
     ]
 
 
@@ -97,34 +125,45 @@ async def test_only_what_succeeded_is_volume_and_only_captured_amounts_count(
         charge("ch_5", amount=9, status="of tomorrow"),
     )
     day = [NOON, NOON + dt.timedelta(days=1)]
-    rows = await stores.analytics.gross_volume(OURS, day, None)
-    assert set(rows) == {VolumeRow(0, "usd", 100, 1), VolumeRow(0, "eur", 40, 1)}
-    assert await stores.analytics.gross_volume(OURS, day, "eur") == [VolumeRow(0, "eur", 40, 1)]
-    assert await stores.analytics.gross_volume(OURS, day, "jpy") == []
+    rows = await stores.analytics.figures(GROSS_VOLUME, OURS, day)
+    assert set(rows) == {volume(0, "usd", 100, 1), volume(0, "eur", 40, 1)}
+    assert await stores.analytics.figures(GROSS_VOLUME, OURS, day, "eur") == [
+        volume(0, "eur", 40, 1)
+    ]
+    assert await stores.analytics.figures(GROSS_VOLUME, OURS, day, "jpy") == []
 
 
-async def test_counts_are_of_the_statuses_asked_for(stores: Stores) -> None:
-    await store_new(
-        stores.mirror,
-        CHARGES,
-        charge("ch_1"),
+async def test_what_is_kept_apart_and_what_is_put_together(stores: Stores) -> None:
+    charges = [
+        charge("ch_1", amount=5),
         charge("ch_2", status="failed"),
         charge("ch_3", status="failed", currency="eur"),
         charge("ch_4", status="failed"),
         charge("ch_5", status="pending"),
-    )
+        charge("ch_6", currency="jpy"),
+    ]
+    await store_new(stores.mirror, CHARGES, *charges)
     day = [NOON, NOON + dt.timedelta(days=1)]
-    ask = stores.analytics.charge_counts
-    rows = await ask(OURS, day, None, ["failed", "succeeded", "failed"])
-    assert len(rows) == 3, "a status named twice is counted once"
+    rows = await stores.analytics.figures(BY_STATUS, OURS, day)
+    assert len(rows) == 4, "a status named twice is counted once"
     assert set(rows) == {
-        StatusRow(0, "usd", "failed", 2),
-        StatusRow(0, "eur", "failed", 1),
-        StatusRow(0, "usd", "succeeded", 1),
+        FigureRow(0, "usd", ("failed",), (), 2),
+        FigureRow(0, "eur", ("failed",), (), 1),
+        FigureRow(0, "usd", ("succeeded",), (), 1),
+        FigureRow(0, "jpy", ("succeeded",), (), 1),
     }
-    assert set(await ask(OURS, day, "usd", ["failed"])) == {StatusRow(0, "usd", "failed", 2)}
-    assert await ask(OURS, day, None, []) == []
-    assert await ask(OURS, day, None, ["of tomorrow"]) == []
+    assert set(await stores.analytics.figures(TOGETHER, OURS, day)) == {
+        FigureRow(0, "usd", (), (10, 0), 3),
+        FigureRow(0, "eur", (), (0, 0), 1),
+    }
+
+
+async def test_an_authorisation_is_no_volume_and_no_success(stores: Stores) -> None:
+    held = replace(charge("ch_1"), amount_captured=Money(0, "usd"), captured=False)
+    await store_new(stores.mirror, CHARGES, held, charge("ch_2", amount=7))
+    day = [NOON, NOON + dt.timedelta(days=1)]
+    assert await stores.analytics.figures(GROSS_VOLUME, OURS, day) == [volume(0, "usd", 7, 1)]
+    assert await stores.analytics.figures(FAILED_CHARGES, OURS, day) == []
 
 
 async def test_other_accounts_and_the_dead_do_not_count(stores: Stores) -> None:
@@ -132,20 +171,17 @@ async def test_other_accounts_and_the_dead_do_not_count(stores: Stores) -> None:
     await store_new(stores.mirror, CHARGES, charge("ch_1", amount=5), charge("ch_2", amount=7))
     await store_new(stores.mirror, CHARGES, charge("ch_1", amount=11), stripe_account=THEIRS)
     assert await stores.mirror.replace(CHARGES, [(tombstone("ch_2"), 1)]) == []
-    assert await stores.analytics.gross_volume(OURS, day, None) == [VolumeRow(0, "usd", 5, 1)]
-    assert await stores.analytics.gross_volume(THEIRS, day, None) == [VolumeRow(0, "usd", 11, 1)]
-    assert await stores.analytics.charge_counts(OURS, day, None, STATUSES) == [
-        StatusRow(0, "usd", "succeeded", 1)
-    ]
+    assert await stores.analytics.figures(GROSS_VOLUME, OURS, day) == [volume(0, "usd", 5, 1)]
+    assert await stores.analytics.figures(GROSS_VOLUME, THEIRS, day) == [volume(0, "usd", 11, 1)]
 
 
 async def test_a_replaced_charge_counts_as_it_is_now(stores: Stores) -> None:
     day = [NOON, NOON + dt.timedelta(days=1)]
     await store_new(stores.mirror, CHARGES, charge(status="pending"))
-    assert await stores.analytics.gross_volume(OURS, day, None) == []
+    assert await stores.analytics.figures(GROSS_VOLUME, OURS, day) == []
     captured = snapshot(charge(amount=250), at=NOON_MS + 1)
     assert await stores.mirror.replace(CHARGES, [(captured, 1)]) == []
-    assert await stores.analytics.gross_volume(OURS, day, None) == [VolumeRow(0, "usd", 250, 1)]
+    assert await stores.analytics.figures(GROSS_VOLUME, OURS, day) == [volume(0, "usd", 250, 1)]
 
 
 async def test_sums_beyond_32_bits_are_exact(stores: Stores) -> None:
@@ -153,8 +189,8 @@ async def test_sums_beyond_32_bits_are_exact(stores: Stores) -> None:
     day = [NOON, NOON + dt.timedelta(days=1)]
     charges = [charge(f"ch_{number}", amount=amount) for number in range(5)]
     await store_new(stores.mirror, CHARGES, *charges)
-    assert await stores.analytics.gross_volume(OURS, day, None) == [
-        VolumeRow(0, "usd", 5 * amount, 5)
+    assert await stores.analytics.figures(GROSS_VOLUME, OURS, day) == [
+        volume(0, "usd", 5 * amount, 5)
     ]
 
 
@@ -171,21 +207,21 @@ async def test_buckets_follow_the_clock_change(
         for number in range((period.end - period.start) // step + 3)
     ]
     await store_new(stores.mirror, CHARGES, *charges)
-    rows = await stores.analytics.gross_volume(OURS, bucket_edges, None)
+    rows = await stores.analytics.figures(GROSS_VOLUME, OURS, bucket_edges)
     assert len(rows) == len(set(rows))
-    assert set(rows) == volume_of(charges, bucket_edges)
+    assert set(rows) == figures_of(GROSS_VOLUME, charges, bucket_edges)
 
 
 async def test_ten_thousand_buckets(stores: Stores) -> None:
     bucket_edges = [NOON + SECOND * number for number in range(10_001)]
     charges = [charge(f"ch_{n}", created=NOON + SECOND * 27 * n) for n in range(371)]
     await store_new(stores.mirror, CHARGES, *charges)
-    rows = await stores.analytics.gross_volume(OURS, bucket_edges, None)
-    assert set(rows) == volume_of(charges, bucket_edges)
+    rows = await stores.analytics.figures(GROSS_VOLUME, OURS, bucket_edges)
+    assert set(rows) == figures_of(GROSS_VOLUME, charges, bucket_edges)
     # As many widths as buckets: nothing to encode in runs.
     uneven = [NOON + dt.timedelta(milliseconds=n * (n + 1) // 2) for n in range(10_001)]
-    rows = await stores.analytics.gross_volume(OURS, uneven, None)
-    assert set(rows) == volume_of(charges, uneven)
+    rows = await stores.analytics.figures(GROSS_VOLUME, OURS, uneven)
+    assert set(rows) == figures_of(GROSS_VOLUME, charges, uneven)
 
 
 _CHARGES = st.lists(
@@ -210,9 +246,9 @@ _ZONES = st.sampled_from([BERLIN, "UTC", "America/New_York", "Australia/Lord_How
     zone=_ZONES,
     middle=st.sampled_from([SPRING, AUTUMN, NOON]),
     hours=st.tuples(st.integers(1, 30), st.integers(1, 30)),
-    granularity=st.sampled_from([Granularity.HOUR, Granularity.DAY]),
+    granularity=st.sampled_from(Granularity),
     currency=st.sampled_from([None, "usd", "jpy"]),
-    statuses=st.lists(st.sampled_from(STATUSES), unique=True, max_size=3),
+    metric=st.sampled_from([*METRICS, BY_STATUS, TOGETHER]),
 )
 async def test_answers_agree_with_plain_python(
     stores: Stores,
@@ -222,7 +258,7 @@ async def test_answers_agree_with_plain_python(
     hours: tuple[int, int],
     granularity: Granularity,
     currency: str | None,
-    statuses: list[str],
+    metric: Metric,
 ) -> None:
     # The store outlives an example: each has a Stripe account of its own.
     stripe_account = f"acct_{uuid4().hex}"
@@ -240,9 +276,6 @@ async def test_answers_agree_with_plain_python(
     before, after = hours
     period = Period(middle - dt.timedelta(hours=before), middle + dt.timedelta(hours=after), zone)
     bucket_edges = edges(period, granularity)
-    volume = await stores.analytics.gross_volume(stripe_account, bucket_edges, currency)
-    assert len(volume) == len(set(volume))
-    assert set(volume) == volume_of(charges, bucket_edges, currency)
-    counts = await stores.analytics.charge_counts(stripe_account, bucket_edges, currency, statuses)
-    assert len(counts) == len(set(counts))
-    assert set(counts) == counts_of(charges, bucket_edges, currency, statuses)
+    rows = await stores.analytics.figures(metric, stripe_account, bucket_edges, currency)
+    assert len(rows) == len(set(rows))
+    assert set(rows) == figures_of(metric, charges, bucket_edges, currency)

@@ -15,6 +15,7 @@ import pymongo
 import pytest
 from pymongo import InsertOne, UpdateOne
 
+from application.analytics.metrics import GROSS_VOLUME
 from application.contacts.ports import ContactLink
 from application.events.event_log import EventFilter
 from application.events.inbox import EventState, Settled
@@ -103,8 +104,8 @@ async def _derives(stores: Stores) -> bool:
 
 
 async def _sums(stores: Stores) -> bool:
-    (row,) = await stores.analytics.gross_volume(OURS, DAY, None)
-    return (row.bucket, row.amount, row.count) == (0, 2_000, 1)
+    (row,) = await stores.analytics.figures(GROSS_VOLUME, OURS, DAY)
+    return (row.bucket, row.sums, row.count) == (0, (2_000,), 1)
 
 
 async def _purges(stores: Stores) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from application.analytics.metrics import METRICS, Metric
 from application.events.event_log import EventFilter
 from application.events.inbox import EventState, Settled
 from application.mirror.nouns import CHARGES
@@ -293,25 +294,18 @@ async def test_connections_and_accounts(stores: Stores) -> None:
     await assert_ordered(stores, lambda: stores.accounts.list_all(after="a", limit=5))
 
 
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 @pytest.mark.parametrize("currency", [None, "usd"])
-async def test_analytics_read_the_covering_index_alone(
-    stores: Stores, currency: str | None
+@pytest.mark.parametrize("granularity", [Granularity.DAY, Granularity.MONTH])
+async def test_every_metric_reads_its_covering_index_alone(
+    stores: Stores, metric: Metric, currency: str | None, granularity: Granularity
 ) -> None:
-    period = Period(SPRING - 86_400 * 15 * SECOND, SPRING + 86_400 * 15 * SECOND, BERLIN)
-    bucket_edges = edges(period, Granularity.DAY)
-    await store_new(
-        stores.mirror,
-        CHARGES,
-        *(charge(f"ch_{number}", created=SPRING + number * SECOND) for number in range(50)),
-    )
-    volume = await assert_ordered(
-        stores, lambda: stores.analytics.gross_volume(OURS, bucket_edges, currency)
-    )
-    counts = await assert_ordered(
-        stores,
-        lambda: stores.analytics.charge_counts(
-            OURS, bucket_edges, currency, ["succeeded", "failed"]
-        ),
-    )
-    for plan in (*volume, *counts):
+    period = Period(SPRING - 86_400 * 45 * SECOND, SPRING + 86_400 * 45 * SECOND, BERLIN)
+    charges = (charge(f"ch_{number}", created=SPRING + number * SECOND) for number in range(50))
+    await store_new(stores.mirror, CHARGES, *charges)
+    bucket_edges = edges(period, granularity)
+    for plan in await assert_ordered(
+        stores, lambda: stores.analytics.figures(metric, OURS, bucket_edges, currency)
+    ):
         assert plan.covered, plan.text
+        assert plan.indexes == (("stripe_account", *metric.index, "id"),), plan.text

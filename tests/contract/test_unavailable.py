@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from application.analytics.metrics import GROSS_VOLUME
 from application.contacts.ports import ContactLink, SourceVersion
 from application.effects.waiting import WaitingEvent
 from application.events.event_log import EventFilter
@@ -84,8 +85,7 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "invoice_totals.totals": lambda s: s.invoice_totals.totals(
         OURS, TotalsFilter(), ["open"], now=NOON
     ),
-    "analytics.gross_volume": lambda s: s.analytics.gross_volume(OURS, DAY, None),
-    "analytics.charge_counts": lambda s: s.analytics.charge_counts(OURS, DAY, None, ["failed"]),
+    "analytics.figures": lambda s: s.analytics.figures(GROSS_VOLUME, OURS, DAY),
     "outbox.append": lambda s: s.outbox.append([JOB, BILLING_EVENT]),
     "outbox.claim": lambda s: s.outbox.claim("one", now=NOON, lease=SECOND, limit=1),
     "outbox.mark_published": lambda s: s.outbox.mark_published("one", ["job-1"], now=NOON),

@@ -3,8 +3,15 @@
 from fractions import Fraction
 
 from billing_client.v1 import analytics_service_pb2 as pb
+from billing_client.v1 import period_pb2
 
-from application.analytics.use_cases import ChargeCounts, CurrencyVolume, GrossVolume, Question
+from application.analytics.use_cases import (
+    ChargeCounts,
+    Compared,
+    CurrencyVolume,
+    GrossVolume,
+    Question,
+)
 from domain.analytics import Bucket, Comparison
 from domain.errors import FieldViolation
 from interfaces.grpc.core.money import money_message
@@ -29,18 +36,20 @@ def read_question(
 def gross_volume_message(answer: GrossVolume) -> pb.GrossVolume:
     """Gross volume, a part for each currency."""
     return pb.GrossVolume(
-        period=period_message(answer.period),
-        previous_period=period_message(answer.previous),
+        period=period_message(answer.time.period),
+        previous_period=period_message(answer.time.previous),
+        previous_so_far=_so_far(answer.time),
         currencies=[_currency(volume, answer) for volume in answer.currencies],
     )
 
 
 def charge_counts_message(answer: ChargeCounts) -> pb.ChargeCounts:
     """Numbers of charges."""
-    series = zip(answer.buckets, answer.succeeded_series, answer.failed_series, strict=True)
+    series = zip(answer.time.buckets, answer.succeeded_series, answer.failed_series, strict=True)
     return pb.ChargeCounts(
-        period=period_message(answer.period),
-        previous_period=period_message(answer.previous),
+        period=period_message(answer.time.period),
+        previous_period=period_message(answer.time.previous),
+        previous_so_far=_so_far(answer.time),
         succeeded=_count(answer.succeeded),
         failed=_count(answer.failed),
         buckets=[
@@ -57,14 +66,16 @@ def charge_counts_message(answer: ChargeCounts) -> pb.ChargeCounts:
 
 
 def _currency(volume: CurrencyVolume, answer: GrossVolume) -> pb.CurrencyVolume:
-    code = volume.currency
-    series = zip(answer.buckets, volume.amounts, volume.counts, strict=True)
+    code, so_far = volume.currency, volume.total.previous_so_far
+    series = zip(answer.time.buckets, volume.amounts, volume.counts, strict=True)
     return pb.CurrencyVolume(
         currency=code,
         current=money_message(volume.total.current, code),
         previous=money_message(volume.total.previous, code),
         growth=_growth(volume.total.growth),
         buckets=[_volume(bucket, amount, count, code) for bucket, amount, count in series],
+        previous_so_far=None if so_far is None else money_message(so_far, code),
+        growth_so_far=_growth(volume.total.growth_so_far),
     )
 
 
@@ -83,7 +94,13 @@ def _count(comparison: Comparison) -> pb.CountComparison:
         current=comparison.current,
         previous=comparison.previous,
         growth=_growth(comparison.growth),
+        previous_so_far=comparison.previous_so_far,
+        growth_so_far=_growth(comparison.growth_so_far),
     )
+
+
+def _so_far(time: Compared) -> period_pb2.Period | None:
+    return None if time.so_far is None else period_message(time.so_far)
 
 
 def _growth(growth: Fraction | None) -> float | None:

@@ -66,6 +66,7 @@ class GrossVolume(_message.Message):
     PERIOD_FIELD_NUMBER: _builtins.int
     PREVIOUS_PERIOD_FIELD_NUMBER: _builtins.int
     CURRENCIES_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SO_FAR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def period(self) -> _period_pb2.Period:
         """period is the one asked for."""
@@ -78,16 +79,23 @@ class GrossVolume(_message.Message):
     def currencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___CurrencyVolume]:
         """currencies in order of their code: those that occur in either period, or the one asked for."""
 
+    @_builtins.property
+    def previous_so_far(self) -> _period_pb2.Period:
+        """previous_so_far is as much of the period before as has passed of the one asked for. Absent unless
+        that is running.
+        """
+
     def __init__(
         self,
         *,
         period: _period_pb2.Period | None = ...,
         previous_period: _period_pb2.Period | None = ...,
         currencies: _abc.Iterable[Global___CurrencyVolume] | None = ...,
+        previous_so_far: _period_pb2.Period | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period", "previous_period", b"previous_period"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currencies", b"currencies", "period", b"period", "previous_period", b"previous_period"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currencies", b"currencies", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -104,10 +112,14 @@ class CurrencyVolume(_message.Message):
     PREVIOUS_FIELD_NUMBER: _builtins.int
     GROWTH_FIELD_NUMBER: _builtins.int
     BUCKETS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SO_FAR_FIELD_NUMBER: _builtins.int
+    GROWTH_SO_FAR_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """currency, lower-case ISO 4217."""
     growth: _builtins.float
     """growth from previous to current: 0.25 is a quarter more. Absent where previous is zero."""
+    growth_so_far: _builtins.float
+    """growth_so_far is the growth from previous_so_far to current. Absent where that is zero or absent."""
     @_builtins.property
     def current(self) -> _money_pb2.Money:
         """current is the volume of the period."""
@@ -120,6 +132,12 @@ class CurrencyVolume(_message.Message):
     def buckets(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeBucket]:
         """buckets of the period, in order."""
 
+    @_builtins.property
+    def previous_so_far(self) -> _money_pb2.Money:
+        """previous_so_far is the volume of as much of the period before. Absent unless the period is
+        running.
+        """
+
     def __init__(
         self,
         *,
@@ -128,14 +146,21 @@ class CurrencyVolume(_message.Message):
         previous: _money_pb2.Money | None = ...,
         growth: _builtins.float | None = ...,
         buckets: _abc.Iterable[Global___VolumeBucket] | None = ...,
+        previous_so_far: _money_pb2.Money | None = ...,
+        growth_so_far: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "current", b"current", "growth", b"growth", "previous", b"previous"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "_growth_so_far", b"_growth_so_far", "current", b"current", "growth", b"growth", "growth_so_far", b"growth_so_far", "previous", b"previous", "previous_so_far", b"previous_so_far"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "buckets", b"buckets", "currency", b"currency", "current", b"current", "growth", b"growth", "previous", b"previous"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "_growth_so_far", b"_growth_so_far", "buckets", b"buckets", "currency", b"currency", "current", b"current", "growth", b"growth", "growth_so_far", b"growth_so_far", "previous", b"previous", "previous_so_far", b"previous_so_far"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__growth: _TypeAlias = _typing.Literal["growth"]  # noqa: Y015
     _WhichOneofArgType__growth: _TypeAlias = _typing.Literal["_growth", b"_growth"]  # noqa: Y015
+    _WhichOneofReturnType__growth_so_far: _TypeAlias = _typing.Literal["growth_so_far"]  # noqa: Y015
+    _WhichOneofArgType__growth_so_far: _TypeAlias = _typing.Literal["_growth_so_far", b"_growth_so_far"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__growth) -> _WhichOneofReturnType__growth | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__growth_so_far) -> _WhichOneofReturnType__growth_so_far | None: ...
 
 Global___CurrencyVolume: _TypeAlias = CurrencyVolume  # noqa: Y015
 
@@ -230,6 +255,7 @@ class ChargeCounts(_message.Message):
     SUCCEEDED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     BUCKETS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SO_FAR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def period(self) -> _period_pb2.Period:
         """period is the one asked for."""
@@ -240,7 +266,7 @@ class ChargeCounts(_message.Message):
 
     @_builtins.property
     def succeeded(self) -> Global___CountComparison:
-        """succeeded charges."""
+        """succeeded charges: those that took money."""
 
     @_builtins.property
     def failed(self) -> Global___CountComparison:
@@ -250,6 +276,12 @@ class ChargeCounts(_message.Message):
     def buckets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChargeCountBucket]:
         """buckets of the period, in order."""
 
+    @_builtins.property
+    def previous_so_far(self) -> _period_pb2.Period:
+        """previous_so_far is as much of the period before as has passed of the one asked for. Absent unless
+        that is running.
+        """
+
     def __init__(
         self,
         *,
@@ -258,10 +290,11 @@ class ChargeCounts(_message.Message):
         succeeded: Global___CountComparison | None = ...,
         failed: Global___CountComparison | None = ...,
         buckets: _abc.Iterable[Global___ChargeCountBucket] | None = ...,
+        previous_so_far: _period_pb2.Period | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "period", b"period", "previous_period", b"previous_period", "succeeded", b"succeeded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far", "succeeded", b"succeeded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "failed", b"failed", "period", b"period", "previous_period", b"previous_period", "succeeded", b"succeeded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "failed", b"failed", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far", "succeeded", b"succeeded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -276,26 +309,45 @@ class CountComparison(_message.Message):
     CURRENT_FIELD_NUMBER: _builtins.int
     PREVIOUS_FIELD_NUMBER: _builtins.int
     GROWTH_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SO_FAR_FIELD_NUMBER: _builtins.int
+    GROWTH_SO_FAR_FIELD_NUMBER: _builtins.int
     current: _builtins.int
     """current is the number of the period."""
     previous: _builtins.int
     """previous is the number of the period before."""
     growth: _builtins.float
     """growth from previous to current. Absent where previous is zero."""
+    previous_so_far: _builtins.int
+    """previous_so_far is the number of as much of the period before. Absent unless the period is
+    running.
+    """
+    growth_so_far: _builtins.float
+    """growth_so_far is the growth from previous_so_far to current. Absent where that is zero or absent."""
     def __init__(
         self,
         *,
         current: _builtins.int = ...,
         previous: _builtins.int = ...,
         growth: _builtins.float | None = ...,
+        previous_so_far: _builtins.int | None = ...,
+        growth_so_far: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "growth", b"growth"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "_growth_so_far", b"_growth_so_far", "_previous_so_far", b"_previous_so_far", "growth", b"growth", "growth_so_far", b"growth_so_far", "previous_so_far", b"previous_so_far"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "current", b"current", "growth", b"growth", "previous", b"previous"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "_growth_so_far", b"_growth_so_far", "_previous_so_far", b"_previous_so_far", "current", b"current", "growth", b"growth", "growth_so_far", b"growth_so_far", "previous", b"previous", "previous_so_far", b"previous_so_far"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__growth: _TypeAlias = _typing.Literal["growth"]  # noqa: Y015
     _WhichOneofArgType__growth: _TypeAlias = _typing.Literal["_growth", b"_growth"]  # noqa: Y015
+    _WhichOneofReturnType__growth_so_far: _TypeAlias = _typing.Literal["growth_so_far"]  # noqa: Y015
+    _WhichOneofArgType__growth_so_far: _TypeAlias = _typing.Literal["_growth_so_far", b"_growth_so_far"]  # noqa: Y015
+    _WhichOneofReturnType__previous_so_far: _TypeAlias = _typing.Literal["previous_so_far"]  # noqa: Y015
+    _WhichOneofArgType__previous_so_far: _TypeAlias = _typing.Literal["_previous_so_far", b"_previous_so_far"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__growth) -> _WhichOneofReturnType__growth | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__growth_so_far) -> _WhichOneofReturnType__growth_so_far | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_so_far) -> _WhichOneofReturnType__previous_so_far | None: ...
 
 Global___CountComparison: _TypeAlias = CountComparison  # noqa: Y015
 

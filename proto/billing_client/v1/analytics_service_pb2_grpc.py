@@ -30,10 +30,11 @@ class AnalyticsServiceStub:
 
     Every answer covers the period asked for and the one before it: a period of whole calendar months
     is compared with as many calendar months before, one between local midnights with as many local
-    days, any other with one of the same length. Growth is (current - previous) / previous, absent
-    where previous is zero. The series holds a bucket for every stretch of the period, zeros included;
-    one that has not ended yet is marked partial. Amounts stand per currency and are never added
-    across two.
+    days, any other with one of the same length. A period that is running is compared, beside that,
+    with as much of the one before as has passed of it, up to the same local day and time. Growth is
+    (now - before) / |before|, absent where before is zero. The series holds a bucket for every
+    stretch of the period, zeros included; one that has not ended yet is marked partial. Amounts stand
+    per currency and are never added across two. docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -63,10 +64,11 @@ class AnalyticsServiceServicer:
 
     Every answer covers the period asked for and the one before it: a period of whole calendar months
     is compared with as many calendar months before, one between local midnights with as many local
-    days, any other with one of the same length. Growth is (current - previous) / previous, absent
-    where previous is zero. The series holds a bucket for every stretch of the period, zeros included;
-    one that has not ended yet is marked partial. Amounts stand per currency and are never added
-    across two.
+    days, any other with one of the same length. A period that is running is compared, beside that,
+    with as much of the one before as has passed of it, up to the same local day and time. Growth is
+    (now - before) / |before|, absent where before is zero. The series holds a bucket for every
+    stretch of the period, zeros included; one that has not ended yet is marked partial. Amounts stand
+    per currency and are never added across two. docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -74,16 +76,17 @@ class AnalyticsServiceServicer:
     """
 
     def GetGrossVolume(self, request, context):
-        """GetGrossVolume sums what was captured of payments that succeeded, in the currency that the
-        customer paid in, before refunds, disputes and fees, by the time of the charge.
+        """GetGrossVolume sums what was captured of charges, in the currency that the customer paid in,
+        before refunds, disputes and fees, by the time of the charge.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetChargeCounts(self, request, context):
-        """GetChargeCounts counts charges that succeeded and charges that failed, by the time of the
-        charge. Every charge is one attempt: a payment that was tried three times counts three times.
+        """GetChargeCounts counts charges that took money and charges that failed, by the time of the
+        charge. Every charge is one attempt: a payment that was tried three times counts three times. An
+        authorisation that is not captured is neither.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,10 +118,11 @@ class AnalyticsService:
 
     Every answer covers the period asked for and the one before it: a period of whole calendar months
     is compared with as many calendar months before, one between local midnights with as many local
-    days, any other with one of the same length. Growth is (current - previous) / previous, absent
-    where previous is zero. The series holds a bucket for every stretch of the period, zeros included;
-    one that has not ended yet is marked partial. Amounts stand per currency and are never added
-    across two.
+    days, any other with one of the same length. A period that is running is compared, beside that,
+    with as much of the one before as has passed of it, up to the same local day and time. Growth is
+    (now - before) / |before|, absent where before is zero. The series holds a bucket for every
+    stretch of the period, zeros included; one that has not ended yet is marked partial. Amounts stand
+    per currency and are never added across two. docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,

@@ -31,10 +31,11 @@ class AnalyticsServiceStub:
 
     Every answer covers the period asked for and the one before it: a period of whole calendar months
     is compared with as many calendar months before, one between local midnights with as many local
-    days, any other with one of the same length. Growth is (current - previous) / previous, absent
-    where previous is zero. The series holds a bucket for every stretch of the period, zeros included;
-    one that has not ended yet is marked partial. Amounts stand per currency and are never added
-    across two.
+    days, any other with one of the same length. A period that is running is compared, beside that,
+    with as much of the one before as has passed of it, up to the same local day and time. Growth is
+    (now - before) / |before|, absent where before is zero. The series holds a bucket for every
+    stretch of the period, zeros included; one that has not ended yet is marked partial. Amounts stand
+    per currency and are never added across two. docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -46,12 +47,13 @@ class AnalyticsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AnalyticsServiceAsyncStub: ...
     GetGrossVolume: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetGrossVolumeRequest, _analytics_service_pb2.GrossVolume]
-    """GetGrossVolume sums what was captured of payments that succeeded, in the currency that the
-    customer paid in, before refunds, disputes and fees, by the time of the charge.
+    """GetGrossVolume sums what was captured of charges, in the currency that the customer paid in,
+    before refunds, disputes and fees, by the time of the charge.
     """
     GetChargeCounts: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetChargeCountsRequest, _analytics_service_pb2.ChargeCounts]
-    """GetChargeCounts counts charges that succeeded and charges that failed, by the time of the
-    charge. Every charge is one attempt: a payment that was tried three times counts three times.
+    """GetChargeCounts counts charges that took money and charges that failed, by the time of the
+    charge. Every charge is one attempt: a payment that was tried three times counts three times. An
+    authorisation that is not captured is neither.
     """
 
 @_typing.type_check_only
@@ -60,10 +62,11 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
 
     Every answer covers the period asked for and the one before it: a period of whole calendar months
     is compared with as many calendar months before, one between local midnights with as many local
-    days, any other with one of the same length. Growth is (current - previous) / previous, absent
-    where previous is zero. The series holds a bucket for every stretch of the period, zeros included;
-    one that has not ended yet is marked partial. Amounts stand per currency and are never added
-    across two.
+    days, any other with one of the same length. A period that is running is compared, beside that,
+    with as much of the one before as has passed of it, up to the same local day and time. Growth is
+    (now - before) / |before|, absent where before is zero. The series holds a bucket for every
+    stretch of the period, zeros included; one that has not ended yet is marked partial. Amounts stand
+    per currency and are never added across two. docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -72,12 +75,13 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetGrossVolume: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetGrossVolumeRequest, _analytics_service_pb2.GrossVolume]  # type: ignore[assignment]
-    """GetGrossVolume sums what was captured of payments that succeeded, in the currency that the
-    customer paid in, before refunds, disputes and fees, by the time of the charge.
+    """GetGrossVolume sums what was captured of charges, in the currency that the customer paid in,
+    before refunds, disputes and fees, by the time of the charge.
     """
     GetChargeCounts: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetChargeCountsRequest, _analytics_service_pb2.ChargeCounts]  # type: ignore[assignment]
-    """GetChargeCounts counts charges that succeeded and charges that failed, by the time of the
-    charge. Every charge is one attempt: a payment that was tried three times counts three times.
+    """GetChargeCounts counts charges that took money and charges that failed, by the time of the
+    charge. Every charge is one attempt: a payment that was tried three times counts three times. An
+    authorisation that is not captured is neither.
     """
 
 class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -85,10 +89,11 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every answer covers the period asked for and the one before it: a period of whole calendar months
     is compared with as many calendar months before, one between local midnights with as many local
-    days, any other with one of the same length. Growth is (current - previous) / previous, absent
-    where previous is zero. The series holds a bucket for every stretch of the period, zeros included;
-    one that has not ended yet is marked partial. Amounts stand per currency and are never added
-    across two.
+    days, any other with one of the same length. A period that is running is compared, beside that,
+    with as much of the one before as has passed of it, up to the same local day and time. Growth is
+    (now - before) / |before|, absent where before is zero. The series holds a bucket for every
+    stretch of the period, zeros included; one that has not ended yet is marked partial. Amounts stand
+    per currency and are never added across two. docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -101,8 +106,8 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analytics_service_pb2.GetGrossVolumeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_analytics_service_pb2.GrossVolume, _abc.Awaitable[_analytics_service_pb2.GrossVolume]]:
-        """GetGrossVolume sums what was captured of payments that succeeded, in the currency that the
-        customer paid in, before refunds, disputes and fees, by the time of the charge.
+        """GetGrossVolume sums what was captured of charges, in the currency that the customer paid in,
+        before refunds, disputes and fees, by the time of the charge.
         """
 
     @_abc_1.abstractmethod
@@ -111,8 +116,9 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analytics_service_pb2.GetChargeCountsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_analytics_service_pb2.ChargeCounts, _abc.Awaitable[_analytics_service_pb2.ChargeCounts]]:
-        """GetChargeCounts counts charges that succeeded and charges that failed, by the time of the
-        charge. Every charge is one attempt: a payment that was tried three times counts three times.
+        """GetChargeCounts counts charges that took money and charges that failed, by the time of the
+        charge. Every charge is one attempt: a payment that was tried three times counts three times. An
+        authorisation that is not captured is neither.
         """
 
 def add_AnalyticsServiceServicer_to_server(servicer: AnalyticsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

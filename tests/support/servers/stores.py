@@ -32,7 +32,7 @@ from application.upkeep.ports import Reports
 from application.upkeep.shadows import Shadows
 from domain.money import Money
 from infrastructure.mongo.accounts import MongoAccounts
-from infrastructure.mongo.analytics.charges import MongoAnalytics
+from infrastructure.mongo.analytics.engine import MongoAnalytics
 from infrastructure.mongo.checkpoints import MongoCheckpoints
 from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory
@@ -52,7 +52,7 @@ from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
 from infrastructure.mongo.support import MongoSupportInbox
 from infrastructure.mongo.waiting_events import MongoWaitingEvents
 from infrastructure.sqlite.accounts import SqliteAccounts
-from infrastructure.sqlite.analytics.charges import SqliteAnalytics
+from infrastructure.sqlite.analytics.engine import SqliteAnalytics
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
 from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory

@@ -14,9 +14,11 @@ from domain.periods import (
     ZONE_NAMES,
     Granularity,
     Period,
+    cells,
     edges,
     from_milliseconds,
     previous,
+    so_far,
     spans,
     start_of_date,
     to_milliseconds,
@@ -302,3 +304,93 @@ def test_the_period_before_of_any_zone(case: tuple[Period, Granularity]) -> None
         assert earlier.day == 1 or earlier.month == 1  # Kiritimati's 1995 began on January 2
     else:
         assert len(edges(before, DAY)) == len(edges(of, DAY))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "now", "until", "zone"),
+    [
+        # The 15th, 10:30, of the month before; of a shorter one all; of a longer one not all.
+        ("2026-07-01", "2026-08-01", "2026-07-15T10:30", "2026-06-15T10:30", NEW_YORK),
+        ("2026-03-01", "2026-04-01", "2026-03-30T01:00", "2026-03-01", NEW_YORK),
+        ("2026-02-01", "2026-03-01", "2026-02-28T23:00", "2026-01-28T23:00", NEW_YORK),
+        # Over a clock change the local time counts, not what has passed.
+        ("2026-03-08", "2026-03-09", "2026-03-08T12:00", "2026-03-07T12:00", NEW_YORK),
+        ("2026-11-01", "2026-11-02", "2026-11-01T12:00", "2026-10-31T12:00", NEW_YORK),
+        ("2026-03-09", "2026-03-10", "2026-03-09T02:30", "2026-03-08T03:30", NEW_YORK),
+        ("2026-10-04", "2026-10-05", "2026-10-04T12:00", "2026-10-03T12:00", LORD_HOWE),
+        ("2026-07-06", "2026-07-13", "2026-07-08T00:00", "2026-07-01T00:00", KATHMANDU),
+        # Not between midnights: what has passed.
+        ("2026-03-08T01:00", "2026-03-08T05:00", "2026-03-08T04:00", "2026-03-08T00:00", NEW_YORK),
+    ],
+)
+def test_as_much_of_the_period_before(
+    start: str, end: str, now: str, until: str, zone: str
+) -> None:
+    of = period(start, end, zone)
+    before = previous(of)
+    found = so_far(of, before, local(now, zone))
+    assert found == Period(before.start, local(until, zone), zone)
+    for outside in (of.start, of.end, of.end + dt.timedelta(days=1)):
+        assert so_far(of, before, outside) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    zone=st.sampled_from([NEW_YORK, LORD_HOWE, KATHMANDU, APIA, SAO_PAULO, "UTC"]),
+    first=st.dates(dt.date(2007, 1, 1), dt.date(2026, 1, 1)),
+    days=st.integers(1, 800),
+    share=st.floats(0, 1, exclude_min=True, exclude_max=True),
+)
+def test_so_far_lies_in_the_period_before_and_grows(
+    zone: str, first: dt.date, days: int, share: float
+) -> None:
+    start = start_of_date(first, ZoneInfo(zone))
+    end = start_of_date(first + dt.timedelta(days=days), ZoneInfo(zone))
+    if start >= end:
+        return
+    of = Period(start, end, zone)
+    before = previous(of)
+    now = start + (end - start) * share
+    ends = [
+        before.start if found is None else found.end
+        for at in (now, now + dt.timedelta(hours=26))
+        if (found := so_far(of, before, at)) is not None or at < end
+    ]
+    assert all(before.start <= at <= before.end for at in ends)
+    assert ends == sorted(ends)
+
+
+def _bucket_of(instant: int, bucket_edges: list[int]) -> int:
+    return sum(edge <= instant for edge in bucket_edges) - 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    zone=st.sampled_from([NEW_YORK, LORD_HOWE, KATHMANDU, APIA, "US/Eastern"]),
+    second=st.integers(0, 18 * 365 * 86_400),
+    days=st.integers(1, 1_500),
+    granularity=st.sampled_from([DAY, WEEK, MONTH]),
+)
+def test_every_instant_is_in_the_cell_of_its_bucket(
+    zone: str, second: int, days: int, granularity: Granularity
+) -> None:
+    start = utc("2008-01-01") + dt.timedelta(seconds=second)
+    bucket_edges = edges(Period(start, start + dt.timedelta(days=days), zone), granularity)
+    runs, bucket_of_cell = cells(bucket_edges)
+    assert len(runs) <= len(spans(bucket_edges))
+    assert len(bucket_of_cell) == sum(run.count for run in runs)
+    as_numbers = [to_milliseconds(edge) for edge in bucket_edges]
+    assert [runs[0].start, *(run.end for run in runs)] == [
+        *(run.start for run in runs), as_numbers[-1],
+    ]  # fmt: skip
+    for run in runs:
+        for instant in (run.start, run.start + run.width - 1, run.end - 1):
+            cell = run.first + (instant - run.start) // run.width
+            assert bucket_of_cell[cell] == _bucket_of(instant, as_numbers)
+
+
+def test_the_months_of_a_year_are_as_few_spans_as_its_days() -> None:
+    year = period("2026-01-01", "2027-01-01", NEW_YORK)
+    assert len(spans(edges(year, DAY))) == 5
+    assert len(spans(edges(year, MONTH))) == 11
+    assert len(cells(edges(year, MONTH))[0]) == 5

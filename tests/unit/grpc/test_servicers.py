@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from application.analytics.use_cases import (
     ChargeCounts,
+    Compared,
     CurrencyVolume,
     GrossVolume,
     Question,
@@ -217,15 +218,17 @@ PERIOD_MESSAGE = Period(
     time_zone="Europe/Brussels",
 )
 BUCKETS = [Bucket(START, START.replace(day=5), False), Bucket(START.replace(day=5), END, True)]
+SO_FAR = periods.Period(START, START.replace(day=5), "Europe/Brussels")
+TIME = Compared(PERIOD, PERIOD, SO_FAR, BUCKETS)
 
 
 async def test_gross_volume() -> None:
     analytics = create_autospec(RevenueAnalytics, instance=True)
     volumes = [
-        CurrencyVolume("eur", Comparison(300, 240), [100, 200], [1, 2]),
+        CurrencyVolume("eur", Comparison(300, 240, 200), [100, 200], [1, 2]),
         CurrencyVolume("jpy", Comparison(5, 0), [5, 0], [1, 0]),
     ]
-    analytics.gross_volume.return_value = GrossVolume(PERIOD, PERIOD, BUCKETS, volumes)
+    analytics.gross_volume.return_value = GrossVolume(TIME, volumes)
     request = analytics_pb.GetGrossVolumeRequest(
         period=PERIOD_MESSAGE, granularity=GRANULARITY_HOUR, currency="eur"
     )
@@ -238,6 +241,10 @@ async def test_gross_volume() -> None:
         Money(amount=300, currency="eur"), Money(amount=240, currency="eur"),
     )  # fmt: skip
     assert (eur.growth, jpy.HasField("growth")) == (0.25, False)
+    assert reply.previous_so_far.end_time == Timestamp(seconds=int(SO_FAR.end.timestamp()))
+    assert (eur.previous_so_far, eur.growth_so_far) == (Money(amount=200, currency="eur"), 0.5)
+    assert not jpy.HasField("previous_so_far")
+    assert not jpy.HasField("growth_so_far")
     assert [(b.amount.amount, b.charge_count, b.partial) for b in eur.buckets] == [
         (100, 1, False), (200, 2, True),
     ]  # fmt: skip
@@ -247,7 +254,7 @@ async def test_gross_volume() -> None:
 async def test_charge_counts() -> None:
     analytics = create_autospec(RevenueAnalytics, instance=True)
     analytics.charge_counts.return_value = ChargeCounts(
-        PERIOD, PERIOD, BUCKETS, Comparison(3, 2), Comparison(1, 0), [1, 2], [1, 0]
+        TIME, Comparison(3, 2, 4), Comparison(1, 0, 0), [1, 2], [1, 0]
     )
     request = analytics_pb.GetChargeCountsRequest(period=PERIOD_MESSAGE)
     reply, _, _ = await invoke(AnalyticsServicer(analytics), ANALYTICS["GetChargeCounts"], request)
@@ -255,6 +262,9 @@ async def test_charge_counts() -> None:
     analytics.charge_counts.assert_awaited_once_with(CALLER, question, [])
     assert (reply.succeeded.current, reply.succeeded.growth) == (3, 0.5)
     assert not reply.failed.HasField("growth")
+    assert (reply.succeeded.previous_so_far, reply.succeeded.growth_so_far) == (4, -0.25)
+    assert (reply.failed.previous_so_far, reply.failed.HasField("growth_so_far")) == (0, False)
+    assert reply.HasField("previous_so_far")
     assert [(b.succeeded, b.failed, b.partial) for b in reply.buckets] == [
         (1, 1, False), (2, 0, True),
     ]  # fmt: skip
@@ -262,7 +272,7 @@ async def test_charge_counts() -> None:
 
 async def test_a_question_collects_what_is_malformed() -> None:
     analytics = create_autospec(RevenueAnalytics, instance=True)
-    analytics.gross_volume.return_value = GrossVolume(PERIOD, PERIOD, BUCKETS, [])
+    analytics.gross_volume.return_value = GrossVolume(TIME, [])
     request = analytics_pb.GetGrossVolumeRequest(
         period=Period(start_time=Timestamp(nanos=-1), end_time=Timestamp(seconds=2**62)),
         granularity=99,  # type: ignore[arg-type]  # a later contract's, on the wire

@@ -4,11 +4,13 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from typing_extensions import override
 
-from application.analytics.ports import Analytics, StatusRow, VolumeRow
+from application.analytics.metrics import GROSS_VOLUME, Metric, Unit
+from application.analytics.ports import Analytics, FigureRow
 from application.analytics.use_cases import Question, RevenueAnalytics
 from application.connections.use_cases import Connections
 from application.requests.callers import Caller
@@ -49,22 +51,19 @@ class Database(Analytics):
         ]
 
     @override
-    async def gross_volume(
-        self, stripe_account: str, edges: Sequence[dt.datetime], currency: str | None
-    ) -> Sequence[VolumeRow]:
-        rows = self._rows(stripe_account, edges, currency)
-        return [VolumeRow(n, code, amount, 1) for n, code, how, amount in rows if how != "failed"]
-
-    @override
-    async def charge_counts(
+    async def figures(
         self,
+        metric: Metric,
         stripe_account: str,
         edges: Sequence[dt.datetime],
-        currency: str | None,
-        statuses: Sequence[str],
-    ) -> Sequence[StatusRow]:
-        rows = self._rows(stripe_account, edges, currency)
-        return [StatusRow(n, code, how, 1) for n, code, how, _ in rows if how in statuses]
+        currency: str | None = None,
+    ) -> Sequence[FigureRow]:
+        sums = len(metric.sums)
+        return [
+            FigureRow(bucket, code, (), (amount,) * sums, 1)
+            for bucket, code, how, amount in self._rows(stripe_account, edges, currency)
+            if how in metric.where["status"]
+        ]
 
 
 DATABASE = (
@@ -89,16 +88,19 @@ def revenue(database: Database, *kept: Connection) -> RevenueAnalytics:
 
 async def test_gross_volume() -> None:
     found = await revenue(Database(*DATABASE), CONNECTION).gross_volume(CALLER, QUESTION)
-    assert (found.previous.start, found.previous.end) == (MIDNIGHT - 5 * DAY, MIDNIGHT - 2 * DAY)
+    assert (found.time.previous.start, found.time.previous.end) == (
+        MIDNIGHT - 5 * DAY,
+        MIDNIGHT - 2 * DAY,
+    )
     by_code = {volume.currency: volume for volume in found.currencies}
     assert list(by_code) == ["eur", "jpy", "usd"]
-    assert by_code["usd"].total == Comparison(125, 50)
+    assert by_code["usd"].total == Comparison(125, 50, 50)
     assert by_code["usd"].amounts == [100, 0, 25]
     assert by_code["usd"].counts == [1, 0, 2]
-    assert by_code["jpy"].total == Comparison(0, 7)  # the period before alone
+    assert by_code["jpy"].total == Comparison(0, 7, 7)  # the period before alone
     assert by_code["jpy"].amounts == [0, 0, 0]
-    assert by_code["eur"].total == Comparison(9, 0)
-    assert [bucket.partial for bucket in found.buckets] == [False, False, True]
+    assert by_code["eur"].total == Comparison(9, 0, 0)
+    assert [bucket.partial for bucket in found.time.buckets] == [False, False, True]
 
 
 async def test_one_currency() -> None:
@@ -115,21 +117,67 @@ async def test_one_currency() -> None:
 
 async def test_charge_counts() -> None:
     found = await revenue(Database(*DATABASE), CONNECTION).charge_counts(CALLER, QUESTION)
-    assert found.succeeded == Comparison(4, 2)
-    assert found.failed == Comparison(1, 0)
+    assert found.succeeded == Comparison(4, 2, 2)
+    assert found.failed == Comparison(1, 0, 0)
     assert found.succeeded_series == [1, 0, 3]
     assert found.failed_series == [0, 1, 0]
 
 
 @pytest.mark.parametrize(
     ("current", "before", "growth"),
-    [(150, 100, Fraction(1, 2)), (0, 100, -1), (5, 0, None), (0, 0, None), (-50, -100, None)],
+    [
+        (150, 100, Fraction(1, 2)),
+        (0, 100, -1),
+        (5, 0, None),
+        (0, 0, None),
+        (-50, -100, Fraction(1, 2)),  # a loss that halves has grown
+        (-150, -100, Fraction(-1, 2)),
+        (100, -100, 2),
+    ],
 )
 def test_growth(current: int, before: int, growth: Fraction | None) -> None:
-    if before < 0:
-        assert Comparison(current, before).growth == Fraction(-1, 2)
-    else:
-        assert Comparison(current, before).growth == growth
+    assert Comparison(current, before).growth == growth
+    assert Comparison(current, 1, before).growth_so_far == growth
+    assert Comparison(current, before).growth_so_far is None
+
+
+async def test_a_running_period_is_compared_with_as_much_of_the_one_before() -> None:
+    # It is noon of the last of three days.
+    charges = (
+        (MIDNIGHT - 4 * DAY, "usd", "succeeded", 1),
+        (MIDNIGHT - 3 * DAY + DAY / 2 - dt.timedelta(milliseconds=1), "usd", "succeeded", 10),
+        (MIDNIGHT - 3 * DAY + DAY / 2, "usd", "succeeded", 100),
+        (MIDNIGHT, "usd", "succeeded", 1_000),
+    )
+    analytics = revenue(Database(*charges), CONNECTION)
+    found = await analytics.gross_volume(CALLER, QUESTION)
+    assert found.currencies[0].total == Comparison(1_000, 111, 11)
+    so_far = found.time.so_far
+    assert so_far is not None
+    assert (so_far.start, so_far.end) == (MIDNIGHT - 5 * DAY, MIDNIGHT - 3 * DAY + DAY / 2)
+    over = await analytics.gross_volume(CALLER, replace(QUESTION, end=NOON))
+    assert over.time.so_far is None
+    assert over.currencies[0].total.previous_so_far is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"index": ("created", "status")},
+        {"index": ("created",)},
+        {"date": "currency"},  # the date comes before it, and is not fixed
+        {"where": {}},
+        {"where": {"status": ()}},
+        {"where": {"status": ("succeeded",), "customer": ("cus_1",)}},
+        {"by": ("customer",)},
+        {"above_zero": ("customer",)},
+        {"sums": ()},
+    ],
+)
+def test_a_metric_is_answered_from_its_index_or_not_declared(change: dict[str, Any]) -> None:
+    assert GROSS_VOLUME.unit is Unit.AMOUNT
+    with pytest.raises(ValueError, match="gross_volume: "):
+        replace(GROSS_VOLUME, **change)
 
 
 def test_a_bucket_is_partial_until_it_has_ended() -> None:
@@ -177,7 +225,7 @@ async def test_the_earliest_period_has_one_before_it() -> None:
     start = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     question = Question(start, start + 7_320 * DAY, "Africa/Monrovia", Granularity.MONTH)
     found = await revenue(Database(), CONNECTION).gross_volume(CALLER, question)
-    assert found.previous.end == start
+    assert found.time.previous.end == start
 
 
 async def test_without_a_connection() -> None:
