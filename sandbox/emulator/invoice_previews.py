@@ -14,7 +14,6 @@ from sandbox.emulator import (
     prices,
     subscription_changes,
     subscription_cycles,
-    subscription_periods,
 )
 from sandbox.emulator import invoice_items as invoiceitems
 from sandbox.emulator import invoice_life as invoicing
@@ -145,6 +144,7 @@ def _subscription_lines(call: Call, subscription: JsonObject | None) -> list[Jso
     changed = {one["id"]: one for one in changes if "id" in one}
     items: list[JsonObject] = []
     standing = [] if subscription is None else subscription_cycles.items_of(call, subscription)
+    due = [] if subscription is None else subscription_cycles.due_first(call, subscription)
     for place, one in enumerate(changes):
         if "id" in one and one["id"] not in [item["id"] for item in standing]:
             param = f"subscription_details[items][{place}][id]"
@@ -153,7 +153,7 @@ def _subscription_lines(call: Call, subscription: JsonObject | None) -> list[Jso
             call.find("price", one["price"], f"subscription_details[items][{place}][price]")
     for item in standing:
         wanted = changed.get(item["id"], {})
-        if wanted.get("deleted", False):
+        if wanted.get("deleted", False) or item not in due:
             continue
         picked = {name: wanted[name] for name in ("quantity",) if name in wanted}
         if wanted.get("price") is not None:
@@ -168,13 +168,17 @@ def _subscription_lines(call: Call, subscription: JsonObject | None) -> list[Jso
             items.append({**fresh, **given})
     if not items:
         return []
-    recurring = items[0]["price"]["recurring"]
-    if recurring is None:
+    if any(item["price"]["recurring"] is None for item in items):
         raise invalid("The price does not recur.", "subscription_details[items]")
-    period = call.now, subscription_periods.end_of(call.now, call.now, recurring)
+    cycle, start = {"billing_cycle_anchor": call.now}, call.now
     if subscription is not None:
-        period = subscription_cycles.next_period(call, subscription)
-    return [invoice_lines.of_subscription_item(one, period, trial=False) for one in items]
+        cycle, start = subscription, subscription_cycles.period_of(call, subscription)[1]
+    return [
+        invoice_lines.of_subscription_item(
+            item, subscription_cycles.period_after(cycle, item, start), trial=False
+        )
+        for item in items
+    ]
 
 
 def _extra(call: Call, given: JsonObject, currency: str) -> JsonObject:
@@ -217,7 +221,7 @@ def _discounts(call: Call, subscription: JsonObject | None) -> list[str]:
         return coupons.discounts(call, call.params["discounts"], {}, redeem=False)
     if subscription is None:
         return []
-    start = subscription_cycles.next_period(call, subscription)[0]
+    start = subscription_cycles.period_of(call, subscription)[1]
     return [one for one in subscription["discounts"] if coupons.outlasts(call, one, start)]
 
 

@@ -84,7 +84,7 @@ def refuse_quantity(price: JsonObject, given: JsonObject, param: str) -> None:
 
 
 def add_item(call: Call, subscription: JsonObject, given: JsonObject, place: int) -> JsonObject:
-    """A new item; its price must recur, in the currency and interval of the others."""
+    """A new item; its price must recur, in the currency of the others."""
     param = f"items[{place}]"
     price = prices.chosen(call, given, param)
     if price["recurring"] is None:
@@ -108,13 +108,16 @@ def add_item(call: Call, subscription: JsonObject, given: JsonObject, place: int
 
 
 def fits(call: Call, subscription: JsonObject, price: JsonObject, param: str) -> None:
-    """ApiError 400 for a price in another currency than the subscription's."""
+    """ApiError 400 for a price in another currency than the subscription's; in classic billing
+    mode also for one of another interval."""
     if subscription["currency"] not in ("", price["currency"]):
         raise invalid(
             f"The price is in `{price['currency']}`, the subscription in "
             f"`{subscription['currency']}`.",
             param,
         )
+    if subscription["billing_mode"]["type"] == "flexible":
+        return
     for item in subscription_cycles.items_of(call, subscription):
         if not _same_interval(item["price"], price) and item["price"]["recurring"]:
             raise invalid("All items must have the same billing interval.", param)
@@ -262,21 +265,20 @@ def _watch_pause(call: Call, subscription: JsonObject) -> None:
 
 def _items_changed(call: Call, subscription: JsonObject) -> bool:
     """Add, change and remove items, with prorations; whether the interval is another now."""
-    period = subscription_cycles.period_of(call, subscription)
     prorates = (
         call.params.get("proration_behavior", "create_prorations") != "none"
         and subscription["status"] != "trialing"
     )
     wanted: list[JsonObject] = call.params.get("items", [])
     before = subscription_cycles.items_of(call, subscription)
-    price = before[0]["price"]
+    standing = {item["id"]: item["price"] for item in before}
     gone = {given.get("id") for given in wanted if given.get("deleted", False)}
     if all("id" in given for given in wanted) and gone.issuperset(item["id"] for item in before):
         raise invalid("A subscription must have at least one active item.", "items")
     for place, given in enumerate(wanted):
         if "id" not in given:
             item = add_item(call, subscription, given, place)
-            item.update(current_period_start=period[0], current_period_end=period[1])
+            _join(call, subscription, item, before)
             if prorates:
                 _charge_rest(call, item)
             continue
@@ -285,7 +287,22 @@ def _items_changed(call: Call, subscription: JsonObject) -> bool:
             raise invalid("The item belongs to another subscription.", f"items[{place}][id]")
         _item_changed(call, item, given, place, prorates=prorates)
     left = subscription_cycles.items_of(call, subscription)
-    return not _same_interval(price, left[0]["price"])
+    return any(
+        item["id"] in standing and not _same_interval(standing[item["id"]], item["price"])
+        for item in left
+    )
+
+
+def _join(call: Call, subscription: JsonObject, item: JsonObject, others: list[JsonObject]) -> None:
+    """The period of a new item: that of one of its interval, else one of its own cycle."""
+    for other in others:
+        if _same_interval(other["price"], item["price"]):
+            period = other["current_period_start"], other["current_period_end"]
+            break
+    else:
+        end = subscription_cycles.period_after(subscription, item, call.now)[1]
+        period = subscription_periods.start_before(end, item["price"]["recurring"]), end
+    subscription_cycles.begin_period(call, subscription, item, period)
 
 
 def _item_changed(
@@ -342,17 +359,18 @@ def _trial_changed(call: Call, subscription: JsonObject) -> bool:
         "trial_start": subscription["trial_start"] or call.now,
     }
     call.change(subscription, patch)
-    subscription_cycles.set_period(call, subscription, (call.now, instant))
+    subscription_cycles.set_periods(call, subscription, call.now, instant)
     subscription_cycles.watch_trial(call, subscription)
     return False
 
 
 def _restart(call: Call, subscription: JsonObject) -> None:
-    """A new cycle begins now."""
+    """A new cycle of all items begins now.
+
+    A simplification: where one of several intervals changes, the others begin anew, too.
+    """
     call.change(subscription, {"billing_cycle_anchor": call.now})
-    recurring = subscription_cycles.items_of(call, subscription)[0]["price"]["recurring"]
-    period = call.now, subscription_periods.end_of(call.now, call.now, recurring)
-    subscription_cycles.set_period(call, subscription, period)
+    subscription_cycles.set_periods(call, subscription, call.now)
 
 
 def _billed(call: Call, subscription: JsonObject, *, anew: bool) -> JsonObject | None:
@@ -361,7 +379,8 @@ def _billed(call: Call, subscription: JsonObject, *, anew: bool) -> JsonObject |
     if not anew and not at_once:
         return None
     bill = subscription_cycles.bill
-    return bill(call, subscription, "subscription_update", periods=anew, advances=False)
+    charged = None if anew else ()
+    return bill(call, subscription, "subscription_update", charged=charged, advances=False)
 
 
 def _collect(call: Call, invoice: JsonObject, behavior: str) -> None:

@@ -1,7 +1,7 @@
 """The life of a subscription as the clock moves (docs, "How subscriptions work"): its periods,
 its invoices, its trial and its end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -35,17 +35,45 @@ def items_of(call: Call, subscription: JsonObject) -> list[JsonObject]:
 
 
 def period_of(call: Call, subscription: JsonObject) -> tuple[int, int]:
-    """The current period; all items share it here, as in Stripe's classic billing mode."""
-    first = items_of(call, subscription)[0]
+    """The current period of the item whose period ends first.
+
+    Items of one interval share it; in flexible billing mode there may be others, which have
+    periods of their own (docs, "Mixed interval subscriptions").
+    """
+    first = min(items_of(call, subscription), key=lambda item: item["current_period_end"])
     return first["current_period_start"], first["current_period_end"]
 
 
-def set_period(call: Call, subscription: JsonObject, period: tuple[int, int]) -> None:
-    """Give all items a period; the next one begins when the clock reaches its end."""
+def set_periods(call: Call, subscription: JsonObject, start: int, until: int | None = None) -> None:
+    """Begin a period of every item; each ends at `until`, or where its own cycle has a boundary."""
     for item in items_of(call, subscription):
-        patch = {"current_period_start": period[0], "current_period_end": period[1]}
-        call.change(item, patch)
+        end = period_after(subscription, item, max(start, call.now))[1]
+        begin_period(call, subscription, item, (start, end if until is None else until))
+
+
+def begin_period(
+    call: Call, subscription: JsonObject, item: JsonObject, period: tuple[int, int]
+) -> None:
+    """Begin a period of an item; the next one begins when the clock reaches its end."""
+    call.change(item, {"current_period_start": period[0], "current_period_end": period[1]})
     call.later(subscription, period[1], _period_over)
+
+
+def period_after(subscription: JsonObject, item: JsonObject, start: int) -> tuple[int, int]:
+    """The period of an item that begins at `start`, up to the next boundary of its cycle."""
+    anchor = subscription["billing_cycle_anchor"]
+    return start, subscription_periods.end_of(anchor, start, item["price"]["recurring"])
+
+
+def due_first(call: Call, subscription: JsonObject) -> list[JsonObject]:
+    """The items whose periods end first: those that the next invoice charges."""
+    end = period_of(call, subscription)[1]
+    return [one for one in items_of(call, subscription) if one["current_period_end"] == end]
+
+
+def whole(_: JsonObject) -> tuple[int, int]:
+    """All of an item's period, as a fraction."""
+    return 1, 1
 
 
 def bill(
@@ -53,24 +81,28 @@ def bill(
     subscription: JsonObject,
     reason: str,
     *,
-    periods: bool = True,
+    charged: Sequence[JsonObject] | None = None,
     advances: bool = True,
-    share: tuple[int, int] = (1, 1),
+    share: Callable[[JsonObject], tuple[int, int]] = whole,
 ) -> JsonObject:
     """A draft of what a subscription owes; it becomes the latest invoice.
 
-    periods: whether it charges the current period, else only what is pending. advances: whether
-    it is finalized and collected within the hour. share: of the period, as a fraction.
+    charged: the items whose current periods it charges, besides what is pending; None: all.
+    advances: whether it is finalized and collected within the hour. share: what of an item's
+    period, as a fraction.
     """
     owner, currency = subscription["customer"], subscription["currency"]
     items, lines = invoicing.take_pending(call, owner, currency, subscription["id"])
-    period = period_of(call, subscription)
-    if periods:
-        trial = subscription["status"] == "trialing"
-        for item in items_of(call, subscription):
-            line = invoice_lines.of_subscription_item(item, period, trial=trial)
-            line["amount"] = line["amount"] * share[0] // share[1]
-            lines.append(line)
+    charged = items_of(call, subscription) if charged is None else charged
+    start = period_of(call, subscription)[0]
+    trial = subscription["status"] == "trialing"
+    for item in charged:
+        period = item["current_period_start"], item["current_period_end"]
+        start = max(start, period[0])
+        line = invoice_lines.of_subscription_item(item, period, trial=trial)
+        part, of = share(item)
+        line["amount"] = line["amount"] * part // of
+        lines.append(line)
     shared = ("collection_method", "days_until_due", "default_payment_method", "default_source")
     fields = {
         **{name: subscription[name] for name in shared},
@@ -78,7 +110,7 @@ def bill(
         "billing_reason": reason,
         "default_tax_rates": subscription["default_tax_rates"],
         "discounts": [
-            one for one in subscription["discounts"] if coupons.outlasts(call, one, period[0])
+            one for one in subscription["discounts"] if coupons.outlasts(call, one, start)
         ],
         "parent": invoicing.parent_of(subscription),
     }
@@ -142,14 +174,6 @@ def end(call: Call, subscription: JsonObject, reason: str | None) -> JsonObject:
     return subscription
 
 
-def next_period(call: Call, subscription: JsonObject) -> tuple[int, int]:
-    """The period that begins where the current one ends."""
-    start = period_of(call, subscription)[1]
-    recurring = items_of(call, subscription)[0]["price"]["recurring"]
-    anchor = subscription["billing_cycle_anchor"]
-    return start, subscription_periods.end_of(anchor, start, recurring)
-
-
 def on_invoice_paid(call: Call, invoice: JsonObject) -> None:
     """Reaction: what waited for the money runs."""
     subscription = invoicing.subscription_of(call, invoice)
@@ -180,9 +204,15 @@ def on_customer_deleted(call: Call, customer: JsonObject) -> None:
 
 
 def _period_over(call: Call) -> None:
-    """A period ends: the next one begins and is billed, unless something else was decided."""
+    """A period ends: the next one begins and is billed, unless something else was decided.
+
+    Items whose periods end together are on one invoice; others have theirs later.
+    """
     subscription = call.target()
-    if subscription["status"] not in RUNNING or period_of(call, subscription)[1] != call.now:
+    if subscription["status"] not in RUNNING:
+        return
+    due = [one for one in items_of(call, subscription) if one["current_period_end"] == call.now]
+    if not due:
         return
     if _end_if_due(call, subscription):
         return
@@ -191,8 +221,12 @@ def _period_over(call: Call) -> None:
     with told(call, subscription):
         if subscription["status"] == "trialing":
             call.change(subscription, {"status": "active"})
-        set_period(call, subscription, next_period(call, subscription))
-        invoice = bill(call, subscription, "subscription_cycle", advances=_collects(subscription))
+        for item in due:
+            begin_period(call, subscription, item, period_after(subscription, item, call.now))
+        invoice = bill(
+            call, subscription, "subscription_cycle",
+            charged=due, advances=_collects(subscription),
+        )  # fmt: skip
     _settle_paused(call, subscription, invoice)
 
 

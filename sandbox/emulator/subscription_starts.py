@@ -38,7 +38,7 @@ def start(call: Call) -> JsonObject:
     except ApiError:
         _forget(call, subscription)
         raise
-    subscription_cycles.set_period(call, subscription, _first_period(call, subscription))
+    _begin_periods(call, subscription)
     if params.get("cancel_at_period_end", False):
         subscription["cancel_at"] = subscription_cycles.period_of(call, subscription)[1]
         subscription["cancel_at_period_end"] = True
@@ -119,16 +119,14 @@ def _forget(call: Call, subscription: JsonObject) -> None:
     call.shelf(call.noun).remove(subscription["id"], None)
 
 
-def _first_period(call: Call, subscription: JsonObject) -> tuple[int, int]:
+def _begin_periods(call: Call, subscription: JsonObject) -> None:
     """Until the trial's end, or the first boundary of the cycle."""
     if subscription["trial_end"] is not None:
-        return call.now, subscription["trial_end"]
-    recurring = subscription_cycles.items_of(call, subscription)[0]["price"]["recurring"]
-    anchor = subscription["billing_cycle_anchor"]
-    start = subscription["start_date"]
-    return start, anchor if anchor > start else subscription_periods.end_of(
-        anchor, max(start, call.now), recurring
-    )
+        subscription_cycles.set_periods(call, subscription, call.now, subscription["trial_end"])
+        return
+    anchor, start = subscription["billing_cycle_anchor"], subscription["start_date"]
+    until = anchor if anchor > start else None
+    subscription_cycles.set_periods(call, subscription, start, until)
 
 
 def _bill_first(call: Call, subscription: JsonObject) -> None:
@@ -144,7 +142,11 @@ def _bill_first(call: Call, subscription: JsonObject) -> None:
         }
         invoiceitems.new(call.on("invoiceitem", fields))
     invoice = subscription_cycles.bill(
-        call, subscription, "subscription_create", advances=sent, share=_share(call, subscription)
+        call,
+        subscription,
+        "subscription_create",
+        advances=sent,
+        share=lambda item: _share(call, subscription, item),
     )
     call.emit("customer.subscription.created", subscription)
     if sent and subscription["status"] != "trialing":
@@ -163,14 +165,13 @@ def _bill_first(call: Call, subscription: JsonObject) -> None:
             raise
 
 
-def _share(call: Call, subscription: JsonObject) -> tuple[int, int]:
+def _share(call: Call, subscription: JsonObject, item: JsonObject) -> tuple[int, int]:
     """A first period up to an anchor is charged by its share of a whole one."""
-    anchor, none = subscription["billing_cycle_anchor"], (1, 1)
-    start, end = subscription_cycles.period_of(call, subscription)
+    anchor = subscription["billing_cycle_anchor"]
+    start, end = item["current_period_start"], item["current_period_end"]
     if subscription["trial_end"] is not None or anchor <= start:
-        return none
+        return subscription_cycles.whole(item)
     if call.params.get("proration_behavior") == "none":
         return (0, 1)
-    recurring = subscription_cycles.items_of(call, subscription)[0]["price"]["recurring"]
-    whole = end - subscription_periods.start_before(anchor, recurring)
-    return (end - start, whole) if whole > end - start else none
+    whole = end - subscription_periods.start_before(anchor, item["price"]["recurring"])
+    return (end - start, whole) if whole > end - start else subscription_cycles.whole(item)

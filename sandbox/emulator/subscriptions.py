@@ -8,7 +8,6 @@ from sandbox.emulator import (
     subscription_changes,
     subscription_cycles,
     subscription_pending,
-    subscription_periods,
 )
 from sandbox.emulator import invoice_life as invoicing
 from sandbox.emulator.core.call import Action, Call, Happening, Noun
@@ -159,7 +158,7 @@ def _cancel(call: Call) -> JsonObject:
     subscription_cycles.end(call, subscription, "cancellation_requested")
     if call.params.get("invoice_now", False):
         reason = "subscription_update"
-        subscription_cycles.bill(call, subscription, reason, periods=False)
+        subscription_cycles.bill(call, subscription, reason, charged=())
     return call.seen(subscription)
 
 
@@ -172,10 +171,7 @@ def _resume(call: Call) -> JsonObject:
         call.change(subscription, {"status": "active"})
         if call.params.get("billing_cycle_anchor", "now") == "now":
             call.change(subscription, {"billing_cycle_anchor": call.now})
-        recurring = subscription_cycles.items_of(call, subscription)[0]["price"]["recurring"]
-        anchor = subscription["billing_cycle_anchor"]
-        period = call.now, subscription_periods.end_of(anchor, call.now, recurring)
-        subscription_cycles.set_period(call, subscription, period)
+        subscription_cycles.set_periods(call, subscription, call.now)
         invoice = subscription_cycles.bill(
             call, subscription, "subscription_update", advances=False
         )

@@ -337,3 +337,57 @@ async def test_nul_is_refused(client: stripe.StripeClient, params: Any, param: s
         await client.v1.customers.create_async(params)
     assert told(refused) == (400, None, param)
     assert (await client.v1.customers.list_async()).data == []
+
+
+async def test_items_of_several_intervals_have_periods_and_invoices_of_their_own(
+    client: stripe.StripeClient, control: ControlClient
+) -> None:
+    await control.set_clock(1_704_067_200)  # 2024-01-01T00:00:00Z
+    month, year = await monthly(client, 1_000), await monthly(client, 9_000, interval="year")
+    params: Any = {"customer": await payer(client), "items": [{"price": year}, {"price": month}]}
+    made = await client.v1.subscriptions.create_async(params)
+    periods = {
+        item.price.id: item.current_period_end - item.current_period_start
+        for item in made["items"].data
+    }
+    assert periods == {month: 31 * DAY, year: 366 * DAY}
+    preview = await client.v1.invoices.create_preview_async({"subscription": made.id})
+    assert preview.total == 1_000, "the yearly item is not due"
+    await control.advance_clock(366 * DAY + 7_200)
+    listed = await client.v1.invoices.list_async({"subscription": made.id, "limit": 100})
+    assert [one.total for one in listed.data[::-1]] == [10_000, *[1_000] * 11, 10_000]
+    assert all(one.status == "paid" for one in listed.data)
+    leaving = await client.v1.subscriptions.update_async(made.id, {"cancel_at_period_end": True})
+    ends = sorted(item.current_period_end for item in leaving["items"].data)
+    assert leaving.cancel_at == ends[0] < ends[1], "the earliest item's"
+    await control.advance_clock(32 * DAY)
+    assert (await client.v1.subscriptions.retrieve_async(made.id)).status == "canceled"
+
+
+async def test_an_item_of_another_interval_joins(
+    client: stripe.StripeClient, control: ControlClient
+) -> None:
+    await control.set_clock(1_704_067_200)
+    made = await subscribed(client)
+    before = made["items"].data[0]
+    await control.advance_clock(10 * DAY)
+    year = await monthly(client, 36_600, interval="year")
+    item = await client.v1.subscription_items.create_async({"subscription": made.id, "price": year})
+    assert item.current_period_end == before.current_period_start + 366 * DAY
+    changed = await client.v1.subscriptions.retrieve_async(made.id)
+    assert changed.billing_cycle_anchor == made.billing_cycle_anchor
+    kept = {one.id: one.current_period_end for one in changed["items"].data}
+    assert kept[before.id] == before.current_period_end
+    pending = await client.v1.invoice_items.list_async({"pending": True})
+    assert [one.amount // 100 for one in pending.data] == [356], "what is left of the year"
+
+
+async def test_classic_subscriptions_have_one_interval(client: stripe.StripeClient) -> None:
+    month, year = await monthly(client), await monthly(client, 9_000, interval="year")
+    params: Any = {
+        "customer": await payer(client),
+        "items": [{"price": month}, {"price": year}],
+        "billing_mode": {"type": "classic"},
+    }
+    with pytest.raises(stripe.InvalidRequestError, match="the same billing interval"):
+        await client.v1.subscriptions.create_async(params)
