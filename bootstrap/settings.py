@@ -40,7 +40,7 @@ _MONGO_URL: Final = re.compile(r"mongodb(?:\+srv)?://\S+")
 
 def _stripe_key(key: SecretStr) -> SecretStr:
     if not _STRIPE_KEY.fullmatch(key.get_secret_value()):
-        raise ValueError("a secret key of Stripe's is needed: sk_test_... or sk_live_...")
+        raise ValueError("must be a secret key of Stripe, such as sk_test_... or sk_live_...")
     return key
 
 
@@ -50,7 +50,7 @@ def _listed(raw: SecretStr) -> list[str]:
 
 def _webhook_secrets(raw: SecretStr) -> SecretStr:
     if not all(_WEBHOOK_SECRET.fullmatch(secret) for secret in _listed(raw)):
-        raise ValueError("signing secrets of Stripe's, whsec_..., several parted by commas")
+        raise ValueError("must be signing secrets of Stripe, whsec_..., with commas between them")
     return raw
 
 
@@ -62,31 +62,31 @@ def _caller_keys(raw: SecretStr) -> SecretStr:
 def _address(address: str) -> str:
     match = _ADDRESS.fullmatch(address)
     if not match or int(match[2]) > 65_535:
-        raise ValueError("host:port is needed, such as 127.0.0.1:50051; port 0 takes a free one")
+        raise ValueError("must be host:port, such as 127.0.0.1:50051; port 0 means any free port")
     return address
 
 
 def _base_url(url: str) -> str:
     if url and not _HTTP_URL.fullmatch(url):
-        raise ValueError("an address such as https://api.example.com is needed, without a path")
+        raise ValueError("must be an address such as https://api.example.com, without a path")
     return url
 
 
 def _api_url(url: str) -> str:
     if url and not _API_URL.fullmatch(url):
-        raise ValueError("an address such as https://api.example.com/internal is needed")
+        raise ValueError("must be an address such as https://api.example.com/internal")
     return url.rstrip("/")
 
 
 def _mongo_url(url: SecretStr) -> SecretStr:
     if url.get_secret_value() and not _MONGO_URL.fullmatch(url.get_secret_value()):
-        raise ValueError("an address such as mongodb://db1,db2/?replicaSet=rs0 is needed")
+        raise ValueError("must be an address such as mongodb://db1,db2/?replicaSet=rs0")
     return url
 
 
 def _nats_url(url: SecretStr) -> SecretStr:
     if not all(_NATS_URL.fullmatch(one) for one in _listed(url)):
-        raise ValueError("addresses such as nats://queue1:4222 are needed, parted by commas")
+        raise ValueError("must be addresses such as nats://queue1:4222, with commas between them")
     return url
 
 
@@ -108,10 +108,10 @@ class Settings(BaseSettings):
 
     stripe_secret_key: Annotated[SecretStr, AfterValidator(_stripe_key)] = Field(
         validation_alias="STRIPE_SECRET_KEY",
-        description="the platform's key at Stripe; its prefix decides the mode, test or live",
+        description="the platform's secret key at Stripe: sk_test_... (test) or sk_live_...",
     )
     caller_keys: Annotated[SecretStr, AfterValidator(_caller_keys)] = Field(
-        description="name:secret,... that sign callers' tokens; the first signs new ones"
+        description="keys for callers' tokens, name:secret,...; the first signs new tokens"
     )
     webhook_secrets_platform: WebhookSecrets = Field(
         default=SecretStr(""),
@@ -120,23 +120,24 @@ class Settings(BaseSettings):
     webhook_secrets_connect: WebhookSecrets = Field(
         default=SecretStr(""),
         validate_default=True,
-        description="whsec_...,... of the Connect endpoint; one of the two endpoints is needed",
+        description="whsec_...,... of the Connect endpoint; one of the two is required",
     )
     store: Literal["sqlite", "mongo"] = Field(
         default="sqlite", description="the database: sqlite (embedded) or mongo"
     )
     sqlite_path: Path = Field(
-        default=Path("var/billing.db"), description="the file of SQLite, of one process"
+        default=Path("var/billing.db"),
+        description="the SQLite file; only one process may serve from it",
     )
     mongo_url: Annotated[SecretStr, AfterValidator(_mongo_url)] = Field(
         default=SecretStr(""),
         validate_default=True,
-        description="mongodb://... of the servers, with BILLING_STORE=mongo",
+        description="mongodb://..., the MongoDB servers; required with BILLING_STORE=mongo",
     )
     mongo_database: str = Field(
         default="billing",
         pattern=r"^[A-Za-z0-9_-]{1,63}$",
-        description="the name of the database there",
+        description="the name of the MongoDB database",
     )
     queue: Literal["embedded", "nats"] = Field(
         default="embedded",
@@ -145,63 +146,72 @@ class Settings(BaseSettings):
     nats_url: Annotated[SecretStr, AfterValidator(_nats_url)] = Field(
         default=SecretStr(""),
         validate_default=True,
-        description="nats://...,nats://... of the servers, with BILLING_QUEUE=nats",
+        description="nats://...,nats://..., the servers; required with BILLING_QUEUE=nats",
     )
     nats_replicas: int = Field(
-        default=1, ge=1, le=5, description="how many servers keep the stream that is made there"
+        default=1,
+        ge=1,
+        le=5,
+        description="how many NATS servers store the stream, if Billing creates it",
     )
     effects_max_age_days: int = Field(
-        default=7, ge=1, le=30, description="older facts have no effects: they are history"
+        default=7,
+        ge=1,
+        le=30,
+        description="older events update the mirror, but send no messages or jobs",
     )
     grpc_address: Address = Field(
-        default="127.0.0.1:50051", description="where gRPC listens; port 0 takes a free one"
+        default="127.0.0.1:50051",
+        description="the address where gRPC listens; port 0 means any free port",
     )
-    http_address: Address = Field(default="127.0.0.1:8080", description="where webhooks arrive")
+    http_address: Address = Field(
+        default="127.0.0.1:8080", description="the address where webhooks arrive"
+    )
     reuse_port: bool = Field(
         default=False,
-        description="let several processes of a host share the ports, with BILLING_STORE=mongo",
+        description="several processes on one host share the ports; with BILLING_STORE=mongo",
     )
-    reflection: bool = Field(default=False, description="answer gRPC reflection")
+    reflection: bool = Field(default=False, description="whether gRPC reflection is on")
     stripe_url: Annotated[str, AfterValidator(_base_url)] = Field(
-        default="", description="where Stripe's API is, instead of Stripe's own addresses"
+        default="", description="an address to use instead of Stripe's own, such as an emulator's"
     )
     stripe_requests_per_second: int = Field(
         default=0,
         ge=0,
         le=10_000,
-        description="the budget of one Stripe account; 0 stands for 100 live, 25 test",
+        description="the limit for each Stripe account; 0 means 100 live, 25 test",
     )
     api_base_url: Annotated[str, AfterValidator(_api_url)] = Field(
         default="",
         validation_alias="API_BASE_URL",
-        description="where the platform's internal API is",
+        description="the address of the platform's internal API",
     )
     app_secret: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="APP_SECRET",
-        description="signs the short-lived token that Billing presents to the internal API",
+        description="signs Billing's tokens for the internal API; at least 32 bytes",
     )
     short_links_url: Annotated[str, AfterValidator(_api_url)] = Field(
         default="",
-        description="where short links are made, instead of API_BASE_URL/short-links",
+        description="the address that makes short links, if not API_BASE_URL/short-links",
     )
     short_links: Literal["off", "internal_api"] = Field(
         default="off",
         validate_default=True,
-        description="who shortens payment links: off (nobody) or internal_api",
+        description="what makes payment links short: off (they stay long) or internal_api",
     )
     drain_seconds: float = Field(
         default=25,
         ge=0,
         le=600,
         allow_inf_nan=False,
-        description="how long what is in flight may take to finish after SIGTERM",
+        description="how many seconds running calls may take after SIGTERM",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="debug, info, warning or error"
+        default="info", description="the lowest level that is logged: debug, info, warning or error"
     )
     log_format: Literal["json", "console"] = Field(
-        default="json", description="json, or console for people"
+        default="json", description="the format of the log: json, or console for people"
     )
 
     # Checks of one field against an earlier one, so that all problems are told at once: a check of
@@ -212,21 +222,21 @@ class Settings(BaseSettings):
     def _some_endpoint(cls, connect: SecretStr, info: ValidationInfo) -> SecretStr:
         platform = info.data.get("webhook_secrets_platform")
         if platform is not None and not _listed(platform) and not _listed(connect):
-            raise ValueError("is needed, or BILLING_WEBHOOK_SECRETS_PLATFORM, or both")
+            raise ValueError("is required, or BILLING_WEBHOOK_SECRETS_PLATFORM, or both")
         return connect
 
     @field_validator("mongo_url")
     @classmethod
     def _mongo_somewhere(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
         if info.data.get("store") == "mongo" and not url.get_secret_value():
-            raise ValueError("is needed with BILLING_STORE=mongo")
+            raise ValueError("is required with BILLING_STORE=mongo")
         return url
 
     @field_validator("nats_url")
     @classmethod
     def _nats_somewhere(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
         if info.data.get("queue") == "nats" and not _listed(url):
-            raise ValueError("is needed with BILLING_QUEUE=nats")
+            raise ValueError("is required with BILLING_QUEUE=nats")
         return url
 
     @field_validator("short_links")
@@ -237,14 +247,14 @@ class Settings(BaseSettings):
         if not info.data["api_base_url"] and not info.data["short_links_url"]:
             raise ValueError("internal_api needs API_BASE_URL or BILLING_SHORT_LINKS_URL")
         if len(info.data["app_secret"].get_secret_value().encode()) < MIN_SECRET_BYTES:
-            raise ValueError(f"internal_api needs APP_SECRET, of {MIN_SECRET_BYTES} bytes at least")
+            raise ValueError(f"internal_api needs APP_SECRET of at least {MIN_SECRET_BYTES} bytes")
         return choice
 
     @field_validator("reuse_port")
     @classmethod
     def _one_process_on_sqlite(cls, reuse: bool, info: ValidationInfo) -> bool:
         if reuse and info.data.get("store") == "sqlite":
-            raise ValueError("needs BILLING_STORE=mongo; SQLite has one process")
+            raise ValueError("needs BILLING_STORE=mongo: only one process may use SQLite")
         return reuse
 
     @property

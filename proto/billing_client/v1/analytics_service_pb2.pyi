@@ -69,15 +69,17 @@ class GrossVolume(_message.Message):
     PREVIOUS_SO_FAR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def period(self) -> _period_pb2.Period:
-        """period is the one asked for."""
+        """period is the period of the request."""
 
     @_builtins.property
     def previous_period(self) -> _period_pb2.Period:
-        """previous_period is the one that it is compared with."""
+        """previous_period is the period that it is compared with."""
 
     @_builtins.property
     def currencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___CurrencyVolume]:
-        """currencies in order of their code: those that occur in either period, or the one asked for."""
+        """currencies, ordered by their code: the currencies that occur in either period, or the currency
+        of the request.
+        """
 
     @_builtins.property
     def previous_so_far(self) -> _period_pb2.Period:
@@ -126,7 +128,7 @@ class CurrencyVolume(_message.Message):
 
     @_builtins.property
     def previous(self) -> _money_pb2.Money:
-        """previous is the volume of the period before."""
+        """previous is the volume of the previous period."""
 
     @_builtins.property
     def buckets(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeBucket]:
@@ -166,7 +168,7 @@ Global___CurrencyVolume: _TypeAlias = CurrencyVolume  # noqa: Y015
 
 @_typing.final
 class VolumeBucket(_message.Message):
-    """VolumeBucket is a stretch of the period."""
+    """VolumeBucket is one part of the period, such as one day."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -176,20 +178,20 @@ class VolumeBucket(_message.Message):
     CHARGE_COUNT_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
     charge_count: _builtins.int
-    """charge_count is how many charges make it up."""
+    """charge_count is the number of charges in the bucket."""
     partial: _builtins.bool
-    """partial is set while it has not ended."""
+    """partial is true as long as the bucket has not ended."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """start_time is its first instant."""
+        """start_time is the bucket's first instant."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """end_time is the instant after its last."""
+        """end_time is the instant after the bucket's last instant."""
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """amount captured in it."""
+        """amount that was captured in the bucket."""
 
     def __init__(
         self,
@@ -258,11 +260,11 @@ class ChargeCounts(_message.Message):
     PREVIOUS_SO_FAR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def period(self) -> _period_pb2.Period:
-        """period is the one asked for."""
+        """period is the period of the request."""
 
     @_builtins.property
     def previous_period(self) -> _period_pb2.Period:
-        """previous_period is the one that it is compared with."""
+        """previous_period is the period that it is compared with."""
 
     @_builtins.property
     def succeeded(self) -> Global___CountComparison:
@@ -302,7 +304,7 @@ Global___ChargeCounts: _TypeAlias = ChargeCounts  # noqa: Y015
 
 @_typing.final
 class CountComparison(_message.Message):
-    """CountComparison is a number and the one of the period before."""
+    """CountComparison is a number of this period and of the previous period."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -314,7 +316,7 @@ class CountComparison(_message.Message):
     current: _builtins.int
     """current is the number of the period."""
     previous: _builtins.int
-    """previous is the number of the period before."""
+    """previous is the number of the previous period."""
     growth: _builtins.float
     """growth from previous to current. Absent where previous is zero."""
     previous_so_far: _builtins.int
@@ -353,7 +355,7 @@ Global___CountComparison: _TypeAlias = CountComparison  # noqa: Y015
 
 @_typing.final
 class ChargeCountBucket(_message.Message):
-    """ChargeCountBucket is a stretch of the period."""
+    """ChargeCountBucket is one part of the period, such as one day."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -363,18 +365,18 @@ class ChargeCountBucket(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
     succeeded: _builtins.int
-    """succeeded is how many charges succeeded in it."""
+    """succeeded is the number of charges that succeeded in the bucket."""
     failed: _builtins.int
-    """failed is how many charges failed in it."""
+    """failed is the number of charges that failed in the bucket."""
     partial: _builtins.bool
-    """partial is set while it has not ended."""
+    """partial is true as long as the bucket has not ended."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """start_time is its first instant."""
+        """start_time is the bucket's first instant."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """end_time is the instant after its last."""
+        """end_time is the instant after the bucket's last instant."""
 
     def __init__(
         self,

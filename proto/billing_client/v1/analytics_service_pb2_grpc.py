@@ -28,13 +28,14 @@ if _version_not_supported:
 class AnalyticsServiceStub:
     """AnalyticsService answers questions about revenue, from the mirror alone.
 
-    Every answer covers the period asked for and the one before it: a period of whole calendar months
-    is compared with as many calendar months before, one between local midnights with as many local
-    days, any other with one of the same length. A period that is running is compared, beside that,
-    with as much of the one before as has passed of it, up to the same local day and time. Growth is
-    (now - before) / |before|, absent where before is zero. The series holds a bucket for every
-    stretch of the period, zeros included; one that has not ended yet is marked partial. Amounts stand
-    per currency and are never added across two. docs/metrics.md defines every figure, with examples.
+    Example: for November the answer also covers October, and growth compares the two.
+
+    Every answer covers the period of the request and the previous period. The previous period of
+    whole calendar months has as many calendar months. The previous period of whole local days has as
+    many local days. Any other previous period has the same length. Growth is (current - previous) /
+    previous; growth is absent if previous is zero. The series holds a bucket for every part of the
+    period, even if the bucket is zero. A bucket that has not ended is marked partial. Each currency
+    has its own amounts; amounts of two currencies are never added.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -62,13 +63,14 @@ class AnalyticsServiceStub:
 class AnalyticsServiceServicer:
     """AnalyticsService answers questions about revenue, from the mirror alone.
 
-    Every answer covers the period asked for and the one before it: a period of whole calendar months
-    is compared with as many calendar months before, one between local midnights with as many local
-    days, any other with one of the same length. A period that is running is compared, beside that,
-    with as much of the one before as has passed of it, up to the same local day and time. Growth is
-    (now - before) / |before|, absent where before is zero. The series holds a bucket for every
-    stretch of the period, zeros included; one that has not ended yet is marked partial. Amounts stand
-    per currency and are never added across two. docs/metrics.md defines every figure, with examples.
+    Example: for November the answer also covers October, and growth compares the two.
+
+    Every answer covers the period of the request and the previous period. The previous period of
+    whole calendar months has as many calendar months. The previous period of whole local days has as
+    many local days. Any other previous period has the same length. Growth is (current - previous) /
+    previous; growth is absent if previous is zero. The series holds a bucket for every part of the
+    period, even if the bucket is zero. A bucket that has not ended is marked partial. Each currency
+    has its own amounts; amounts of two currencies are never added.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -76,17 +78,17 @@ class AnalyticsServiceServicer:
     """
 
     def GetGrossVolume(self, request, context):
-        """GetGrossVolume sums what was captured of charges, in the currency that the customer paid in,
-        before refunds, disputes and fees, by the time of the charge.
+        """GetGrossVolume adds up the captured amounts of successful payments, in the currency that the
+        customer paid in. Refunds, disputes and fees are not subtracted. The time of the charge decides
+        the bucket.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetChargeCounts(self, request, context):
-        """GetChargeCounts counts charges that took money and charges that failed, by the time of the
-        charge. Every charge is one attempt: a payment that was tried three times counts three times. An
-        authorisation that is not captured is neither.
+        """GetChargeCounts counts successful charges and failed charges, by the time of the charge. Every
+        charge is one attempt: a payment with three attempts counts three times.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,13 +118,14 @@ def add_AnalyticsServiceServicer_to_server(servicer, server):
 class AnalyticsService:
     """AnalyticsService answers questions about revenue, from the mirror alone.
 
-    Every answer covers the period asked for and the one before it: a period of whole calendar months
-    is compared with as many calendar months before, one between local midnights with as many local
-    days, any other with one of the same length. A period that is running is compared, beside that,
-    with as much of the one before as has passed of it, up to the same local day and time. Growth is
-    (now - before) / |before|, absent where before is zero. The series holds a bucket for every
-    stretch of the period, zeros included; one that has not ended yet is marked partial. Amounts stand
-    per currency and are never added across two. docs/metrics.md defines every figure, with examples.
+    Example: for November the answer also covers October, and growth compares the two.
+
+    Every answer covers the period of the request and the previous period. The previous period of
+    whole calendar months has as many calendar months. The previous period of whole local days has as
+    many local days. Any other previous period has the same length. Growth is (current - previous) /
+    previous; growth is absent if previous is zero. The series holds a bucket for every part of the
+    period, even if the bucket is zero. A bucket that has not ended is marked partial. Each currency
+    has its own amounts; amounts of two currencies are never added.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,

@@ -28,7 +28,7 @@ class _RefundReason:
 class _RefundReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefundReason.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     REFUND_REASON_UNSPECIFIED: _RefundReason.ValueType  # 0
-    """None is given."""
+    """No reason is given."""
     REFUND_REASON_DUPLICATE: _RefundReason.ValueType  # 1
     """The payment was made twice."""
     REFUND_REASON_FRAUDULENT: _RefundReason.ValueType  # 2
@@ -40,7 +40,7 @@ class RefundReason(_RefundReason, metaclass=_RefundReasonEnumTypeWrapper):
     """RefundReason is why money is given back, as Stripe knows it."""
 
 REFUND_REASON_UNSPECIFIED: RefundReason.ValueType  # 0
-"""None is given."""
+"""No reason is given."""
 REFUND_REASON_DUPLICATE: RefundReason.ValueType  # 1
 """The payment was made twice."""
 REFUND_REASON_FRAUDULENT: RefundReason.ValueType  # 2
@@ -51,7 +51,7 @@ Global___RefundReason: _TypeAlias = RefundReason  # noqa: Y015
 
 @_typing.final
 class Charge(_message.Message):
-    """Charge is an attempt to move money, as Stripe keeps it. Empty text stands for no value."""
+    """Charge is an attempt to move money, as Stripe keeps it. Empty text means that there is no value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -96,26 +96,26 @@ class Charge(_message.Message):
     status: _builtins.str
     """status is Stripe's: `succeeded`, `pending` or `failed`."""
     captured: _builtins.bool
-    """captured is false while an authorised amount waits to be captured."""
+    """captured is false as long as an authorised amount waits to be captured."""
     refunded: _builtins.bool
-    """refunded tells whether all of it was given back."""
+    """refunded is true if the whole amount was given back."""
     disputed: _builtins.bool
-    """disputed tells whether the payer has disputed it, whatever came of that."""
+    """disputed is true if the payer has disputed the charge, no matter how the dispute ended."""
     customer: _builtins.str
     """customer is the id of the customer that paid."""
     payment_intent: _builtins.str
-    """payment_intent is the id of the one that it was made for."""
+    """payment_intent is the id of the payment intent that the charge belongs to."""
     payment_method: _builtins.str
-    """payment_method is the id of the one that it was paid with."""
+    """payment_method is the id of the payment method that was charged."""
     payment_method_type: _builtins.str
     """payment_method_type is Stripe's, such as `card`."""
     description: _builtins.str
-    """description of the account's own."""
+    """description that the account gave the charge."""
     failure_code: _builtins.str
-    """failure_code is Stripe's, of one that failed."""
+    """failure_code is Stripe's code of a failed charge."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """create_time is when Stripe made it."""
+        """create_time is when Stripe made the object."""
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
@@ -127,7 +127,7 @@ class Charge(_message.Message):
 
     @_builtins.property
     def amount_refunded(self) -> _money_pb2.Money:
-        """amount_refunded is what was given back of it."""
+        """amount_refunded is what was given back of the charge."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -163,7 +163,7 @@ Global___Charge: _TypeAlias = Charge  # noqa: Y015
 
 @_typing.final
 class Refund(_message.Message):
-    """Refund is money given back, as Stripe keeps it. Empty text stands for no value."""
+    """Refund is money given back, as Stripe keeps it. Empty text means that there is no value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -199,20 +199,20 @@ class Refund(_message.Message):
     id: _builtins.str
     """id is Stripe's, such as `re_1Nispe2eZvKYlo2Cd31jOCgZ`."""
     status: _builtins.str
-    """status is Stripe's: `pending`, `requires_action`, `succeeded`, `failed` or `canceled`. Of a
-    failed one the money has come back to the account's balance.
+    """status is Stripe's: `pending`, `requires_action`, `succeeded`, `failed` or `canceled`. The
+    money of a failed refund is back on the account's balance.
     """
     charge: _builtins.str
     """charge is the id of the charge."""
     payment_intent: _builtins.str
-    """payment_intent is the id of the one that the charge was made for."""
+    """payment_intent is the id of the payment intent that the charge belongs to."""
     reason: _builtins.str
-    """reason is Stripe's: those of RefundReason in lower case, and `expired_uncaptured_charge`."""
+    """reason in Stripe's word: a RefundReason in lower case, or `expired_uncaptured_charge`."""
     failure_reason: _builtins.str
-    """failure_reason is Stripe's, of one that failed."""
+    """failure_reason is Stripe's reason of a failed refund."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """create_time is when Stripe made it."""
+        """create_time is when Stripe made the object."""
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
@@ -260,9 +260,11 @@ class ListChargesRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     page_size: _builtins.int
-    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    """page_size is how many entries the page has at most: 1 to 100; 0 stands for 50."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    """page_token from the page before; empty: the first page. All other fields must be the same as
+    for the first page.
+    """
     customer: _builtins.str
     """customer to narrow the list to, by id; empty: all."""
     payment_intent: _builtins.str
@@ -388,14 +390,15 @@ class RefundChargeRequest(_message.Message):
     id: _builtins.str
     """id of the charge."""
     reason: Global___RefundReason.ValueType
-    """reason that Stripe keeps with it."""
+    """reason that Stripe keeps with the refund."""
     request_id: _builtins.str
-    """request_id makes the call repeatable: the same id and content give the same answer and one
-    refund. 1 to 64 letters, digits, `-` or `_`; a UUID fits.
+    """request_id makes sure that the change happens once. Example: `r-1` is sent twice with the same
+    content; both calls get the same answer, and there is one refund. 1 to 64 letters, digits, `-`
+    or `_`, such as a UUID. It is not the metadata key `x-request-id`, which names a call in logs.
     """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """amount to give back, in the charge's currency; not set: all that is left of it."""
+        """amount to give back, in the charge's currency; not set: everything that is left."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -436,9 +439,11 @@ class ListRefundsRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     page_size: _builtins.int
-    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    """page_size is how many entries the page has at most: 1 to 100; 0 stands for 50."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    """page_token from the page before; empty: the first page. All other fields must be the same as
+    for the first page.
+    """
     charge: _builtins.str
     """charge to narrow the list to, by id; empty: all."""
     @_builtins.property

@@ -28,8 +28,8 @@ if _version_not_supported:
 class ChargeServiceStub:
     """ChargeService works on the charges of an account's Stripe connection, and gives money back.
 
-    Reads answer from the mirror. A refund goes to Stripe, and both it and its charge are put into the
-    mirror before the call returns, so that a caller reads what it wrote. Every method fails with
+    Reads answer from the mirror. A refund goes to Stripe. The refund and its charge are in the
+    mirror before the call returns, so a caller reads what it wrote. Every method fails with
     FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
     and with NOT_FOUND for an account that the caller may not act for.
     """
@@ -65,8 +65,8 @@ class ChargeServiceStub:
 class ChargeServiceServicer:
     """ChargeService works on the charges of an account's Stripe connection, and gives money back.
 
-    Reads answer from the mirror. A refund goes to Stripe, and both it and its charge are put into the
-    mirror before the call returns, so that a caller reads what it wrote. Every method fails with
+    Reads answer from the mirror. A refund goes to Stripe. The refund and its charge are in the
+    mirror before the call returns, so a caller reads what it wrote. Every method fails with
     FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
     and with NOT_FOUND for an account that the caller may not act for.
     """
@@ -74,8 +74,9 @@ class ChargeServiceServicer:
     def ListCharges(self, request, context):
         """ListCharges lists the charges in the mirror, newest first.
 
-        Fails with INVALID_ARGUMENT for a page size out of range, a bad filter or two that exclude each
-        other (INVALID_FIELDS), and a page token of another list or account (INVALID_PAGE_TOKEN).
+        Fails with INVALID_ARGUMENT for a page size out of range, for a bad filter, for two filters
+        that exclude each other (INVALID_FIELDS), and for a page token of another list or account
+        (INVALID_PAGE_TOKEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,7 +85,7 @@ class ChargeServiceServicer:
     def GetCharge(self, request, context):
         """GetCharge gets one charge from the mirror.
 
-        Fails with NOT_FOUND where the mirror has none of that id.
+        Fails with NOT_FOUND if the mirror has no charge with this id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,14 +94,17 @@ class ChargeServiceServicer:
     def RefundCharge(self, request, context):
         """RefundCharge gives a charge's money back at Stripe, whole or in part.
 
-        Fails with NOT_FOUND for a charge that Stripe does not have, with INVALID_ARGUMENT naming
-        `amount` for more than is left of the charge or another currency than its own, and with
-        FAILED_PRECONDITION for a charge that is refunded already, disputed, failed or not captured
-        (WRONG_STATE: `refunded`, `disputed`, `failed`, `pending`, `uncaptured`), or where Stripe refuses
-        for another reason, such as too low a balance (STRIPE_REFUSED with Stripe's code). With
-        OUTCOME_UNKNOWN nothing is lost: repeat the call with the same request_id. A refund may still
-        fail later, at the bank: its status tells. Should Stripe not answer just then how the charge
-        looks, the refund is told all the same, and an event mirrors the charge a moment later.
+        Example: a charge of 50.00 USD is refunded with an amount of 20.00 USD; 30.00 USD can still be
+        refunded.
+
+        Fails with NOT_FOUND for a charge that Stripe does not have. Fails with INVALID_ARGUMENT for
+        `amount` if the amount is more than what is left of the charge, or if its currency is not the
+        charge's. Fails with WRONG_STATE for a charge that is `refunded`, `disputed`, `failed`,
+        `pending` or `uncaptured`. Fails with STRIPE_REFUSED, and Stripe's code, if Stripe refuses for
+        another reason, such as a low balance. With OUTCOME_UNKNOWN nothing is lost: repeat the call
+        with the same request_id. A refund may still fail later, at the bank; its status then says so.
+        If Stripe makes the refund but does not show the charge at once, the call returns the refund,
+        and an event brings the charge into the mirror a moment later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,8 +153,8 @@ def add_ChargeServiceServicer_to_server(servicer, server):
 class ChargeService:
     """ChargeService works on the charges of an account's Stripe connection, and gives money back.
 
-    Reads answer from the mirror. A refund goes to Stripe, and both it and its charge are put into the
-    mirror before the call returns, so that a caller reads what it wrote. Every method fails with
+    Reads answer from the mirror. A refund goes to Stripe. The refund and its charge are in the
+    mirror before the call returns, so a caller reads what it wrote. Every method fails with
     FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
     and with NOT_FOUND for an account that the caller may not act for.
     """

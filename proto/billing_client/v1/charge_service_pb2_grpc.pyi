@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class ChargeServiceStub:
     """ChargeService works on the charges of an account's Stripe connection, and gives money back.
 
-    Reads answer from the mirror. A refund goes to Stripe, and both it and its charge are put into the
-    mirror before the call returns, so that a caller reads what it wrote. Every method fails with
+    Reads answer from the mirror. A refund goes to Stripe. The refund and its charge are in the
+    mirror before the call returns, so a caller reads what it wrote. Every method fails with
     FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
     and with NOT_FOUND for an account that the caller may not act for.
     """
@@ -42,25 +42,29 @@ class ChargeServiceStub:
     ListCharges: _grpc.UnaryUnaryMultiCallable[_charge_service_pb2.ListChargesRequest, _charge_service_pb2.ListChargesResponse]
     """ListCharges lists the charges in the mirror, newest first.
 
-    Fails with INVALID_ARGUMENT for a page size out of range, a bad filter or two that exclude each
-    other (INVALID_FIELDS), and a page token of another list or account (INVALID_PAGE_TOKEN).
+    Fails with INVALID_ARGUMENT for a page size out of range, for a bad filter, for two filters
+    that exclude each other (INVALID_FIELDS), and for a page token of another list or account
+    (INVALID_PAGE_TOKEN).
     """
     GetCharge: _grpc.UnaryUnaryMultiCallable[_charge_service_pb2.GetChargeRequest, _charge_service_pb2.Charge]
     """GetCharge gets one charge from the mirror.
 
-    Fails with NOT_FOUND where the mirror has none of that id.
+    Fails with NOT_FOUND if the mirror has no charge with this id.
     """
     RefundCharge: _grpc.UnaryUnaryMultiCallable[_charge_service_pb2.RefundChargeRequest, _charge_service_pb2.Refund]
     """RefundCharge gives a charge's money back at Stripe, whole or in part.
 
-    Fails with NOT_FOUND for a charge that Stripe does not have, with INVALID_ARGUMENT naming
-    `amount` for more than is left of the charge or another currency than its own, and with
-    FAILED_PRECONDITION for a charge that is refunded already, disputed, failed or not captured
-    (WRONG_STATE: `refunded`, `disputed`, `failed`, `pending`, `uncaptured`), or where Stripe refuses
-    for another reason, such as too low a balance (STRIPE_REFUSED with Stripe's code). With
-    OUTCOME_UNKNOWN nothing is lost: repeat the call with the same request_id. A refund may still
-    fail later, at the bank: its status tells. Should Stripe not answer just then how the charge
-    looks, the refund is told all the same, and an event mirrors the charge a moment later.
+    Example: a charge of 50.00 USD is refunded with an amount of 20.00 USD; 30.00 USD can still be
+    refunded.
+
+    Fails with NOT_FOUND for a charge that Stripe does not have. Fails with INVALID_ARGUMENT for
+    `amount` if the amount is more than what is left of the charge, or if its currency is not the
+    charge's. Fails with WRONG_STATE for a charge that is `refunded`, `disputed`, `failed`,
+    `pending` or `uncaptured`. Fails with STRIPE_REFUSED, and Stripe's code, if Stripe refuses for
+    another reason, such as a low balance. With OUTCOME_UNKNOWN nothing is lost: repeat the call
+    with the same request_id. A refund may still fail later, at the bank; its status then says so.
+    If Stripe makes the refund but does not show the charge at once, the call returns the refund,
+    and an event brings the charge into the mirror a moment later.
     """
     ListRefunds: _grpc.UnaryUnaryMultiCallable[_charge_service_pb2.ListRefundsRequest, _charge_service_pb2.ListRefundsResponse]
     """ListRefunds lists the refunds in the mirror, newest first.
@@ -72,8 +76,8 @@ class ChargeServiceStub:
 class ChargeServiceAsyncStub(ChargeServiceStub):
     """ChargeService works on the charges of an account's Stripe connection, and gives money back.
 
-    Reads answer from the mirror. A refund goes to Stripe, and both it and its charge are put into the
-    mirror before the call returns, so that a caller reads what it wrote. Every method fails with
+    Reads answer from the mirror. A refund goes to Stripe. The refund and its charge are in the
+    mirror before the call returns, so a caller reads what it wrote. Every method fails with
     FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
     and with NOT_FOUND for an account that the caller may not act for.
     """
@@ -82,25 +86,29 @@ class ChargeServiceAsyncStub(ChargeServiceStub):
     ListCharges: _aio.UnaryUnaryMultiCallable[_charge_service_pb2.ListChargesRequest, _charge_service_pb2.ListChargesResponse]  # type: ignore[assignment]
     """ListCharges lists the charges in the mirror, newest first.
 
-    Fails with INVALID_ARGUMENT for a page size out of range, a bad filter or two that exclude each
-    other (INVALID_FIELDS), and a page token of another list or account (INVALID_PAGE_TOKEN).
+    Fails with INVALID_ARGUMENT for a page size out of range, for a bad filter, for two filters
+    that exclude each other (INVALID_FIELDS), and for a page token of another list or account
+    (INVALID_PAGE_TOKEN).
     """
     GetCharge: _aio.UnaryUnaryMultiCallable[_charge_service_pb2.GetChargeRequest, _charge_service_pb2.Charge]  # type: ignore[assignment]
     """GetCharge gets one charge from the mirror.
 
-    Fails with NOT_FOUND where the mirror has none of that id.
+    Fails with NOT_FOUND if the mirror has no charge with this id.
     """
     RefundCharge: _aio.UnaryUnaryMultiCallable[_charge_service_pb2.RefundChargeRequest, _charge_service_pb2.Refund]  # type: ignore[assignment]
     """RefundCharge gives a charge's money back at Stripe, whole or in part.
 
-    Fails with NOT_FOUND for a charge that Stripe does not have, with INVALID_ARGUMENT naming
-    `amount` for more than is left of the charge or another currency than its own, and with
-    FAILED_PRECONDITION for a charge that is refunded already, disputed, failed or not captured
-    (WRONG_STATE: `refunded`, `disputed`, `failed`, `pending`, `uncaptured`), or where Stripe refuses
-    for another reason, such as too low a balance (STRIPE_REFUSED with Stripe's code). With
-    OUTCOME_UNKNOWN nothing is lost: repeat the call with the same request_id. A refund may still
-    fail later, at the bank: its status tells. Should Stripe not answer just then how the charge
-    looks, the refund is told all the same, and an event mirrors the charge a moment later.
+    Example: a charge of 50.00 USD is refunded with an amount of 20.00 USD; 30.00 USD can still be
+    refunded.
+
+    Fails with NOT_FOUND for a charge that Stripe does not have. Fails with INVALID_ARGUMENT for
+    `amount` if the amount is more than what is left of the charge, or if its currency is not the
+    charge's. Fails with WRONG_STATE for a charge that is `refunded`, `disputed`, `failed`,
+    `pending` or `uncaptured`. Fails with STRIPE_REFUSED, and Stripe's code, if Stripe refuses for
+    another reason, such as a low balance. With OUTCOME_UNKNOWN nothing is lost: repeat the call
+    with the same request_id. A refund may still fail later, at the bank; its status then says so.
+    If Stripe makes the refund but does not show the charge at once, the call returns the refund,
+    and an event brings the charge into the mirror a moment later.
     """
     ListRefunds: _aio.UnaryUnaryMultiCallable[_charge_service_pb2.ListRefundsRequest, _charge_service_pb2.ListRefundsResponse]  # type: ignore[assignment]
     """ListRefunds lists the refunds in the mirror, newest first.
@@ -111,8 +119,8 @@ class ChargeServiceAsyncStub(ChargeServiceStub):
 class ChargeServiceServicer(metaclass=_abc_1.ABCMeta):
     """ChargeService works on the charges of an account's Stripe connection, and gives money back.
 
-    Reads answer from the mirror. A refund goes to Stripe, and both it and its charge are put into the
-    mirror before the call returns, so that a caller reads what it wrote. Every method fails with
+    Reads answer from the mirror. A refund goes to Stripe. The refund and its charge are in the
+    mirror before the call returns, so a caller reads what it wrote. Every method fails with
     FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
     and with NOT_FOUND for an account that the caller may not act for.
     """
@@ -125,8 +133,9 @@ class ChargeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_charge_service_pb2.ListChargesResponse, _abc.Awaitable[_charge_service_pb2.ListChargesResponse]]:
         """ListCharges lists the charges in the mirror, newest first.
 
-        Fails with INVALID_ARGUMENT for a page size out of range, a bad filter or two that exclude each
-        other (INVALID_FIELDS), and a page token of another list or account (INVALID_PAGE_TOKEN).
+        Fails with INVALID_ARGUMENT for a page size out of range, for a bad filter, for two filters
+        that exclude each other (INVALID_FIELDS), and for a page token of another list or account
+        (INVALID_PAGE_TOKEN).
         """
 
     @_abc_1.abstractmethod
@@ -137,7 +146,7 @@ class ChargeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_charge_service_pb2.Charge, _abc.Awaitable[_charge_service_pb2.Charge]]:
         """GetCharge gets one charge from the mirror.
 
-        Fails with NOT_FOUND where the mirror has none of that id.
+        Fails with NOT_FOUND if the mirror has no charge with this id.
         """
 
     @_abc_1.abstractmethod
@@ -148,14 +157,17 @@ class ChargeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_charge_service_pb2.Refund, _abc.Awaitable[_charge_service_pb2.Refund]]:
         """RefundCharge gives a charge's money back at Stripe, whole or in part.
 
-        Fails with NOT_FOUND for a charge that Stripe does not have, with INVALID_ARGUMENT naming
-        `amount` for more than is left of the charge or another currency than its own, and with
-        FAILED_PRECONDITION for a charge that is refunded already, disputed, failed or not captured
-        (WRONG_STATE: `refunded`, `disputed`, `failed`, `pending`, `uncaptured`), or where Stripe refuses
-        for another reason, such as too low a balance (STRIPE_REFUSED with Stripe's code). With
-        OUTCOME_UNKNOWN nothing is lost: repeat the call with the same request_id. A refund may still
-        fail later, at the bank: its status tells. Should Stripe not answer just then how the charge
-        looks, the refund is told all the same, and an event mirrors the charge a moment later.
+        Example: a charge of 50.00 USD is refunded with an amount of 20.00 USD; 30.00 USD can still be
+        refunded.
+
+        Fails with NOT_FOUND for a charge that Stripe does not have. Fails with INVALID_ARGUMENT for
+        `amount` if the amount is more than what is left of the charge, or if its currency is not the
+        charge's. Fails with WRONG_STATE for a charge that is `refunded`, `disputed`, `failed`,
+        `pending` or `uncaptured`. Fails with STRIPE_REFUSED, and Stripe's code, if Stripe refuses for
+        another reason, such as a low balance. With OUTCOME_UNKNOWN nothing is lost: repeat the call
+        with the same request_id. A refund may still fail later, at the bank; its status then says so.
+        If Stripe makes the refund but does not show the charge at once, the call returns the refund,
+        and an event brings the charge into the mirror a moment later.
         """
 
     @_abc_1.abstractmethod

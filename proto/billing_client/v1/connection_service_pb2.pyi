@@ -39,7 +39,7 @@ class Connection(_message.Message):
         STATE_ACTIVE: Connection._State.ValueType  # 2
         """Calls can be made."""
         STATE_REVOKED: Connection._State.ValueType  # 3
-        """Stripe or the owner has cut the link; connect again."""
+        """Stripe or the owner has ended the link; connect again."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """State tells whether calls on behalf of the account can be made."""
@@ -51,7 +51,7 @@ class Connection(_message.Message):
     STATE_ACTIVE: Connection.State.ValueType  # 2
     """Calls can be made."""
     STATE_REVOKED: Connection.State.ValueType  # 3
-    """Stripe or the owner has cut the link; connect again."""
+    """Stripe or the owner has ended the link; connect again."""
 
     class _Mode:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -122,8 +122,8 @@ class Connection(_message.Message):
 
     @_builtins.property
     def stripe(self) -> Global___StripeAccount:
-        """stripe is what Stripe says now, or said last where it does not answer; absent when not
-        connected and where it has not said anything yet.
+        """stripe is what Stripe says now. If Stripe does not answer, it is what Stripe said last. Absent
+        if the account is not connected, or if Stripe has never answered.
         """
 
     def __init__(
@@ -177,11 +177,11 @@ class StripeAccount(_message.Message):
     COUNTRY_FIELD_NUMBER: _builtins.int
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     charges_enabled: _builtins.bool
-    """charges_enabled tells whether it can take payments."""
+    """charges_enabled is true if the Stripe account can take payments."""
     payouts_enabled: _builtins.bool
-    """payouts_enabled tells whether Stripe pays it out."""
+    """payouts_enabled is true if Stripe pays out to the Stripe account's owner."""
     default_currency: _builtins.str
-    """default_currency is what it settles in; lower-case ISO 4217."""
+    """default_currency is the currency that the Stripe account settles in; lower-case ISO 4217."""
     country: _builtins.str
     """country as ISO 3166-1 alpha-2."""
     @_builtins.property

@@ -47,7 +47,7 @@ class ConnectionServiceServicer:
     """
 
     def GetConnection(self, request, context):
-        """GetConnection gets the account's connection, and what is true of it now from Stripe.
+        """GetConnection gets the account's connection, with its present state from Stripe.
 
         An account without a connection is no error: its state is STATE_NOT_CONNECTED. Fails with
         NOT_FOUND for an account that the caller may not act for.

@@ -34,7 +34,7 @@ class ConnectionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConnectionServiceAsyncStub: ...
     GetConnection: _grpc.UnaryUnaryMultiCallable[_connection_service_pb2.GetConnectionRequest, _connection_service_pb2.Connection]
-    """GetConnection gets the account's connection, and what is true of it now from Stripe.
+    """GetConnection gets the account's connection, with its present state from Stripe.
 
     An account without a connection is no error: its state is STATE_NOT_CONNECTED. Fails with
     NOT_FOUND for an account that the caller may not act for.
@@ -46,7 +46,7 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetConnection: _aio.UnaryUnaryMultiCallable[_connection_service_pb2.GetConnectionRequest, _connection_service_pb2.Connection]  # type: ignore[assignment]
-    """GetConnection gets the account's connection, and what is true of it now from Stripe.
+    """GetConnection gets the account's connection, with its present state from Stripe.
 
     An account without a connection is no error: its state is STATE_NOT_CONNECTED. Fails with
     NOT_FOUND for an account that the caller may not act for.
@@ -61,7 +61,7 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _connection_service_pb2.GetConnectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_connection_service_pb2.Connection, _abc.Awaitable[_connection_service_pb2.Connection]]:
-        """GetConnection gets the account's connection, and what is true of it now from Stripe.
+        """GetConnection gets the account's connection, with its present state from Stripe.
 
         An account without a connection is no error: its state is STATE_NOT_CONNECTED. Fails with
         NOT_FOUND for an account that the caller may not act for.

@@ -70,29 +70,29 @@ class Linking(_message.Message):
         STATE_UNSPECIFIED: Linking._State.ValueType  # 0
         """Not used."""
         STATE_PENDING: Linking._State.ValueType  # 1
-        """It waits for a process that has room."""
+        """The linking waits for a free process."""
         STATE_RUNNING: Linking._State.ValueType  # 2
-        """It is being done, or waits for the store: error_message then says for what."""
+        """The linking is running, or waits for the store. error_message then says why it waits."""
         STATE_SUCCEEDED: Linking._State.ValueType  # 3
         """It is done."""
         STATE_FAILED: Linking._State.ValueType  # 4
-        """It cannot be done: error_message says why."""
+        """The linking failed: error_message says why."""
         STATE_CANCELLED: Linking._State.ValueType  # 5
         """It was cancelled."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """State tells where it stands."""
+        """State of the linking."""
 
     STATE_UNSPECIFIED: Linking.State.ValueType  # 0
     """Not used."""
     STATE_PENDING: Linking.State.ValueType  # 1
-    """It waits for a process that has room."""
+    """The linking waits for a free process."""
     STATE_RUNNING: Linking.State.ValueType  # 2
-    """It is being done, or waits for the store: error_message then says for what."""
+    """The linking is running, or waits for the store. error_message then says why it waits."""
     STATE_SUCCEEDED: Linking.State.ValueType  # 3
     """It is done."""
     STATE_FAILED: Linking.State.ValueType  # 4
-    """It cannot be done: error_message says why."""
+    """The linking failed: error_message says why."""
     STATE_CANCELLED: Linking.State.ValueType  # 5
     """It was cancelled."""
 
@@ -110,36 +110,38 @@ class Linking(_message.Message):
     ERROR_REASON_FIELD_NUMBER: _builtins.int
     ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id of this linking: another one has another."""
+    """id of this linking; each linking has another id."""
     state: Global___Linking.State.ValueType
     """state of the work."""
     customer_count: _builtins.int
-    """customer_count is how many customers there were when it was last taken up; 0 before."""
+    """customer_count is the number of customers when the linking was last started or resumed; 0
+    before.
+    """
     read_count: _builtins.int
-    """read_count is how many of them were looked at: the sum of the following four."""
+    """read_count is how many customers were looked at: the sum of the following four."""
     linked_count: _builtins.int
-    """linked_count is how many were linked to a contact that was there."""
+    """linked_count is how many customers were linked to an existing contact."""
     created_count: _builtins.int
-    """created_count is how many became a contact of their own."""
+    """created_count is how many customers became a new contact."""
     unmatched_count: _builtins.int
-    """unmatched_count is how many match no free contact, and were not to become one."""
+    """unmatched_count is how many customers match no free contact, and became no contact."""
     already_linked_count: _builtins.int
-    """already_linked_count is how many were linked before it was asked for."""
+    """already_linked_count is how many customers were linked before."""
     error_reason: _errors_pb2.ErrorReason.ValueType
-    """error_reason tells why it failed, or waits."""
+    """error_reason is why the linking failed, or why it waits."""
     error_message: _builtins.str
-    """error_message says the same in words; empty where all is well."""
+    """error_message is the same in words; empty if nothing is wrong."""
     @_builtins.property
     def request_time(self) -> _timestamp_pb2.Timestamp:
-        """request_time is when it was asked for."""
+        """request_time is when the linking was requested."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """start_time is when work on it began; absent before."""
+        """start_time is when the work began; absent before."""
 
     @_builtins.property
     def finish_time(self) -> _timestamp_pb2.Timestamp:
-        """finish_time is when it ended; absent before."""
+        """finish_time is when the work ended; absent before."""
 
     def __init__(
         self,
@@ -180,7 +182,7 @@ class ContactField(_message.Message):
     label: _builtins.str
     """label for people."""
     custom: _builtins.bool
-    """custom tells a field of the account's own from one that every CRM has."""
+    """custom is true for a field of the account's own, and false for a standard field."""
     def __init__(
         self,
         *,
@@ -226,17 +228,18 @@ class ContactMapping(_message.Message):
     CREATE_CONTACTS_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     create_contacts: _builtins.bool
-    """create_contacts lets a customer whom no contact matches become a new one; it needs a mapping."""
+    """create_contacts makes a new contact for a customer that no contact matches. It needs a mapping."""
     etag: _builtins.str
-    """etag changes with each change of the mapping. Given back in a change, it lets that fail where
-    somebody else was faster.
+    """etag changes with each change of the mapping. Send it back with a change: the change then fails
+    if somebody else changed the mapping first.
     """
     @_builtins.property
     def fields(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """fields maps the name of a contact's field to what fills it: `email`, `name`, `phone`,
+        """fields maps the name of a contact's field to its source: `email`, `name`, `phone`,
         `description`, `currency`, `address.line1`, `address.line2`, `address.city`, `address.state`,
-        `address.postal_code`, `address.country` or `metadata.<key>` of the customer. At most 50. A value
-        that the customer lacks leaves the contact's alone. Empty: customers are not synced.
+        `address.postal_code`, `address.country` or `metadata.<key>` of the customer. At most 50
+        entries. If the customer has no value, the contact keeps its value. Empty: customers are not
+        synced.
         """
 
     def __init__(
@@ -271,8 +274,9 @@ class LinkContactRequest(_message.Message):
     contact: _builtins.str
     """contact to link it to."""
     request_id: _builtins.str
-    """request_id makes the call repeatable: the same id and content give the same answer. 1 to 64
-    letters, digits, `-` or `_`; a UUID fits.
+    """request_id makes sure that the change happens once. Example: `r-1` is sent twice with the same
+    content; both calls get the same answer. 1 to 64 letters, digits, `-` or `_`, such as a UUID.
+    It is not the metadata key `x-request-id`, which names a call in logs.
     """
     def __init__(
         self,
@@ -364,9 +368,9 @@ class ListUnlinkedCustomersRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     page_size: _builtins.int
-    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    """page_size is how many entries the page has at most: 1 to 100; 0 stands for 50."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page."""
+    """page_token from the page before; empty: the first page."""
     def __init__(
         self,
         *,
@@ -394,7 +398,9 @@ class ListUnlinkedCustomersResponse(_message.Message):
     """next_page_token is empty on the last page."""
     @_builtins.property
     def customers(self) -> _containers.RepeatedCompositeFieldContainer[_customer_service_pb2.Customer]:
-        """customers, newest first; maybe fewer than asked for, or none, before the last page."""
+        """customers, newest first. A page before the last page may have fewer customers than page_size,
+        or none.
+        """
 
     def __init__(
         self,
@@ -529,7 +535,7 @@ class ListContactFieldsResponse(_message.Message):
     FIELDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContactField]:
-        """fields, the standard ones first."""
+        """fields, the standard fields first."""
 
     def __init__(
         self,
@@ -582,14 +588,14 @@ class UpdateContactMappingRequest(_message.Message):
     """request_id: see LinkContactRequest."""
     @_builtins.property
     def contact_mapping(self) -> Global___ContactMapping:
-        """contact_mapping with the new values. An etag makes the change fail where the mapping has another
-        one by now.
+        """contact_mapping with the new values. With an etag the change fails if the mapping has another
+        etag now.
         """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """update_mask names the parts to change: fields (as a whole), create_contacts. A named part
-        without a value is cleared. Empty: every part that has a value. `*` is refused.
+        without a value is cleared. Empty: every part that has a value is changed. `*` is refused.
         """
 
     def __init__(

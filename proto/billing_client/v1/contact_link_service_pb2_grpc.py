@@ -27,19 +27,22 @@ if _version_not_supported:
 
 
 class ContactLinkServiceStub:
-    """ContactLinkService says which contact of the CRM each customer at Stripe is, and how contacts are
-    filled from customers.
+    """ContactLinkService links customers at Stripe to contacts of the CRM, and fills contacts from
+    customers.
 
-    A link is one to one within a connection: a customer has at most one contact, and a contact at
-    most one customer. Links and mappings are Billing's own; Stripe is never asked. Methods on links
-    need a usable connection, whose mirror has the customers: without one they fail with
-    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). Those on fields and
-    mappings need none.
+    Within a connection a customer has at most one contact, and a contact has at most one customer.
+    Links and mappings are Billing's own data; no method asks Stripe. Methods on links need a usable
+    connection, because its mirror has the customers. Without a usable connection they fail with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). Methods on fields and
+    mappings need no connection.
 
-    Matching, wherever Billing links by itself, goes by mail address, whatever the case of its
-    letters, then by phone number, compared as E.164, unless both have mail addresses, which then
-    differ; a number without a country's code belongs to the country of the Stripe account. Of several contacts the one with the lowest id counts that is not
-    linked yet.
+    Matching is how Billing links a customer by itself. Example: the customer `Ada@Example.com`
+    matches the contact `ada@example.com`. Billing first compares email addresses; upper and lower
+    case are equal. If no email address matches, Billing compares phone numbers as E.164. A number
+    without a country code belongs to the country of the Stripe account. A phone number does not
+    count if customer and contact have different email addresses. If several contacts match, the
+    contact with the lowest id that belongs to no other customer is linked. docs/contacts.md has the
+    table.
     """
 
     def __init__(self, channel):
@@ -106,28 +109,31 @@ class ContactLinkServiceStub:
 
 
 class ContactLinkServiceServicer:
-    """ContactLinkService says which contact of the CRM each customer at Stripe is, and how contacts are
-    filled from customers.
+    """ContactLinkService links customers at Stripe to contacts of the CRM, and fills contacts from
+    customers.
 
-    A link is one to one within a connection: a customer has at most one contact, and a contact at
-    most one customer. Links and mappings are Billing's own; Stripe is never asked. Methods on links
-    need a usable connection, whose mirror has the customers: without one they fail with
-    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). Those on fields and
-    mappings need none.
+    Within a connection a customer has at most one contact, and a contact has at most one customer.
+    Links and mappings are Billing's own data; no method asks Stripe. Methods on links need a usable
+    connection, because its mirror has the customers. Without a usable connection they fail with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). Methods on fields and
+    mappings need no connection.
 
-    Matching, wherever Billing links by itself, goes by mail address, whatever the case of its
-    letters, then by phone number, compared as E.164, unless both have mail addresses, which then
-    differ; a number without a country's code belongs to the country of the Stripe account. Of several contacts the one with the lowest id counts that is not
-    linked yet.
+    Matching is how Billing links a customer by itself. Example: the customer `Ada@Example.com`
+    matches the contact `ada@example.com`. Billing first compares email addresses; upper and lower
+    case are equal. If no email address matches, Billing compares phone numbers as E.164. A number
+    without a country code belongs to the country of the Stripe account. A phone number does not
+    count if customer and contact have different email addresses. If several contacts match, the
+    contact with the lowest id that belongs to no other customer is linked. docs/contacts.md has the
+    table.
     """
 
     def LinkContact(self, request, context):
         """LinkContact links a customer to a contact.
 
-        Linking what is linked to each other already is success. Fails with NOT_FOUND where the mirror
-        has no such customer or the CRM no such contact, and with ALREADY_EXISTS where either is linked
-        elsewhere: CUSTOMER_LINKED (metadata `contact` names to which) or CONTACT_LINKED (metadata
-        `customer` names to which).
+        If the two are linked already, the call succeeds. Fails with NOT_FOUND if the mirror has no
+        such customer or the CRM has no such contact. Fails with CUSTOMER_LINKED if the customer is
+        linked to another contact (metadata `contact`), and with CONTACT_LINKED if the contact is
+        linked to another customer (metadata `customer`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,8 +142,9 @@ class ContactLinkServiceServicer:
     def UnlinkContact(self, request, context):
         """UnlinkContact removes a customer's link. Neither customer nor contact changes.
 
-        Finding no link is success; a customer that the mirror never had is NOT_FOUND. An account whose
-        mapping syncs customers links it again with the customer's next event, if it still matches.
+        If there is no link, the call succeeds. A customer that the mirror never had is NOT_FOUND. If
+        the account has a mapping and the customer still matches, the customer's next event links it
+        again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,7 +153,7 @@ class ContactLinkServiceServicer:
     def GetContactLink(self, request, context):
         """GetContactLink gets the link of a customer, or of a contact.
 
-        Fails with NOT_FOUND where it has none.
+        Fails with NOT_FOUND if there is no link.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,9 +163,9 @@ class ContactLinkServiceServicer:
         """ListUnlinkedCustomers lists, from the mirror, the customers that are linked to no contact,
         newest first.
 
-        A call looks at 1,000 customers at most: a page may be short, or empty, while a token follows.
-        Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and a page token of
-        another list or account (INVALID_PAGE_TOKEN).
+        A call looks at 1,000 customers at most. So a page may be short, or empty, although there is a
+        next page. Fails with INVALID_FIELDS for a page size out of range, and with INVALID_PAGE_TOKEN
+        for a page token of another list or account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,72 +174,71 @@ class ContactLinkServiceServicer:
     def StartLinking(self, request, context):
         """StartLinking begins to link all customers of the mirror that have no contact yet.
 
-        It goes through them in the background, oldest first, links each to the contact that it matches
-        and fills that by the account's mapping; where none matches it creates one, if the mapping says
-        so. It belongs to the deployment, not to the call: it goes on when the process ends. Starting
-        while one is under way returns that one, so the call is harmless to repeat and takes no
-        request_id. Fails with FAILED_PRECONDITION (OPERATION_RUNNING) only while one is not over that
-        another account began, which had the Stripe account before.
+        The linking runs in the background, oldest customers first. It links each customer to the
+        contact that matches, and fills the contact by the account's mapping. If no contact matches, it
+        creates a contact, if the mapping says so. The linking goes on when the process ends: another
+        process takes over. If a linking is running already, the call returns that linking. So the call
+        can be repeated, and it takes no request_id. Fails with OPERATION_RUNNING only while a linking
+        of another account is running that had the same Stripe account before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetLinking(self, request, context):
-        """GetLinking gets the last linking of all customers, as it stands.
+        """GetLinking gets the last linking of all customers, in its present state.
 
-        Fails with NOT_FOUND where the account never began one.
+        Fails with NOT_FOUND if the account never started a linking.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchLinking(self, request, context):
-        """WatchLinking streams the last linking: as it stands, and again as it gets on, at most about
-        twice a second, until it has ended.
+        """WatchLinking streams the last linking: its present state at once, then each change, about twice
+        a second at most, until the linking ends.
 
-        A slow reader gets the latest. A call ends after an hour at the latest, at the deadline that its
-        caller set, or when the process stops (UNAVAILABLE, SHUTTING_DOWN): the linking goes on, watch
-        it again. Fails as GetLinking does, and with RESOURCE_EXHAUSTED (OVERLOADED) where too many
-        watch at once.
+        A slow reader gets the latest state. A call ends after one hour, at the caller's deadline, or
+        when the process stops (SHUTTING_DOWN). The linking goes on; watch it again. Fails as
+        GetLinking does, and with OVERLOADED if too many callers watch at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelLinking(self, request, context):
-        """CancelLinking ends the last linking for good; one that has ended stays as it is.
+        """CancelLinking ends the last linking for good. A linking that has ended stays as it is.
 
-        The links that it has made stay. Harmless to repeat. Fails as GetLinking does.
+        The links that it has made stay. The call can be repeated. Fails as GetLinking does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListContactFields(self, request, context):
-        """ListContactFields lists the fields of the account's contacts that Billing can fill: the standard
-        ones, then the account's own by name. It needs no connection, and has no pages: an account has
-        at most 1,000 of its own.
+        """ListContactFields lists the fields of the account's contacts that Billing can fill: the
+        standard fields, then the account's own fields, ordered by name. The method needs no
+        connection. It has no pages: an account has at most 1,000 fields of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetContactMapping(self, request, context):
-        """GetContactMapping gets how the account's contacts are filled; an empty mapping where it was
-        never said. It needs no connection.
+        """GetContactMapping gets the account's mapping: how contacts are filled from customers. The
+        mapping is empty if it was never set. The method needs no connection.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateContactMapping(self, request, context):
-        """UpdateContactMapping changes how the account's contacts are filled, from the next event or
-        linking on. It needs no connection.
+        """UpdateContactMapping changes the account's mapping. The new mapping is used from the next event
+        or linking on. The method needs no connection.
 
-        Fails with INVALID_ARGUMENT (INVALID_FIELDS) that names each entry whose field or source does
-        not exist, and with ABORTED (ETAG_MISMATCH) where an etag is given and the mapping was changed
-        since. Finding it as it is to be is success.
+        Fails with INVALID_FIELDS, which names each entry whose field or source does not exist. Fails
+        with ETAG_MISMATCH if an etag is given and the mapping was changed since. If the mapping is
+        already as requested, the call succeeds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -305,19 +311,22 @@ def add_ContactLinkServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ContactLinkService:
-    """ContactLinkService says which contact of the CRM each customer at Stripe is, and how contacts are
-    filled from customers.
+    """ContactLinkService links customers at Stripe to contacts of the CRM, and fills contacts from
+    customers.
 
-    A link is one to one within a connection: a customer has at most one contact, and a contact at
-    most one customer. Links and mappings are Billing's own; Stripe is never asked. Methods on links
-    need a usable connection, whose mirror has the customers: without one they fail with
-    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). Those on fields and
-    mappings need none.
+    Within a connection a customer has at most one contact, and a contact has at most one customer.
+    Links and mappings are Billing's own data; no method asks Stripe. Methods on links need a usable
+    connection, because its mirror has the customers. Without a usable connection they fail with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). Methods on fields and
+    mappings need no connection.
 
-    Matching, wherever Billing links by itself, goes by mail address, whatever the case of its
-    letters, then by phone number, compared as E.164, unless both have mail addresses, which then
-    differ; a number without a country's code belongs to the country of the Stripe account. Of several contacts the one with the lowest id counts that is not
-    linked yet.
+    Matching is how Billing links a customer by itself. Example: the customer `Ada@Example.com`
+    matches the contact `ada@example.com`. Billing first compares email addresses; upper and lower
+    case are equal. If no email address matches, Billing compares phone numbers as E.164. A number
+    without a country code belongs to the country of the Stripe account. A phone number does not
+    count if customer and contact have different email addresses. If several contacts match, the
+    contact with the lowest id that belongs to no other customer is linked. docs/contacts.md has the
+    table.
     """
 
     @staticmethod

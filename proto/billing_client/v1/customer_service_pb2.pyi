@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Customer(_message.Message):
-    """Customer is a customer as Stripe keeps it. Empty text stands for a value that is not set."""
+    """Customer is a customer as Stripe keeps it. Empty text means that there is no value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -61,10 +61,10 @@ class Customer(_message.Message):
     CONTACT_FIELD_NUMBER: _builtins.int
     CONTACT_LINK_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is Stripe's, such as `cus_NffrFeUfNV2Hib`, or what the merchant chose, such as `user-7`.
+    """id at Stripe, such as `cus_NffrFeUfNV2Hib`, or an id that the merchant chose, such as `user-7`.
 
-    Ids of objects at Stripe are opaque: 1 to 255 characters, none of them a control character. What
-    one call gives, every call takes.
+    Ids of objects at Stripe are opaque: 1 to 255 characters, without control characters. An id
+    that one call returns can be used in every other call.
     """
     email: _builtins.str
     """email, 512 characters at most, with one `@` between a name and a domain."""
@@ -75,32 +75,34 @@ class Customer(_message.Message):
     description: _builtins.str
     """description for internal use, 5,000 characters at most."""
     currency: _builtins.str
-    """currency that the customer is billed in, once there is one; lower-case ISO 4217."""
+    """currency that the customer is billed in; lower-case ISO 4217. Empty until the customer has a
+    currency.
+    """
     delinquent: _builtins.bool
-    """delinquent tells whether the latest charge or invoice failed and is still due."""
+    """delinquent is true if the latest charge or invoice failed and is still due."""
     default_payment_method: _builtins.str
-    """default_payment_method is the id of the one that invoices use first."""
+    """default_payment_method is the id of the payment method that invoices use first."""
     default_source: _builtins.str
     """default_source is the id of the legacy default card or account."""
     contact: _builtins.str
     """contact is the id of the CRM's contact that the customer is linked to; empty: none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """create_time is when Stripe made it."""
+        """create_time is when Stripe made the object."""
 
     @_builtins.property
     def address(self) -> Global___Address:
-        """address for post. It is changed as a whole."""
+        """address is the postal address. It is changed as a whole."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """metadata holds up to 49 keys of up to 40 characters, with values of up to 500. An update merges
-        key by key; an empty value removes its key. Keys that begin with `billing_` are reserved.
+        key by key; an empty value removes the key. Keys that begin with `billing_` are reserved.
         """
 
     @_builtins.property
     def contact_link_time(self) -> _timestamp_pb2.Timestamp:
-        """contact_link_time is when it was linked."""
+        """contact_link_time is when the customer was linked to the contact."""
 
     def __init__(
         self,
@@ -185,9 +187,11 @@ class ListCustomersRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     page_size: _builtins.int
-    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    """page_size is how many entries the page has at most: 1 to 100; 0 stands for 50."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    """page_token from the page before; empty: the first page. All other fields must be the same as
+    for the first page.
+    """
     email: _builtins.str
     """email to narrow the list to, matched exactly as Stripe has it; empty: all."""
     @_builtins.property
@@ -259,9 +263,9 @@ class SearchCustomersRequest(_message.Message):
     query: _builtins.str
     """query of 1 word at least and 512 characters at most."""
     page_size: _builtins.int
-    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    """page_size is how many entries the page has at most: 1 to 100; 0 stands for 50."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page. The query must have the same words."""
+    """page_token from the page before; empty: the first page. The query must have the same words."""
     def __init__(
         self,
         *,
@@ -344,8 +348,10 @@ class CreateCustomerRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     request_id: _builtins.str
-    """request_id makes the call repeatable: the same id and content give the same answer and one
-    customer. 1 to 64 letters, digits, `-` or `_`; a UUID fits.
+    """request_id makes sure that the change happens once. Example: `r-1` is sent twice with the same
+    content; both calls get the same answer, and there is one customer. 1 to 64 letters, digits,
+    `-` or `_`, such as a UUID. It is not the metadata key `x-request-id`, which names a call in
+    logs.
     """
     @_builtins.property
     def customer(self) -> Global___Customer:
@@ -387,8 +393,9 @@ class UpdateCustomerRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """update_mask names the fields to change: email, name, phone, description, address, metadata. A
-        named field without a value is cleared, but metadata is merged. Empty: every field that has a
-        value. `*` is refused: it would clear what a caller of an older contract does not know.
+        named field without a value is cleared; but metadata is merged. Empty: every field that has a
+        value is changed. `*` is refused: it would clear fields that a caller with older stubs does not
+        know.
         """
 
     def __init__(

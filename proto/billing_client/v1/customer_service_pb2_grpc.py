@@ -29,10 +29,10 @@ if _version_not_supported:
 class CustomerServiceStub:
     """CustomerService works on the customers of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror before
-    the call returns, so that a caller reads what it wrote. Every method fails with
-    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
-    and with NOT_FOUND for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. Every method fails with FAILED_PRECONDITION
+    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
+    for an account that the caller may not act for.
     """
 
     def __init__(self, channel):
@@ -76,17 +76,17 @@ class CustomerServiceStub:
 class CustomerServiceServicer:
     """CustomerService works on the customers of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror before
-    the call returns, so that a caller reads what it wrote. Every method fails with
-    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
-    and with NOT_FOUND for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. Every method fails with FAILED_PRECONDITION
+    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
+    for an account that the caller may not act for.
     """
 
     def ListCustomers(self, request, context):
         """ListCustomers lists the customers in the mirror, newest first.
 
-        Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
-        page token of another list or account (INVALID_PAGE_TOKEN).
+        Fails with INVALID_FIELDS for a page size out of range and for a bad filter, and with
+        INVALID_PAGE_TOKEN for a page token of another list or account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,12 +95,15 @@ class CustomerServiceServicer:
     def SearchCustomers(self, request, context):
         """SearchCustomers lists the customers in the mirror that a query finds, newest first.
 
-        A customer is found where every word of the query begins a word of its name or email, whatever
-        the case, or the digits of its phone. Words are runs of letters and digits, so that an address
-        is several; only their first 32 characters count, and of a query the first ten words. Decimal
-        digits of every script have their value. Words of digits that follow each other are words or
-        one number, whichever fits: `+1 (555) 01` finds a phone that begins with 155501, `1-800` also
-        the name `1-800-Roses`.
+        Example: `ca ha` finds `Carla Hayes`; `+1 (555) 01` finds a phone number that begins with
+        155501; `1-800` also finds the name `1-800-Roses`.
+
+        Every word of the query must be the beginning of a word of the customer's name or email
+        address, or of the digits of the phone number. Upper and lower case are equal. A word is a
+        sequence of letters and digits, so an email address has several words. Only the first ten words
+        of the query count, and only the first 32 characters of a word. Decimal digits of every script
+        have their value. Several words of digits, one after the other, are read as words and as one
+        number.
 
         Fails with INVALID_ARGUMENT for a query without any word, and for paging as ListCustomers does.
         """
@@ -111,7 +114,7 @@ class CustomerServiceServicer:
     def GetCustomer(self, request, context):
         """GetCustomer gets one customer from the mirror.
 
-        Fails with NOT_FOUND where the mirror has none of that id, or knows it to be deleted.
+        Fails with NOT_FOUND if the mirror has no customer with this id, or if the customer is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,7 +143,8 @@ class CustomerServiceServicer:
     def DeleteCustomer(self, request, context):
         """DeleteCustomer deletes a customer at Stripe for good, and cancels its subscriptions.
 
-        Finding it deleted already is success; an id that Stripe never gave is NOT_FOUND.
+        If the customer is deleted already, the call succeeds. An id that never existed at Stripe is
+        NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,10 +194,10 @@ def add_CustomerServiceServicer_to_server(servicer, server):
 class CustomerService:
     """CustomerService works on the customers of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror before
-    the call returns, so that a caller reads what it wrote. Every method fails with
-    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
-    and with NOT_FOUND for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. Every method fails with FAILED_PRECONDITION
+    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
+    for an account that the caller may not act for.
     """
 
     @staticmethod

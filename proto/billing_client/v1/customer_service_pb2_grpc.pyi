@@ -30,10 +30,10 @@ GRPC_VERSION: str
 class CustomerServiceStub:
     """CustomerService works on the customers of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror before
-    the call returns, so that a caller reads what it wrote. Every method fails with
-    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
-    and with NOT_FOUND for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. Every method fails with FAILED_PRECONDITION
+    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
+    for an account that the caller may not act for.
     """
 
     @_typing.overload
@@ -43,25 +43,28 @@ class CustomerServiceStub:
     ListCustomers: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.ListCustomersRequest, _customer_service_pb2.ListCustomersResponse]
     """ListCustomers lists the customers in the mirror, newest first.
 
-    Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
-    page token of another list or account (INVALID_PAGE_TOKEN).
+    Fails with INVALID_FIELDS for a page size out of range and for a bad filter, and with
+    INVALID_PAGE_TOKEN for a page token of another list or account.
     """
     SearchCustomers: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.SearchCustomersRequest, _customer_service_pb2.SearchCustomersResponse]
     """SearchCustomers lists the customers in the mirror that a query finds, newest first.
 
-    A customer is found where every word of the query begins a word of its name or email, whatever
-    the case, or the digits of its phone. Words are runs of letters and digits, so that an address
-    is several; only their first 32 characters count, and of a query the first ten words. Decimal
-    digits of every script have their value. Words of digits that follow each other are words or
-    one number, whichever fits: `+1 (555) 01` finds a phone that begins with 155501, `1-800` also
-    the name `1-800-Roses`.
+    Example: `ca ha` finds `Carla Hayes`; `+1 (555) 01` finds a phone number that begins with
+    155501; `1-800` also finds the name `1-800-Roses`.
+
+    Every word of the query must be the beginning of a word of the customer's name or email
+    address, or of the digits of the phone number. Upper and lower case are equal. A word is a
+    sequence of letters and digits, so an email address has several words. Only the first ten words
+    of the query count, and only the first 32 characters of a word. Decimal digits of every script
+    have their value. Several words of digits, one after the other, are read as words and as one
+    number.
 
     Fails with INVALID_ARGUMENT for a query without any word, and for paging as ListCustomers does.
     """
     GetCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.GetCustomerRequest, _customer_service_pb2.Customer]
     """GetCustomer gets one customer from the mirror.
 
-    Fails with NOT_FOUND where the mirror has none of that id, or knows it to be deleted.
+    Fails with NOT_FOUND if the mirror has no customer with this id, or if the customer is deleted.
     """
     CreateCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.CreateCustomerRequest, _customer_service_pb2.Customer]
     """CreateCustomer creates a customer at Stripe.
@@ -78,42 +81,46 @@ class CustomerServiceStub:
     DeleteCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.DeleteCustomerRequest, _empty_pb2.Empty]
     """DeleteCustomer deletes a customer at Stripe for good, and cancels its subscriptions.
 
-    Finding it deleted already is success; an id that Stripe never gave is NOT_FOUND.
+    If the customer is deleted already, the call succeeds. An id that never existed at Stripe is
+    NOT_FOUND.
     """
 
 @_typing.type_check_only
 class CustomerServiceAsyncStub(CustomerServiceStub):
     """CustomerService works on the customers of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror before
-    the call returns, so that a caller reads what it wrote. Every method fails with
-    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
-    and with NOT_FOUND for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. Every method fails with FAILED_PRECONDITION
+    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
+    for an account that the caller may not act for.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListCustomers: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.ListCustomersRequest, _customer_service_pb2.ListCustomersResponse]  # type: ignore[assignment]
     """ListCustomers lists the customers in the mirror, newest first.
 
-    Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
-    page token of another list or account (INVALID_PAGE_TOKEN).
+    Fails with INVALID_FIELDS for a page size out of range and for a bad filter, and with
+    INVALID_PAGE_TOKEN for a page token of another list or account.
     """
     SearchCustomers: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.SearchCustomersRequest, _customer_service_pb2.SearchCustomersResponse]  # type: ignore[assignment]
     """SearchCustomers lists the customers in the mirror that a query finds, newest first.
 
-    A customer is found where every word of the query begins a word of its name or email, whatever
-    the case, or the digits of its phone. Words are runs of letters and digits, so that an address
-    is several; only their first 32 characters count, and of a query the first ten words. Decimal
-    digits of every script have their value. Words of digits that follow each other are words or
-    one number, whichever fits: `+1 (555) 01` finds a phone that begins with 155501, `1-800` also
-    the name `1-800-Roses`.
+    Example: `ca ha` finds `Carla Hayes`; `+1 (555) 01` finds a phone number that begins with
+    155501; `1-800` also finds the name `1-800-Roses`.
+
+    Every word of the query must be the beginning of a word of the customer's name or email
+    address, or of the digits of the phone number. Upper and lower case are equal. A word is a
+    sequence of letters and digits, so an email address has several words. Only the first ten words
+    of the query count, and only the first 32 characters of a word. Decimal digits of every script
+    have their value. Several words of digits, one after the other, are read as words and as one
+    number.
 
     Fails with INVALID_ARGUMENT for a query without any word, and for paging as ListCustomers does.
     """
     GetCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.GetCustomerRequest, _customer_service_pb2.Customer]  # type: ignore[assignment]
     """GetCustomer gets one customer from the mirror.
 
-    Fails with NOT_FOUND where the mirror has none of that id, or knows it to be deleted.
+    Fails with NOT_FOUND if the mirror has no customer with this id, or if the customer is deleted.
     """
     CreateCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.CreateCustomerRequest, _customer_service_pb2.Customer]  # type: ignore[assignment]
     """CreateCustomer creates a customer at Stripe.
@@ -130,16 +137,17 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     DeleteCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.DeleteCustomerRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """DeleteCustomer deletes a customer at Stripe for good, and cancels its subscriptions.
 
-    Finding it deleted already is success; an id that Stripe never gave is NOT_FOUND.
+    If the customer is deleted already, the call succeeds. An id that never existed at Stripe is
+    NOT_FOUND.
     """
 
 class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
     """CustomerService works on the customers of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror before
-    the call returns, so that a caller reads what it wrote. Every method fails with
-    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
-    and with NOT_FOUND for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. Every method fails with FAILED_PRECONDITION
+    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
+    for an account that the caller may not act for.
     """
 
     @_abc_1.abstractmethod
@@ -150,8 +158,8 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_customer_service_pb2.ListCustomersResponse, _abc.Awaitable[_customer_service_pb2.ListCustomersResponse]]:
         """ListCustomers lists the customers in the mirror, newest first.
 
-        Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
-        page token of another list or account (INVALID_PAGE_TOKEN).
+        Fails with INVALID_FIELDS for a page size out of range and for a bad filter, and with
+        INVALID_PAGE_TOKEN for a page token of another list or account.
         """
 
     @_abc_1.abstractmethod
@@ -162,12 +170,15 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_customer_service_pb2.SearchCustomersResponse, _abc.Awaitable[_customer_service_pb2.SearchCustomersResponse]]:
         """SearchCustomers lists the customers in the mirror that a query finds, newest first.
 
-        A customer is found where every word of the query begins a word of its name or email, whatever
-        the case, or the digits of its phone. Words are runs of letters and digits, so that an address
-        is several; only their first 32 characters count, and of a query the first ten words. Decimal
-        digits of every script have their value. Words of digits that follow each other are words or
-        one number, whichever fits: `+1 (555) 01` finds a phone that begins with 155501, `1-800` also
-        the name `1-800-Roses`.
+        Example: `ca ha` finds `Carla Hayes`; `+1 (555) 01` finds a phone number that begins with
+        155501; `1-800` also finds the name `1-800-Roses`.
+
+        Every word of the query must be the beginning of a word of the customer's name or email
+        address, or of the digits of the phone number. Upper and lower case are equal. A word is a
+        sequence of letters and digits, so an email address has several words. Only the first ten words
+        of the query count, and only the first 32 characters of a word. Decimal digits of every script
+        have their value. Several words of digits, one after the other, are read as words and as one
+        number.
 
         Fails with INVALID_ARGUMENT for a query without any word, and for paging as ListCustomers does.
         """
@@ -180,7 +191,7 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_customer_service_pb2.Customer, _abc.Awaitable[_customer_service_pb2.Customer]]:
         """GetCustomer gets one customer from the mirror.
 
-        Fails with NOT_FOUND where the mirror has none of that id, or knows it to be deleted.
+        Fails with NOT_FOUND if the mirror has no customer with this id, or if the customer is deleted.
         """
 
     @_abc_1.abstractmethod
@@ -215,7 +226,8 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """DeleteCustomer deletes a customer at Stripe for good, and cancels its subscriptions.
 
-        Finding it deleted already is success; an id that Stripe never gave is NOT_FOUND.
+        If the customer is deleted already, the call succeeds. An id that never existed at Stripe is
+        NOT_FOUND.
         """
 
 def add_CustomerServiceServicer_to_server(servicer: CustomerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

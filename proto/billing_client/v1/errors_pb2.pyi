@@ -156,10 +156,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the stable reason of a refused call.
 
-    Every status other than OK carries exactly one google.rpc.ErrorInfo with domain `billing.v1`, and
-    as its reason the name of one of these values without the prefix `ERROR_REASON_`. Where it
-    applies, google.rpc.BadRequest, PreconditionFailure or RetryInfo stands beside it. Only what gRPC
-    itself refuses has none: a request above 2 MiB, metadata above 16 KiB.
+    Every status except OK carries exactly one google.rpc.ErrorInfo with domain `billing.v1`, and as
+    its reason the name of one of these values without the prefix `ERROR_REASON_`. If it applies,
+    google.rpc.BadRequest, PreconditionFailure or RetryInfo is there too. Only a call that gRPC
+    itself refuses has none of these: a request above 2 MiB, metadata above 16 KiB.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0

@@ -35,7 +35,7 @@ class _EventViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventView.V
     """The payload too. It holds personal data: the token needs the scope `events.payload` as well."""
 
 class EventView(_EventView, metaclass=_EventViewEnumTypeWrapper):
-    """EventView is how much of an event is asked for (AIP-157)."""
+    """EventView says how much of an event the answer holds (AIP-157)."""
 
 EVENT_VIEW_UNSPECIFIED: EventView.ValueType  # 0
 """EVENT_VIEW_BASIC."""
@@ -47,7 +47,7 @@ Global___EventView: _TypeAlias = EventView  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """Event is a Stripe event as it was received, and what became of it."""
+    """Event is a Stripe event as Billing received it, and what Billing did with it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -60,27 +60,31 @@ class Event(_message.Message):
         STATE_UNSPECIFIED: Event._State.ValueType  # 0
         """Not used."""
         STATE_PENDING: Event._State.ValueType  # 1
-        """It waits to be worked on, again after a failure."""
+        """Billing has not finished its work on the event, or will try again after a failure."""
         STATE_PROCESSED: Event._State.ValueType  # 2
-        """It is in the mirror, and what follows from it is durable."""
+        """The event is in the mirror, and its effects are stored."""
         STATE_IGNORED: Event._State.ValueType  # 3
-        """It was never to be worked on: of the other mode, of a type that is not mirrored, or thin."""
+        """Billing has nothing to do for the event: its mode is the other mode, its object type is not
+        mirrored, or it is thin.
+        """
         STATE_DEAD: Event._State.ValueType  # 4
-        """It is not understood, or failed too often, and waits for an operator."""
+        """Billing does not understand the event, or failed too often. The event waits for an operator."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """State tells where it stands."""
+        """State of the event."""
 
     STATE_UNSPECIFIED: Event.State.ValueType  # 0
     """Not used."""
     STATE_PENDING: Event.State.ValueType  # 1
-    """It waits to be worked on, again after a failure."""
+    """Billing has not finished its work on the event, or will try again after a failure."""
     STATE_PROCESSED: Event.State.ValueType  # 2
-    """It is in the mirror, and what follows from it is durable."""
+    """The event is in the mirror, and its effects are stored."""
     STATE_IGNORED: Event.State.ValueType  # 3
-    """It was never to be worked on: of the other mode, of a type that is not mirrored, or thin."""
+    """Billing has nothing to do for the event: its mode is the other mode, its object type is not
+    mirrored, or it is thin.
+    """
     STATE_DEAD: Event.State.ValueType  # 4
-    """It is not understood, or failed too often, and waits for an operator."""
+    """Billing does not understand the event, or failed too often. The event waits for an operator."""
 
     ID_FIELD_NUMBER: _builtins.int
     STRIPE_ACCOUNT_FIELD_NUMBER: _builtins.int
@@ -99,52 +103,55 @@ class Event(_message.Message):
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is Stripe's, such as `evt_1MqqbKLt4dXK03v5qaIbiNCC`; of a body that bears none, `body_` and its
+    """id at Stripe, such as `evt_1MqqbKLt4dXK03v5qaIbiNCC`. A body without an id has `body_` and its
     SHA-256.
     """
     stripe_account: _builtins.str
-    """stripe_account that it is of; empty: the platform's own."""
+    """stripe_account that the event comes from; empty: the platform's own."""
     type: _builtins.str
     """type is Stripe's, such as `invoice.paid`."""
     api_version: _builtins.str
-    """api_version that the payload is written in, such as `2026-10-28.endive`."""
+    """api_version of the payload, such as `2026-10-28.endive`."""
     object_type: _builtins.str
-    """object_type of what it is about, as Stripe names it; empty where it is about nothing."""
+    """object_type of the object that the event is about, in Stripe's word; empty if there is no
+    object.
+    """
     object_id: _builtins.str
-    """object_id of what it is about; empty where it is about nothing."""
+    """object_id of the object that the event is about; empty if there is no object."""
     payload_size: _builtins.int
     """payload_size in bytes."""
     state: Global___Event.State.ValueType
-    """state where it stands."""
+    """state of the event."""
     decision: _builtins.str
-    """decision is what was decided about the mirror's row and why, in words; empty: nothing yet. Of an
-    event that was not understood, the field and the rule.
+    """decision is what Billing did with the mirror's row and why, in words, such as `ignored: older
+    than what we have`. Empty: nothing yet. For an event that is not understood it names the field
+    and the rule.
     """
     attempts: _builtins.int
-    """attempts that failed."""
+    """attempts is how many attempts have failed."""
     error: _builtins.str
-    """error of the last attempt that failed; empty where none did."""
+    """error of the last attempt that failed; empty if no attempt failed."""
     payload: _builtins.bytes
-    """payload is the body as Stripe sent it, but for the values of `client_secret`, which read
+    """payload is the body as Stripe sent it. Only the values of `client_secret` are replaced by
     `[redacted]`. Only with EVENT_VIEW_FULL.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """create_time is when it happened, by Stripe's clock, in whole seconds (milliseconds, of a thin
-        event); where an event does not tell it, receive_time.
+        """create_time is when Stripe made the event, by Stripe's clock: whole seconds, or milliseconds
+        for a thin event. An event without a time has the receive_time.
         """
 
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
-        """receive_time is when it was first stored here."""
+        """receive_time is when Billing first stored the event."""
 
     @_builtins.property
     def effects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """effects are what followed from it, in words."""
+        """effects are what followed from the event, in words."""
 
     @_builtins.property
     def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
-        """next_attempt_time is when a pending event is tried next; absent for all others."""
+        """next_attempt_time is when Billing tries a pending event next; absent for all other events."""
 
     def __init__(
         self,
@@ -190,14 +197,17 @@ class ListEventsRequest(_message.Message):
     RECEIVED_AFTER_FIELD_NUMBER: _builtins.int
     RECEIVED_BEFORE_FIELD_NUMBER: _builtins.int
     account: _builtins.str
-    """account to act for; empty: the token's own, or for an operator all."""
+    """account to act for; empty: the token's own account, or for an operator all accounts."""
     page_size: _builtins.int
-    """page_size is how many at most: 0 stands for 50, and 1,000 is the most."""
+    """page_size is how many entries the page has at most: 1 to 1,000; 0 stands for 50."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    """page_token from the page before; empty: the first page. All other fields must be the same as
+    for the first page.
+    """
     stripe_account: _builtins.str
-    """stripe_account narrows an operator's list to one, such as `acct_1032D82eZvKYlo2C`, or to the
-    platform's own: `platform`. Others leave it empty.
+    """stripe_account narrows an operator's list to one Stripe account, such as
+    `acct_1032D82eZvKYlo2C`, or to the platform's own: `platform`. All other callers leave it
+    empty.
     """
     state: Global___Event.State.ValueType
     """state to narrow the list to; unspecified: all."""
@@ -272,11 +282,11 @@ class GetEventRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     account: _builtins.str
-    """account to act for; empty: the token's own, or for an operator all."""
+    """account to act for; empty: the token's own account, or for an operator all accounts."""
     id: _builtins.str
     """id of the event."""
     view: Global___EventView.ValueType
-    """view is how much of it is asked for."""
+    """view says how much of the event the answer holds."""
     def __init__(
         self,
         *,
@@ -301,7 +311,7 @@ class RetryEventRequest(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     account: _builtins.str
-    """account to act for; empty: the token's own, or for an operator all."""
+    """account to act for; empty: the token's own account, or for an operator all accounts."""
     id: _builtins.str
     """id of the event."""
     def __init__(
@@ -331,7 +341,7 @@ class RetryDeadEventsRequest(_message.Message):
     RECEIVED_AFTER_FIELD_NUMBER: _builtins.int
     RECEIVED_BEFORE_FIELD_NUMBER: _builtins.int
     account: _builtins.str
-    """account to act for; empty: the token's own, or for an operator all."""
+    """account to act for; empty: the token's own account, or for an operator all accounts."""
     stripe_account: _builtins.str
     """stripe_account: see ListEventsRequest."""
     type: _builtins.str
@@ -366,7 +376,7 @@ Global___RetryDeadEventsRequest: _TypeAlias = RetryDeadEventsRequest  # noqa: Y0
 
 @_typing.final
 class RetryDeadEventsResponse(_message.Message):
-    """RetryDeadEventsResponse tells how many are tried again."""
+    """RetryDeadEventsResponse says how many events are tried again."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -375,7 +385,7 @@ class RetryDeadEventsResponse(_message.Message):
     retried_count: _builtins.int
     """retried_count is how many dead events are due now."""
     more: _builtins.bool
-    """more tells that the call stopped at its bound: there may be others."""
+    """more is true if the call stopped at its limit: there may be other events."""
     def __init__(
         self,
         *,
@@ -392,7 +402,7 @@ Global___RetryDeadEventsResponse: _TypeAlias = RetryDeadEventsResponse  # noqa: 
 
 @_typing.final
 class ExplainObjectRequest(_message.Message):
-    """ExplainObjectRequest asks how an object came to be as it is mirrored."""
+    """ExplainObjectRequest asks why a row is as it is."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -403,19 +413,19 @@ class ExplainObjectRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     account: _builtins.str
-    """account to act for; empty: the token's own, or for an operator all."""
+    """account to act for; empty: the token's own account, or for an operator all accounts."""
     stripe_account: _builtins.str
     """stripe_account of the object, or `platform`. An operator who names no account must name it;
     others leave it empty.
     """
     object_type: _builtins.str
-    """object_type as Stripe names it, such as `invoice`; one that is mirrored."""
+    """object_type in Stripe's word, such as `invoice`. The object type must be mirrored."""
     object_id: _builtins.str
     """object_id of the object."""
     page_size: _builtins.int
-    """page_size is how many events at most: 0 stands for 20, and 50 is the most."""
+    """page_size is how many events the page has at most: 1 to 50; 0 stands for 20."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page. All other fields but account must be as
+    """page_token from the page before; empty: the first page. All other fields but account must be as
     they were.
     """
     def __init__(
@@ -438,7 +448,7 @@ Global___ExplainObjectRequest: _TypeAlias = ExplainObjectRequest  # noqa: Y015
 
 @_typing.final
 class ExplainObjectResponse(_message.Message):
-    """ExplainObjectResponse tells how an object came to be as it is mirrored."""
+    """ExplainObjectResponse explains why a row is as it is."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -452,12 +462,12 @@ class ExplainObjectResponse(_message.Message):
     """next_page_token is empty on the last page."""
     @_builtins.property
     def row(self) -> Global___MirroredRow:
-        """row of the mirror; absent: there is none."""
+        """row of the mirror; absent if there is no row."""
 
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedEvent]:
-        """events about the object, by create_time and then by id. Stripe tells whole seconds, so of two
-        events of the same second either may have been the earlier.
+        """events about the object, ordered by create_time and then by id. Stripe counts whole seconds, so
+        the order of two events of the same second is not known.
         """
 
     def __init__(
@@ -478,7 +488,7 @@ Global___ExplainObjectResponse: _TypeAlias = ExplainObjectResponse  # noqa: Y015
 
 @_typing.final
 class MirroredRow(_message.Message):
-    """MirroredRow is what the mirror holds of an object, without its values."""
+    """MirroredRow is what the mirror holds of an object, without the values."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -491,23 +501,23 @@ class MirroredRow(_message.Message):
         STATE_UNSPECIFIED: MirroredRow._State.ValueType  # 0
         """Not used."""
         STATE_LIVE: MirroredRow._State.ValueType  # 1
-        """It exists."""
+        """The object exists."""
         STATE_DELETED: MirroredRow._State.ValueType  # 2
-        """It was deleted at Stripe."""
+        """The object was deleted at Stripe."""
         STATE_FACETS_ONLY: MirroredRow._State.ValueType  # 3
-        """Only facets of it have arrived, nothing of itself yet: it counts nowhere."""
+        """Only derived fields have arrived, and not yet the object itself. The row counts nowhere."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """State tells what is known of the object."""
+        """State of the object, as far as Billing knows it."""
 
     STATE_UNSPECIFIED: MirroredRow.State.ValueType  # 0
     """Not used."""
     STATE_LIVE: MirroredRow.State.ValueType  # 1
-    """It exists."""
+    """The object exists."""
     STATE_DELETED: MirroredRow.State.ValueType  # 2
-    """It was deleted at Stripe."""
+    """The object was deleted at Stripe."""
     STATE_FACETS_ONLY: MirroredRow.State.ValueType  # 3
-    """Only facets of it have arrived, nothing of itself yet: it counts nowhere."""
+    """Only derived fields have arrived, and not yet the object itself. The row counts nowhere."""
 
     STATE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
@@ -517,18 +527,18 @@ class MirroredRow(_message.Message):
     state: Global___MirroredRow.State.ValueType
     """state of the object."""
     revision: _builtins.int
-    """revision grows by one with each new snapshot; 0 without any."""
+    """revision is the number of snapshots so far. It is 0 if there is no snapshot."""
     @_builtins.property
     def version(self) -> Global___RowVersion:
-        """version of the snapshot; absent without one."""
+        """version of the snapshot; absent if there is no snapshot."""
 
     @_builtins.property
     def unknown_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """unknown_fields of the snapshot: no observation has told them yet."""
+        """unknown_fields of the snapshot: no observation has shown them yet."""
 
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowFacet]:
-        """facets: what other objects tell about this one."""
+        """facets are the derived fields: what other objects tell about this object."""
 
     def __init__(
         self,
@@ -549,7 +559,7 @@ Global___MirroredRow: _TypeAlias = MirroredRow  # noqa: Y015
 
 @_typing.final
 class RowVersion(_message.Message):
-    """RowVersion says when an observed state was true."""
+    """RowVersion is the time in which an observed state was true."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -559,21 +569,25 @@ class RowVersion(_message.Message):
     KNOWN_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def earliest_time(self) -> _timestamp_pb2.Timestamp:
-        """earliest_time at which it was true, by Stripe's clock."""
+        """earliest_time at which the state was true, by Stripe's clock."""
 
     @_builtins.property
     def latest_time(self) -> _timestamp_pb2.Timestamp:
-        """latest_time at which it was true, by Stripe's clock; the end of the year 9999 where no end is
-        known.
+        """latest_time at which the state was true, by Stripe's clock. It is the end of the year 9999 if
+        no end is known.
         """
 
     @_builtins.property
     def read_time(self) -> _timestamp_pb2.Timestamp:
-        """read_time is when it was last asked of Stripe, by our clock; absent where events told it."""
+        """read_time is when Billing last asked Stripe for the state, by Billing's clock; absent if events
+        showed the state.
+        """
 
     @_builtins.property
     def known_time(self) -> _timestamp_pb2.Timestamp:
-        """known_time is when we had it in hand, by our clock; absent where that was not recorded."""
+        """known_time is when Billing had received the state, by Billing's clock; absent if that was not
+        recorded.
+        """
 
     def __init__(
         self,
@@ -593,7 +607,7 @@ Global___RowVersion: _TypeAlias = RowVersion  # noqa: Y015
 
 @_typing.final
 class RowFacet(_message.Message):
-    """RowFacet is a part of a row that is derived from another object."""
+    """RowFacet is a part of a row that comes from another object: derived fields."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -605,16 +619,16 @@ class RowFacet(_message.Message):
     name: _builtins.str
     """name of the facet, such as `settlement`."""
     source_type: _builtins.str
-    """source_type of the object that it is derived from, as Stripe names it."""
+    """source_type is the type of that other object, in Stripe's word."""
     source_id: _builtins.str
-    """source_id of that object."""
+    """source_id is the id of that other object."""
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """fields of the facet."""
 
     @_builtins.property
     def version(self) -> Global___RowVersion:
-        """version of what it is derived from."""
+        """version of that other object."""
 
     def __init__(
         self,
@@ -635,7 +649,7 @@ Global___RowFacet: _TypeAlias = RowFacet  # noqa: Y015
 
 @_typing.final
 class ExplainedEvent(_message.Message):
-    """ExplainedEvent is an event about an object and what it told of it."""
+    """ExplainedEvent is an event about an object, and what the event says of the object."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -648,17 +662,17 @@ class ExplainedEvent(_message.Message):
         TELLING_UNSPECIFIED: ExplainedEvent._Telling.ValueType  # 0
         """Not used."""
         TELLING_STATE: ExplainedEvent._Telling.ValueType  # 1
-        """Its state."""
+        """The event shows the object's state."""
         TELLING_DELETION: ExplainedEvent._Telling.ValueType  # 2
-        """That it is deleted."""
+        """The event says that the object is deleted."""
         TELLING_HINT: ExplainedEvent._Telling.ValueType  # 3
-        """That something happened to it: what is in the payload is not relied on, for instance because
-        of its API version, and the object is read from Stripe.
+        """The event says only that something happened to the object. Billing does not use the payload,
+        for example because of its API version, and reads the object at Stripe instead.
         """
         TELLING_NOTHING: ExplainedEvent._Telling.ValueType  # 4
-        """Nothing: it is ignored."""
+        """The event says nothing about the object. Billing ignores it."""
         TELLING_UNREADABLE: ExplainedEvent._Telling.ValueType  # 5
-        """Nothing that can be read: the payload is no object of that type."""
+        """The payload cannot be read as an object of this type."""
 
     class Telling(_Telling, metaclass=_TellingEnumTypeWrapper):
         """Telling is what an event says of its object."""
@@ -666,17 +680,17 @@ class ExplainedEvent(_message.Message):
     TELLING_UNSPECIFIED: ExplainedEvent.Telling.ValueType  # 0
     """Not used."""
     TELLING_STATE: ExplainedEvent.Telling.ValueType  # 1
-    """Its state."""
+    """The event shows the object's state."""
     TELLING_DELETION: ExplainedEvent.Telling.ValueType  # 2
-    """That it is deleted."""
+    """The event says that the object is deleted."""
     TELLING_HINT: ExplainedEvent.Telling.ValueType  # 3
-    """That something happened to it: what is in the payload is not relied on, for instance because
-    of its API version, and the object is read from Stripe.
+    """The event says only that something happened to the object. Billing does not use the payload,
+    for example because of its API version, and reads the object at Stripe instead.
     """
     TELLING_NOTHING: ExplainedEvent.Telling.ValueType  # 4
-    """Nothing: it is ignored."""
+    """The event says nothing about the object. Billing ignores it."""
     TELLING_UNREADABLE: ExplainedEvent.Telling.ValueType  # 5
-    """Nothing that can be read: the payload is no object of that type."""
+    """The payload cannot be read as an object of this type."""
 
     class _Basis:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -685,38 +699,38 @@ class ExplainedEvent(_message.Message):
     class _BasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ExplainedEvent._Basis.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         BASIS_UNSPECIFIED: ExplainedEvent._Basis.ValueType  # 0
-        """Nothing to compare, or to compare with: what it changed is not known."""
+        """There is nothing to compare. The changes are not known."""
         BASIS_PREVIOUS_ATTRIBUTES: ExplainedEvent._Basis.ValueType  # 1
-        """The state before, as the event itself tells it (Stripe's `previous_attributes`)."""
+        """The state before, as the event itself shows it (Stripe's `previous_attributes`)."""
         BASIS_PRECEDING_EVENT: ExplainedEvent._Basis.ValueType  # 2
-        """The state that the event before it told."""
+        """The state that the previous event showed."""
 
     class Basis(_Basis, metaclass=_BasisEnumTypeWrapper):
-        """Basis is what an event's state was compared with."""
+        """Basis is the state that an event's state was compared with."""
 
     BASIS_UNSPECIFIED: ExplainedEvent.Basis.ValueType  # 0
-    """Nothing to compare, or to compare with: what it changed is not known."""
+    """There is nothing to compare. The changes are not known."""
     BASIS_PREVIOUS_ATTRIBUTES: ExplainedEvent.Basis.ValueType  # 1
-    """The state before, as the event itself tells it (Stripe's `previous_attributes`)."""
+    """The state before, as the event itself shows it (Stripe's `previous_attributes`)."""
     BASIS_PRECEDING_EVENT: ExplainedEvent.Basis.ValueType  # 2
-    """The state that the event before it told."""
+    """The state that the previous event showed."""
 
     EVENT_FIELD_NUMBER: _builtins.int
     TELLING_FIELD_NUMBER: _builtins.int
     CHANGED_FIELDS_FIELD_NUMBER: _builtins.int
     BASIS_FIELD_NUMBER: _builtins.int
     telling: Global___ExplainedEvent.Telling.ValueType
-    """telling is what it says of the object."""
+    """telling is what the event says of the object."""
     basis: Global___ExplainedEvent.Basis.ValueType
     """basis of changed_fields."""
     @_builtins.property
     def event(self) -> Global___Event:
-        """event with what was decided and what followed."""
+        """event with its decision and its effects."""
 
     @_builtins.property
     def changed_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """changed_fields of the mirrored object, by name; none with a basis: it changed nothing that is
-        mirrored.
+        """changed_fields of the mirrored object, by name. If there is a basis and no changed field, the
+        event changed nothing that is mirrored.
         """
 
     def __init__(
@@ -746,12 +760,12 @@ class WatchEventsRequest(_message.Message):
     FROM_OLDEST_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     account: _builtins.str
-    """account to act for; empty: the token's own. An operator names one."""
+    """account to act for; empty: the token's own account. An operator must name an account."""
     resume_token: _builtins.str
-    """resume_token of an earlier reply: go on behind it. Empty: see from_oldest."""
+    """resume_token of an earlier reply: the stream goes on after that reply. Empty: see from_oldest."""
     from_oldest: _builtins.bool
-    """from_oldest begins with the oldest event that is kept, where there is no resume_token; else the
-    watch begins now.
+    """from_oldest starts the stream with the oldest stored event. It counts only without a
+    resume_token. If it is false, the stream starts now.
     """
     @_builtins.property
     def facts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -775,17 +789,19 @@ Global___WatchEventsRequest: _TypeAlias = WatchEventsRequest  # noqa: Y015
 
 @_typing.final
 class WatchEventsResponse(_message.Message):
-    """WatchEventsResponse is an event, or a bookmark that tells how far the stream has come."""
+    """WatchEventsResponse is an event, or a bookmark that says how far the stream has come."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.str
-    """resume_token to go on behind this reply. Keep it once the event is dealt with."""
+    """resume_token to go on after this reply. Store it when you have handled the event."""
     @_builtins.property
     def event(self) -> Global___BillingEvent:
-        """event that happened; absent in a bookmark, which comes first and whenever it is quiet for long."""
+        """event that happened; absent in a bookmark. A bookmark comes first, and again when no event
+        comes for a long time.
+        """
 
     def __init__(
         self,
@@ -803,7 +819,9 @@ Global___WatchEventsResponse: _TypeAlias = WatchEventsResponse  # noqa: Y015
 
 @_typing.final
 class BillingEvent(_message.Message):
-    """BillingEvent is a business fact: several Stripe events may tell one, and most tell none."""
+    """BillingEvent is a business fact. Several Stripe events may tell one fact, and most Stripe events
+    tell none.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -816,32 +834,32 @@ class BillingEvent(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id of the fact, the same however often it is told: drop what was seen before. Printable ASCII,
-    512 characters at most, and opaque: read the other fields.
+    """id of the fact. A repeated event has the same id: drop an event whose id you have seen. The id
+    is printable ASCII of at most 512 characters. It is opaque: read the other fields instead.
     """
     fact: _builtins.str
     """fact that happened: invoice_paid, invoice_payment_failed, payment_succeeded, payment_failed,
     refund_succeeded, refund_failed, dispute_opened, dispute_closed, customer_created,
     subscription_created, subscription_ended, payout_paid or payout_failed.
 
-    Text and no enum: a release that knows more facts tells them to stubs of an older one by name,
-    and the outbox keeps them by it. Pass over those that you do not know.
+    The field is text, not an enum: later releases may add facts, and older stubs then still show
+    their names. Ignore a fact that you do not know.
     """
     account: _builtins.str
-    """account of the platform that it happened to."""
+    """account of the platform that the fact is about."""
     stripe_account: _builtins.str
-    """stripe_account that it happened in."""
+    """stripe_account in which it happened."""
     object_id: _builtins.str
-    """object_id of what it is about, Stripe's: an invoice, a charge, a payout."""
+    """object_id is the id at Stripe of the object: an invoice, a charge, a payout."""
     customer: _builtins.str
-    """customer whom it is about, Stripe's id; empty where there is none."""
+    """customer is the customer's id at Stripe; empty if there is no customer."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """amount that it is about; absent where there is none."""
+        """amount of the fact, such as the amount paid; absent if there is no amount."""
 
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
-        """occur_time is Stripe's time of the event that told it first."""
+        """occur_time is Stripe's time of the first event that told the fact."""
 
     def __init__(
         self,

@@ -26,14 +26,15 @@ if _version_not_supported:
 
 
 class EventServiceStub:
-    """EventService shows what Stripe told, what became of it, and what it means for the business.
+    """EventService shows the events that Stripe sent, what Billing did with them, and what they mean
+    for the business.
 
-    A token of an account sees the events of its connection's Stripe account and no others: another
-    tenant's event is NOT_FOUND. An operator's token (of account `-`) sees the events of all Stripe
-    accounts and the platform's own where it names no account, and acts as an account where it names
-    one. Without a usable connection every method but WatchEvents fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of them fail with UNAVAILABLE
-    (STORE_UNAVAILABLE).
+    A token of an account sees only the events of its connection's Stripe account; another tenant's
+    event is NOT_FOUND. An operator's token (account `-`) acts for the account that the request
+    names. If the request names no account, it sees the events of all Stripe accounts, the platform's
+    own included. Without a usable connection every method but WatchEvents fails with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of them fail with
+    UNAVAILABLE (STORE_UNAVAILABLE).
     """
 
     def __init__(self, channel):
@@ -75,43 +76,43 @@ class EventServiceStub:
 
 
 class EventServiceServicer:
-    """EventService shows what Stripe told, what became of it, and what it means for the business.
+    """EventService shows the events that Stripe sent, what Billing did with them, and what they mean
+    for the business.
 
-    A token of an account sees the events of its connection's Stripe account and no others: another
-    tenant's event is NOT_FOUND. An operator's token (of account `-`) sees the events of all Stripe
-    accounts and the platform's own where it names no account, and acts as an account where it names
-    one. Without a usable connection every method but WatchEvents fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of them fail with UNAVAILABLE
-    (STORE_UNAVAILABLE).
+    A token of an account sees only the events of its connection's Stripe account; another tenant's
+    event is NOT_FOUND. An operator's token (account `-`) acts for the account that the request
+    names. If the request names no account, it sees the events of all Stripe accounts, the platform's
+    own included. Without a usable connection every method but WatchEvents fails with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of them fail with
+    UNAVAILABLE (STORE_UNAVAILABLE).
     """
 
     def ListEvents(self, request, context):
         """ListEvents lists received Stripe events without their payloads, the last received first.
 
-        Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
-        page token of another list or account (INVALID_PAGE_TOKEN).
+        Fails with INVALID_FIELDS for a page size out of range and for a bad filter, and with
+        INVALID_PAGE_TOKEN for a page token of another list or account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEvent(self, request, context):
-        """GetEvent gets one received Stripe event, with its payload where the view asks for it.
+        """GetEvent gets one received Stripe event, with its payload if the view asks for it.
 
-        Fails with NOT_FOUND for an event that is not there or another tenant's, and with
-        PERMISSION_DENIED (SCOPE_MISSING) where the view is EVENT_VIEW_FULL and the token lacks the scope
-        `events.payload`.
+        Fails with NOT_FOUND for an unknown event and for another tenant's event. Fails with
+        SCOPE_MISSING if the view is EVENT_VIEW_FULL and the token lacks the scope `events.payload`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetryEvent(self, request, context):
-        """RetryEvent makes a dead event, or one that waits after a failure, due at once.
+        """RetryEvent makes one event due at once: a dead event, or an event that waits after a failure.
 
-        Its attempts start anew. An event that is done, or being worked on, is left as it is: the answer
-        tells how it stands. Repeating the call is harmless, so it takes no request_id. Fails with
-        NOT_FOUND as GetEvent does.
+        The count of attempts starts at 0 again. An event that is settled, or that is being worked on,
+        stays as it is; the answer shows its state. The call can be repeated, so it takes no
+        request_id. Fails with NOT_FOUND as GetEvent does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,20 +121,20 @@ class EventServiceServicer:
     def RetryDeadEvents(self, request, context):
         """RetryDeadEvents makes all dead events of a filter due at once.
 
-        Up to 20,000 a call; `more` tells whether there may be others, and the same call then goes on.
-        Repeating it is harmless, so it takes no request_id: when it fails midway, what was retried stays
-        so. Fails with INVALID_ARGUMENT for a bad filter.
+        One call takes up to 20,000 events. If `more` is true, there may be other events: repeat the
+        call. The call takes no request_id. If the call fails midway, the events that it has reached
+        stay due. Fails with INVALID_ARGUMENT for a bad filter.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExplainObject(self, request, context):
-        """ExplainObject tells how a mirrored object came to be as it is: its row, and of each event about
-        it what was decided and why, what followed, and which fields it changed.
+        """ExplainObject explains why a row is as it is: the row, and for each event about the object the
+        decision and its reason, the effects, and the fields that the event changed.
 
-        It names fields and never tells their values. An object that nothing is known of is no error: the
-        answer has neither row nor events. Fails with INVALID_ARGUMENT for a type that is not mirrored.
+        The answer names fields, never their values. An unknown object is no error: the answer then has
+        no row and no events. Fails with INVALID_ARGUMENT for an object type that is not mirrored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,14 +143,15 @@ class EventServiceServicer:
     def WatchEvents(self, request, context):
         """WatchEvents streams the account's billing events as they happen, in order, without end.
 
-        Each comes at least once, with the same id however often, over any number of calls that go on
-        from each other's resume_token. A slow reader is never cut off for being slow: it reads later
-        what was kept meanwhile. A call ends with UNAVAILABLE after an hour at the latest and when
-        the process stops (SHUTTING_DOWN), or at its caller's deadline: go on from the last resume_token.
+        Each event comes at least once. A repeated event has the same id. A call that starts with the
+        last resume_token of an earlier call misses nothing. A slow reader is not cut off: it reads the
+        events later. A call ends with UNAVAILABLE after one hour or when the process stops
+        (SHUTTING_DOWN), and it ends at the caller's deadline. Then start a new call with the last
+        resume_token.
 
-        Fails with INVALID_ARGUMENT for a token that is none or whose events are kept no more
-        (INVALID_PAGE_TOKEN), and for an unknown fact; with RESOURCE_EXHAUSTED (OVERLOADED) where too
-        many watch at once. An account without connection may watch: its events come once there are any.
+        Fails with INVALID_PAGE_TOKEN for a malformed resume_token, and for a resume_token whose events
+        are deleted by now. Fails with INVALID_FIELDS for an unknown fact, and with OVERLOADED if too
+        many callers watch at once. An account without a connection may watch too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,14 +199,15 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService:
-    """EventService shows what Stripe told, what became of it, and what it means for the business.
+    """EventService shows the events that Stripe sent, what Billing did with them, and what they mean
+    for the business.
 
-    A token of an account sees the events of its connection's Stripe account and no others: another
-    tenant's event is NOT_FOUND. An operator's token (of account `-`) sees the events of all Stripe
-    accounts and the platform's own where it names no account, and acts as an account where it names
-    one. Without a usable connection every method but WatchEvents fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of them fail with UNAVAILABLE
-    (STORE_UNAVAILABLE).
+    A token of an account sees only the events of its connection's Stripe account; another tenant's
+    event is NOT_FOUND. An operator's token (account `-`) acts for the account that the request
+    names. If the request names no account, it sees the events of all Stripe accounts, the platform's
+    own included. Without a usable connection every method but WatchEvents fails with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of them fail with
+    UNAVAILABLE (STORE_UNAVAILABLE).
     """
 
     @staticmethod

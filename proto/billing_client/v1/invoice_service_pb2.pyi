@@ -24,7 +24,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Invoice(_message.Message):
-    """Invoice is an invoice as Stripe keeps it. Empty text stands for a value that is not set. All its
+    """Invoice is an invoice as Stripe keeps it. Empty text means that there is no value. All its
     amounts are in its own currency.
     """
 
@@ -87,49 +87,55 @@ class Invoice(_message.Message):
     id: _builtins.str
     """id is Stripe's, such as `in_1MtHbELkdIwHu7ixl4OzzPMv`; empty in a preview."""
     status: _builtins.str
-    """status is `draft`, `open`, `paid`, `void` or `uncollectible`, or what Stripe adds to these."""
+    """status is `draft`, `open`, `paid`, `void` or `uncollectible`. Stripe may add others."""
     number: _builtins.str
-    """number is what the customer knows it by; empty before it is finalized."""
+    """number of the invoice, for the customer; empty before finalization."""
     customer: _builtins.str
-    """customer is the id of who is billed. It cannot be changed."""
+    """customer is the id of the customer that is billed. It cannot be changed."""
     customer_email: _builtins.str
     """customer_email is the customer's address as it was when the invoice was finalized."""
     currency: _builtins.str
     """currency is a lower-case ISO 4217 code. It cannot be changed."""
     collection_method: _builtins.str
-    """collection_method is `send_invoice`, where the customer pays by himself, or
-    `charge_automatically`, where his default payment method is charged; empty stands for that in a
-    new invoice.
+    """collection_method is `send_invoice` (the customer pays the invoice) or `charge_automatically`
+    (Stripe charges the default payment method). A new invoice with an empty collection_method has
+    `charge_automatically`.
     """
     days_until_due: _builtins.int
-    """days_until_due counts from when the invoice is finalized: 0 to 3,650. With `send_invoice` alone;
-    there a new invoice has this or due_time. Stripe shows the due time instead.
+    """days_until_due counts from the finalization: 0 to 3,650. It needs `send_invoice`; a new invoice
+    then has days_until_due or due_time. Stripe shows the due time instead.
     """
     description: _builtins.str
     """description is the memo that the customer reads, 1,500 characters at most."""
     footer: _builtins.str
     """footer of the invoice, 5,000 characters at most."""
     default_payment_method: _builtins.str
-    """default_payment_method is the id of what is charged, before the customer's own default: a payment
-    method of the customer's, or a legacy card, source or bank account.
+    """default_payment_method is the id of a payment method of the customer, or of a legacy card,
+    source or bank account. Stripe charges it instead of the customer's default.
     """
     auto_advance: _builtins.bool
-    """auto_advance lets Stripe finalize the draft about an hour after its creation, and collect it.
-    A new invoice does not advance unless told to.
+    """auto_advance lets Stripe finalize the draft about one hour after its creation, and collect it.
+    For a new invoice it is false unless it is set.
     """
     subscription: _builtins.str
-    """subscription is the id of the one that it bills; empty for an invoice made by hand."""
+    """subscription is the id of the subscription that the invoice bills; empty for an invoice without
+    a subscription.
+    """
     billing_reason: _builtins.str
-    """billing_reason is Stripe's word for why it was made, such as `manual` or `subscription_cycle`."""
+    """billing_reason is why the invoice was made, in Stripe's word, such as `manual` or
+    `subscription_cycle`.
+    """
     attempt_count: _builtins.int
-    """attempt_count is how often Stripe has tried to charge it."""
+    """attempt_count is how many times Stripe has tried to charge the invoice."""
     hosted_invoice_url: _builtins.str
-    """hosted_invoice_url is the page where the customer reads and pays it; empty before finalization."""
+    """hosted_invoice_url is the page where the customer reads and pays the invoice; empty before
+    finalization.
+    """
     invoice_pdf: _builtins.str
     """invoice_pdf is the address of its PDF; empty before finalization."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """create_time is when Stripe made it."""
+        """create_time is when Stripe made the object."""
 
     @_builtins.property
     def subtotal(self) -> _money_pb2.Money:
@@ -145,11 +151,13 @@ class Invoice(_message.Message):
 
     @_builtins.property
     def amount_due(self) -> _money_pb2.Money:
-        """amount_due is what is asked of the customer: the total, with his balance taken into account."""
+        """amount_due is what the customer has to pay: the total, less the customer's credit, plus what
+        the customer owes.
+        """
 
     @_builtins.property
     def amount_paid(self) -> _money_pb2.Money:
-        """amount_paid is what was paid of it so far, outside of Stripe too."""
+        """amount_paid is what was paid so far, at Stripe and outside of Stripe."""
 
     @_builtins.property
     def amount_remaining(self) -> _money_pb2.Money:
@@ -157,29 +165,31 @@ class Invoice(_message.Message):
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___InvoiceLine]:
-        """lines are complete, in Stripe's order; ListInvoices leaves them out."""
+        """lines of the invoice, all of them, in Stripe's order. ListInvoices leaves them out."""
 
     @_builtins.property
     def due_time(self) -> _timestamp_pb2.Timestamp:
-        """due_time is when it should be paid at the latest, in whole seconds. With `send_invoice` alone."""
+        """due_time is when the invoice should be paid at the latest, in whole seconds. It needs
+        `send_invoice`.
+        """
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """metadata holds up to 49 keys of up to 40 characters, with values of up to 500. An update merges
-        key by key; an empty value removes its key. Keys that begin with `billing_` are reserved.
+        key by key; an empty value removes the key. Keys that begin with `billing_` are reserved.
         """
 
     @_builtins.property
     def period_start(self) -> _timestamp_pb2.Timestamp:
-        """period_start is when the time begins in which pending items were taken up."""
+        """period_start is the start of the time whose pending items are on the invoice."""
 
     @_builtins.property
     def period_end(self) -> _timestamp_pb2.Timestamp:
-        """period_end is when it ends."""
+        """period_end is the end of that time."""
 
     @_builtins.property
     def finalize_time(self) -> _timestamp_pb2.Timestamp:
-        """finalize_time is when it ceased to be a draft."""
+        """finalize_time is when the invoice was finalized."""
 
     @_builtins.property
     def pay_time(self) -> _timestamp_pb2.Timestamp:
@@ -195,7 +205,7 @@ class Invoice(_message.Message):
 
     @_builtins.property
     def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
-        """next_attempt_time is when Stripe charges it next by itself."""
+        """next_attempt_time is when Stripe tries to charge the invoice next."""
 
     def __init__(
         self,
@@ -273,30 +283,30 @@ class InvoiceLine(_message.Message):
     description: _builtins.str
     """description is what the customer reads."""
     quantity: _builtins.int
-    """quantity in whole units, cut off; quantity_decimal is exact."""
+    """quantity in whole units, without its decimals; quantity_decimal is exact."""
     quantity_decimal: _builtins.str
-    """quantity_decimal is Stripe's exact decimal; empty where it tells none."""
+    """quantity_decimal is Stripe's exact decimal; empty if Stripe gives none."""
     price: _builtins.str
-    """price is the id of the price, where there is one."""
+    """price is the id of the price; empty if there is no price."""
     product: _builtins.str
-    """product is the id of what is sold, where Stripe knows it."""
+    """product is the id of the product; empty if Stripe shows none."""
     subscription: _builtins.str
-    """subscription is the id of the one that it bills."""
+    """subscription is the id of the subscription that the line bills."""
     subscription_item: _builtins.str
     """subscription_item is the id of the subscription's item."""
     proration: _builtins.bool
-    """proration tells whether a change within a period made it."""
+    """proration is true if a change within a period made the line."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """amount of the whole line, before discounts and taxes; negative for a credit."""
 
     @_builtins.property
     def period_start(self) -> _timestamp_pb2.Timestamp:
-        """period_start is when the time begins that it bills."""
+        """period_start is the start of the time that the line bills."""
 
     @_builtins.property
     def period_end(self) -> _timestamp_pb2.Timestamp:
-        """period_end is when that ends."""
+        """period_end is the end of that time."""
 
     def __init__(
         self,
@@ -324,7 +334,7 @@ Global___InvoiceLine: _TypeAlias = InvoiceLine  # noqa: Y015
 
 @_typing.final
 class InvoiceItem(_message.Message):
-    """InvoiceItem is a line to be: either a price, or an amount a unit."""
+    """InvoiceItem becomes a line of an invoice. It has either a price or a unit_amount."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -334,23 +344,24 @@ class InvoiceItem(_message.Message):
     UNIT_AMOUNT_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
     description: _builtins.str
-    """description is what the customer reads, 5,000 characters at most. Required without a price and a
-    product; with them, theirs stands in.
+    """description is what the customer reads, 5,000 characters at most. It is required if the item
+    has no price and no product; otherwise the price's or product's description is used.
     """
     quantity: _builtins.int
-    """quantity of units, 1 to 999,999,999; 0 stands for 1. Of more than one without a price and a
-    product, Stripe makes a product that is called as the description says; a credit is one line over
-    the whole amount.
+    """quantity of units, 1 to 999,999,999; 0 stands for 1. If the quantity is more than 1 and there
+    is no price and no product, Stripe makes a product with the description as its name. A credit
+    is one line with the whole amount.
     """
     price: _builtins.str
     """price is the id of a one-time price in the invoice's currency."""
     product: _builtins.str
-    """product is the id of what is sold, beside a unit_amount that is not negative."""
+    """product is the id of the product. It needs a unit_amount that is not negative."""
     @_builtins.property
     def unit_amount(self) -> _money_pb2.Money:
-        """unit_amount is the price of a unit in the invoice's currency; negative for a credit. Times
-        quantity, and with all items together, it must be within Stripe's limit: 8 digits of minor units
-        (IDR 12, COP 10, INR 9). Amounts with three decimals end in 0, those in ISK and UGX in 00.
+        """unit_amount is the price of one unit in the invoice's currency; negative for a credit.
+        unit_amount times quantity, and the sum of all items, must be within Stripe's limit: 8 digits
+        of minor units (IDR 12, COP 10, INR 9). Amounts with three decimals end in 0, those in ISK and
+        UGX in 00.
         """
 
     def __init__(
@@ -387,9 +398,11 @@ class ListInvoicesRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     page_size: _builtins.int
-    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    """page_size is how many entries the page has at most: 1 to 100; 0 stands for 50."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    """page_token from the page before; empty: the first page. All other fields must be the same as
+    for the first page.
+    """
     customer: _builtins.str
     """customer to narrow the list to, by id; empty: all."""
     subscription: _builtins.str
@@ -527,7 +540,7 @@ class InvoiceTotals(_message.Message):
     CURRENCIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def currencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___CurrencyInvoiceTotals]:
-        """currencies in order of their codes; one without invoices is left out."""
+        """currencies, ordered by their code. A currency without invoices is left out."""
 
     def __init__(
         self,
@@ -544,8 +557,8 @@ Global___InvoiceTotals: _TypeAlias = InvoiceTotals  # noqa: Y015
 
 @_typing.final
 class CurrencyInvoiceTotals(_message.Message):
-    """CurrencyInvoiceTotals are the totals of the invoices in one currency. Statuses that Stripe may add
-    to those it has are in none of them.
+    """CurrencyInvoiceTotals are the totals of the invoices in one currency. If Stripe adds a status,
+    invoices of that status are in none of the totals.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -561,7 +574,7 @@ class CurrencyInvoiceTotals(_message.Message):
     """currency is a lower-case ISO 4217 code."""
     @_builtins.property
     def draft(self) -> Global___InvoiceTotal:
-        """draft: what the drafts would ask for."""
+        """draft: the amounts of the drafts."""
 
     @_builtins.property
     def open(self) -> Global___InvoiceTotal:
@@ -581,7 +594,7 @@ class CurrencyInvoiceTotals(_message.Message):
 
     @_builtins.property
     def uncollectible(self) -> Global___InvoiceTotal:
-        """uncollectible: what is still due on invoices that were given up."""
+        """uncollectible: what is still due on uncollectible invoices."""
 
     def __init__(
         self,
@@ -604,7 +617,7 @@ Global___CurrencyInvoiceTotals: _TypeAlias = CurrencyInvoiceTotals  # noqa: Y015
 
 @_typing.final
 class InvoiceTotal(_message.Message):
-    """InvoiceTotal is a number of invoices and what they come to."""
+    """InvoiceTotal is a number of invoices, and the sum of their amounts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -643,8 +656,9 @@ class CreateInvoiceRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     request_id: _builtins.str
-    """request_id makes the call repeatable: the same id and content give the same answer and one
-    invoice. 1 to 64 letters, digits, `-` or `_`; a UUID fits.
+    """request_id makes sure that the change happens once. Example: `r-1` is sent twice with the same
+    content; both calls get the same answer, and there is one invoice. 1 to 64 letters, digits, `-`
+    or `_`, such as a UUID. It is not the metadata key `x-request-id`, which names a call in logs.
     """
     @_builtins.property
     def invoice(self) -> Global___Invoice:
@@ -692,9 +706,9 @@ class UpdateInvoiceRequest(_message.Message):
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """update_mask names the fields to change: collection_method, days_until_due, due_time,
         description, footer, default_payment_method, auto_advance, metadata. A named field without a
-        value is cleared, but metadata is merged, and the first three cannot be cleared. Empty: every
-        field that has a value. `*` is refused: it would clear what a caller of an older contract does
-        not know.
+        value is cleared; but metadata is merged, and the first three fields cannot be cleared. Empty:
+        every field that has a value is changed. `*` is refused: it would clear fields that a caller
+        with older stubs does not know.
         """
 
     def __init__(
@@ -789,15 +803,16 @@ class PayInvoiceRequest(_message.Message):
     id: _builtins.str
     """id of the invoice."""
     payment_method: _builtins.str
-    """payment_method to charge, by id; a legacy card, source or bank account too. Empty: the default
-    of the invoice, else of its subscription, else of its customer.
+    """payment_method is the id of the payment method to charge, or of a legacy card, source or bank
+    account. Empty: the default of the invoice; if it has none, of its subscription; if that has
+    none, of its customer.
     """
     paid_out_of_band: _builtins.bool
-    """paid_out_of_band says that the money came outside of Stripe: nothing is charged. It excludes
-    payment_method.
+    """paid_out_of_band means that the customer has paid outside of Stripe: nothing is charged. It
+    cannot be combined with payment_method.
     """
     request_id: _builtins.str
-    """request_id: see CreateInvoiceRequest. After a decline, trying again is another request."""
+    """request_id: see CreateInvoiceRequest. After a decline, use a new request_id to try again."""
     def __init__(
         self,
         *,
@@ -847,7 +862,7 @@ Global___VoidInvoiceRequest: _TypeAlias = VoidInvoiceRequest  # noqa: Y015
 
 @_typing.final
 class MarkInvoiceUncollectibleRequest(_message.Message):
-    """MarkInvoiceUncollectibleRequest asks to give an invoice up."""
+    """MarkInvoiceUncollectibleRequest asks to mark an invoice as uncollectible."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -918,15 +933,15 @@ class PreviewInvoiceRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     customer: _builtins.str
-    """customer whose next invoice it is, by id. Without a subscription it is that of his subscription,
-    as the mirror has them, whose period ends first and that goes on. Required without one.
+    """customer is the id of the customer. It is required without a subscription. The preview is then
+    for the subscription in the mirror that continues and whose period ends first.
     """
     subscription: _builtins.str
-    """subscription whose next invoice it is, by id."""
+    """subscription is the id of the subscription."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_subscription_service_pb2.SubscriptionItemChange]:
-        """items to add, change or remove in the preview, 20 at most; with a subscription alone. What such a
-        change prorates is part of the preview.
+        """items to add, change or remove in the preview, 20 at most. They need a subscription. The
+        preview holds the prorations of such a change.
         """
 
     def __init__(

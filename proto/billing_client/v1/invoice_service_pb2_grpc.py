@@ -29,9 +29,9 @@ if _version_not_supported:
 class InvoiceServiceStub:
     """InvoiceService works on the invoices of an account's Stripe connection.
 
-    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes go
-    to Stripe, and their answer is put into the mirror before the call returns, so that a caller reads
-    what it wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes
+    go to Stripe. Stripe's answer is in the mirror before the call returns, so a caller reads what it
+    wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
     STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
     caller may not act for. A change that the invoice's status does not allow fails with
     FAILED_PRECONDITION (WRONG_STATE), whose metadata names the status.
@@ -108,9 +108,9 @@ class InvoiceServiceStub:
 class InvoiceServiceServicer:
     """InvoiceService works on the invoices of an account's Stripe connection.
 
-    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes go
-    to Stripe, and their answer is put into the mirror before the call returns, so that a caller reads
-    what it wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes
+    go to Stripe. Stripe's answer is in the mirror before the call returns, so a caller reads what it
+    wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
     STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
     caller may not act for. A change that the invoice's status does not allow fails with
     FAILED_PRECONDITION (WRONG_STATE), whose metadata names the status.
@@ -119,8 +119,8 @@ class InvoiceServiceServicer:
     def ListInvoices(self, request, context):
         """ListInvoices lists the invoices in the mirror, newest first, without their lines.
 
-        Answers from the mirror. Fails with INVALID_ARGUMENT for a page size out of range, a bad filter
-        (INVALID_FIELDS), and a page token of another list or account (INVALID_PAGE_TOKEN).
+        Answers from the mirror. Fails with INVALID_FIELDS for a page size out of range and for a bad
+        filter, and with INVALID_PAGE_TOKEN for a page token of another list or account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,8 +129,8 @@ class InvoiceServiceServicer:
     def GetInvoice(self, request, context):
         """GetInvoice gets one invoice with its lines.
 
-        Answers from the mirror. Fails with NOT_FOUND where the mirror has none of that id, or knows it
-        to be deleted.
+        Answers from the mirror. Fails with NOT_FOUND if the mirror has no invoice with this id, or if
+        the invoice is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,11 +149,11 @@ class InvoiceServiceServicer:
     def CreateInvoice(self, request, context):
         """CreateInvoice creates a draft with its items at Stripe, all of it or nothing.
 
-        Items that wait for the customer's next invoice are left out of it. Fails with INVALID_ARGUMENT
-        for every bad field at once, and for a price or product that the Stripe account does not have;
-        with NOT_FOUND for a customer or payment method that it does not have. A draft whose items Stripe
-        refuses is deleted again. With OUTCOME_UNKNOWN nothing is lost: repeat the call with the same
-        request_id.
+        Items that wait for the customer's next invoice are not added to the draft. Fails with
+        INVALID_ARGUMENT for every bad field at once, and for a price or product that the Stripe
+        account does not have; with NOT_FOUND for a customer or payment method that it does not have. A
+        draft whose items Stripe refuses is deleted again. With OUTCOME_UNKNOWN nothing is lost: repeat
+        the call with the same request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -162,9 +162,9 @@ class InvoiceServiceServicer:
     def UpdateInvoice(self, request, context):
         """UpdateInvoice changes the fields of a draft that update_mask names.
 
-        Fails with NOT_FOUND for an unknown or deleted invoice, with WRONG_STATE for one that is no
-        draft any more, with INVALID_ARGUMENT for a mask that names an unknown or immutable field, and
-        as CreateInvoice does.
+        Fails with NOT_FOUND for an unknown or deleted invoice. Fails with WRONG_STATE for an invoice
+        that is not a draft. Fails with INVALID_ARGUMENT for a mask that names an unknown or immutable
+        field. Otherwise fails as CreateInvoice does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,8 +173,8 @@ class InvoiceServiceServicer:
     def FinalizeInvoice(self, request, context):
         """FinalizeInvoice makes a draft an open invoice, with a number and a page where it can be paid.
 
-        One over nothing is paid at once. Fails with NOT_FOUND, and with WRONG_STATE for an invoice that
-        is no draft any more.
+        An invoice whose amount is zero is paid at once. Fails with NOT_FOUND, and with WRONG_STATE for
+        an invoice that is not a draft.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -194,26 +194,29 @@ class InvoiceServiceServicer:
     def PayInvoice(self, request, context):
         """PayInvoice pays an open or uncollectible invoice now.
 
-        Fails with NOT_FOUND, for an unknown payment method too, with WRONG_STATE for a draft and for one
-        that is paid or void, with PAYMENT_DECLINED where the bank or Stripe declines (metadata decline_code, the message holds an
-        advice), and with STRIPE_REFUSED where there is nothing to pay it with. A payment that its bank
-        takes days for leaves the invoice open.
+        Fails with NOT_FOUND for an unknown invoice or payment method. Fails with WRONG_STATE for an
+        invoice that is a draft, paid or void. Fails with PAYMENT_DECLINED if the bank or Stripe
+        declines: metadata holds decline_code, and the message holds an advice. Fails with
+        STRIPE_REFUSED if there is no payment method to charge. If the payment takes days, the invoice
+        stays open until then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VoidInvoice(self, request, context):
-        """VoidInvoice takes an open or uncollectible invoice back for good.
+        """VoidInvoice voids an open or uncollectible invoice for good: the customer owes nothing any
+        more.
 
-        Fails with NOT_FOUND, and with WRONG_STATE for a draft and for one that is paid or void.
+        Fails with NOT_FOUND, and with WRONG_STATE for an invoice that is a draft, paid or void.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MarkInvoiceUncollectible(self, request, context):
-        """MarkInvoiceUncollectible gives an open invoice up; it can still be paid, or voided.
+        """MarkInvoiceUncollectible marks an open invoice as uncollectible. The invoice can still be paid
+        or voided.
 
         Fails with NOT_FOUND, and with WRONG_STATE for an invoice that is not open.
         """
@@ -224,9 +227,9 @@ class InvoiceServiceServicer:
     def DeleteInvoice(self, request, context):
         """DeleteInvoice deletes a draft for good.
 
-        Repeating it with the same request_id is success; an id that is gone or never was is NOT_FOUND.
-        Fails with WRONG_STATE for an invoice that is no draft any more, and with STRIPE_REFUSED for the
-        draft of a subscription.
+        A repeated call with the same request_id succeeds. Fails with NOT_FOUND for an unknown or
+        deleted invoice, with WRONG_STATE for an invoice that is not a draft, and with STRIPE_REFUSED
+        for the draft of a subscription.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -235,9 +238,9 @@ class InvoiceServiceServicer:
     def PreviewInvoice(self, request, context):
         """PreviewInvoice computes the next invoice of a subscription, or of a customer. It changes nothing.
 
-        Answers from Stripe; nothing of it is kept, so the answer has no id. Fails with NOT_FOUND for a
-        customer or subscription that the Stripe account does not have, with INVALID_ARGUMENT for such an
-        item or price, and with STRIPE_REFUSED where no invoice is to come.
+        Answers from Stripe. The preview is not stored, so it has no id. Fails with NOT_FOUND for an
+        unknown customer or subscription, with INVALID_ARGUMENT for an unknown item or price, and with
+        STRIPE_REFUSED if there will be no next invoice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -317,9 +320,9 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
 class InvoiceService:
     """InvoiceService works on the invoices of an account's Stripe connection.
 
-    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes go
-    to Stripe, and their answer is put into the mirror before the call returns, so that a caller reads
-    what it wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes
+    go to Stripe. Stripe's answer is in the mirror before the call returns, so a caller reads what it
+    wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
     STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
     caller may not act for. A change that the invoice's status does not allow fails with
     FAILED_PRECONDITION (WRONG_STATE), whose metadata names the status.

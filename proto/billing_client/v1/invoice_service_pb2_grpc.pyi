@@ -30,9 +30,9 @@ GRPC_VERSION: str
 class InvoiceServiceStub:
     """InvoiceService works on the invoices of an account's Stripe connection.
 
-    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes go
-    to Stripe, and their answer is put into the mirror before the call returns, so that a caller reads
-    what it wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes
+    go to Stripe. Stripe's answer is in the mirror before the call returns, so a caller reads what it
+    wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
     STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
     caller may not act for. A change that the invoice's status does not allow fails with
     FAILED_PRECONDITION (WRONG_STATE), whose metadata names the status.
@@ -45,14 +45,14 @@ class InvoiceServiceStub:
     ListInvoices: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.ListInvoicesRequest, _invoice_service_pb2.ListInvoicesResponse]
     """ListInvoices lists the invoices in the mirror, newest first, without their lines.
 
-    Answers from the mirror. Fails with INVALID_ARGUMENT for a page size out of range, a bad filter
-    (INVALID_FIELDS), and a page token of another list or account (INVALID_PAGE_TOKEN).
+    Answers from the mirror. Fails with INVALID_FIELDS for a page size out of range and for a bad
+    filter, and with INVALID_PAGE_TOKEN for a page token of another list or account.
     """
     GetInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _invoice_service_pb2.Invoice]
     """GetInvoice gets one invoice with its lines.
 
-    Answers from the mirror. Fails with NOT_FOUND where the mirror has none of that id, or knows it
-    to be deleted.
+    Answers from the mirror. Fails with NOT_FOUND if the mirror has no invoice with this id, or if
+    the invoice is deleted.
     """
     GetInvoiceTotals: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceTotalsRequest, _invoice_service_pb2.InvoiceTotals]
     """GetInvoiceTotals counts the invoices of each status and currency, and adds them up.
@@ -63,24 +63,24 @@ class InvoiceServiceStub:
     CreateInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.CreateInvoiceRequest, _invoice_service_pb2.Invoice]
     """CreateInvoice creates a draft with its items at Stripe, all of it or nothing.
 
-    Items that wait for the customer's next invoice are left out of it. Fails with INVALID_ARGUMENT
-    for every bad field at once, and for a price or product that the Stripe account does not have;
-    with NOT_FOUND for a customer or payment method that it does not have. A draft whose items Stripe
-    refuses is deleted again. With OUTCOME_UNKNOWN nothing is lost: repeat the call with the same
-    request_id.
+    Items that wait for the customer's next invoice are not added to the draft. Fails with
+    INVALID_ARGUMENT for every bad field at once, and for a price or product that the Stripe
+    account does not have; with NOT_FOUND for a customer or payment method that it does not have. A
+    draft whose items Stripe refuses is deleted again. With OUTCOME_UNKNOWN nothing is lost: repeat
+    the call with the same request_id.
     """
     UpdateInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.UpdateInvoiceRequest, _invoice_service_pb2.Invoice]
     """UpdateInvoice changes the fields of a draft that update_mask names.
 
-    Fails with NOT_FOUND for an unknown or deleted invoice, with WRONG_STATE for one that is no
-    draft any more, with INVALID_ARGUMENT for a mask that names an unknown or immutable field, and
-    as CreateInvoice does.
+    Fails with NOT_FOUND for an unknown or deleted invoice. Fails with WRONG_STATE for an invoice
+    that is not a draft. Fails with INVALID_ARGUMENT for a mask that names an unknown or immutable
+    field. Otherwise fails as CreateInvoice does.
     """
     FinalizeInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.FinalizeInvoiceRequest, _invoice_service_pb2.Invoice]
     """FinalizeInvoice makes a draft an open invoice, with a number and a page where it can be paid.
 
-    One over nothing is paid at once. Fails with NOT_FOUND, and with WRONG_STATE for an invoice that
-    is no draft any more.
+    An invoice whose amount is zero is paid at once. Fails with NOT_FOUND, and with WRONG_STATE for
+    an invoice that is not a draft.
     """
     SendInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.SendInvoiceRequest, _invoice_service_pb2.Invoice]
     """SendInvoice has Stripe mail an invoice to its customer; a draft is finalized first.
@@ -92,43 +92,46 @@ class InvoiceServiceStub:
     PayInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.PayInvoiceRequest, _invoice_service_pb2.Invoice]
     """PayInvoice pays an open or uncollectible invoice now.
 
-    Fails with NOT_FOUND, for an unknown payment method too, with WRONG_STATE for a draft and for one
-    that is paid or void, with PAYMENT_DECLINED where the bank or Stripe declines (metadata decline_code, the message holds an
-    advice), and with STRIPE_REFUSED where there is nothing to pay it with. A payment that its bank
-    takes days for leaves the invoice open.
+    Fails with NOT_FOUND for an unknown invoice or payment method. Fails with WRONG_STATE for an
+    invoice that is a draft, paid or void. Fails with PAYMENT_DECLINED if the bank or Stripe
+    declines: metadata holds decline_code, and the message holds an advice. Fails with
+    STRIPE_REFUSED if there is no payment method to charge. If the payment takes days, the invoice
+    stays open until then.
     """
     VoidInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.VoidInvoiceRequest, _invoice_service_pb2.Invoice]
-    """VoidInvoice takes an open or uncollectible invoice back for good.
+    """VoidInvoice voids an open or uncollectible invoice for good: the customer owes nothing any
+    more.
 
-    Fails with NOT_FOUND, and with WRONG_STATE for a draft and for one that is paid or void.
+    Fails with NOT_FOUND, and with WRONG_STATE for an invoice that is a draft, paid or void.
     """
     MarkInvoiceUncollectible: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.MarkInvoiceUncollectibleRequest, _invoice_service_pb2.Invoice]
-    """MarkInvoiceUncollectible gives an open invoice up; it can still be paid, or voided.
+    """MarkInvoiceUncollectible marks an open invoice as uncollectible. The invoice can still be paid
+    or voided.
 
     Fails with NOT_FOUND, and with WRONG_STATE for an invoice that is not open.
     """
     DeleteInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.DeleteInvoiceRequest, _empty_pb2.Empty]
     """DeleteInvoice deletes a draft for good.
 
-    Repeating it with the same request_id is success; an id that is gone or never was is NOT_FOUND.
-    Fails with WRONG_STATE for an invoice that is no draft any more, and with STRIPE_REFUSED for the
-    draft of a subscription.
+    A repeated call with the same request_id succeeds. Fails with NOT_FOUND for an unknown or
+    deleted invoice, with WRONG_STATE for an invoice that is not a draft, and with STRIPE_REFUSED
+    for the draft of a subscription.
     """
     PreviewInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.PreviewInvoiceRequest, _invoice_service_pb2.Invoice]
     """PreviewInvoice computes the next invoice of a subscription, or of a customer. It changes nothing.
 
-    Answers from Stripe; nothing of it is kept, so the answer has no id. Fails with NOT_FOUND for a
-    customer or subscription that the Stripe account does not have, with INVALID_ARGUMENT for such an
-    item or price, and with STRIPE_REFUSED where no invoice is to come.
+    Answers from Stripe. The preview is not stored, so it has no id. Fails with NOT_FOUND for an
+    unknown customer or subscription, with INVALID_ARGUMENT for an unknown item or price, and with
+    STRIPE_REFUSED if there will be no next invoice.
     """
 
 @_typing.type_check_only
 class InvoiceServiceAsyncStub(InvoiceServiceStub):
     """InvoiceService works on the invoices of an account's Stripe connection.
 
-    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes go
-    to Stripe, and their answer is put into the mirror before the call returns, so that a caller reads
-    what it wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes
+    go to Stripe. Stripe's answer is in the mirror before the call returns, so a caller reads what it
+    wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
     STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
     caller may not act for. A change that the invoice's status does not allow fails with
     FAILED_PRECONDITION (WRONG_STATE), whose metadata names the status.
@@ -138,14 +141,14 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     ListInvoices: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.ListInvoicesRequest, _invoice_service_pb2.ListInvoicesResponse]  # type: ignore[assignment]
     """ListInvoices lists the invoices in the mirror, newest first, without their lines.
 
-    Answers from the mirror. Fails with INVALID_ARGUMENT for a page size out of range, a bad filter
-    (INVALID_FIELDS), and a page token of another list or account (INVALID_PAGE_TOKEN).
+    Answers from the mirror. Fails with INVALID_FIELDS for a page size out of range and for a bad
+    filter, and with INVALID_PAGE_TOKEN for a page token of another list or account.
     """
     GetInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
     """GetInvoice gets one invoice with its lines.
 
-    Answers from the mirror. Fails with NOT_FOUND where the mirror has none of that id, or knows it
-    to be deleted.
+    Answers from the mirror. Fails with NOT_FOUND if the mirror has no invoice with this id, or if
+    the invoice is deleted.
     """
     GetInvoiceTotals: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceTotalsRequest, _invoice_service_pb2.InvoiceTotals]  # type: ignore[assignment]
     """GetInvoiceTotals counts the invoices of each status and currency, and adds them up.
@@ -156,24 +159,24 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     CreateInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.CreateInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
     """CreateInvoice creates a draft with its items at Stripe, all of it or nothing.
 
-    Items that wait for the customer's next invoice are left out of it. Fails with INVALID_ARGUMENT
-    for every bad field at once, and for a price or product that the Stripe account does not have;
-    with NOT_FOUND for a customer or payment method that it does not have. A draft whose items Stripe
-    refuses is deleted again. With OUTCOME_UNKNOWN nothing is lost: repeat the call with the same
-    request_id.
+    Items that wait for the customer's next invoice are not added to the draft. Fails with
+    INVALID_ARGUMENT for every bad field at once, and for a price or product that the Stripe
+    account does not have; with NOT_FOUND for a customer or payment method that it does not have. A
+    draft whose items Stripe refuses is deleted again. With OUTCOME_UNKNOWN nothing is lost: repeat
+    the call with the same request_id.
     """
     UpdateInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.UpdateInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
     """UpdateInvoice changes the fields of a draft that update_mask names.
 
-    Fails with NOT_FOUND for an unknown or deleted invoice, with WRONG_STATE for one that is no
-    draft any more, with INVALID_ARGUMENT for a mask that names an unknown or immutable field, and
-    as CreateInvoice does.
+    Fails with NOT_FOUND for an unknown or deleted invoice. Fails with WRONG_STATE for an invoice
+    that is not a draft. Fails with INVALID_ARGUMENT for a mask that names an unknown or immutable
+    field. Otherwise fails as CreateInvoice does.
     """
     FinalizeInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.FinalizeInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
     """FinalizeInvoice makes a draft an open invoice, with a number and a page where it can be paid.
 
-    One over nothing is paid at once. Fails with NOT_FOUND, and with WRONG_STATE for an invoice that
-    is no draft any more.
+    An invoice whose amount is zero is paid at once. Fails with NOT_FOUND, and with WRONG_STATE for
+    an invoice that is not a draft.
     """
     SendInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.SendInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
     """SendInvoice has Stripe mail an invoice to its customer; a draft is finalized first.
@@ -185,42 +188,45 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     PayInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.PayInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
     """PayInvoice pays an open or uncollectible invoice now.
 
-    Fails with NOT_FOUND, for an unknown payment method too, with WRONG_STATE for a draft and for one
-    that is paid or void, with PAYMENT_DECLINED where the bank or Stripe declines (metadata decline_code, the message holds an
-    advice), and with STRIPE_REFUSED where there is nothing to pay it with. A payment that its bank
-    takes days for leaves the invoice open.
+    Fails with NOT_FOUND for an unknown invoice or payment method. Fails with WRONG_STATE for an
+    invoice that is a draft, paid or void. Fails with PAYMENT_DECLINED if the bank or Stripe
+    declines: metadata holds decline_code, and the message holds an advice. Fails with
+    STRIPE_REFUSED if there is no payment method to charge. If the payment takes days, the invoice
+    stays open until then.
     """
     VoidInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.VoidInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
-    """VoidInvoice takes an open or uncollectible invoice back for good.
+    """VoidInvoice voids an open or uncollectible invoice for good: the customer owes nothing any
+    more.
 
-    Fails with NOT_FOUND, and with WRONG_STATE for a draft and for one that is paid or void.
+    Fails with NOT_FOUND, and with WRONG_STATE for an invoice that is a draft, paid or void.
     """
     MarkInvoiceUncollectible: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.MarkInvoiceUncollectibleRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
-    """MarkInvoiceUncollectible gives an open invoice up; it can still be paid, or voided.
+    """MarkInvoiceUncollectible marks an open invoice as uncollectible. The invoice can still be paid
+    or voided.
 
     Fails with NOT_FOUND, and with WRONG_STATE for an invoice that is not open.
     """
     DeleteInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.DeleteInvoiceRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """DeleteInvoice deletes a draft for good.
 
-    Repeating it with the same request_id is success; an id that is gone or never was is NOT_FOUND.
-    Fails with WRONG_STATE for an invoice that is no draft any more, and with STRIPE_REFUSED for the
-    draft of a subscription.
+    A repeated call with the same request_id succeeds. Fails with NOT_FOUND for an unknown or
+    deleted invoice, with WRONG_STATE for an invoice that is not a draft, and with STRIPE_REFUSED
+    for the draft of a subscription.
     """
     PreviewInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.PreviewInvoiceRequest, _invoice_service_pb2.Invoice]  # type: ignore[assignment]
     """PreviewInvoice computes the next invoice of a subscription, or of a customer. It changes nothing.
 
-    Answers from Stripe; nothing of it is kept, so the answer has no id. Fails with NOT_FOUND for a
-    customer or subscription that the Stripe account does not have, with INVALID_ARGUMENT for such an
-    item or price, and with STRIPE_REFUSED where no invoice is to come.
+    Answers from Stripe. The preview is not stored, so it has no id. Fails with NOT_FOUND for an
+    unknown customer or subscription, with INVALID_ARGUMENT for an unknown item or price, and with
+    STRIPE_REFUSED if there will be no next invoice.
     """
 
 class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     """InvoiceService works on the invoices of an account's Stripe connection.
 
-    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes go
-    to Stripe, and their answer is put into the mirror before the call returns, so that a caller reads
-    what it wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    Lists, single invoices and totals answer from the mirror; a preview answers from Stripe. Changes
+    go to Stripe. Stripe's answer is in the mirror before the call returns, so a caller reads what it
+    wrote. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
     STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
     caller may not act for. A change that the invoice's status does not allow fails with
     FAILED_PRECONDITION (WRONG_STATE), whose metadata names the status.
@@ -234,8 +240,8 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invoice_service_pb2.ListInvoicesResponse, _abc.Awaitable[_invoice_service_pb2.ListInvoicesResponse]]:
         """ListInvoices lists the invoices in the mirror, newest first, without their lines.
 
-        Answers from the mirror. Fails with INVALID_ARGUMENT for a page size out of range, a bad filter
-        (INVALID_FIELDS), and a page token of another list or account (INVALID_PAGE_TOKEN).
+        Answers from the mirror. Fails with INVALID_FIELDS for a page size out of range and for a bad
+        filter, and with INVALID_PAGE_TOKEN for a page token of another list or account.
         """
 
     @_abc_1.abstractmethod
@@ -246,8 +252,8 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invoice_service_pb2.Invoice, _abc.Awaitable[_invoice_service_pb2.Invoice]]:
         """GetInvoice gets one invoice with its lines.
 
-        Answers from the mirror. Fails with NOT_FOUND where the mirror has none of that id, or knows it
-        to be deleted.
+        Answers from the mirror. Fails with NOT_FOUND if the mirror has no invoice with this id, or if
+        the invoice is deleted.
         """
 
     @_abc_1.abstractmethod
@@ -270,11 +276,11 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invoice_service_pb2.Invoice, _abc.Awaitable[_invoice_service_pb2.Invoice]]:
         """CreateInvoice creates a draft with its items at Stripe, all of it or nothing.
 
-        Items that wait for the customer's next invoice are left out of it. Fails with INVALID_ARGUMENT
-        for every bad field at once, and for a price or product that the Stripe account does not have;
-        with NOT_FOUND for a customer or payment method that it does not have. A draft whose items Stripe
-        refuses is deleted again. With OUTCOME_UNKNOWN nothing is lost: repeat the call with the same
-        request_id.
+        Items that wait for the customer's next invoice are not added to the draft. Fails with
+        INVALID_ARGUMENT for every bad field at once, and for a price or product that the Stripe
+        account does not have; with NOT_FOUND for a customer or payment method that it does not have. A
+        draft whose items Stripe refuses is deleted again. With OUTCOME_UNKNOWN nothing is lost: repeat
+        the call with the same request_id.
         """
 
     @_abc_1.abstractmethod
@@ -285,9 +291,9 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invoice_service_pb2.Invoice, _abc.Awaitable[_invoice_service_pb2.Invoice]]:
         """UpdateInvoice changes the fields of a draft that update_mask names.
 
-        Fails with NOT_FOUND for an unknown or deleted invoice, with WRONG_STATE for one that is no
-        draft any more, with INVALID_ARGUMENT for a mask that names an unknown or immutable field, and
-        as CreateInvoice does.
+        Fails with NOT_FOUND for an unknown or deleted invoice. Fails with WRONG_STATE for an invoice
+        that is not a draft. Fails with INVALID_ARGUMENT for a mask that names an unknown or immutable
+        field. Otherwise fails as CreateInvoice does.
         """
 
     @_abc_1.abstractmethod
@@ -298,8 +304,8 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invoice_service_pb2.Invoice, _abc.Awaitable[_invoice_service_pb2.Invoice]]:
         """FinalizeInvoice makes a draft an open invoice, with a number and a page where it can be paid.
 
-        One over nothing is paid at once. Fails with NOT_FOUND, and with WRONG_STATE for an invoice that
-        is no draft any more.
+        An invoice whose amount is zero is paid at once. Fails with NOT_FOUND, and with WRONG_STATE for
+        an invoice that is not a draft.
         """
 
     @_abc_1.abstractmethod
@@ -323,10 +329,11 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invoice_service_pb2.Invoice, _abc.Awaitable[_invoice_service_pb2.Invoice]]:
         """PayInvoice pays an open or uncollectible invoice now.
 
-        Fails with NOT_FOUND, for an unknown payment method too, with WRONG_STATE for a draft and for one
-        that is paid or void, with PAYMENT_DECLINED where the bank or Stripe declines (metadata decline_code, the message holds an
-        advice), and with STRIPE_REFUSED where there is nothing to pay it with. A payment that its bank
-        takes days for leaves the invoice open.
+        Fails with NOT_FOUND for an unknown invoice or payment method. Fails with WRONG_STATE for an
+        invoice that is a draft, paid or void. Fails with PAYMENT_DECLINED if the bank or Stripe
+        declines: metadata holds decline_code, and the message holds an advice. Fails with
+        STRIPE_REFUSED if there is no payment method to charge. If the payment takes days, the invoice
+        stays open until then.
         """
 
     @_abc_1.abstractmethod
@@ -335,9 +342,10 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.VoidInvoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invoice_service_pb2.Invoice, _abc.Awaitable[_invoice_service_pb2.Invoice]]:
-        """VoidInvoice takes an open or uncollectible invoice back for good.
+        """VoidInvoice voids an open or uncollectible invoice for good: the customer owes nothing any
+        more.
 
-        Fails with NOT_FOUND, and with WRONG_STATE for a draft and for one that is paid or void.
+        Fails with NOT_FOUND, and with WRONG_STATE for an invoice that is a draft, paid or void.
         """
 
     @_abc_1.abstractmethod
@@ -346,7 +354,8 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invoice_service_pb2.MarkInvoiceUncollectibleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invoice_service_pb2.Invoice, _abc.Awaitable[_invoice_service_pb2.Invoice]]:
-        """MarkInvoiceUncollectible gives an open invoice up; it can still be paid, or voided.
+        """MarkInvoiceUncollectible marks an open invoice as uncollectible. The invoice can still be paid
+        or voided.
 
         Fails with NOT_FOUND, and with WRONG_STATE for an invoice that is not open.
         """
@@ -359,9 +368,9 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """DeleteInvoice deletes a draft for good.
 
-        Repeating it with the same request_id is success; an id that is gone or never was is NOT_FOUND.
-        Fails with WRONG_STATE for an invoice that is no draft any more, and with STRIPE_REFUSED for the
-        draft of a subscription.
+        A repeated call with the same request_id succeeds. Fails with NOT_FOUND for an unknown or
+        deleted invoice, with WRONG_STATE for an invoice that is not a draft, and with STRIPE_REFUSED
+        for the draft of a subscription.
         """
 
     @_abc_1.abstractmethod
@@ -372,9 +381,9 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invoice_service_pb2.Invoice, _abc.Awaitable[_invoice_service_pb2.Invoice]]:
         """PreviewInvoice computes the next invoice of a subscription, or of a customer. It changes nothing.
 
-        Answers from Stripe; nothing of it is kept, so the answer has no id. Fails with NOT_FOUND for a
-        customer or subscription that the Stripe account does not have, with INVALID_ARGUMENT for such an
-        item or price, and with STRIPE_REFUSED where no invoice is to come.
+        Answers from Stripe. The preview is not stored, so it has no id. Fails with NOT_FOUND for an
+        unknown customer or subscription, with INVALID_ARGUMENT for an unknown item or price, and with
+        STRIPE_REFUSED if there will be no next invoice.
         """
 
 def add_InvoiceServiceServicer_to_server(servicer: InvoiceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -36,23 +36,23 @@ class Operation(_message.Message):
         KIND_UNSPECIFIED: Operation._Kind.ValueType  # 0
         """Not used."""
         KIND_BACKFILL: Operation._Kind.ValueType  # 1
-        """All that Stripe holds is read into the mirror."""
+        """All objects at Stripe are imported into the mirror."""
         KIND_RECONCILIATION: Operation._Kind.ValueType  # 2
-        """The mirror is compared with Stripe, and mended where that was asked for."""
+        """The mirror is compared with Stripe, and repaired if the request says so."""
         KIND_REBUILD: Operation._Kind.ValueType  # 3
-        """The mirror is made anew."""
+        """The mirror is rebuilt."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
-        """Kind tells what is done."""
+        """Kind of the work."""
 
     KIND_UNSPECIFIED: Operation.Kind.ValueType  # 0
     """Not used."""
     KIND_BACKFILL: Operation.Kind.ValueType  # 1
-    """All that Stripe holds is read into the mirror."""
+    """All objects at Stripe are imported into the mirror."""
     KIND_RECONCILIATION: Operation.Kind.ValueType  # 2
-    """The mirror is compared with Stripe, and mended where that was asked for."""
+    """The mirror is compared with Stripe, and repaired if the request says so."""
     KIND_REBUILD: Operation.Kind.ValueType  # 3
-    """The mirror is made anew."""
+    """The mirror is rebuilt."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -63,29 +63,33 @@ class Operation(_message.Message):
         STATE_UNSPECIFIED: Operation._State.ValueType  # 0
         """Not used."""
         STATE_PENDING: Operation._State.ValueType  # 1
-        """It waits for a process that has room."""
+        """The operation waits for a free process."""
         STATE_RUNNING: Operation._State.ValueType  # 2
-        """It is being done, or waits for Stripe or the store: error_message then says for what."""
+        """The operation is running, or waits for Stripe or the store. error_message then says why it
+        waits.
+        """
         STATE_SUCCEEDED: Operation._State.ValueType  # 3
         """It is done."""
         STATE_FAILED: Operation._State.ValueType  # 4
-        """It cannot be done: error_message says why."""
+        """The operation failed: error_message says why."""
         STATE_CANCELLED: Operation._State.ValueType  # 5
         """It was cancelled."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """State tells where it stands."""
+        """State of the operation."""
 
     STATE_UNSPECIFIED: Operation.State.ValueType  # 0
     """Not used."""
     STATE_PENDING: Operation.State.ValueType  # 1
-    """It waits for a process that has room."""
+    """The operation waits for a free process."""
     STATE_RUNNING: Operation.State.ValueType  # 2
-    """It is being done, or waits for Stripe or the store: error_message then says for what."""
+    """The operation is running, or waits for Stripe or the store. error_message then says why it
+    waits.
+    """
     STATE_SUCCEEDED: Operation.State.ValueType  # 3
     """It is done."""
     STATE_FAILED: Operation.State.ValueType  # 4
-    """It cannot be done: error_message says why."""
+    """The operation failed: error_message says why."""
     STATE_CANCELLED: Operation.State.ValueType  # 5
     """It was cancelled."""
 
@@ -104,42 +108,42 @@ class Operation(_message.Message):
     ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
     NEXT_TRY_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id of this operation: another one of the same kind has another."""
+    """id of this operation; each operation has another id."""
     kind: Global___Operation.Kind.ValueType
     """kind of work."""
     stripe_account: _builtins.str
-    """stripe_account that is worked on, such as `acct_1032D82eZvKYlo2C`."""
+    """stripe_account whose mirror it is, such as `acct_1032D82eZvKYlo2C`."""
     state: Global___Operation.State.ValueType
     """state of the work."""
     restart: _builtins.bool
-    """restart tells whether a backfill began anew."""
+    """restart is true if a backfill started from the beginning."""
     repair: _builtins.bool
-    """repair tells whether a reconciliation mends what it finds."""
+    """repair is true if a reconciliation repairs what it finds."""
     report_id: _builtins.str
-    """report_id names the report of a comparison that has ended; else empty."""
+    """report_id is the id of the report of a finished comparison; otherwise empty."""
     error_reason: _errors_pb2.ErrorReason.ValueType
-    """error_reason tells why it failed, or waits."""
+    """error_reason is why the operation failed, or why it waits."""
     error_message: _builtins.str
-    """error_message says the same in words; empty where all is well."""
+    """error_message is the same in words; empty if nothing is wrong."""
     @_builtins.property
     def progress(self) -> Global___OperationProgress:
-        """progress is how far it has come."""
+        """progress is how far the operation has come."""
 
     @_builtins.property
     def request_time(self) -> _timestamp_pb2.Timestamp:
-        """request_time is when it was asked for."""
+        """request_time is when the operation was requested."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """start_time is when work on it began; absent before."""
+        """start_time is when the work began; absent before."""
 
     @_builtins.property
     def finish_time(self) -> _timestamp_pb2.Timestamp:
-        """finish_time is when it ended; absent before."""
+        """finish_time is when the work ended; absent before."""
 
     @_builtins.property
     def next_try_time(self) -> _timestamp_pb2.Timestamp:
-        """next_try_time is until when it waits; absent where it does not."""
+        """next_try_time is when a waiting operation tries again; absent if it does not wait."""
 
     def __init__(
         self,
@@ -185,16 +189,16 @@ class OperationProgress(_message.Message):
     NOT_UNDERSTOOD_COUNT_FIELD_NUMBER: _builtins.int
     NOT_UNDERSTOOD_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
-    """phase is what is done now: `read` objects of Stripe's, `compare` them with the mirror, `replay`
-    the events that were kept, `swap` a rebuilt mirror in. Empty before the first step; more may
-    come.
+    """phase is the present work: `read` (objects at Stripe), `compare` (them with the mirror),
+    `replay` (the stored events), `swap` (correct the live mirror with the rebuilt mirror). Empty
+    before the first step. Later releases may add phases.
     """
     noun: _builtins.str
-    """noun that is worked on, such as `charge`; empty between two of them."""
+    """noun is the object type that is worked on, such as `charge`; empty between two object types."""
     nouns_done: _builtins.int
-    """nouns_done is how many nouns are finished in this phase."""
+    """nouns_done is how many object types are finished in this phase."""
     nouns_total: _builtins.int
-    """nouns_total is how many nouns there are; 0 where the phase does not go noun by noun."""
+    """nouns_total is how many object types there are; 0 if the phase does not go by object type."""
     read_count: _builtins.int
     """read_count is how many objects, or events, were read."""
     changed_count: _builtins.int
@@ -202,22 +206,22 @@ class OperationProgress(_message.Message):
     found right does not count.
     """
     drifted_count: _builtins.int
-    """drifted_count is how many rows a comparison has found wrong."""
+    """drifted_count is how many wrong rows a comparison has found."""
     rate: _builtins.float
     """rate is objects, or events, a second."""
     not_understood_count: _builtins.int
-    """not_understood_count is how many objects of Stripe's could not be read so far, in all phases.
-    They count as listed: their rows stay as they are.
+    """not_understood_count is how many objects at Stripe could not be read so far, in all phases.
+    They count as listed, so their rows stay as they are.
     """
     @_builtins.property
     def reached_time(self) -> _timestamp_pb2.Timestamp:
-        """reached_time is when the oldest object that was read of the noun was created, in Stripe's time:
-        how far back a backfill has come. Absent where there is none.
+        """reached_time says how far back a backfill has come: when the oldest object read so far, of this
+        object type, was created, by Stripe's clock. Absent if no object was read.
         """
 
     @_builtins.property
     def not_understood(self) -> _containers.RepeatedCompositeFieldContainer[Global___NotUnderstood]:
-        """not_understood are the first 100 of them."""
+        """not_understood are the first 100 of these objects."""
 
     def __init__(
         self,
@@ -253,14 +257,14 @@ class NotUnderstood(_message.Message):
     WHY_FIELD_NUMBER: _builtins.int
     ENDS_NOUN_FIELD_NUMBER: _builtins.int
     noun: _builtins.str
-    """noun, such as `charge`."""
+    """noun is the object type, such as `charge`."""
     id: _builtins.str
-    """id of the object, control characters escaped; empty where none can be read."""
+    """id of the object, with control characters escaped; empty if no id can be read."""
     why: _builtins.str
-    """why: the field, and its rule. Its value is told nowhere."""
+    """why names the field and its rule, never its value."""
     ends_noun: _builtins.bool
-    """ends_noun tells that no id could be read from a whole page of the noun: what is older was not
-    listed, and the other nouns went on.
+    """ends_noun is true if no id on a whole page could be read. Older objects of this type were then
+    not listed; the other object types went on.
     """
     def __init__(
         self,
@@ -280,16 +284,16 @@ Global___NotUnderstood: _TypeAlias = NotUnderstood  # noqa: Y015
 
 @_typing.final
 class StartBackfillRequest(_message.Message):
-    """StartBackfillRequest asks for all history."""
+    """StartBackfillRequest asks to import the history."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_FIELD_NUMBER: _builtins.int
     RESTART_FIELD_NUMBER: _builtins.int
     account: _builtins.str
-    """account to act for; empty: the token's own, and for an operator the platform itself."""
+    """account to act for; empty: the token's own account, or for an operator the platform itself."""
     restart: _builtins.bool
-    """restart reads everything again, whatever was read before."""
+    """restart reads everything again from the beginning."""
     def __init__(
         self,
         *,
@@ -315,7 +319,7 @@ class StartReconciliationRequest(_message.Message):
     account: _builtins.str
     """account to act for: see StartBackfillRequest."""
     repair: _builtins.bool
-    """repair mends what is found wrong."""
+    """repair corrects the rows that are wrong."""
     def __init__(
         self,
         *,
@@ -332,7 +336,7 @@ Global___StartReconciliationRequest: _TypeAlias = StartReconciliationRequest  # 
 
 @_typing.final
 class StartRebuildRequest(_message.Message):
-    """StartRebuildRequest asks for a mirror made anew."""
+    """StartRebuildRequest asks for a rebuilt mirror."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -442,9 +446,9 @@ class ListReportsRequest(_message.Message):
     account: _builtins.str
     """account to act for: see StartBackfillRequest."""
     page_size: _builtins.int
-    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    """page_size is how many entries the page has at most: 1 to 100; 0 stands for 50."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page."""
+    """page_token from the page before; empty: the first page."""
     def __init__(
         self,
         *,
@@ -472,7 +476,7 @@ class ListReportsResponse(_message.Message):
     """next_page_token is empty on the last page."""
     @_builtins.property
     def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___MirrorReport]:
-        """reports without their findings, the last started first."""
+        """reports without their findings, the last one first."""
 
     def __init__(
         self,
@@ -516,7 +520,7 @@ Global___GetReportRequest: _TypeAlias = GetReportRequest  # noqa: Y015
 
 @_typing.final
 class MirrorReport(_message.Message):
-    """MirrorReport is what a comparison has found. Times are by Billing's clock."""
+    """MirrorReport is the result of a comparison. Times are by Billing's clock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -531,17 +535,17 @@ class MirrorReport(_message.Message):
         KIND_RECONCILIATION: MirrorReport._Kind.ValueType  # 1
         """The mirror with Stripe."""
         KIND_REBUILD: MirrorReport._Kind.ValueType  # 2
-        """The mirror with one made anew."""
+        """The mirror with a rebuilt mirror."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
-        """Kind tells what was compared."""
+        """Kind of the comparison."""
 
     KIND_UNSPECIFIED: MirrorReport.Kind.ValueType  # 0
     """Not used."""
     KIND_RECONCILIATION: MirrorReport.Kind.ValueType  # 1
     """The mirror with Stripe."""
     KIND_REBUILD: MirrorReport.Kind.ValueType  # 2
-    """The mirror with one made anew."""
+    """The mirror with a rebuilt mirror."""
 
     ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
@@ -560,36 +564,36 @@ class MirrorReport(_message.Message):
     kind: Global___MirrorReport.Kind.ValueType
     """kind of comparison."""
     stripe_account: _builtins.str
-    """stripe_account whose mirror it was."""
+    """stripe_account whose mirror was compared."""
     repair: _builtins.bool
-    """repair tells whether what was wrong was mended."""
+    """repair is true if wrong rows were corrected."""
     drifted_count: _builtins.int
-    """drifted_count is how many rows were wrong in all."""
+    """drifted_count is how many rows were wrong in total."""
     repaired_count: _builtins.int
-    """repaired_count is how many of them were mended."""
+    """repaired_count is how many of these rows were corrected."""
     not_understood_count: _builtins.int
-    """not_understood_count is how many objects of Stripe's could not be compared, because they are not
-    understood. They are not among the wrong ones, and their rows stay as they are.
+    """not_understood_count is how many objects at Stripe could not be compared, because Billing does
+    not understand them. They do not count as wrong, and their rows stay as they are.
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """start_time is when it began."""
+        """start_time is when the comparison began."""
 
     @_builtins.property
     def finish_time(self) -> _timestamp_pb2.Timestamp:
-        """finish_time is when it ended."""
+        """finish_time is when the comparison ended."""
 
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___NounCounts]:
-        """counts of every noun that was compared."""
+        """counts of every object type that was compared."""
 
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
-        """findings are the first 500 of them; empty in a list of reports."""
+        """findings are the first 500 wrong rows; empty in a list of reports."""
 
     @_builtins.property
     def not_understood(self) -> _containers.RepeatedCompositeFieldContainer[Global___NotUnderstood]:
-        """not_understood are the first 100 of them; empty in a list of reports."""
+        """not_understood are the first 100 of these objects; empty in a list of reports."""
 
     def __init__(
         self,
@@ -617,7 +621,7 @@ Global___MirrorReport: _TypeAlias = MirrorReport  # noqa: Y015
 
 @_typing.final
 class NounCounts(_message.Message):
-    """NounCounts is what a comparison found of one noun."""
+    """NounCounts is what a comparison found for one object type."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -629,19 +633,19 @@ class NounCounts(_message.Message):
     REPAIRED_COUNT_FIELD_NUMBER: _builtins.int
     NOT_UNDERSTOOD_COUNT_FIELD_NUMBER: _builtins.int
     noun: _builtins.str
-    """noun, such as `charge`."""
+    """noun is the object type, such as `charge`."""
     compared_count: _builtins.int
-    """compared_count is how many objects of Stripe's were compared."""
+    """compared_count is how many objects at Stripe were compared."""
     missing_count: _builtins.int
-    """missing_count is how many had no row."""
+    """missing_count is how many objects had no row."""
     extra_count: _builtins.int
-    """extra_count is how many rows had no object."""
+    """extra_count is how many rows had no object at Stripe."""
     different_count: _builtins.int
-    """different_count is how many rows said something else."""
+    """different_count is how many rows differed from their object."""
     repaired_count: _builtins.int
-    """repaired_count is how many of all these were mended."""
+    """repaired_count is how many of all these rows were corrected."""
     not_understood_count: _builtins.int
-    """not_understood_count is how many objects are not understood; they are not compared."""
+    """not_understood_count is how many objects Billing does not understand. They are not compared."""
     def __init__(
         self,
         *,
@@ -676,21 +680,21 @@ class Finding(_message.Message):
         DRIFT_UNSPECIFIED: Finding._Drift.ValueType  # 0
         """Not used."""
         DRIFT_MISSING: Finding._Drift.ValueType  # 1
-        """Stripe has an object that the mirror has not."""
+        """Stripe has the object, and the mirror has no row."""
         DRIFT_EXTRA: Finding._Drift.ValueType  # 2
-        """The mirror has a row that Stripe has no object for."""
+        """The mirror has a row, and the object is not at Stripe."""
         DRIFT_DIFFERENT: Finding._Drift.ValueType  # 3
         """The row and the object differ."""
 
     class Drift(_Drift, metaclass=_DriftEnumTypeWrapper):
-        """Drift tells how a row is wrong."""
+        """Drift is how a row is wrong."""
 
     DRIFT_UNSPECIFIED: Finding.Drift.ValueType  # 0
     """Not used."""
     DRIFT_MISSING: Finding.Drift.ValueType  # 1
-    """Stripe has an object that the mirror has not."""
+    """Stripe has the object, and the mirror has no row."""
     DRIFT_EXTRA: Finding.Drift.ValueType  # 2
-    """The mirror has a row that Stripe has no object for."""
+    """The mirror has a row, and the object is not at Stripe."""
     DRIFT_DIFFERENT: Finding.Drift.ValueType  # 3
     """The row and the object differ."""
 
@@ -700,16 +704,16 @@ class Finding(_message.Message):
     FIELDS_FIELD_NUMBER: _builtins.int
     REPAIRED_FIELD_NUMBER: _builtins.int
     noun: _builtins.str
-    """noun, such as `charge`."""
+    """noun is the object type, such as `charge`."""
     id: _builtins.str
     """id of the object at Stripe."""
     drift: Global___Finding.Drift.ValueType
     """drift of the row."""
     repaired: _builtins.bool
-    """repaired tells whether the row was mended."""
+    """repaired is true if the row was corrected."""
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """fields that differ, in order. Their values are told nowhere: they may be personal data."""
+        """fields that differ, in order. Their values are not shown: they may be personal data."""
 
     def __init__(
         self,
@@ -730,7 +734,7 @@ Global___Finding: _TypeAlias = Finding  # noqa: Y015
 
 @_typing.final
 class GetMirrorStatusRequest(_message.Message):
-    """GetMirrorStatusRequest asks how a mirror stands."""
+    """GetMirrorStatusRequest asks for the state of a mirror."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -752,7 +756,7 @@ Global___GetMirrorStatusRequest: _TypeAlias = GetMirrorStatusRequest  # noqa: Y0
 
 @_typing.final
 class MirrorStatus(_message.Message):
-    """MirrorStatus is how the mirror of a Stripe account stands."""
+    """MirrorStatus is the state of the mirror of a Stripe account."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -766,8 +770,8 @@ class MirrorStatus(_message.Message):
     """stripe_account that is mirrored."""
     @_builtins.property
     def data_through(self) -> _timestamp_pb2.Timestamp:
-        """data_through: all that happened at Stripe before it is known here. In Stripe's time. Absent as
-        long as that cannot be said.
+        """data_through is the time, by Stripe's clock, up to which Billing has all events. Absent as long
+        as that is not known.
         """
 
     @_builtins.property
@@ -776,16 +780,16 @@ class MirrorStatus(_message.Message):
 
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowCount]:
-        """rows that are live, of every mirrored noun."""
+        """rows of every mirrored object type, without deleted objects."""
 
     @_builtins.property
     def operations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Operation]:
-        """operations are the last ones of each kind that there was."""
+        """operations are the last operation of each kind."""
 
     @_builtins.property
     def total_backlog(self) -> Global___EventBacklog:
-        """total_backlog is that of all Stripe accounts together: for an operator's token that names no
-        account; else absent.
+        """total_backlog is the backlog of all Stripe accounts together. Only an operator's token without
+        an account in the request gets it.
         """
 
     def __init__(
@@ -808,7 +812,7 @@ Global___MirrorStatus: _TypeAlias = MirrorStatus  # noqa: Y015
 
 @_typing.final
 class EventBacklog(_message.Message):
-    """EventBacklog counts events of Stripe's that are not done."""
+    """EventBacklog counts Stripe events that need more work."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -816,12 +820,16 @@ class EventBacklog(_message.Message):
     DEAD_COUNT_FIELD_NUMBER: _builtins.int
     PARKED_COUNT_FIELD_NUMBER: _builtins.int
     pending_count: _builtins.int
-    """pending_count is how many wait to be projected, those that wait after a failure included."""
+    """pending_count is how many events are not yet in the mirror. Events that failed and are tried
+    again are included.
+    """
     dead_count: _builtins.int
-    """dead_count is how many are not understood, or failed too often, and wait for an operator."""
+    """dead_count is how many events are dead: they failed too often, or Billing does not understand
+    them. They wait for an operator.
+    """
     parked_count: _builtins.int
-    """parked_count is how many are in the mirror and have no effects yet, since no account is
-    connected to their Stripe account. Of one account it is counted up to 10,000.
+    """parked_count is how many events are waiting: they are in the mirror, but their effects wait
+    until an account is connected to the Stripe account. For one account the count stops at 10,000.
     """
     def __init__(
         self,
@@ -840,14 +848,14 @@ Global___EventBacklog: _TypeAlias = EventBacklog  # noqa: Y015
 
 @_typing.final
 class RowCount(_message.Message):
-    """RowCount is how many live rows there are of a noun."""
+    """RowCount is how many rows of an object type there are, without deleted objects."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NOUN_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     noun: _builtins.str
-    """noun, such as `charge`."""
+    """noun is the object type, such as `charge`."""
     count: _builtins.int
     """count of rows."""
     def __init__(

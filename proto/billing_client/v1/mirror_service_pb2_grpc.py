@@ -26,21 +26,21 @@ if _version_not_supported:
 
 
 class MirrorServiceStub:
-    """MirrorService keeps the mirror of a Stripe account whole: it reads all history, compares the mirror
-    with Stripe and mends it, makes it anew, and tells how it stands.
+    """MirrorService keeps the mirror of a Stripe account complete: it imports the history, compares the
+    mirror with Stripe, repairs it, rebuilds it, and shows its state.
 
-    Such work takes minutes to hours. It is done in the background as an operation, of which a Stripe
-    account has at most one of each kind. An operation belongs to the deployment, not to the call or
-    the process that started it: it goes on when either ends, and a process that dies is replaced
-    within about a minute. Where Stripe or the store refuses for now, an operation waits and tries
-    again for as long as it takes, and says for what; it fails only where no waiting can help. An object
-    of Stripe's that is not understood is named in the progress and in the report, and holds up no
-    other.
+    Such work takes minutes to hours. It runs in the background as an operation. A Stripe account has
+    at most one operation of each kind. An operation goes on when the call or the process that
+    started it ends; if a process dies, another process takes over within about a minute. If Stripe
+    or the store does not answer, an operation waits and tries again for as long as it takes, and
+    says why it waits. It fails only if waiting cannot help. An object that Billing does not
+    understand is named in the progress and in the report; it does not stop the others.
 
-    A token of an account works on the mirror of its connection's Stripe account; an operator's token
-    (of account `-`) that names no account on the platform's own. Without a usable connection every
-    method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of
-    them fail with UNAVAILABLE (STORE_UNAVAILABLE).
+    A token of an account works on the mirror of its connection's Stripe account. An operator's token
+    (account `-`) without an account in the request works on the mirror of the platform's own Stripe
+    account. Without a usable connection every method fails with FAILED_PRECONDITION
+    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of them fail with UNAVAILABLE
+    (STORE_UNAVAILABLE).
     """
 
     def __init__(self, channel):
@@ -97,32 +97,33 @@ class MirrorServiceStub:
 
 
 class MirrorServiceServicer:
-    """MirrorService keeps the mirror of a Stripe account whole: it reads all history, compares the mirror
-    with Stripe and mends it, makes it anew, and tells how it stands.
+    """MirrorService keeps the mirror of a Stripe account complete: it imports the history, compares the
+    mirror with Stripe, repairs it, rebuilds it, and shows its state.
 
-    Such work takes minutes to hours. It is done in the background as an operation, of which a Stripe
-    account has at most one of each kind. An operation belongs to the deployment, not to the call or
-    the process that started it: it goes on when either ends, and a process that dies is replaced
-    within about a minute. Where Stripe or the store refuses for now, an operation waits and tries
-    again for as long as it takes, and says for what; it fails only where no waiting can help. An object
-    of Stripe's that is not understood is named in the progress and in the report, and holds up no
-    other.
+    Such work takes minutes to hours. It runs in the background as an operation. A Stripe account has
+    at most one operation of each kind. An operation goes on when the call or the process that
+    started it ends; if a process dies, another process takes over within about a minute. If Stripe
+    or the store does not answer, an operation waits and tries again for as long as it takes, and
+    says why it waits. It fails only if waiting cannot help. An object that Billing does not
+    understand is named in the progress and in the report; it does not stop the others.
 
-    A token of an account works on the mirror of its connection's Stripe account; an operator's token
-    (of account `-`) that names no account on the platform's own. Without a usable connection every
-    method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of
-    them fail with UNAVAILABLE (STORE_UNAVAILABLE).
+    A token of an account works on the mirror of its connection's Stripe account. An operator's token
+    (account `-`) without an account in the request works on the mirror of the platform's own Stripe
+    account. Without a usable connection every method fails with FAILED_PRECONDITION
+    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of them fail with UNAVAILABLE
+    (STORE_UNAVAILABLE).
     """
 
     def StartBackfill(self, request, context):
-        """StartBackfill reads all that the Stripe account holds into the mirror, newest first.
+        """StartBackfill imports all objects of the Stripe account into the mirror, newest first.
 
-        It goes on where an earlier backfill ended; after one that was read to its end it succeeds at
-        once, unless restart is set. No job and no message follows from what it reads.
+        A backfill goes on where an earlier backfill stopped. If an earlier backfill reached the end,
+        the new backfill succeeds at once, unless restart is set. A backfill sends no messages and
+        makes no jobs.
 
-        Starting what runs already with the same options returns the running operation, so the call is
-        harmless to repeat and takes no request_id. Fails with FAILED_PRECONDITION (OPERATION_RUNNING)
-        where one with other options is not over.
+        If a backfill with the same options is running, the call returns that operation. So the call
+        can be repeated, and it takes no request_id. Fails with OPERATION_RUNNING if a backfill with
+        other options is not over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,61 +132,65 @@ class MirrorServiceServicer:
     def StartReconciliation(self, request, context):
         """StartReconciliation compares every object of the Stripe account with the mirror.
 
-        It begins anew, and leaves a report at its end. With repair it also mends what it finds: a row
-        is given up only where Stripe says that there is no such object. Otherwise as StartBackfill.
+        It starts from the beginning, and makes a report at its end. With repair it also corrects the
+        rows that are wrong. It removes a row only if Stripe says that the object does not exist.
+        Otherwise it works as StartBackfill does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartRebuild(self, request, context):
-        """StartRebuild makes the mirror anew beside the present one, from Stripe and from the events that
-        were kept, then mends the present one by it, row by row.
+        """StartRebuild builds a second mirror next to the live mirror, from Stripe and from the stored
+        events, and then corrects the live mirror with it, row by row.
 
-        Readers never see an empty mirror, and an event that comes meanwhile stands. It needs room for a
-        second mirror until it ends, and leaves a report. Otherwise as StartBackfill.
+        Readers never see an empty mirror. Events that come meanwhile are not lost. The rebuild needs
+        space for a second mirror until it ends. It makes a report. Otherwise it works as StartBackfill
+        does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetOperation(self, request, context):
-        """GetOperation gets the last operation of a kind, as it stands.
+        """GetOperation gets the last operation of a kind, in its present state.
 
-        Fails with NOT_FOUND where there never was one, and with INVALID_ARGUMENT for an unknown kind.
+        Fails with NOT_FOUND if there was never an operation of this kind, and with INVALID_ARGUMENT
+        for an unknown kind.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchOperation(self, request, context):
-        """WatchOperation streams the last operation of a kind: as it stands, and again as it gets on, at
-        most about twice a second, until it has ended.
+        """WatchOperation streams the last operation of a kind: its present state at once, then each
+        change, about twice a second at most, until the operation ends.
 
-        A slow reader gets the latest and misses what was between. A call ends after an hour at the
-        latest, at the deadline that its caller set, or when the process stops (UNAVAILABLE,
-        SHUTTING_DOWN): the operation goes on, watch it again. Fails as GetOperation does, and with
-        RESOURCE_EXHAUSTED (OVERLOADED) where too many watch at once.
+        A slow reader gets the latest state and misses the states between. A call ends after one hour,
+        at the caller's deadline, or when the process stops (SHUTTING_DOWN). The operation goes on;
+        watch it again. Fails as GetOperation does, and with OVERLOADED if too many callers watch at
+        once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelOperation(self, request, context):
-        """CancelOperation ends the operation of a kind for good; one that has ended stays as it is.
+        """CancelOperation ends the operation of a kind for good. An operation that has ended stays as it
+        is.
 
-        What it has brought into the mirror stays and is right. Another process may work on for some
-        seconds. Harmless to repeat. Fails as GetOperation does.
+        The rows that it has written stay, and they are right. Another process may go on for some
+        seconds. The call can be repeated. Fails as GetOperation does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListReports(self, request, context):
-        """ListReports lists the reports of comparisons without their findings, the last started first.
+        """ListReports lists the reports of comparisons without their findings, the last one first.
 
-        Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and a page token of
-        another list or account (INVALID_PAGE_TOKEN).
+        Fails with INVALID_FIELDS for a page size out of range, and with INVALID_PAGE_TOKEN for a page
+        token of another list or account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -199,7 +204,8 @@ class MirrorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetMirrorStatus(self, request, context):
-        """GetMirrorStatus tells how current the mirror is, what waits, and what it holds.
+        """GetMirrorStatus shows how current the mirror is, how many events are not settled, and how many
+        rows it has.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -262,21 +268,21 @@ def add_MirrorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MirrorService:
-    """MirrorService keeps the mirror of a Stripe account whole: it reads all history, compares the mirror
-    with Stripe and mends it, makes it anew, and tells how it stands.
+    """MirrorService keeps the mirror of a Stripe account complete: it imports the history, compares the
+    mirror with Stripe, repairs it, rebuilds it, and shows its state.
 
-    Such work takes minutes to hours. It is done in the background as an operation, of which a Stripe
-    account has at most one of each kind. An operation belongs to the deployment, not to the call or
-    the process that started it: it goes on when either ends, and a process that dies is replaced
-    within about a minute. Where Stripe or the store refuses for now, an operation waits and tries
-    again for as long as it takes, and says for what; it fails only where no waiting can help. An object
-    of Stripe's that is not understood is named in the progress and in the report, and holds up no
-    other.
+    Such work takes minutes to hours. It runs in the background as an operation. A Stripe account has
+    at most one operation of each kind. An operation goes on when the call or the process that
+    started it ends; if a process dies, another process takes over within about a minute. If Stripe
+    or the store does not answer, an operation waits and tries again for as long as it takes, and
+    says why it waits. It fails only if waiting cannot help. An object that Billing does not
+    understand is named in the progress and in the report; it does not stop the others.
 
-    A token of an account works on the mirror of its connection's Stripe account; an operator's token
-    (of account `-`) that names no account on the platform's own. Without a usable connection every
-    method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of
-    them fail with UNAVAILABLE (STORE_UNAVAILABLE).
+    A token of an account works on the mirror of its connection's Stripe account. An operator's token
+    (account `-`) without an account in the request works on the mirror of the platform's own Stripe
+    account. Without a usable connection every method fails with FAILED_PRECONDITION
+    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED). All of them fail with UNAVAILABLE
+    (STORE_UNAVAILABLE).
     """
 
     @staticmethod

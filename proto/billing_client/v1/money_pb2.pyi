@@ -25,7 +25,7 @@ class Money(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
     amount: _builtins.int
-    """amount in minor units: 1099 is 10.99 USD or 1,099 JPY. Negative where money flows back."""
+    """amount in minor units: 1099 is 10.99 USD or 1,099 JPY. Negative if money flows back."""
     currency: _builtins.str
     """currency is a lower-case ISO 4217 code. How many decimals it has follows Stripe's table
     ("Supported currencies" in its documentation), which differs from ISO's in a few places.

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Note(_message.Message):
-    """Note is what somebody wrote about a customer."""
+    """Note is a text that a person wrote about a customer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -35,28 +35,30 @@ class Note(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is Billing's, such as `note_5f2b8c0a9d3e41f7a6b0c4d8e2f19375`."""
+    """id of the note, made by Billing, such as `note_5f2b8c0a9d3e41f7a6b0c4d8e2f19375`."""
     customer: _builtins.str
-    """customer that it is about, such as `cus_NffrFeUfNV2Hib`."""
+    """customer that the note is about, such as `cus_NffrFeUfNV2Hib`."""
     stripe_account: _builtins.str
     """stripe_account that has the customer: the account's connection when the note was written."""
     author: _builtins.str
     """author is the subject of the token that wrote it."""
     text: _builtins.str
-    """text is plain text of 1 to 10,000 characters, not all of them blank, without control characters
-    but newline and tab. A CR LF, as browsers send it, is one newline.
+    """text is plain text of 1 to 10,000 characters, and not only blanks. Newline and tab are the only
+    control characters. CR LF, as browsers send it, becomes one newline.
     """
     etag: _builtins.str
-    """etag changes with each change of the note. Given back in a change, it lets that fail where
-    somebody else was faster.
+    """etag changes with each change of the note. Send it back with a change: the change then fails if
+    somebody else changed the note first.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """create_time is when it was written, by Billing's clock."""
+        """create_time is when the note was written, by Billing's clock."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """update_time is when its text was last changed; create_time where it never was."""
+        """update_time is when the text was last changed. It equals create_time if the text was never
+        changed.
+        """
 
     def __init__(
         self,
@@ -95,8 +97,9 @@ class CreateNoteRequest(_message.Message):
     text: _builtins.str
     """text: see Note."""
     request_id: _builtins.str
-    """request_id makes the call repeatable: the same id and content give the same answer and one
-    note. 1 to 64 letters, digits, `-` or `_`; a UUID fits.
+    """request_id makes sure that the change happens once. Example: `r-1` is sent twice with the same
+    content; both calls get the same answer, and there is one note. 1 to 64 letters, digits, `-` or
+    `_`, such as a UUID. It is not the metadata key `x-request-id`, which names a call in logs.
     """
     def __init__(
         self,
@@ -156,9 +159,11 @@ class ListNotesRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     page_size: _builtins.int
-    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    """page_size is how many entries the page has at most: 1 to 100; 0 stands for 50."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    """page_token from the page before; empty: the first page. All other fields must be the same as
+    for the first page.
+    """
     customer: _builtins.str
     """customer to narrow the list to; empty: all."""
     author: _builtins.str
@@ -234,13 +239,13 @@ class UpdateNoteRequest(_message.Message):
     """request_id: see CreateNoteRequest."""
     @_builtins.property
     def note(self) -> Global___Note:
-        """note with its id and the new text. An etag makes the change fail where the note has another one
-        by now; its other fields are not looked at.
+        """note with its id and the new text. With an etag the change fails if the note has another etag
+        now. The other fields are ignored.
         """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """update_mask names the fields to change: text. Empty: the same."""
+        """update_mask names the field to change: text. Empty: text."""
 
     def __init__(
         self,
@@ -273,7 +278,9 @@ class DeleteNoteRequest(_message.Message):
     id: _builtins.str
     """id of the note."""
     etag: _builtins.str
-    """etag makes the deletion fail where the note has another one by now; empty: whatever it has."""
+    """etag makes the deletion fail if the note has another etag now. Empty: the note is deleted in
+    any case.
+    """
     request_id: _builtins.str
     """request_id: see CreateNoteRequest."""
     def __init__(

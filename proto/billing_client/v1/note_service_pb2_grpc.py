@@ -27,16 +27,16 @@ if _version_not_supported:
 
 
 class NoteServiceStub:
-    """NoteService keeps what an account's people write down about its customers.
+    """NoteService keeps the notes that an account's people write about customers.
 
-    Notes belong to the account, not to its Stripe connection: reading, changing, deleting and
-    exporting them needs no connection, and they outlive one that is gone, and the customer too. Only
-    CreateNote needs a usable connection, since it looks for the customer in that connection's mirror.
-    Stripe is never asked, and never learns of a note.
+    Notes belong to the account, not to its Stripe connection. Reading, changing, deleting and
+    exporting notes needs no connection. Notes stay when the connection ends, and when the customer
+    is deleted. Only CreateNote needs a usable connection, because the mirror must have the customer.
+    Stripe never sees a note.
 
-    A note's author is the subject of the token that created it. Everybody with the scope reads all
-    notes of the account; only its author, or a token that also has the scope `notes.admin`, changes
-    or deletes it.
+    The author of a note is the subject of the token that created it. A token with the scope
+    `notes.read` reads all notes of the account. Only the author may change or delete a note, or a
+    token that also has the scope `notes.admin`.
     """
 
     def __init__(self, channel):
@@ -78,24 +78,24 @@ class NoteServiceStub:
 
 
 class NoteServiceServicer:
-    """NoteService keeps what an account's people write down about its customers.
+    """NoteService keeps the notes that an account's people write about customers.
 
-    Notes belong to the account, not to its Stripe connection: reading, changing, deleting and
-    exporting them needs no connection, and they outlive one that is gone, and the customer too. Only
-    CreateNote needs a usable connection, since it looks for the customer in that connection's mirror.
-    Stripe is never asked, and never learns of a note.
+    Notes belong to the account, not to its Stripe connection. Reading, changing, deleting and
+    exporting notes needs no connection. Notes stay when the connection ends, and when the customer
+    is deleted. Only CreateNote needs a usable connection, because the mirror must have the customer.
+    Stripe never sees a note.
 
-    A note's author is the subject of the token that created it. Everybody with the scope reads all
-    notes of the account; only its author, or a token that also has the scope `notes.admin`, changes
-    or deletes it.
+    The author of a note is the subject of the token that created it. A token with the scope
+    `notes.read` reads all notes of the account. Only the author may change or delete a note, or a
+    token that also has the scope `notes.admin`.
     """
 
     def CreateNote(self, request, context):
         """CreateNote writes a note about a customer.
 
-        Fails with NOT_FOUND where the mirror of the account's connection has no such customer, or knows
-        it to be deleted, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
-        STRIPE_CONNECTION_REVOKED) without a usable connection.
+        Fails with NOT_FOUND if the mirror has no such customer, or if the customer is deleted. Fails
+        with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable
+        connection.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,7 +112,7 @@ class NoteServiceServicer:
 
     def ListNotes(self, request, context):
         """ListNotes lists the notes of a customer, or of the whole account, newest first. It needs no
-        connection; a customer without notes, known or not, has an empty list.
+        connection. The list is empty for a customer without notes, and for an unknown customer.
 
         Fails with INVALID_ARGUMENT for a page size out of range or a bad filter (INVALID_FIELDS), and
         a page token of another list or account (INVALID_PAGE_TOKEN).
@@ -132,10 +132,11 @@ class NoteServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteNote(self, request, context):
-        """DeleteNote deletes a note for good: its text is erased. It needs no connection. What is kept of
-        requests, so that they can be repeated, holds the text for 30 days after it was written.
+        """DeleteNote deletes a note for good: its text is erased. It needs no connection. The record of
+        the request that wrote the text still holds the text for 30 days, so that the request can be
+        repeated.
 
-        Finding it deleted already is success; an id that CreateNote never gave to the account is
+        If the note is deleted already, the call succeeds. An id that the account never had is
         NOT_FOUND. Otherwise fails as UpdateNote does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -146,16 +147,16 @@ class NoteServiceServicer:
         """ExportNotes streams the notes of a customer, or of the whole account, as one CSV file, newest
         first. It needs no connection.
 
-        Append the parts in their order. A note that is there all the while stands in the file exactly
-        once, whatever is written meanwhile. The file is whole only if the call ends with OK: it ends
-        with UNAVAILABLE where the store fails, the process stops, or an hour is over. At most 20 run at
-        once in a process, 5 of one account, more are refused with RESOURCE_EXHAUSTED (OVERLOADED).
+        Append the parts in their order. A note that exists during the whole call is in the file
+        exactly once. The file is complete only if the call ends with OK. The call ends with
+        UNAVAILABLE if the store fails, if the process stops, or after one hour. A process runs at most
+        20 exports at once, and 5 of one account; it refuses more with OVERLOADED.
 
-        The file is as RFC 4180 has it: CRLF, a header row, every cell in quotes. It is UTF-8 and begins
-        with a byte order mark, without which Excel takes it for another encoding. A cell that begins
-        with `=`, `+`, `-` or `@`, of full width too and behind spaces too, or with a tab or a line's end,
-        gets an apostrophe before it, since a spreadsheet might run it as a formula (OWASP, "CSV
-        Injection").
+        The file follows RFC 4180: CRLF, a header row, every cell in quotes. It is UTF-8 and begins
+        with a byte order mark, because otherwise Excel assumes another encoding. A spreadsheet might
+        run a cell as a formula (OWASP, "CSV Injection"). So an apostrophe is added before a cell that
+        begins with `=`, `+`, `-` or `@` (also full-width, also after spaces), or with a tab or a line
+        end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -203,16 +204,16 @@ def add_NoteServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NoteService:
-    """NoteService keeps what an account's people write down about its customers.
+    """NoteService keeps the notes that an account's people write about customers.
 
-    Notes belong to the account, not to its Stripe connection: reading, changing, deleting and
-    exporting them needs no connection, and they outlive one that is gone, and the customer too. Only
-    CreateNote needs a usable connection, since it looks for the customer in that connection's mirror.
-    Stripe is never asked, and never learns of a note.
+    Notes belong to the account, not to its Stripe connection. Reading, changing, deleting and
+    exporting notes needs no connection. Notes stay when the connection ends, and when the customer
+    is deleted. Only CreateNote needs a usable connection, because the mirror must have the customer.
+    Stripe never sees a note.
 
-    A note's author is the subject of the token that created it. Everybody with the scope reads all
-    notes of the account; only its author, or a token that also has the scope `notes.admin`, changes
-    or deletes it.
+    The author of a note is the subject of the token that created it. A token with the scope
+    `notes.read` reads all notes of the account. Only the author may change or delete a note, or a
+    token that also has the scope `notes.admin`.
     """
 
     @staticmethod

@@ -28,16 +28,16 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class NoteServiceStub:
-    """NoteService keeps what an account's people write down about its customers.
+    """NoteService keeps the notes that an account's people write about customers.
 
-    Notes belong to the account, not to its Stripe connection: reading, changing, deleting and
-    exporting them needs no connection, and they outlive one that is gone, and the customer too. Only
-    CreateNote needs a usable connection, since it looks for the customer in that connection's mirror.
-    Stripe is never asked, and never learns of a note.
+    Notes belong to the account, not to its Stripe connection. Reading, changing, deleting and
+    exporting notes needs no connection. Notes stay when the connection ends, and when the customer
+    is deleted. Only CreateNote needs a usable connection, because the mirror must have the customer.
+    Stripe never sees a note.
 
-    A note's author is the subject of the token that created it. Everybody with the scope reads all
-    notes of the account; only its author, or a token that also has the scope `notes.admin`, changes
-    or deletes it.
+    The author of a note is the subject of the token that created it. A token with the scope
+    `notes.read` reads all notes of the account. Only the author may change or delete a note, or a
+    token that also has the scope `notes.admin`.
     """
 
     @_typing.overload
@@ -47,9 +47,9 @@ class NoteServiceStub:
     CreateNote: _grpc.UnaryUnaryMultiCallable[_note_service_pb2.CreateNoteRequest, _note_service_pb2.Note]
     """CreateNote writes a note about a customer.
 
-    Fails with NOT_FOUND where the mirror of the account's connection has no such customer, or knows
-    it to be deleted, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
-    STRIPE_CONNECTION_REVOKED) without a usable connection.
+    Fails with NOT_FOUND if the mirror has no such customer, or if the customer is deleted. Fails
+    with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable
+    connection.
     """
     GetNote: _grpc.UnaryUnaryMultiCallable[_note_service_pb2.GetNoteRequest, _note_service_pb2.Note]
     """GetNote gets one note. It needs no connection.
@@ -58,7 +58,7 @@ class NoteServiceStub:
     """
     ListNotes: _grpc.UnaryUnaryMultiCallable[_note_service_pb2.ListNotesRequest, _note_service_pb2.ListNotesResponse]
     """ListNotes lists the notes of a customer, or of the whole account, newest first. It needs no
-    connection; a customer without notes, known or not, has an empty list.
+    connection. The list is empty for a customer without notes, and for an unknown customer.
 
     Fails with INVALID_ARGUMENT for a page size out of range or a bad filter (INVALID_FIELDS), and
     a page token of another list or account (INVALID_PAGE_TOKEN).
@@ -70,49 +70,50 @@ class NoteServiceStub:
     note, and with ABORTED (ETAG_MISMATCH) where an etag is given and the note was changed since.
     """
     DeleteNote: _grpc.UnaryUnaryMultiCallable[_note_service_pb2.DeleteNoteRequest, _empty_pb2.Empty]
-    """DeleteNote deletes a note for good: its text is erased. It needs no connection. What is kept of
-    requests, so that they can be repeated, holds the text for 30 days after it was written.
+    """DeleteNote deletes a note for good: its text is erased. It needs no connection. The record of
+    the request that wrote the text still holds the text for 30 days, so that the request can be
+    repeated.
 
-    Finding it deleted already is success; an id that CreateNote never gave to the account is
+    If the note is deleted already, the call succeeds. An id that the account never had is
     NOT_FOUND. Otherwise fails as UpdateNote does.
     """
     ExportNotes: _grpc.UnaryStreamMultiCallable[_note_service_pb2.ExportNotesRequest, _note_service_pb2.ExportNotesResponse]
     """ExportNotes streams the notes of a customer, or of the whole account, as one CSV file, newest
     first. It needs no connection.
 
-    Append the parts in their order. A note that is there all the while stands in the file exactly
-    once, whatever is written meanwhile. The file is whole only if the call ends with OK: it ends
-    with UNAVAILABLE where the store fails, the process stops, or an hour is over. At most 20 run at
-    once in a process, 5 of one account, more are refused with RESOURCE_EXHAUSTED (OVERLOADED).
+    Append the parts in their order. A note that exists during the whole call is in the file
+    exactly once. The file is complete only if the call ends with OK. The call ends with
+    UNAVAILABLE if the store fails, if the process stops, or after one hour. A process runs at most
+    20 exports at once, and 5 of one account; it refuses more with OVERLOADED.
 
-    The file is as RFC 4180 has it: CRLF, a header row, every cell in quotes. It is UTF-8 and begins
-    with a byte order mark, without which Excel takes it for another encoding. A cell that begins
-    with `=`, `+`, `-` or `@`, of full width too and behind spaces too, or with a tab or a line's end,
-    gets an apostrophe before it, since a spreadsheet might run it as a formula (OWASP, "CSV
-    Injection").
+    The file follows RFC 4180: CRLF, a header row, every cell in quotes. It is UTF-8 and begins
+    with a byte order mark, because otherwise Excel assumes another encoding. A spreadsheet might
+    run a cell as a formula (OWASP, "CSV Injection"). So an apostrophe is added before a cell that
+    begins with `=`, `+`, `-` or `@` (also full-width, also after spaces), or with a tab or a line
+    end.
     """
 
 @_typing.type_check_only
 class NoteServiceAsyncStub(NoteServiceStub):
-    """NoteService keeps what an account's people write down about its customers.
+    """NoteService keeps the notes that an account's people write about customers.
 
-    Notes belong to the account, not to its Stripe connection: reading, changing, deleting and
-    exporting them needs no connection, and they outlive one that is gone, and the customer too. Only
-    CreateNote needs a usable connection, since it looks for the customer in that connection's mirror.
-    Stripe is never asked, and never learns of a note.
+    Notes belong to the account, not to its Stripe connection. Reading, changing, deleting and
+    exporting notes needs no connection. Notes stay when the connection ends, and when the customer
+    is deleted. Only CreateNote needs a usable connection, because the mirror must have the customer.
+    Stripe never sees a note.
 
-    A note's author is the subject of the token that created it. Everybody with the scope reads all
-    notes of the account; only its author, or a token that also has the scope `notes.admin`, changes
-    or deletes it.
+    The author of a note is the subject of the token that created it. A token with the scope
+    `notes.read` reads all notes of the account. Only the author may change or delete a note, or a
+    token that also has the scope `notes.admin`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateNote: _aio.UnaryUnaryMultiCallable[_note_service_pb2.CreateNoteRequest, _note_service_pb2.Note]  # type: ignore[assignment]
     """CreateNote writes a note about a customer.
 
-    Fails with NOT_FOUND where the mirror of the account's connection has no such customer, or knows
-    it to be deleted, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
-    STRIPE_CONNECTION_REVOKED) without a usable connection.
+    Fails with NOT_FOUND if the mirror has no such customer, or if the customer is deleted. Fails
+    with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable
+    connection.
     """
     GetNote: _aio.UnaryUnaryMultiCallable[_note_service_pb2.GetNoteRequest, _note_service_pb2.Note]  # type: ignore[assignment]
     """GetNote gets one note. It needs no connection.
@@ -121,7 +122,7 @@ class NoteServiceAsyncStub(NoteServiceStub):
     """
     ListNotes: _aio.UnaryUnaryMultiCallable[_note_service_pb2.ListNotesRequest, _note_service_pb2.ListNotesResponse]  # type: ignore[assignment]
     """ListNotes lists the notes of a customer, or of the whole account, newest first. It needs no
-    connection; a customer without notes, known or not, has an empty list.
+    connection. The list is empty for a customer without notes, and for an unknown customer.
 
     Fails with INVALID_ARGUMENT for a page size out of range or a bad filter (INVALID_FIELDS), and
     a page token of another list or account (INVALID_PAGE_TOKEN).
@@ -133,39 +134,40 @@ class NoteServiceAsyncStub(NoteServiceStub):
     note, and with ABORTED (ETAG_MISMATCH) where an etag is given and the note was changed since.
     """
     DeleteNote: _aio.UnaryUnaryMultiCallable[_note_service_pb2.DeleteNoteRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """DeleteNote deletes a note for good: its text is erased. It needs no connection. What is kept of
-    requests, so that they can be repeated, holds the text for 30 days after it was written.
+    """DeleteNote deletes a note for good: its text is erased. It needs no connection. The record of
+    the request that wrote the text still holds the text for 30 days, so that the request can be
+    repeated.
 
-    Finding it deleted already is success; an id that CreateNote never gave to the account is
+    If the note is deleted already, the call succeeds. An id that the account never had is
     NOT_FOUND. Otherwise fails as UpdateNote does.
     """
     ExportNotes: _aio.UnaryStreamMultiCallable[_note_service_pb2.ExportNotesRequest, _note_service_pb2.ExportNotesResponse]  # type: ignore[assignment]
     """ExportNotes streams the notes of a customer, or of the whole account, as one CSV file, newest
     first. It needs no connection.
 
-    Append the parts in their order. A note that is there all the while stands in the file exactly
-    once, whatever is written meanwhile. The file is whole only if the call ends with OK: it ends
-    with UNAVAILABLE where the store fails, the process stops, or an hour is over. At most 20 run at
-    once in a process, 5 of one account, more are refused with RESOURCE_EXHAUSTED (OVERLOADED).
+    Append the parts in their order. A note that exists during the whole call is in the file
+    exactly once. The file is complete only if the call ends with OK. The call ends with
+    UNAVAILABLE if the store fails, if the process stops, or after one hour. A process runs at most
+    20 exports at once, and 5 of one account; it refuses more with OVERLOADED.
 
-    The file is as RFC 4180 has it: CRLF, a header row, every cell in quotes. It is UTF-8 and begins
-    with a byte order mark, without which Excel takes it for another encoding. A cell that begins
-    with `=`, `+`, `-` or `@`, of full width too and behind spaces too, or with a tab or a line's end,
-    gets an apostrophe before it, since a spreadsheet might run it as a formula (OWASP, "CSV
-    Injection").
+    The file follows RFC 4180: CRLF, a header row, every cell in quotes. It is UTF-8 and begins
+    with a byte order mark, because otherwise Excel assumes another encoding. A spreadsheet might
+    run a cell as a formula (OWASP, "CSV Injection"). So an apostrophe is added before a cell that
+    begins with `=`, `+`, `-` or `@` (also full-width, also after spaces), or with a tab or a line
+    end.
     """
 
 class NoteServiceServicer(metaclass=_abc_1.ABCMeta):
-    """NoteService keeps what an account's people write down about its customers.
+    """NoteService keeps the notes that an account's people write about customers.
 
-    Notes belong to the account, not to its Stripe connection: reading, changing, deleting and
-    exporting them needs no connection, and they outlive one that is gone, and the customer too. Only
-    CreateNote needs a usable connection, since it looks for the customer in that connection's mirror.
-    Stripe is never asked, and never learns of a note.
+    Notes belong to the account, not to its Stripe connection. Reading, changing, deleting and
+    exporting notes needs no connection. Notes stay when the connection ends, and when the customer
+    is deleted. Only CreateNote needs a usable connection, because the mirror must have the customer.
+    Stripe never sees a note.
 
-    A note's author is the subject of the token that created it. Everybody with the scope reads all
-    notes of the account; only its author, or a token that also has the scope `notes.admin`, changes
-    or deletes it.
+    The author of a note is the subject of the token that created it. A token with the scope
+    `notes.read` reads all notes of the account. Only the author may change or delete a note, or a
+    token that also has the scope `notes.admin`.
     """
 
     @_abc_1.abstractmethod
@@ -176,9 +178,9 @@ class NoteServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_note_service_pb2.Note, _abc.Awaitable[_note_service_pb2.Note]]:
         """CreateNote writes a note about a customer.
 
-        Fails with NOT_FOUND where the mirror of the account's connection has no such customer, or knows
-        it to be deleted, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
-        STRIPE_CONNECTION_REVOKED) without a usable connection.
+        Fails with NOT_FOUND if the mirror has no such customer, or if the customer is deleted. Fails
+        with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable
+        connection.
         """
 
     @_abc_1.abstractmethod
@@ -199,7 +201,7 @@ class NoteServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_note_service_pb2.ListNotesResponse, _abc.Awaitable[_note_service_pb2.ListNotesResponse]]:
         """ListNotes lists the notes of a customer, or of the whole account, newest first. It needs no
-        connection; a customer without notes, known or not, has an empty list.
+        connection. The list is empty for a customer without notes, and for an unknown customer.
 
         Fails with INVALID_ARGUMENT for a page size out of range or a bad filter (INVALID_FIELDS), and
         a page token of another list or account (INVALID_PAGE_TOKEN).
@@ -223,10 +225,11 @@ class NoteServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _note_service_pb2.DeleteNoteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """DeleteNote deletes a note for good: its text is erased. It needs no connection. What is kept of
-        requests, so that they can be repeated, holds the text for 30 days after it was written.
+        """DeleteNote deletes a note for good: its text is erased. It needs no connection. The record of
+        the request that wrote the text still holds the text for 30 days, so that the request can be
+        repeated.
 
-        Finding it deleted already is success; an id that CreateNote never gave to the account is
+        If the note is deleted already, the call succeeds. An id that the account never had is
         NOT_FOUND. Otherwise fails as UpdateNote does.
         """
 
@@ -239,16 +242,16 @@ class NoteServiceServicer(metaclass=_abc_1.ABCMeta):
         """ExportNotes streams the notes of a customer, or of the whole account, as one CSV file, newest
         first. It needs no connection.
 
-        Append the parts in their order. A note that is there all the while stands in the file exactly
-        once, whatever is written meanwhile. The file is whole only if the call ends with OK: it ends
-        with UNAVAILABLE where the store fails, the process stops, or an hour is over. At most 20 run at
-        once in a process, 5 of one account, more are refused with RESOURCE_EXHAUSTED (OVERLOADED).
+        Append the parts in their order. A note that exists during the whole call is in the file
+        exactly once. The file is complete only if the call ends with OK. The call ends with
+        UNAVAILABLE if the store fails, if the process stops, or after one hour. A process runs at most
+        20 exports at once, and 5 of one account; it refuses more with OVERLOADED.
 
-        The file is as RFC 4180 has it: CRLF, a header row, every cell in quotes. It is UTF-8 and begins
-        with a byte order mark, without which Excel takes it for another encoding. A cell that begins
-        with `=`, `+`, `-` or `@`, of full width too and behind spaces too, or with a tab or a line's end,
-        gets an apostrophe before it, since a spreadsheet might run it as a formula (OWASP, "CSV
-        Injection").
+        The file follows RFC 4180: CRLF, a header row, every cell in quotes. It is UTF-8 and begins
+        with a byte order mark, because otherwise Excel assumes another encoding. A spreadsheet might
+        run a cell as a formula (OWASP, "CSV Injection"). So an apostrophe is added before a cell that
+        begins with `=`, `+`, `-` or `@` (also full-width, also after spaces), or with a tab or a line
+        end.
         """
 
 def add_NoteServiceServicer_to_server(servicer: NoteServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,8 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Authorization(_message.Message):
-    """Authorization says who may call a method. Every method carries it; the server refuses to start
-    with one that does not.
+    """Authorization says who may call a method. Every method has it. The server does not start if a
+    method has none.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -32,15 +32,15 @@ class Authorization(_message.Message):
     SUB_ACCOUNTS_FIELD_NUMBER: _builtins.int
     OPERATORS_FIELD_NUMBER: _builtins.int
     scope: _builtins.str
-    """scope is what the caller's token must contain, such as `customers.read`."""
+    """scope that the caller's token must have, such as `customers.read`."""
     sub_accounts: _builtins.bool
-    """sub_accounts allows the caller's account to act for an account whose parent it is. Where it is
-    false, any other account than the token's own is NOT_FOUND.
+    """sub_accounts allows an account to act for its sub-accounts. If it is false, every account other
+    than the token's own is NOT_FOUND.
     """
     operators: _builtins.bool
-    """operators allows an operator's token, whose account is `-`, to leave the request's account empty
-    and so to act for all accounts and the platform itself. Where it is false, an operator names the
-    account to act for, else the call is refused with INVALID_ARGUMENT (INVALID_FIELDS, `account`).
+    """operators allows an operator's token (account `-`) to leave the request's account empty: the
+    call is then for all accounts and the platform itself. If it is false, an operator must name an
+    account; otherwise the call fails with INVALID_FIELDS for `account`.
     """
     def __init__(
         self,
@@ -61,7 +61,7 @@ AUTHORIZATION_FIELD_NUMBER: _builtins.int
 REASONS_FIELD_NUMBER: _builtins.int
 CHANGES_STRIPE_FIELD_NUMBER: _builtins.int
 authorization: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Authorization]
-"""authorization of the method. The number is from the range for use within an organisation."""
+"""authorization of the method. Its number is from the range for use within an organisation."""
 reasons: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[_errors_pb2.ErrorReason.ValueType]]
 """reasons for which the method may fail. The reasons that every method has are not repeated:
 TOKEN_MISSING, TOKEN_INVALID, SCOPE_MISSING, NOT_FOUND (of the account), INVALID_FIELDS,

@@ -58,20 +58,21 @@ class CreatePaymentLinkRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     contact: _builtins.str
-    """contact is the id in the CRM of who is to pay, 255 characters at most."""
+    """contact is the id in the CRM of the contact that is to pay, 255 characters at most."""
     currency: _builtins.str
     """currency is a lower-case ISO 4217 code."""
     days_until_due: _builtins.int
     """days_until_due, 0 to 3,650; not set: 30."""
     memo: _builtins.str
-    """memo that stands on the invoice, 1,500 characters at most."""
+    """memo for the customer, shown on the invoice, 1,500 characters at most."""
     request_id: _builtins.str
-    """request_id makes the call repeatable: the same id and content give the same answer and one
-    invoice. 1 to 64 letters, digits, `-` or `_`; a UUID fits.
+    """request_id makes sure that the change happens once. Example: `r-1` is sent twice with the same
+    content; both calls get the same answer, and there is one invoice. 1 to 64 letters, digits, `-`
+    or `_`, such as a UUID. It is not the metadata key `x-request-id`, which names a call in logs.
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_invoice_service_pb2.InvoiceItem]:
-        """items to pay for, 1 to 250. They add up to more than zero."""
+        """items to pay for, 1 to 250. Their sum is more than zero."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -101,7 +102,7 @@ Global___CreatePaymentLinkRequest: _TypeAlias = CreatePaymentLinkRequest  # noqa
 
 @_typing.final
 class PaymentLink(_message.Message):
-    """PaymentLink is a finalized invoice, and where it is paid."""
+    """PaymentLink is a finalized invoice, and the address where it is paid."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -115,26 +116,28 @@ class PaymentLink(_message.Message):
     DUE_TIME_FIELD_NUMBER: _builtins.int
     CUSTOMER_CREATED_FIELD_NUMBER: _builtins.int
     invoice: _builtins.str
-    """invoice is its id at Stripe."""
+    """invoice is the invoice's id at Stripe."""
     customer: _builtins.str
-    """customer is the id at Stripe of who is billed."""
+    """customer is the id at Stripe of the customer that is billed."""
     contact: _builtins.str
-    """contact is the id in the CRM of the same."""
+    """contact is the id in the CRM of the contact that is billed."""
     url: _builtins.str
-    """url of the hosted page. Whoever has it sees the invoice and may pay it: treat it as a secret."""
+    """url of the hosted page. A person who has the url sees the invoice and can pay it: treat it as a
+    secret.
+    """
     short_url: _builtins.str
-    """short_url leads to the same page; it is url itself where there is no short address."""
+    """short_url leads to the same page. It equals url if there is no short address."""
     shortened: _builtins.bool
-    """shortened tells whether short_url is a short address."""
+    """shortened is true if short_url is a short address."""
     customer_created: _builtins.bool
-    """customer_created tells whether the customer was made by this call."""
+    """customer_created is true if this call made the customer."""
     @_builtins.property
     def amount_due(self) -> _money_pb2.Money:
-        """amount_due is what is to be paid; zero where the customer's credit covers it."""
+        """amount_due is what is to be paid; zero if the customer's credit covers the invoice."""
 
     @_builtins.property
     def due_time(self) -> _timestamp_pb2.Timestamp:
-        """due_time is when it should be paid at the latest."""
+        """due_time is when the invoice should be paid at the latest."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PaymentLinkServiceStub:
-    """PaymentLinkService bills contacts of the CRM by an address where they pay.
+    """PaymentLinkService bills contacts of the CRM: each gets the address of a page where it pays.
 
     Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED)
     without a usable connection and with NOT_FOUND for an account that the caller may not act for.
@@ -46,28 +46,31 @@ class PaymentLinkServiceStub:
 
 
 class PaymentLinkServiceServicer:
-    """PaymentLinkService bills contacts of the CRM by an address where they pay.
+    """PaymentLinkService bills contacts of the CRM: each gets the address of a page where it pays.
 
     Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED)
     without a usable connection and with NOT_FOUND for an account that the caller may not act for.
     """
 
     def CreatePaymentLink(self, request, context):
-        """CreatePaymentLink finalizes an invoice for a contact and gives the address of its hosted page.
+        """CreatePaymentLink finalizes an invoice for a contact, and returns the address of the page where
+        the contact pays.
 
-        The contact's customer is the one that it is linked to, else one with its email address, or for a
-        contact without one the only one with its phone number, who is then linked to it; where there is
-        none, a customer is made. Nobody who is linked to another contact is taken. Stripe mails nothing: sending the address is the
-        caller's. Where no short address can be had the long one stands in its place.
+        The invoice is for the customer that the contact is linked to. If there is no link, Billing
+        looks for a customer with the contact's email address; for a contact without an email address
+        it looks for a customer with the contact's phone number. If there is no such customer, Billing
+        makes one. Billing never takes a customer that is linked to another contact. The customer is
+        then linked to the contact; docs/payment-links.md has the table. Stripe mails nothing: the
+        caller sends the address. If there is no short address, short_url holds the long address.
 
-        Everything is checked before anything is made. Fails with INVALID_ARGUMENT for every bad field at
-        once, and for a contact without an email address whose customer has none either (`contact`):
-        Stripe issues no such invoice without one. Fails with NOT_FOUND for an unknown contact; with
-        ALREADY_EXISTS (CUSTOMER_LINKED) where somebody links the new customer to another contact at this
-        very moment. Where Stripe refuses the items or the finalization, the draft is deleted, and the
-        refusal is told; the customer stays, linked. With OUTCOME_UNKNOWN nothing is lost: repeat the call
-        with the same request_id. With ABORTED (REQUEST_IN_FLIGHT) another request finds the customer of
-        the same contact; repeat it too.
+        Everything is checked before anything is made. Fails with INVALID_ARGUMENT for every bad field
+        at once, and for `contact` if neither the contact nor its customer has an email address: Stripe
+        issues no such invoice without an email address. Fails with NOT_FOUND for an unknown contact.
+        Fails with CUSTOMER_LINKED if somebody links the new customer to another contact at the same
+        moment. If Stripe refuses the items or the finalization, Billing deletes the draft and returns
+        the refusal; the customer stays and stays linked. With OUTCOME_UNKNOWN nothing is lost: repeat
+        the call with the same request_id. REQUEST_IN_FLIGHT means that another request is looking for
+        the customer of the same contact: repeat the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,7 +93,7 @@ def add_PaymentLinkServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PaymentLinkService:
-    """PaymentLinkService bills contacts of the CRM by an address where they pay.
+    """PaymentLinkService bills contacts of the CRM: each gets the address of a page where it pays.
 
     Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED)
     without a usable connection and with NOT_FOUND for an account that the caller may not act for.

@@ -20,8 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PaymentMethod(_message.Message):
-    """PaymentMethod is what a customer can be charged with. Empty text and 0 stand for what the type
-    does not have.
+    """PaymentMethod is a payment method or legacy source of a customer. Empty text and 0 mean that the
+    type has no such value.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -40,19 +40,19 @@ class PaymentMethod(_message.Message):
     id: _builtins.str
     """id is Stripe's, such as `pm_1MqLiJLkdIwHu7ixUEgbFdYF` or `card_1N3T00LkdIwHu7ixt44h1F8k`."""
     type: _builtins.str
-    """type in Stripe's word, an open list: `card`, `us_bank_account`, `sepa_debit`, `link` and many
-    more; `bank_account` is a legacy one.
+    """type in Stripe's word; Stripe may add others: `card`, `us_bank_account`, `sepa_debit`, `link`
+    and many more; `bank_account` is a legacy bank account.
     """
     legacy: _builtins.bool
-    """legacy tells a source from a payment method."""
+    """legacy is true for a legacy source, and false for a payment method."""
     is_default: _builtins.bool
-    """is_default tells whether invoices are charged to it first: it is the customer's default payment
-    method or, where there is none, the default source.
+    """is_default is true if invoices use it first: it is the customer's default payment method, or
+    the default source if there is no default payment method.
     """
     brand: _builtins.str
     """brand of a card in Stripe's word, such as `visa`, lower-case."""
     bank: _builtins.str
-    """bank that an account is at, by name or by code."""
+    """bank of a bank account, by name or by code."""
     last4: _builtins.str
     """last4 are the last digits of the card's or account's number."""
     exp_month: _builtins.int
@@ -62,7 +62,7 @@ class PaymentMethod(_message.Message):
     funding: _builtins.str
     """funding of a card: `credit`, `debit`, `prepaid` or `unknown`."""
     country: _builtins.str
-    """country that it is of, as ISO 3166-1 alpha-2."""
+    """country of the card or bank, as ISO 3166-1 alpha-2."""
     def __init__(
         self,
         *,
@@ -99,13 +99,15 @@ class ListPaymentMethodsRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     customer: _builtins.str
-    """customer is the id of whose they are."""
+    """customer is the id of the customer."""
     page_size: _builtins.int
-    """page_size is how many at most: 0 stands for 50, and 100 is the most. A page may hold fewer,
-    even none, though another follows.
+    """page_size is how many entries the page has at most: 1 to 100; 0 stands for 50. A page may hold
+    fewer, or none, although there is a next page.
     """
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    """page_token from the page before; empty: the first page. All other fields must be the same as
+    for the first page.
+    """
     def __init__(
         self,
         *,
@@ -163,12 +165,13 @@ class AttachPaymentMethodRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     customer: _builtins.str
-    """customer is the id of who is to have it."""
+    """customer is the id of the customer that gets the payment method."""
     id: _builtins.str
-    """id of the payment method; no legacy source, which always has its customer."""
+    """id of the payment method. Legacy sources cannot be attached: they always have a customer."""
     request_id: _builtins.str
-    """request_id makes the call repeatable: the same id and content give the same answer and one
-    change. 1 to 64 letters, digits, `-` or `_`; a UUID fits.
+    """request_id makes sure that the change happens once. Example: `r-1` is sent twice with the same
+    content; both calls get the same answer, and there is one change. 1 to 64 letters, digits, `-`
+    or `_`, such as a UUID. It is not the metadata key `x-request-id`, which names a call in logs.
     """
     def __init__(
         self,
@@ -199,7 +202,7 @@ class DetachPaymentMethodRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     customer: _builtins.str
-    """customer is the id of whose it is."""
+    """customer is the id of the customer that has the payment method."""
     id: _builtins.str
     """id of the payment method or legacy source."""
     request_id: _builtins.str
@@ -233,9 +236,9 @@ class SetDefaultPaymentMethodRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     customer: _builtins.str
-    """customer is the id of whose default it is to be."""
+    """customer is the id of the customer."""
     id: _builtins.str
-    """id of the payment method or legacy source, which the customer has already."""
+    """id of a payment method or legacy source that the customer has."""
     request_id: _builtins.str
     """request_id: see AttachPaymentMethodRequest."""
     def __init__(
@@ -268,15 +271,15 @@ class CreateSetupIntentRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     customer: _builtins.str
-    """customer is the id of who is to have the payment method."""
+    """customer is the id of the customer that gets the payment method."""
     usage: _builtins.str
     """usage is `off_session` (empty stands for it), for payments without the payer, or `on_session`."""
     request_id: _builtins.str
     """request_id: see AttachPaymentMethodRequest."""
     @_builtins.property
     def payment_method_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """payment_method_types that the payer may choose from, in Stripe's words, at most 20. Empty:
-        those that the account has switched on in its Stripe dashboard.
+        """payment_method_types that the payer may choose from, in Stripe's words, at most 20. Empty: the
+        types that are switched on in the account's Stripe Dashboard.
         """
 
     def __init__(
@@ -308,8 +311,8 @@ class SetupIntent(_message.Message):
     id: _builtins.str
     """id is Stripe's, such as `seti_1Mm8s8LkdIwHu7ix0OXBfTRG`."""
     client_secret: _builtins.str
-    """client_secret lets the payer's browser or app complete it with Stripe. It is a secret: it
-    belongs neither into a log nor into an address.
+    """client_secret lets the payer's browser or app complete the setup intent with Stripe. It is a
+    secret: keep it out of logs and addresses.
     """
     status: _builtins.str
     """status in Stripe's word, such as `requires_payment_method` or `succeeded`."""

@@ -27,13 +27,14 @@ if _version_not_supported:
 
 
 class PaymentMethodServiceStub:
-    """PaymentMethodService works on what the customers of an account's Stripe connection pay with.
+    """PaymentMethodService works on the payment methods of the customers of an account's Stripe
+    connection.
 
-    Payment methods are not mirrored: reads answer from Stripe. Beside payment methods stand what
-    they replaced and what many customers still have: legacy sources, which are cards (`card_…`),
-    sources (`src_…`) and bank accounts (`ba_…`). Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Payment methods are not mirrored: reads answer from Stripe. Many customers still have what
+    payment methods replaced: legacy sources, which are cards (`card_…`), sources (`src_…`) and bank
+    accounts (`ba_…`). The methods of this service work with them too. Every method fails with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
+    and with NOT_FOUND for an account that the caller may not act for.
     """
 
     def __init__(self, channel):
@@ -70,23 +71,23 @@ class PaymentMethodServiceStub:
 
 
 class PaymentMethodServiceServicer:
-    """PaymentMethodService works on what the customers of an account's Stripe connection pay with.
+    """PaymentMethodService works on the payment methods of the customers of an account's Stripe
+    connection.
 
-    Payment methods are not mirrored: reads answer from Stripe. Beside payment methods stand what
-    they replaced and what many customers still have: legacy sources, which are cards (`card_…`),
-    sources (`src_…`) and bank accounts (`ba_…`). Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Payment methods are not mirrored: reads answer from Stripe. Many customers still have what
+    payment methods replaced: legacy sources, which are cards (`card_…`), sources (`src_…`) and bank
+    accounts (`ba_…`). The methods of this service work with them too. Every method fails with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
+    and with NOT_FOUND for an account that the caller may not act for.
     """
 
     def ListPaymentMethods(self, request, context):
-        """ListPaymentMethods lists what a customer can be charged with, from Stripe: payment methods
-        first, newest first, then legacy sources. A legacy card that Stripe shows as both is listed
-        once, as a source.
+        """ListPaymentMethods lists a customer's payment methods from Stripe, newest first, and then the
+        legacy sources. A legacy card that Stripe shows as both is listed once, as a legacy source.
 
         Fails with NOT_FOUND for an unknown or deleted customer, with INVALID_ARGUMENT for a page size
         out of range (INVALID_FIELDS), and for a page token of another list or account, or whose last
-        entry is gone (INVALID_PAGE_TOKEN): then start again from the first page.
+        entry does not exist any more (INVALID_PAGE_TOKEN). Then start again with the first page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,11 +96,11 @@ class PaymentMethodServiceServicer:
     def AttachPaymentMethod(self, request, context):
         """AttachPaymentMethod gives a payment method to a customer for good.
 
-        Finding it attached to this customer already is success. Fails with NOT_FOUND for an unknown
-        customer or payment method, with WRONG_STATE (`attached`) for another customer's, with
-        STRIPE_REFUSED for one that was used or detached before, which Stripe never attaches again, and
-        with PAYMENT_DECLINED where the bank refuses the card: metadata holds decline_code, the message
-        an advice.
+        If the payment method is attached to this customer already, the call succeeds. Fails with
+        NOT_FOUND for an unknown customer or payment method. Fails with WRONG_STATE (`attached`) if it
+        belongs to another customer. Fails with STRIPE_REFUSED if it was used or detached before:
+        Stripe never attaches it again. Fails with PAYMENT_DECLINED if the bank refuses the card:
+        metadata holds decline_code, and the message holds an advice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,20 +120,20 @@ class PaymentMethodServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetDefaultPaymentMethod(self, request, context):
-        """SetDefaultPaymentMethod makes a payment method what invoices and subscriptions of the customer
-        are charged to, unless they name another.
+        """SetDefaultPaymentMethod sets the customer's default. Invoices and subscriptions use the default
+        unless they name another payment method.
 
-        A legacy source becomes the default source, and the default payment method, which would go
-        before it, is taken away in the same change. The customer in the mirror shows it at once. Fails
-        with NOT_FOUND where the customer has no such payment method.
+        A legacy source becomes the default source. The default payment method is removed in the same
+        change, because Stripe would use it first. The customer in the mirror shows the change at once.
+        Fails with NOT_FOUND if the customer has no such payment method.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateSetupIntent(self, request, context):
-        """CreateSetupIntent begins to save a payment method of a customer for later: what its
-        client_secret is for happens between the payer and Stripe.
+        """CreateSetupIntent starts to save a customer's payment method for later. The payer's browser or
+        app completes it with Stripe, with the client_secret.
 
         Fails with NOT_FOUND for an unknown or deleted customer, and with INVALID_ARGUMENT for every
         bad field at once.
@@ -178,13 +179,14 @@ def add_PaymentMethodServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PaymentMethodService:
-    """PaymentMethodService works on what the customers of an account's Stripe connection pay with.
+    """PaymentMethodService works on the payment methods of the customers of an account's Stripe
+    connection.
 
-    Payment methods are not mirrored: reads answer from Stripe. Beside payment methods stand what
-    they replaced and what many customers still have: legacy sources, which are cards (`card_…`),
-    sources (`src_…`) and bank accounts (`ba_…`). Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Payment methods are not mirrored: reads answer from Stripe. Many customers still have what
+    payment methods replaced: legacy sources, which are cards (`card_…`), sources (`src_…`) and bank
+    accounts (`ba_…`). The methods of this service work with them too. Every method fails with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
+    and with NOT_FOUND for an account that the caller may not act for.
     """
 
     @staticmethod

@@ -28,13 +28,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PaymentMethodServiceStub:
-    """PaymentMethodService works on what the customers of an account's Stripe connection pay with.
+    """PaymentMethodService works on the payment methods of the customers of an account's Stripe
+    connection.
 
-    Payment methods are not mirrored: reads answer from Stripe. Beside payment methods stand what
-    they replaced and what many customers still have: legacy sources, which are cards (`card_…`),
-    sources (`src_…`) and bank accounts (`ba_…`). Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Payment methods are not mirrored: reads answer from Stripe. Many customers still have what
+    payment methods replaced: legacy sources, which are cards (`card_…`), sources (`src_…`) and bank
+    accounts (`ba_…`). The methods of this service work with them too. Every method fails with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
+    and with NOT_FOUND for an account that the caller may not act for.
     """
 
     @_typing.overload
@@ -42,22 +43,21 @@ class PaymentMethodServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PaymentMethodServiceAsyncStub: ...
     ListPaymentMethods: _grpc.UnaryUnaryMultiCallable[_payment_method_service_pb2.ListPaymentMethodsRequest, _payment_method_service_pb2.ListPaymentMethodsResponse]
-    """ListPaymentMethods lists what a customer can be charged with, from Stripe: payment methods
-    first, newest first, then legacy sources. A legacy card that Stripe shows as both is listed
-    once, as a source.
+    """ListPaymentMethods lists a customer's payment methods from Stripe, newest first, and then the
+    legacy sources. A legacy card that Stripe shows as both is listed once, as a legacy source.
 
     Fails with NOT_FOUND for an unknown or deleted customer, with INVALID_ARGUMENT for a page size
     out of range (INVALID_FIELDS), and for a page token of another list or account, or whose last
-    entry is gone (INVALID_PAGE_TOKEN): then start again from the first page.
+    entry does not exist any more (INVALID_PAGE_TOKEN). Then start again with the first page.
     """
     AttachPaymentMethod: _grpc.UnaryUnaryMultiCallable[_payment_method_service_pb2.AttachPaymentMethodRequest, _payment_method_service_pb2.PaymentMethod]
     """AttachPaymentMethod gives a payment method to a customer for good.
 
-    Finding it attached to this customer already is success. Fails with NOT_FOUND for an unknown
-    customer or payment method, with WRONG_STATE (`attached`) for another customer's, with
-    STRIPE_REFUSED for one that was used or detached before, which Stripe never attaches again, and
-    with PAYMENT_DECLINED where the bank refuses the card: metadata holds decline_code, the message
-    an advice.
+    If the payment method is attached to this customer already, the call succeeds. Fails with
+    NOT_FOUND for an unknown customer or payment method. Fails with WRONG_STATE (`attached`) if it
+    belongs to another customer. Fails with STRIPE_REFUSED if it was used or detached before:
+    Stripe never attaches it again. Fails with PAYMENT_DECLINED if the bank refuses the card:
+    metadata holds decline_code, and the message holds an advice.
     """
     DetachPaymentMethod: _grpc.UnaryUnaryMultiCallable[_payment_method_service_pb2.DetachPaymentMethodRequest, _empty_pb2.Empty]
     """DetachPaymentMethod takes a payment method from its customer, for good: it can never be used
@@ -69,16 +69,16 @@ class PaymentMethodServiceStub:
     after it was detached.
     """
     SetDefaultPaymentMethod: _grpc.UnaryUnaryMultiCallable[_payment_method_service_pb2.SetDefaultPaymentMethodRequest, _payment_method_service_pb2.PaymentMethod]
-    """SetDefaultPaymentMethod makes a payment method what invoices and subscriptions of the customer
-    are charged to, unless they name another.
+    """SetDefaultPaymentMethod sets the customer's default. Invoices and subscriptions use the default
+    unless they name another payment method.
 
-    A legacy source becomes the default source, and the default payment method, which would go
-    before it, is taken away in the same change. The customer in the mirror shows it at once. Fails
-    with NOT_FOUND where the customer has no such payment method.
+    A legacy source becomes the default source. The default payment method is removed in the same
+    change, because Stripe would use it first. The customer in the mirror shows the change at once.
+    Fails with NOT_FOUND if the customer has no such payment method.
     """
     CreateSetupIntent: _grpc.UnaryUnaryMultiCallable[_payment_method_service_pb2.CreateSetupIntentRequest, _payment_method_service_pb2.SetupIntent]
-    """CreateSetupIntent begins to save a payment method of a customer for later: what its
-    client_secret is for happens between the payer and Stripe.
+    """CreateSetupIntent starts to save a customer's payment method for later. The payer's browser or
+    app completes it with Stripe, with the client_secret.
 
     Fails with NOT_FOUND for an unknown or deleted customer, and with INVALID_ARGUMENT for every
     bad field at once.
@@ -86,33 +86,33 @@ class PaymentMethodServiceStub:
 
 @_typing.type_check_only
 class PaymentMethodServiceAsyncStub(PaymentMethodServiceStub):
-    """PaymentMethodService works on what the customers of an account's Stripe connection pay with.
+    """PaymentMethodService works on the payment methods of the customers of an account's Stripe
+    connection.
 
-    Payment methods are not mirrored: reads answer from Stripe. Beside payment methods stand what
-    they replaced and what many customers still have: legacy sources, which are cards (`card_…`),
-    sources (`src_…`) and bank accounts (`ba_…`). Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Payment methods are not mirrored: reads answer from Stripe. Many customers still have what
+    payment methods replaced: legacy sources, which are cards (`card_…`), sources (`src_…`) and bank
+    accounts (`ba_…`). The methods of this service work with them too. Every method fails with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
+    and with NOT_FOUND for an account that the caller may not act for.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListPaymentMethods: _aio.UnaryUnaryMultiCallable[_payment_method_service_pb2.ListPaymentMethodsRequest, _payment_method_service_pb2.ListPaymentMethodsResponse]  # type: ignore[assignment]
-    """ListPaymentMethods lists what a customer can be charged with, from Stripe: payment methods
-    first, newest first, then legacy sources. A legacy card that Stripe shows as both is listed
-    once, as a source.
+    """ListPaymentMethods lists a customer's payment methods from Stripe, newest first, and then the
+    legacy sources. A legacy card that Stripe shows as both is listed once, as a legacy source.
 
     Fails with NOT_FOUND for an unknown or deleted customer, with INVALID_ARGUMENT for a page size
     out of range (INVALID_FIELDS), and for a page token of another list or account, or whose last
-    entry is gone (INVALID_PAGE_TOKEN): then start again from the first page.
+    entry does not exist any more (INVALID_PAGE_TOKEN). Then start again with the first page.
     """
     AttachPaymentMethod: _aio.UnaryUnaryMultiCallable[_payment_method_service_pb2.AttachPaymentMethodRequest, _payment_method_service_pb2.PaymentMethod]  # type: ignore[assignment]
     """AttachPaymentMethod gives a payment method to a customer for good.
 
-    Finding it attached to this customer already is success. Fails with NOT_FOUND for an unknown
-    customer or payment method, with WRONG_STATE (`attached`) for another customer's, with
-    STRIPE_REFUSED for one that was used or detached before, which Stripe never attaches again, and
-    with PAYMENT_DECLINED where the bank refuses the card: metadata holds decline_code, the message
-    an advice.
+    If the payment method is attached to this customer already, the call succeeds. Fails with
+    NOT_FOUND for an unknown customer or payment method. Fails with WRONG_STATE (`attached`) if it
+    belongs to another customer. Fails with STRIPE_REFUSED if it was used or detached before:
+    Stripe never attaches it again. Fails with PAYMENT_DECLINED if the bank refuses the card:
+    metadata holds decline_code, and the message holds an advice.
     """
     DetachPaymentMethod: _aio.UnaryUnaryMultiCallable[_payment_method_service_pb2.DetachPaymentMethodRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """DetachPaymentMethod takes a payment method from its customer, for good: it can never be used
@@ -124,29 +124,30 @@ class PaymentMethodServiceAsyncStub(PaymentMethodServiceStub):
     after it was detached.
     """
     SetDefaultPaymentMethod: _aio.UnaryUnaryMultiCallable[_payment_method_service_pb2.SetDefaultPaymentMethodRequest, _payment_method_service_pb2.PaymentMethod]  # type: ignore[assignment]
-    """SetDefaultPaymentMethod makes a payment method what invoices and subscriptions of the customer
-    are charged to, unless they name another.
+    """SetDefaultPaymentMethod sets the customer's default. Invoices and subscriptions use the default
+    unless they name another payment method.
 
-    A legacy source becomes the default source, and the default payment method, which would go
-    before it, is taken away in the same change. The customer in the mirror shows it at once. Fails
-    with NOT_FOUND where the customer has no such payment method.
+    A legacy source becomes the default source. The default payment method is removed in the same
+    change, because Stripe would use it first. The customer in the mirror shows the change at once.
+    Fails with NOT_FOUND if the customer has no such payment method.
     """
     CreateSetupIntent: _aio.UnaryUnaryMultiCallable[_payment_method_service_pb2.CreateSetupIntentRequest, _payment_method_service_pb2.SetupIntent]  # type: ignore[assignment]
-    """CreateSetupIntent begins to save a payment method of a customer for later: what its
-    client_secret is for happens between the payer and Stripe.
+    """CreateSetupIntent starts to save a customer's payment method for later. The payer's browser or
+    app completes it with Stripe, with the client_secret.
 
     Fails with NOT_FOUND for an unknown or deleted customer, and with INVALID_ARGUMENT for every
     bad field at once.
     """
 
 class PaymentMethodServiceServicer(metaclass=_abc_1.ABCMeta):
-    """PaymentMethodService works on what the customers of an account's Stripe connection pay with.
+    """PaymentMethodService works on the payment methods of the customers of an account's Stripe
+    connection.
 
-    Payment methods are not mirrored: reads answer from Stripe. Beside payment methods stand what
-    they replaced and what many customers still have: legacy sources, which are cards (`card_…`),
-    sources (`src_…`) and bank accounts (`ba_…`). Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Payment methods are not mirrored: reads answer from Stripe. Many customers still have what
+    payment methods replaced: legacy sources, which are cards (`card_…`), sources (`src_…`) and bank
+    accounts (`ba_…`). The methods of this service work with them too. Every method fails with
+    FAILED_PRECONDITION (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection
+    and with NOT_FOUND for an account that the caller may not act for.
     """
 
     @_abc_1.abstractmethod
@@ -155,13 +156,12 @@ class PaymentMethodServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_method_service_pb2.ListPaymentMethodsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payment_method_service_pb2.ListPaymentMethodsResponse, _abc.Awaitable[_payment_method_service_pb2.ListPaymentMethodsResponse]]:
-        """ListPaymentMethods lists what a customer can be charged with, from Stripe: payment methods
-        first, newest first, then legacy sources. A legacy card that Stripe shows as both is listed
-        once, as a source.
+        """ListPaymentMethods lists a customer's payment methods from Stripe, newest first, and then the
+        legacy sources. A legacy card that Stripe shows as both is listed once, as a legacy source.
 
         Fails with NOT_FOUND for an unknown or deleted customer, with INVALID_ARGUMENT for a page size
         out of range (INVALID_FIELDS), and for a page token of another list or account, or whose last
-        entry is gone (INVALID_PAGE_TOKEN): then start again from the first page.
+        entry does not exist any more (INVALID_PAGE_TOKEN). Then start again with the first page.
         """
 
     @_abc_1.abstractmethod
@@ -172,11 +172,11 @@ class PaymentMethodServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_payment_method_service_pb2.PaymentMethod, _abc.Awaitable[_payment_method_service_pb2.PaymentMethod]]:
         """AttachPaymentMethod gives a payment method to a customer for good.
 
-        Finding it attached to this customer already is success. Fails with NOT_FOUND for an unknown
-        customer or payment method, with WRONG_STATE (`attached`) for another customer's, with
-        STRIPE_REFUSED for one that was used or detached before, which Stripe never attaches again, and
-        with PAYMENT_DECLINED where the bank refuses the card: metadata holds decline_code, the message
-        an advice.
+        If the payment method is attached to this customer already, the call succeeds. Fails with
+        NOT_FOUND for an unknown customer or payment method. Fails with WRONG_STATE (`attached`) if it
+        belongs to another customer. Fails with STRIPE_REFUSED if it was used or detached before:
+        Stripe never attaches it again. Fails with PAYMENT_DECLINED if the bank refuses the card:
+        metadata holds decline_code, and the message holds an advice.
         """
 
     @_abc_1.abstractmethod
@@ -200,12 +200,12 @@ class PaymentMethodServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_method_service_pb2.SetDefaultPaymentMethodRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payment_method_service_pb2.PaymentMethod, _abc.Awaitable[_payment_method_service_pb2.PaymentMethod]]:
-        """SetDefaultPaymentMethod makes a payment method what invoices and subscriptions of the customer
-        are charged to, unless they name another.
+        """SetDefaultPaymentMethod sets the customer's default. Invoices and subscriptions use the default
+        unless they name another payment method.
 
-        A legacy source becomes the default source, and the default payment method, which would go
-        before it, is taken away in the same change. The customer in the mirror shows it at once. Fails
-        with NOT_FOUND where the customer has no such payment method.
+        A legacy source becomes the default source. The default payment method is removed in the same
+        change, because Stripe would use it first. The customer in the mirror shows the change at once.
+        Fails with NOT_FOUND if the customer has no such payment method.
         """
 
     @_abc_1.abstractmethod
@@ -214,8 +214,8 @@ class PaymentMethodServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_method_service_pb2.CreateSetupIntentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payment_method_service_pb2.SetupIntent, _abc.Awaitable[_payment_method_service_pb2.SetupIntent]]:
-        """CreateSetupIntent begins to save a payment method of a customer for later: what its
-        client_secret is for happens between the payer and Stripe.
+        """CreateSetupIntent starts to save a customer's payment method for later. The payer's browser or
+        app completes it with Stripe, with the client_secret.
 
         Fails with NOT_FOUND for an unknown or deleted customer, and with INVALID_ARGUMENT for every
         bad field at once.

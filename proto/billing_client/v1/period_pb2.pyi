@@ -52,7 +52,7 @@ Global___Granularity: _TypeAlias = Granularity  # noqa: Y015
 
 @_typing.final
 class Period(_message.Message):
-    """Period is the time from start_time up to, but not including, end_time, seen from a time zone."""
+    """Period is a time in a time zone: from start_time until just before end_time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -65,11 +65,13 @@ class Period(_message.Message):
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """start_time is the first instant, in 1970 or later."""
+        """start_time is the first instant of the period, in 1970 or later."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """end_time is the instant after the last; it is later than start_time, by 7,320 days at most."""
+        """end_time is the first instant after the period. It is later than start_time, by at most 7,320
+        days.
+        """
 
     def __init__(
         self,

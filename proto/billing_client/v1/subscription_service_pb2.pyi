@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Subscription(_message.Message):
-    """Subscription is a subscription as Stripe keeps it. Empty text stands for a value that is not set."""
+    """Subscription is a subscription as Stripe keeps it. Empty text means that there is no value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -71,23 +71,23 @@ class Subscription(_message.Message):
     id: _builtins.str
     """id is Stripe's, such as `sub_1MowQVLkdIwHu7ixeRlqHVzs`."""
     customer: _builtins.str
-    """customer is the id of who subscribed."""
+    """customer is the id of the customer."""
     status: _builtins.str
-    """status in Stripe's word, an open list: `trialing`, `active`, `past_due`, `unpaid`, `paused`,
-    `incomplete`; `canceled` and `incomplete_expired` have ended.
+    """status in Stripe's word: `trialing`, `active`, `past_due`, `unpaid`, `paused`, `incomplete`,
+    or, for an ended subscription, `canceled` or `incomplete_expired`. Stripe may add others.
     """
     currency: _builtins.str
-    """currency that it is billed in; lower-case ISO 4217."""
+    """currency of the subscription; lower-case ISO 4217."""
     cancel_at_period_end: _builtins.bool
-    """cancel_at_period_end tells that it ends with its current period: that of the item whose period
-    ends first.
-    """
+    """cancel_at_period_end is true if the subscription ends with its current period."""
     collection_method: _builtins.str
     """collection_method is `charge_automatically` or `send_invoice`."""
     days_until_due: _builtins.int
-    """days_until_due is how long a sent invoice may stay unpaid; 0 where none is sent."""
+    """days_until_due is how many days the customer has to pay a sent invoice; 0 if no invoices are
+    sent.
+    """
     default_payment_method: _builtins.str
-    """default_payment_method is the id of what it is charged to, a payment method or a legacy source;
+    """default_payment_method is the id of the payment method or legacy source that Stripe charges;
     empty: the customer's default.
     """
     latest_invoice: _builtins.str
@@ -96,39 +96,39 @@ class Subscription(_message.Message):
     """description for the customer, 500 characters at most."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """create_time is when Stripe made it."""
+        """create_time is when Stripe made the object."""
 
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionItem]:
-        """items that are subscribed to, each with its own period."""
+        """items of the subscription, each with its own period."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """start_time is when it began."""
+        """start_time is when the subscription began."""
 
     @_builtins.property
     def trial_start_time(self) -> _timestamp_pb2.Timestamp:
-        """trial_start_time is when its trial began; absent without one."""
+        """trial_start_time is when the trial began; absent without a trial."""
 
     @_builtins.property
     def trial_end_time(self) -> _timestamp_pb2.Timestamp:
-        """trial_end_time is when its trial ends or ended; absent without one."""
+        """trial_end_time is when the trial ends or ended; absent without a trial."""
 
     @_builtins.property
     def cancel_time(self) -> _timestamp_pb2.Timestamp:
-        """cancel_time is when it will end; absent where no cancellation is scheduled."""
+        """cancel_time is when the subscription will end; absent if no cancellation is scheduled."""
 
     @_builtins.property
     def canceled_time(self) -> _timestamp_pb2.Timestamp:
-        """canceled_time is when its cancellation was asked for, which may be before it ends."""
+        """canceled_time is when the cancellation was requested. The subscription may end later."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """end_time is when it ended; absent while it has not."""
+        """end_time is when the subscription ended; absent before."""
 
     @_builtins.property
     def pause(self) -> Global___CollectionPause:
-        """pause of the collection of its payments; absent where they are collected."""
+        """pause of the collection of payments; absent if payments are collected."""
 
     @_builtins.property
     def discounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -137,7 +137,7 @@ class Subscription(_message.Message):
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """metadata holds up to 49 keys of up to 40 characters, with values of up to 500. An update merges
-        key by key; an empty value removes its key. Keys that begin with `billing_` are reserved.
+        key by key; an empty value removes the key. Keys that begin with `billing_` are reserved.
         """
 
     def __init__(
@@ -175,7 +175,7 @@ Global___Subscription: _TypeAlias = Subscription  # noqa: Y015
 
 @_typing.final
 class SubscriptionItem(_message.Message):
-    """SubscriptionItem is one price that is subscribed to."""
+    """SubscriptionItem is one price of a subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -196,17 +196,17 @@ class SubscriptionItem(_message.Message):
     product: _builtins.str
     """product is the id of the price's product."""
     quantity: _builtins.int
-    """quantity of it; absent where usage is billed."""
+    """quantity of units; absent if usage is billed."""
     unit_amount_decimal: _builtins.str
-    """unit_amount_decimal is the same in minor units as an exact decimal; empty with tiers."""
+    """unit_amount_decimal is the same amount in minor units, as an exact decimal; empty with tiers."""
     interval: _builtins.str
     """interval of its periods: `day`, `week`, `month` or `year`."""
     interval_count: _builtins.int
     """interval_count is how many intervals a period has."""
     @_builtins.property
     def unit_amount(self) -> _money_pb2.Money:
-        """unit_amount is what one unit costs a period; absent where that is no whole number of minor
-        units, or depends on tiers.
+        """unit_amount is the price of one unit for one period. Absent if it is not a whole number of
+        minor units, or if it depends on tiers.
         """
 
     @_builtins.property
@@ -215,7 +215,7 @@ class SubscriptionItem(_message.Message):
 
     @_builtins.property
     def current_period_end_time(self) -> _timestamp_pb2.Timestamp:
-        """current_period_end_time is when it ends."""
+        """current_period_end_time is when the running period ends."""
 
     def __init__(
         self,
@@ -250,12 +250,14 @@ class CollectionPause(_message.Message):
     BEHAVIOR_FIELD_NUMBER: _builtins.int
     RESUME_TIME_FIELD_NUMBER: _builtins.int
     behavior: _builtins.str
-    """behavior towards the invoices that are made meanwhile: `keep_as_draft`, `mark_uncollectible` or
-    `void`.
+    """behavior for the invoices that are made during the pause: `keep_as_draft`, `mark_uncollectible`
+    or `void`.
     """
     @_builtins.property
     def resume_time(self) -> _timestamp_pb2.Timestamp:
-        """resume_time is when payments are collected again by themselves; absent: when somebody says so."""
+        """resume_time is when the collection starts again by itself. Absent: it starts again with
+        ResumeCollection.
+        """
 
     def __init__(
         self,
@@ -287,14 +289,18 @@ class ListSubscriptionsRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     page_size: _builtins.int
-    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    """page_size is how many entries the page has at most: 1 to 100; 0 stands for 50."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    """page_token from the page before; empty: the first page. All other fields must be the same as
+    for the first page.
+    """
     customer: _builtins.str
     """customer to narrow the list to; empty: all."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """statuses to narrow the list to, one of them; at most 10. Empty: all, those that ended too."""
+        """statuses to narrow the list to, at most 10: a subscription with any of them is listed. Empty:
+        all, ended subscriptions too.
+        """
 
     @_builtins.property
     def created_after(self) -> _timestamp_pb2.Timestamp:
@@ -386,9 +392,9 @@ class NewSubscriptionItem(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     price: _builtins.str
-    """price is the id of a recurring price, or of a plan of old, such as `Gold plan 12 monthly`."""
+    """price is the id of a recurring price, or of an old plan, such as `Gold plan 12 monthly`."""
     quantity: _builtins.int
-    """quantity from 0 to 2,147,483,647; absent: 1, or none where usage is billed."""
+    """quantity from 0 to 2,147,483,647. Absent: 1, or no quantity if usage is billed."""
     def __init__(
         self,
         *,
@@ -447,47 +453,48 @@ class CreateSubscriptionRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     customer: _builtins.str
-    """customer is the id of who subscribes."""
+    """customer is the id of the customer."""
     trial_days: _builtins.int
     """trial_days from now, 1 to 730."""
     collection_method: _builtins.str
-    """collection_method is `charge_automatically` (empty stands for it) or `send_invoice`."""
+    """collection_method is `charge_automatically` (the default, if empty) or `send_invoice`."""
     days_until_due: _builtins.int
-    """days_until_due, 1 to 730, is how long a sent invoice may stay unpaid. It is given with
-    `send_invoice`, and only then.
+    """days_until_due is how many days the customer has to pay a sent invoice, 1 to 730. It is
+    required with `send_invoice`, and not allowed otherwise.
     """
     default_payment_method: _builtins.str
-    """default_payment_method is the id of what to charge, a payment method (`pm_…`) or a legacy
-    source (`card_…`, `src_…`, `ba_…`) of the customer; empty: the customer's default.
+    """default_payment_method is the id of the customer's payment method (`pm_…`) or legacy source
+    (`card_…`, `src_…`, `ba_…`) that Stripe charges; empty: the customer's default.
     """
     payment_behavior: _builtins.str
-    """payment_behavior says what a first payment that fails, or that the payer has to confirm, leads
-    to. `error_if_incomplete` (empty stands for it): PAYMENT_DECLINED, and there is no
-    subscription, so that no caller who sees only the failure leaves one behind that bills later.
-    `allow_incomplete`: the subscription is `incomplete`, and its latest_invoice is to be paid
-    within 23 hours. `default_incomplete`: so it is from the start, without any attempt to pay. It
-    must be empty with `send_invoice`.
-
-    An attempt to pay is made off session: the bank is told that the payer is not there to confirm
-    it. A payer who is there starts with `default_incomplete`, and pays the latest_invoice.
+    """payment_behavior says what happens if the first payment fails, or if the payer must confirm it.
+    `error_if_incomplete` (the default, if empty): the call fails with PAYMENT_DECLINED, and there
+    is no subscription. So no subscription is left that bills later without the caller's knowledge.
+    `allow_incomplete`: the subscription is `incomplete`, and its latest_invoice must be paid
+    within 23 hours. `default_incomplete`: the same, but Stripe does not try to charge. It must be
+    empty with `send_invoice`.
     """
     proration_behavior: _builtins.str
-    """proration_behavior of a first period that is not whole: `create_prorations` (empty stands for
-    it), `always_invoice` or `none`.
+    """proration_behavior for a first period that is shorter than a whole period: `create_prorations`
+    (the default, if empty), `always_invoice` or `none`.
     """
     description: _builtins.str
     """description for the customer, 500 characters at most."""
     request_id: _builtins.str
-    """request_id makes the call repeatable: the same id and content give the same answer and one
-    subscription. 1 to 64 letters, digits, `-` or `_`; a UUID fits.
+    """request_id makes sure that the change happens once. Example: `r-1` is sent twice with the same
+    content; both calls get the same answer, and there is one subscription. 1 to 64 letters,
+    digits, `-` or `_`, such as a UUID. It is not the metadata key `x-request-id`, which names a
+    call in logs.
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewSubscriptionItem]:
-        """items to subscribe to, 1 to 20; all prices recur, in one currency, each in one item."""
+        """items of the subscription, 1 to 20. All prices are recurring prices in one currency."""
 
     @_builtins.property
     def trial_end_time(self) -> _timestamp_pb2.Timestamp:
-        """trial_end_time is when it ends: in the future, at most two years from now, by the second."""
+        """trial_end_time is when the trial ends: in the future, at most two years from now, in whole
+        seconds.
+        """
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -531,15 +538,15 @@ class SubscriptionItemChange(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     REMOVE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id of the item to change or to remove; empty: an item is added."""
+    """id of the item to change or to remove; empty: a new item is added."""
     price: _builtins.str
-    """price to bill from now on; needed for an item that is added. No other item may have it. Stripe
-    sets the quantity to 1 where an item's price is changed without naming the quantity.
+    """price to bill from now on. It is required for a new item. If the price changes and no quantity
+    is given, Stripe sets the quantity to 1.
     """
     quantity: _builtins.int
-    """quantity from 0 to 2,147,483,647; absent: as it was."""
+    """quantity from 0 to 2,147,483,647; absent: unchanged."""
     remove: _builtins.bool
-    """remove the item. Neither price nor quantity is given then, and one item must stay."""
+    """remove the item. Price and quantity must then be absent. At least one item must stay."""
     def __init__(
         self,
         *,
@@ -574,16 +581,16 @@ class UpdateSubscriptionRequest(_message.Message):
     account: _builtins.str
     """account to act for; empty: the token's own."""
     proration_behavior: _builtins.str
-    """proration_behavior of changed items: `create_prorations` (empty stands for it) puts what the
-    rest of the period costs more or less on the next invoice, `always_invoice` invoices it at
-    once, `none` bills the new items from the next period on. Only with items.
+    """proration_behavior for changed items. `create_prorations` (the default, if empty): the
+    difference for the rest of the period is on the next invoice. `always_invoice`: the difference
+    is invoiced at once. `none`: the new items are billed from the next period on. It needs items.
     """
     payment_behavior: _builtins.str
-    """payment_behavior says what it leads to that what falls due at once cannot be paid.
-    `error_if_incomplete` (empty stands for it): PAYMENT_DECLINED, and nothing is changed.
-    `allow_incomplete`: all is changed, and the invoice stays open. `default_incomplete`: the same,
-    without any attempt to pay. Only with items; it says nothing where invoices are sent. An attempt
-    is made off session: see CreateSubscriptionRequest.
+    """payment_behavior says what happens if an amount that is due at once cannot be paid.
+    `error_if_incomplete` (the default, if empty): the call fails with PAYMENT_DECLINED, and
+    nothing is changed. `allow_incomplete`: the change is made, and the invoice stays open.
+    `default_incomplete`: the same, but Stripe does not try to charge. It needs items, and it has
+    no effect with `send_invoice`.
     """
     request_id: _builtins.str
     """request_id: see CreateSubscriptionRequest."""
@@ -594,13 +601,14 @@ class UpdateSubscriptionRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """update_mask names the fields to change: default_payment_method, description, metadata. A named
-        field without a value is cleared, but metadata is merged. Empty: every one of them that has a
-        value. `*` is refused: it would clear what a caller of an older contract does not know.
+        field without a value is cleared, but metadata is merged. Empty: each of these fields that has
+        a value is changed. `*` is refused: it would clear fields that a caller with older stubs does
+        not know.
         """
 
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionItemChange]:
-        """items to add, change or remove, at most 20; those that are not named stay as they are."""
+        """items to add, change or remove, at most 20. All other items stay as they are."""
 
     def __init__(
         self,
@@ -623,7 +631,7 @@ Global___UpdateSubscriptionRequest: _TypeAlias = UpdateSubscriptionRequest  # no
 
 @_typing.final
 class CancelSubscriptionRequest(_message.Message):
-    """CancelSubscriptionRequest asks for an end."""
+    """CancelSubscriptionRequest asks to end a subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -638,13 +646,13 @@ class CancelSubscriptionRequest(_message.Message):
     id: _builtins.str
     """id of the subscription."""
     at_period_end: _builtins.bool
-    """at_period_end lets the current period run out: that of the item whose period ends first, where
-    prices have several intervals. Otherwise the subscription ends now.
-    """
+    """at_period_end lets the current period run out; otherwise the subscription ends now."""
     invoice_now: _builtins.bool
-    """invoice_now makes a last invoice of what is not invoiced yet. Not with at_period_end."""
+    """invoice_now makes a last invoice for everything that is not invoiced yet. It cannot be combined
+    with at_period_end.
+    """
     prorate: _builtins.bool
-    """prorate credits the rest of the period. Not with at_period_end."""
+    """prorate credits the rest of the period. It cannot be combined with at_period_end."""
     request_id: _builtins.str
     """request_id: see CreateSubscriptionRequest."""
     def __init__(
@@ -667,7 +675,7 @@ Global___CancelSubscriptionRequest: _TypeAlias = CancelSubscriptionRequest  # no
 
 @_typing.final
 class ResumeSubscriptionRequest(_message.Message):
-    """ResumeSubscriptionRequest asks to take a scheduled cancellation back."""
+    """ResumeSubscriptionRequest asks to remove a scheduled cancellation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -711,15 +719,15 @@ class PauseCollectionRequest(_message.Message):
     id: _builtins.str
     """id of the subscription."""
     behavior: _builtins.str
-    """behavior towards the invoices that are made meanwhile: `keep_as_draft` collects them later,
+    """behavior for the invoices that are made during the pause: `keep_as_draft` collects them later,
     `mark_uncollectible` writes them off, `void` treats them as if they had never been.
     """
     request_id: _builtins.str
     """request_id: see CreateSubscriptionRequest."""
     @_builtins.property
     def resume_time(self) -> _timestamp_pb2.Timestamp:
-        """resume_time is when payments are collected again by themselves, by the second; absent: when
-        ResumeCollection says so.
+        """resume_time is when the collection starts again by itself, in whole seconds. Absent: it starts
+        again with ResumeCollection.
         """
 
     def __init__(

@@ -28,11 +28,11 @@ if _version_not_supported:
 class SubscriptionServiceStub:
     """SubscriptionService works on the subscriptions of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror
-    before the call returns, so that a caller reads what it wrote; the invoices that a change makes
-    come by webhook, a moment later. Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. The invoices that a change makes come by webhook,
+    a moment later. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
+    caller may not act for.
     """
 
     def __init__(self, channel):
@@ -86,18 +86,19 @@ class SubscriptionServiceStub:
 class SubscriptionServiceServicer:
     """SubscriptionService works on the subscriptions of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror
-    before the call returns, so that a caller reads what it wrote; the invoices that a change makes
-    come by webhook, a moment later. Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. The invoices that a change makes come by webhook,
+    a moment later. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
+    caller may not act for.
     """
 
     def ListSubscriptions(self, request, context):
-        """ListSubscriptions lists subscriptions from the mirror, newest first, those that ended included.
+        """ListSubscriptions lists subscriptions from the mirror, newest first. Ended subscriptions are
+        included.
 
-        Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
-        page token of another list or account (INVALID_PAGE_TOKEN).
+        Fails with INVALID_FIELDS for a page size out of range and for a bad filter, and with
+        INVALID_PAGE_TOKEN for a page token of another list or account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +107,7 @@ class SubscriptionServiceServicer:
     def GetSubscription(self, request, context):
         """GetSubscription gets one subscription from the mirror.
 
-        Fails with NOT_FOUND where the mirror has none of that id.
+        Fails with NOT_FOUND if the mirror has no subscription with this id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,34 +116,32 @@ class SubscriptionServiceServicer:
     def CreateSubscription(self, request, context):
         """CreateSubscription starts a subscription at Stripe.
 
-        Fails with INVALID_ARGUMENT for every bad field at once, and for a price that Stripe does not
-        know; with NOT_FOUND for an unknown customer or payment method; with PAYMENT_DECLINED where the
-        first payment fails under `error_if_incomplete`: then nothing was created; with STRIPE_REFUSED
-        where Stripe finds nothing to charge. With OUTCOME_UNKNOWN nothing is lost: repeat the call
-        with the same request_id.
+        Fails with INVALID_ARGUMENT for every bad field at once, and for an unknown price. Fails with
+        NOT_FOUND for an unknown customer or payment method. Fails with PAYMENT_DECLINED if the first
+        payment fails and payment_behavior is `error_if_incomplete`: nothing was created. Fails with
+        STRIPE_REFUSED if there is no payment method to charge. With OUTCOME_UNKNOWN nothing is lost:
+        repeat the call with the same request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSubscription(self, request, context):
-        """UpdateSubscription changes the fields that update_mask names, and the items that items names.
+        """UpdateSubscription changes the fields in update_mask, and the given items.
 
-        All of it is one change at Stripe: it happens as a whole or not at all. Fails with NOT_FOUND
-        for an unknown subscription or payment method, with WRONG_STATE for one that has ended (Stripe
-        lets its metadata alone be changed), with PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
-        nothing was changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field,
-        and as CreateSubscription does.
+        The call makes one change at Stripe: either everything is changed, or nothing. Fails with
+        NOT_FOUND for an unknown subscription or payment method. Fails with WRONG_STATE for a
+        subscription that has ended. Fails with PAYMENT_DECLINED if an amount that is due at once
+        cannot be paid and payment_behavior is `error_if_incomplete`: nothing was changed. Fails with
+        INVALID_ARGUMENT for a mask that names an unknown or immutable field. Otherwise fails as
+        CreateSubscription does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelSubscription(self, request, context):
-        """CancelSubscription ends a subscription, now or when its current period is over.
-
-        Each item has its own period. With at_period_end the whole subscription ends with the earliest:
-        one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
+        """CancelSubscription ends a subscription, now or when its paid period is over.
 
         Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
         before. Scheduling what is scheduled already is success.
@@ -152,30 +151,33 @@ class SubscriptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeSubscription(self, request, context):
-        """ResumeSubscription takes a scheduled cancellation back: the subscription goes on.
+        """ResumeSubscription removes a scheduled cancellation: the subscription goes on.
 
-        Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended,
-        which nothing brings back. Where no cancellation is scheduled, it is success.
+        If no cancellation is scheduled, the call succeeds. Fails with NOT_FOUND for an unknown
+        subscription, and with WRONG_STATE for a subscription that has ended: it cannot be resumed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseCollection(self, request, context):
-        """PauseCollection stops collecting the payments of a subscription, which itself goes on: its
-        status stays, and invoices are made as `behavior` says. A pause replaces the one before.
+        """PauseCollection stops collecting the payments of a subscription. The subscription itself goes
+        on: its status stays, and Stripe treats new invoices as `behavior` says. A pause replaces an
+        earlier pause.
 
-        Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended.
+        Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for a subscription that
+        has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeCollection(self, request, context):
-        """ResumeCollection collects the payments of a subscription again. Where they are not paused, it
-        is success.
+        """ResumeCollection collects the payments of a subscription again. If the collection is not
+        paused, the call succeeds.
 
-        Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended.
+        Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for a subscription that
+        has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -235,11 +237,11 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
 class SubscriptionService:
     """SubscriptionService works on the subscriptions of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror
-    before the call returns, so that a caller reads what it wrote; the invoices that a change makes
-    come by webhook, a moment later. Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. The invoices that a change makes come by webhook,
+    a moment later. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
+    caller may not act for.
     """
 
     @staticmethod

@@ -29,11 +29,11 @@ GRPC_VERSION: str
 class SubscriptionServiceStub:
     """SubscriptionService works on the subscriptions of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror
-    before the call returns, so that a caller reads what it wrote; the invoices that a change makes
-    come by webhook, a moment later. Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. The invoices that a change makes come by webhook,
+    a moment later. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
+    caller may not act for.
     """
 
     @_typing.overload
@@ -41,139 +41,143 @@ class SubscriptionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SubscriptionServiceAsyncStub: ...
     ListSubscriptions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ListSubscriptionsRequest, _subscription_service_pb2.ListSubscriptionsResponse]
-    """ListSubscriptions lists subscriptions from the mirror, newest first, those that ended included.
+    """ListSubscriptions lists subscriptions from the mirror, newest first. Ended subscriptions are
+    included.
 
-    Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
-    page token of another list or account (INVALID_PAGE_TOKEN).
+    Fails with INVALID_FIELDS for a page size out of range and for a bad filter, and with
+    INVALID_PAGE_TOKEN for a page token of another list or account.
     """
     GetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.Subscription]
     """GetSubscription gets one subscription from the mirror.
 
-    Fails with NOT_FOUND where the mirror has none of that id.
+    Fails with NOT_FOUND if the mirror has no subscription with this id.
     """
     CreateSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.CreateSubscriptionRequest, _subscription_service_pb2.Subscription]
     """CreateSubscription starts a subscription at Stripe.
 
-    Fails with INVALID_ARGUMENT for every bad field at once, and for a price that Stripe does not
-    know; with NOT_FOUND for an unknown customer or payment method; with PAYMENT_DECLINED where the
-    first payment fails under `error_if_incomplete`: then nothing was created; with STRIPE_REFUSED
-    where Stripe finds nothing to charge. With OUTCOME_UNKNOWN nothing is lost: repeat the call
-    with the same request_id.
+    Fails with INVALID_ARGUMENT for every bad field at once, and for an unknown price. Fails with
+    NOT_FOUND for an unknown customer or payment method. Fails with PAYMENT_DECLINED if the first
+    payment fails and payment_behavior is `error_if_incomplete`: nothing was created. Fails with
+    STRIPE_REFUSED if there is no payment method to charge. With OUTCOME_UNKNOWN nothing is lost:
+    repeat the call with the same request_id.
     """
     UpdateSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.UpdateSubscriptionRequest, _subscription_service_pb2.Subscription]
-    """UpdateSubscription changes the fields that update_mask names, and the items that items names.
+    """UpdateSubscription changes the fields in update_mask, and the given items.
 
-    All of it is one change at Stripe: it happens as a whole or not at all. Fails with NOT_FOUND
-    for an unknown subscription or payment method, with WRONG_STATE for one that has ended (Stripe
-    lets its metadata alone be changed), with PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
-    nothing was changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field,
-    and as CreateSubscription does.
+    The call makes one change at Stripe: either everything is changed, or nothing. Fails with
+    NOT_FOUND for an unknown subscription or payment method. Fails with WRONG_STATE for a
+    subscription that has ended. Fails with PAYMENT_DECLINED if an amount that is due at once
+    cannot be paid and payment_behavior is `error_if_incomplete`: nothing was changed. Fails with
+    INVALID_ARGUMENT for a mask that names an unknown or immutable field. Otherwise fails as
+    CreateSubscription does.
     """
     CancelSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.CancelSubscriptionRequest, _subscription_service_pb2.Subscription]
-    """CancelSubscription ends a subscription, now or when its current period is over.
-
-    Each item has its own period. With at_period_end the whole subscription ends with the earliest:
-    one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
+    """CancelSubscription ends a subscription, now or when its paid period is over.
 
     Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
     before. Scheduling what is scheduled already is success.
     """
     ResumeSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ResumeSubscriptionRequest, _subscription_service_pb2.Subscription]
-    """ResumeSubscription takes a scheduled cancellation back: the subscription goes on.
+    """ResumeSubscription removes a scheduled cancellation: the subscription goes on.
 
-    Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended,
-    which nothing brings back. Where no cancellation is scheduled, it is success.
+    If no cancellation is scheduled, the call succeeds. Fails with NOT_FOUND for an unknown
+    subscription, and with WRONG_STATE for a subscription that has ended: it cannot be resumed.
     """
     PauseCollection: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.PauseCollectionRequest, _subscription_service_pb2.Subscription]
-    """PauseCollection stops collecting the payments of a subscription, which itself goes on: its
-    status stays, and invoices are made as `behavior` says. A pause replaces the one before.
+    """PauseCollection stops collecting the payments of a subscription. The subscription itself goes
+    on: its status stays, and Stripe treats new invoices as `behavior` says. A pause replaces an
+    earlier pause.
 
-    Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended.
+    Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for a subscription that
+    has ended.
     """
     ResumeCollection: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ResumeCollectionRequest, _subscription_service_pb2.Subscription]
-    """ResumeCollection collects the payments of a subscription again. Where they are not paused, it
-    is success.
+    """ResumeCollection collects the payments of a subscription again. If the collection is not
+    paused, the call succeeds.
 
-    Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended.
+    Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for a subscription that
+    has ended.
     """
 
 @_typing.type_check_only
 class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """SubscriptionService works on the subscriptions of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror
-    before the call returns, so that a caller reads what it wrote; the invoices that a change makes
-    come by webhook, a moment later. Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. The invoices that a change makes come by webhook,
+    a moment later. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
+    caller may not act for.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListSubscriptions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ListSubscriptionsRequest, _subscription_service_pb2.ListSubscriptionsResponse]  # type: ignore[assignment]
-    """ListSubscriptions lists subscriptions from the mirror, newest first, those that ended included.
+    """ListSubscriptions lists subscriptions from the mirror, newest first. Ended subscriptions are
+    included.
 
-    Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
-    page token of another list or account (INVALID_PAGE_TOKEN).
+    Fails with INVALID_FIELDS for a page size out of range and for a bad filter, and with
+    INVALID_PAGE_TOKEN for a page token of another list or account.
     """
     GetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.Subscription]  # type: ignore[assignment]
     """GetSubscription gets one subscription from the mirror.
 
-    Fails with NOT_FOUND where the mirror has none of that id.
+    Fails with NOT_FOUND if the mirror has no subscription with this id.
     """
     CreateSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.CreateSubscriptionRequest, _subscription_service_pb2.Subscription]  # type: ignore[assignment]
     """CreateSubscription starts a subscription at Stripe.
 
-    Fails with INVALID_ARGUMENT for every bad field at once, and for a price that Stripe does not
-    know; with NOT_FOUND for an unknown customer or payment method; with PAYMENT_DECLINED where the
-    first payment fails under `error_if_incomplete`: then nothing was created; with STRIPE_REFUSED
-    where Stripe finds nothing to charge. With OUTCOME_UNKNOWN nothing is lost: repeat the call
-    with the same request_id.
+    Fails with INVALID_ARGUMENT for every bad field at once, and for an unknown price. Fails with
+    NOT_FOUND for an unknown customer or payment method. Fails with PAYMENT_DECLINED if the first
+    payment fails and payment_behavior is `error_if_incomplete`: nothing was created. Fails with
+    STRIPE_REFUSED if there is no payment method to charge. With OUTCOME_UNKNOWN nothing is lost:
+    repeat the call with the same request_id.
     """
     UpdateSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.UpdateSubscriptionRequest, _subscription_service_pb2.Subscription]  # type: ignore[assignment]
-    """UpdateSubscription changes the fields that update_mask names, and the items that items names.
+    """UpdateSubscription changes the fields in update_mask, and the given items.
 
-    All of it is one change at Stripe: it happens as a whole or not at all. Fails with NOT_FOUND
-    for an unknown subscription or payment method, with WRONG_STATE for one that has ended (Stripe
-    lets its metadata alone be changed), with PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
-    nothing was changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field,
-    and as CreateSubscription does.
+    The call makes one change at Stripe: either everything is changed, or nothing. Fails with
+    NOT_FOUND for an unknown subscription or payment method. Fails with WRONG_STATE for a
+    subscription that has ended. Fails with PAYMENT_DECLINED if an amount that is due at once
+    cannot be paid and payment_behavior is `error_if_incomplete`: nothing was changed. Fails with
+    INVALID_ARGUMENT for a mask that names an unknown or immutable field. Otherwise fails as
+    CreateSubscription does.
     """
     CancelSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.CancelSubscriptionRequest, _subscription_service_pb2.Subscription]  # type: ignore[assignment]
-    """CancelSubscription ends a subscription, now or when its current period is over.
-
-    Each item has its own period. With at_period_end the whole subscription ends with the earliest:
-    one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
+    """CancelSubscription ends a subscription, now or when its paid period is over.
 
     Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
     before. Scheduling what is scheduled already is success.
     """
     ResumeSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ResumeSubscriptionRequest, _subscription_service_pb2.Subscription]  # type: ignore[assignment]
-    """ResumeSubscription takes a scheduled cancellation back: the subscription goes on.
+    """ResumeSubscription removes a scheduled cancellation: the subscription goes on.
 
-    Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended,
-    which nothing brings back. Where no cancellation is scheduled, it is success.
+    If no cancellation is scheduled, the call succeeds. Fails with NOT_FOUND for an unknown
+    subscription, and with WRONG_STATE for a subscription that has ended: it cannot be resumed.
     """
     PauseCollection: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.PauseCollectionRequest, _subscription_service_pb2.Subscription]  # type: ignore[assignment]
-    """PauseCollection stops collecting the payments of a subscription, which itself goes on: its
-    status stays, and invoices are made as `behavior` says. A pause replaces the one before.
+    """PauseCollection stops collecting the payments of a subscription. The subscription itself goes
+    on: its status stays, and Stripe treats new invoices as `behavior` says. A pause replaces an
+    earlier pause.
 
-    Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended.
+    Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for a subscription that
+    has ended.
     """
     ResumeCollection: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ResumeCollectionRequest, _subscription_service_pb2.Subscription]  # type: ignore[assignment]
-    """ResumeCollection collects the payments of a subscription again. Where they are not paused, it
-    is success.
+    """ResumeCollection collects the payments of a subscription again. If the collection is not
+    paused, the call succeeds.
 
-    Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended.
+    Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for a subscription that
+    has ended.
     """
 
 class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
     """SubscriptionService works on the subscriptions of an account's Stripe connection.
 
-    Reads answer from the mirror. Changes go to Stripe, and their answer is put into the mirror
-    before the call returns, so that a caller reads what it wrote; the invoices that a change makes
-    come by webhook, a moment later. Every method fails with FAILED_PRECONDITION
-    (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND
-    for an account that the caller may not act for.
+    Reads answer from the mirror. Changes go to Stripe. Stripe's answer is in the mirror before the
+    call returns, so a caller reads what it wrote. The invoices that a change makes come by webhook,
+    a moment later. Every method fails with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
+    STRIPE_CONNECTION_REVOKED) without a usable connection and with NOT_FOUND for an account that the
+    caller may not act for.
     """
 
     @_abc_1.abstractmethod
@@ -182,10 +186,11 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.ListSubscriptionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.ListSubscriptionsResponse, _abc.Awaitable[_subscription_service_pb2.ListSubscriptionsResponse]]:
-        """ListSubscriptions lists subscriptions from the mirror, newest first, those that ended included.
+        """ListSubscriptions lists subscriptions from the mirror, newest first. Ended subscriptions are
+        included.
 
-        Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
-        page token of another list or account (INVALID_PAGE_TOKEN).
+        Fails with INVALID_FIELDS for a page size out of range and for a bad filter, and with
+        INVALID_PAGE_TOKEN for a page token of another list or account.
         """
 
     @_abc_1.abstractmethod
@@ -196,7 +201,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_subscription_service_pb2.Subscription, _abc.Awaitable[_subscription_service_pb2.Subscription]]:
         """GetSubscription gets one subscription from the mirror.
 
-        Fails with NOT_FOUND where the mirror has none of that id.
+        Fails with NOT_FOUND if the mirror has no subscription with this id.
         """
 
     @_abc_1.abstractmethod
@@ -207,11 +212,11 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_subscription_service_pb2.Subscription, _abc.Awaitable[_subscription_service_pb2.Subscription]]:
         """CreateSubscription starts a subscription at Stripe.
 
-        Fails with INVALID_ARGUMENT for every bad field at once, and for a price that Stripe does not
-        know; with NOT_FOUND for an unknown customer or payment method; with PAYMENT_DECLINED where the
-        first payment fails under `error_if_incomplete`: then nothing was created; with STRIPE_REFUSED
-        where Stripe finds nothing to charge. With OUTCOME_UNKNOWN nothing is lost: repeat the call
-        with the same request_id.
+        Fails with INVALID_ARGUMENT for every bad field at once, and for an unknown price. Fails with
+        NOT_FOUND for an unknown customer or payment method. Fails with PAYMENT_DECLINED if the first
+        payment fails and payment_behavior is `error_if_incomplete`: nothing was created. Fails with
+        STRIPE_REFUSED if there is no payment method to charge. With OUTCOME_UNKNOWN nothing is lost:
+        repeat the call with the same request_id.
         """
 
     @_abc_1.abstractmethod
@@ -220,13 +225,14 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.UpdateSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.Subscription, _abc.Awaitable[_subscription_service_pb2.Subscription]]:
-        """UpdateSubscription changes the fields that update_mask names, and the items that items names.
+        """UpdateSubscription changes the fields in update_mask, and the given items.
 
-        All of it is one change at Stripe: it happens as a whole or not at all. Fails with NOT_FOUND
-        for an unknown subscription or payment method, with WRONG_STATE for one that has ended (Stripe
-        lets its metadata alone be changed), with PAYMENT_DECLINED where what falls due at once cannot be paid under `error_if_incomplete`: then
-        nothing was changed; with INVALID_ARGUMENT for a mask that names an unknown or immutable field,
-        and as CreateSubscription does.
+        The call makes one change at Stripe: either everything is changed, or nothing. Fails with
+        NOT_FOUND for an unknown subscription or payment method. Fails with WRONG_STATE for a
+        subscription that has ended. Fails with PAYMENT_DECLINED if an amount that is due at once
+        cannot be paid and payment_behavior is `error_if_incomplete`: nothing was changed. Fails with
+        INVALID_ARGUMENT for a mask that names an unknown or immutable field. Otherwise fails as
+        CreateSubscription does.
         """
 
     @_abc_1.abstractmethod
@@ -235,10 +241,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.CancelSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.Subscription, _abc.Awaitable[_subscription_service_pb2.Subscription]]:
-        """CancelSubscription ends a subscription, now or when its current period is over.
-
-        Each item has its own period. With at_period_end the whole subscription ends with the earliest:
-        one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
+        """CancelSubscription ends a subscription, now or when its paid period is over.
 
         Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
         before. Scheduling what is scheduled already is success.
@@ -250,10 +253,10 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.ResumeSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.Subscription, _abc.Awaitable[_subscription_service_pb2.Subscription]]:
-        """ResumeSubscription takes a scheduled cancellation back: the subscription goes on.
+        """ResumeSubscription removes a scheduled cancellation: the subscription goes on.
 
-        Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended,
-        which nothing brings back. Where no cancellation is scheduled, it is success.
+        If no cancellation is scheduled, the call succeeds. Fails with NOT_FOUND for an unknown
+        subscription, and with WRONG_STATE for a subscription that has ended: it cannot be resumed.
         """
 
     @_abc_1.abstractmethod
@@ -262,10 +265,12 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.PauseCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.Subscription, _abc.Awaitable[_subscription_service_pb2.Subscription]]:
-        """PauseCollection stops collecting the payments of a subscription, which itself goes on: its
-        status stays, and invoices are made as `behavior` says. A pause replaces the one before.
+        """PauseCollection stops collecting the payments of a subscription. The subscription itself goes
+        on: its status stays, and Stripe treats new invoices as `behavior` says. A pause replaces an
+        earlier pause.
 
-        Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended.
+        Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for a subscription that
+        has ended.
         """
 
     @_abc_1.abstractmethod
@@ -274,10 +279,11 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.ResumeCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.Subscription, _abc.Awaitable[_subscription_service_pb2.Subscription]]:
-        """ResumeCollection collects the payments of a subscription again. Where they are not paused, it
-        is success.
+        """ResumeCollection collects the payments of a subscription again. If the collection is not
+        paused, the call succeeds.
 
-        Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that has ended.
+        Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for a subscription that
+        has ended.
         """
 
 def add_SubscriptionServiceServicer_to_server(servicer: SubscriptionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -19,7 +19,7 @@ GOOD: Final = {
     "BILLING_CALLER_KEYS": f"crm:{SECRET}",
     "BILLING_WEBHOOK_SECRETS_CONNECT": "whsec_12345678",
 }
-ADDRESS_RULE: Final = "host:port is needed, such as 127.0.0.1:50051; port 0 takes a free one"
+ADDRESS_RULE: Final = "must be host:port, such as 127.0.0.1:50051; port 0 means any free port"
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_everything_missing_is_told_at_once() -> None:
     assert problems() == [
         "STRIPE_SECRET_KEY: is required",
         "BILLING_CALLER_KEYS: is required",
-        "BILLING_WEBHOOK_SECRETS_CONNECT: is needed, or BILLING_WEBHOOK_SECRETS_PLATFORM, or both",
+        "BILLING_WEBHOOK_SECRETS_CONNECT: is required, or BILLING_WEBHOOK_SECRETS_PLATFORM, or both",
     ]
 
 
@@ -80,11 +80,11 @@ def test_empty_is_missing(environment: pytest.MonkeyPatch, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("STRIPE_SECRET_KEY", "pk_test_51Abc", "a secret key of Stripe's is needed"),
-        ("STRIPE_SECRET_KEY", "sk_prod_51Abc", "a secret key of Stripe's is needed"),
-        ("STRIPE_SECRET_KEY", "sk_test_", "a secret key of Stripe's is needed"),
-        ("STRIPE_SECRET_KEY", " sk_test_51Abc", "a secret key of Stripe's is needed"),
-        ("STRIPE_SECRET_KEY", "sk_test_51Abc\n", "a secret key of Stripe's is needed"),
+        ("STRIPE_SECRET_KEY", "pk_test_51Abc", "must be a secret key of Stripe"),
+        ("STRIPE_SECRET_KEY", "sk_prod_51Abc", "must be a secret key of Stripe"),
+        ("STRIPE_SECRET_KEY", "sk_test_", "must be a secret key of Stripe"),
+        ("STRIPE_SECRET_KEY", " sk_test_51Abc", "must be a secret key of Stripe"),
+        ("STRIPE_SECRET_KEY", "sk_test_51Abc\n", "must be a secret key of Stripe"),
         ("BILLING_CALLER_KEYS", SECRET, "key 1: "),
         ("BILLING_CALLER_KEYS", f"crm:{SECRET[:31]}", "key 1: a secret of 32 bytes"),
         ("BILLING_CALLER_KEYS", f"crm:{SECRET},{SECRET}", "key 2: "),
@@ -92,26 +92,34 @@ def test_empty_is_missing(environment: pytest.MonkeyPatch, name: str) -> None:
         ("BILLING_CALLER_KEYS", f"{SECRET}:crm", "key 1: "),
         ("BILLING_CALLER_KEYS", f"c r m:{SECRET}", "key 1: "),
         ("BILLING_CALLER_KEYS", " , ", "at least one key"),
-        ("BILLING_WEBHOOK_SECRETS_CONNECT", "hunter2hunter2", "signing secrets of Stripe's"),
-        ("BILLING_WEBHOOK_SECRETS_CONNECT", "whsec_12345678,x", "signing secrets of Stripe's"),
-        ("BILLING_WEBHOOK_SECRETS_PLATFORM", "whsec_", "signing secrets of Stripe's"),
-        ("BILLING_WEBHOOK_SECRETS_CONNECT", ",", "is needed"),
+        ("BILLING_WEBHOOK_SECRETS_CONNECT", "hunter2hunter2", "must be signing secrets of Stripe"),
+        (
+            "BILLING_WEBHOOK_SECRETS_CONNECT",
+            "whsec_12345678,x",
+            "must be signing secrets of Stripe",
+        ),
+        ("BILLING_WEBHOOK_SECRETS_PLATFORM", "whsec_", "must be signing secrets of Stripe"),
+        ("BILLING_WEBHOOK_SECRETS_CONNECT", ",", "is required"),
         ("BILLING_STORE", "postgres", "Input should be 'sqlite' or 'mongo'"),
-        ("BILLING_MONGO_URL", "http://db1", "an address such as mongodb://"),
+        ("BILLING_MONGO_URL", "http://db1", "must be an address such as mongodb://"),
         ("BILLING_MONGO_DATABASE", "a.b", ""),
         ("BILLING_GRPC_ADDRESS", "50051", ADDRESS_RULE),
         ("BILLING_GRPC_ADDRESS", ":50051", ADDRESS_RULE),
         ("BILLING_GRPC_ADDRESS", "127.0.0.1:65536", ADDRESS_RULE),
         ("BILLING_HTTP_ADDRESS", "http://127.0.0.1:80", ADDRESS_RULE),
         ("BILLING_HTTP_ADDRESS", "::1:80", ADDRESS_RULE),
-        ("BILLING_REUSE_PORT", "true", "needs BILLING_STORE=mongo; SQLite has one process"),
+        (
+            "BILLING_REUSE_PORT",
+            "true",
+            "needs BILLING_STORE=mongo: only one process may use SQLite",
+        ),
         ("BILLING_REUSE_PORT", "perhaps", "Input should be a valid boolean"),
         ("BILLING_REFLECTION", "perhaps", "Input should be a valid boolean"),
-        ("BILLING_STRIPE_URL", "https://api.stripe.com/", "an address such as https://"),
-        ("BILLING_STRIPE_URL", "api.stripe.com", "an address such as https://"),
-        ("API_BASE_URL", "api.example.com", "an address such as https://"),
-        ("API_BASE_URL", "https://api.example.com?key=1", "an address such as https://"),
-        ("BILLING_SHORT_LINKS_URL", "ftp://s.example.com", "an address such as https://"),
+        ("BILLING_STRIPE_URL", "https://api.stripe.com/", "must be an address such as https://"),
+        ("BILLING_STRIPE_URL", "api.stripe.com", "must be an address such as https://"),
+        ("API_BASE_URL", "api.example.com", "must be an address such as https://"),
+        ("API_BASE_URL", "https://api.example.com?key=1", "must be an address such as https://"),
+        ("BILLING_SHORT_LINKS_URL", "ftp://s.example.com", "must be an address such as https://"),
         ("BILLING_SHORT_LINKS", "on", "Input should be 'off' or 'internal_api'"),
         ("BILLING_SHORT_LINKS", "internal_api", "internal_api needs API_BASE_URL"),
         ("BILLING_STRIPE_REQUESTS_PER_SECOND", "-1", ""),
@@ -207,7 +215,7 @@ def test_several_callers_keep_their_order(environment: pytest.MonkeyPatch) -> No
 
 def test_mongo_needs_an_address(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("BILLING_STORE", "mongo")
-    assert problems() == ["BILLING_MONGO_URL: is needed with BILLING_STORE=mongo"]
+    assert problems() == ["BILLING_MONGO_URL: is required with BILLING_STORE=mongo"]
 
 
 def test_mongo_with_shared_ports(environment: pytest.MonkeyPatch) -> None:
@@ -243,7 +251,7 @@ def test_short_links_are_made_under_the_internal_api_or_where_a_setting_says(
     for secret in ("", SECRET[:31]):
         environment.setenv("APP_SECRET", secret)
         assert problems() == [
-            "BILLING_SHORT_LINKS: internal_api needs APP_SECRET, of 32 bytes at least"
+            "BILLING_SHORT_LINKS: internal_api needs APP_SECRET of at least 32 bytes"
         ]
     environment.setenv("APP_SECRET", SECRET)
     assert load().short_links_address == "https://api.example.com/internal/short-links"
