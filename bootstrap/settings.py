@@ -222,7 +222,7 @@ class Settings(BaseSettings):
     def _some_endpoint(cls, connect: SecretStr, info: ValidationInfo) -> SecretStr:
         platform = info.data.get("webhook_secrets_platform")
         if platform is not None and not _listed(platform) and not _listed(connect):
-            raise ValueError("is required, or BILLING_WEBHOOK_SECRETS_PLATFORM, or both")
+            raise ValueError("is required, or BILLING_WEBHOOK_SECRETS_PLATFORM")
         return connect
 
     @field_validator("mongo_url")

@@ -27,7 +27,7 @@ _METADATA: Final = "metadata."
 SOURCES: Final = (*_SIMPLE, *(f"address.{part}" for part in _ADDRESS))
 """What of a customer a contact's field may be filled from; `metadata.<key>` besides."""
 
-SOURCE_RULE: Final = f"sources are {', '.join(SOURCES)} and metadata.<key>"
+SOURCE_RULE: Final = f"must be one of {', '.join(SOURCES)} or metadata.<key>"
 
 
 @dataclass(frozen=True, slots=True)

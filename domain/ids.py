@@ -15,7 +15,7 @@ from urllib.parse import quote
 ID_PATTERN: Final = r"\A[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}\Z"
 """What holds a control character is cut short elsewhere; surrogates are no characters at all."""
 
-ID_RULE: Final = "1 to 255 characters, none of them a control character"
+ID_RULE: Final = "1 to 255 characters, without control characters"
 
 UTF8: Final = ":utf8"
 """The mark of a text that is percent-encoded: see `spellings`."""

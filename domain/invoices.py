@@ -117,7 +117,7 @@ def sum_rule(amount: int, currency: str) -> str:
     """
     most = largest_charge(currency)
     if abs(amount) > most:
-        return f"comes to more than Stripe takes in {currency.upper()}: {most:,} minor units"
+        return f"is more than Stripe accepts in {currency.upper()}: {most:,} minor units"
     return ""
 
 

@@ -38,5 +38,5 @@ class Tenancy:
             return account.id
         if operators:
             return OPERATOR
-        rule = "name the account to act for: an operator's token is of none, and this method of one"
+        rule = "name the account to act for: an operator's token belongs to no account"
         raise InvalidArgument([FieldViolation("account", rule)])

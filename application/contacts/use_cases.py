@@ -221,7 +221,9 @@ class ContactLinks:
     async def _contact_linked(self, steps: Steps, pair: Pair) -> AlreadyExists | Conflict:
         other = await self._contacts.link_of(steps.account, steps.stripe_account, pair.contact)
         if other is None or other.customer == pair.customer:
-            return Conflict(Reason.REQUEST_IN_FLIGHT, "others change the link now; call again")
+            return Conflict(
+                Reason.REQUEST_IN_FLIGHT, "other calls are changing the link; call again"
+            )
         return AlreadyExists(
             Reason.CONTACT_LINKED,
             "the contact is linked to another customer; unlink that first",
@@ -248,7 +250,7 @@ class ContactLinks:
                 )
             if await self._contacts.put_sync_settings(wanted):
                 return wanted
-        raise Conflict(Reason.REQUEST_IN_FLIGHT, "others change it all the time; call again")
+        raise Conflict(Reason.REQUEST_IN_FLIGHT, "other calls keep changing it; call again")
 
     async def _settings(self, account: str) -> ContactSync:
         settings = await self._contacts.sync_settings(account)
@@ -260,7 +262,7 @@ def _changed(present: ContactSync, change: MappingChange) -> ContactSync:
     mapping = present.mapping if change.fields is None else change.fields
     create = present.create if change.create is None else change.create
     if create and not mapping:
-        rule = "must map some field, else contacts that are created would be empty"
+        rule = "needs a mapping of at least one field: new contacts would be empty"
         raise InvalidArgument([FieldViolation("contact_mapping.fields", rule)])
     return ContactSync(present.account, mapping, create, present.revision + 1)
 

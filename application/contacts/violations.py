@@ -21,7 +21,7 @@ def mapping_violations(
         yield FieldViolation(path, f"at most {MAX_FIELDS} entries")
     for name, source in list(mapping.items())[: MAX_FIELDS + 1]:
         if name not in known:
-            rule = "no field of the account's contacts: ListContactFields names them"
+            rule = "must be a field of the account's contacts; ListContactFields lists them"
             yield FieldViolation(f"{path}.{name}", rule)
         if not is_source(source):
             yield FieldViolation(f"{path}.{name}", SOURCE_RULE)

@@ -315,7 +315,10 @@ def _object_violations(caller: Caller, query: ObjectQuery) -> Iterator[FieldViol
     yield from page_size_violations(query.page_size, default=DEFAULT_EXPLAINED, most=MAX_EXPLAINED)
     yield from _stripe_account_violations(caller, query.stripe_account)
     if caller.is_operator and not query.stripe_account:
-        yield FieldViolation("stripe_account", f"is needed where no account is; or {PLATFORM}")
+        yield FieldViolation(
+            "stripe_account",
+            f"is required without an account: an id such as acct_..., or {PLATFORM}",
+        )
     if query.object_type not in NOUN_BY_NAME:
         yield FieldViolation("object_type", f"one of {', '.join(sorted(NOUN_BY_NAME))}")
     yield from id_violations(query.object_id, "object_id", CUSTOMER_ID)

@@ -121,9 +121,9 @@ class Watching:
         match = _TOKEN.fullmatch(resume_token)
         position = int(match[1], 16) if match else -1
         if not 0 <= position <= last:
-            raise _refusal("a token that WatchEvents of this deployment returned")
+            raise _refusal("must be a token that WatchEvents of this deployment returned")
         if position < first - 1:
-            raise _refusal("events behind it are kept no more; begin again without a token")
+            raise _refusal("its events are deleted by now; start again without a token")
         return position
 
     async def _follow(
@@ -150,12 +150,12 @@ class Watching:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):
                     await self._stopping.wait()
-        raise ShuttingDown("the service is stopping; go on from the token")
+        raise ShuttingDown("the service is stopping; watch again with the last resume_token")
 
 
 def _fact_violations(facts: Collection[str]) -> Iterator[FieldViolation]:
     if not {*facts} <= {*FactName}:
-        yield FieldViolation("facts", f"of these only: {', '.join(FactName)}")
+        yield FieldViolation("facts", f"must be among: {', '.join(FactName)}")
 
 
 def _event(watched: WatchedJob) -> BillingEvent:

@@ -56,7 +56,7 @@ def _priced_violations(item: InvoiceItemFields, field: str) -> Iterator[FieldVio
     if item.unit_amount is not None:
         yield FieldViolation(f"{field}.unit_amount", "excludes price")
     if item.product:
-        yield FieldViolation(f"{field}.product", "excludes price, which has its own")
+        yield FieldViolation(f"{field}.product", "cannot be combined with price")
 
 
 def _unpriced_violations(
@@ -69,6 +69,8 @@ def _unpriced_violations(
     ):
         yield FieldViolation(f"{field}.unit_amount", rule)
     if item.product and (item.unit_amount or 0) < 0:
-        yield FieldViolation(f"{field}.product", "a credit, below zero, names no product")
+        yield FieldViolation(
+            f"{field}.product", "must be empty for a credit (an amount below zero)"
+        )
     if not item.product and not item.description.strip():
         yield FieldViolation(f"{field}.description", "is required without a price and a product")

@@ -38,7 +38,9 @@ def filter_violations(
     yield from customer_filter_violations(customer)
     yield from optional_id_violations(subscription, "subscription", _SUBSCRIPTION)
     if customer and subscription:
-        yield FieldViolation("subscription", "excludes customer: it has one alone")
+        yield FieldViolation(
+            "subscription", "cannot be combined with customer: a subscription has one customer"
+        )
     if not {*STATUSES}.issuperset(statuses):
         yield FieldViolation("statuses", f"only: {', '.join(STATUSES)}")
 
@@ -53,7 +55,7 @@ def new_violations(
     if fields.collection_method != SEND:
         yield from _undue_violations(fields)
     elif fields.days_until_due is None and fields.due_date is None:
-        yield FieldViolation("invoice.due_time", "this or days_until_due, with send_invoice")
+        yield FieldViolation("invoice.due_time", "is required with send_invoice, or days_until_due")
     yield from item_violations(items, currency)
 
 
@@ -83,7 +85,7 @@ def preview_violations(preview: InvoicePreview) -> Iterator[FieldViolation]:
         optional_id_violations(preview.subscription, "subscription", _SUBSCRIPTION),
     )
     if not preview.customer and not preview.subscription:
-        yield FieldViolation("customer", "this or a subscription is required")
+        yield FieldViolation("customer", "is required without a subscription")
     if preview.items and not preview.subscription:
         yield FieldViolation("items", "only with a subscription")
     yield from items_violations(preview.items)

@@ -227,7 +227,7 @@ def _check(note: Note, change: NoteChange | NoteDeletion) -> None:
     if change.editor not in (None, note.author):
         raise PermissionDenied(
             Reason.NOT_AUTHOR,
-            f"only the note's author may do this, and who has the scope {ADMIN_SCOPE}",
+            f"only the note's author may do this, or a caller with the scope {ADMIN_SCOPE}",
             metadata={"resource": "note", "id": note.id},
         )
     if change.etag not in ("", note.etag):
@@ -245,7 +245,7 @@ def _live(note: Note | None, note_id: str) -> Note:
 
 
 def _too_busy() -> Conflict:
-    return Conflict(Reason.REQUEST_IN_FLIGHT, "others change the note all the time; call again")
+    return Conflict(Reason.REQUEST_IN_FLIGHT, "other calls keep changing the note; call again")
 
 
 def _filter(query: ListNotes) -> NoteFilter:

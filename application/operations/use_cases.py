@@ -313,6 +313,4 @@ async def _carry_out(run: OperationRun, before: _Running | None) -> None:
 
 
 def _too_busy() -> Conflict:
-    return Conflict(
-        Reason.REQUEST_IN_FLIGHT, "others change the operation all the time; call again"
-    )
+    return Conflict(Reason.REQUEST_IN_FLIGHT, "other calls keep changing the operation; call again")

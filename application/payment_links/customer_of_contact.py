@@ -252,9 +252,12 @@ def _lease(steps: Steps, contact: str) -> tuple[str, str]:
 
 
 def _in_flight() -> Conflict:
-    return Conflict(Reason.REQUEST_IN_FLIGHT, "another request settles which customer this is")
+    return Conflict(
+        Reason.REQUEST_IN_FLIGHT,
+        "another request is looking for the contact's customer; call again",
+    )
 
 
 def _no_email() -> InvalidArgument:
-    rule = "must have an email address, or its customer at Stripe: no invoice is issued without one"
+    rule = "must have an email address, or its customer must: Stripe issues no invoice without one"
     return InvalidArgument([FieldViolation("contact", rule)])

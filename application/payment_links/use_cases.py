@@ -192,4 +192,4 @@ def _adds_up_to_nothing(items: Sequence[InvoiceItemFields]) -> bool:
 
 
 def _nothing_to_pay() -> FieldViolation:
-    return FieldViolation("items", "must add up to more than zero, or there is nothing to pay")
+    return FieldViolation("items", "the sum must be more than zero")

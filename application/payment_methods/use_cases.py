@@ -214,7 +214,9 @@ def _method_violations(wanted: CustomersMethod) -> Iterator[FieldViolation]:
 
 def _attachable_violations(method: str) -> Iterator[FieldViolation]:
     if is_legacy(method):
-        yield FieldViolation("id", "no legacy source: it has its customer already")
+        yield FieldViolation(
+            "id", "must not be a legacy source: a legacy source always has a customer"
+        )
 
 
 def _setup_violations(wanted: NewSetupIntent) -> Iterator[FieldViolation]:

@@ -382,7 +382,7 @@ def _why_read(item: _Item) -> str:
     """Why the payload does not tell the object's state; empty where it does."""
     match item.reading:
         case Hint():
-            return "payload only hints"
+            return "payload is not used"
         case Observed(incomplete=True):
             return "payload is cut short"
         case _:

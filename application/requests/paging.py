@@ -98,10 +98,12 @@ class PageTokens:
             return None
         content = self._verified(token)
         if content is None or content.scope != scope:
-            raise _refusal("a token that this very list returned, with all other fields unchanged")
+            raise _refusal(
+                "must be a token that this list returned, with all other fields unchanged"
+            )
         age_ms = to_milliseconds(self._clock.now()) - content.issued_ms
         if age_ms > TOKEN_LIFETIME / dt.timedelta(milliseconds=1):
-            raise _refusal("a token of the last 24 hours; start again from the first page")
+            raise _refusal("must not be older than 24 hours; start again with the first page")
         return Position(content.value, content.id)
 
     def _verified(self, token: str) -> _Content | None:

@@ -44,7 +44,7 @@ def refuse(violations: Iterable[FieldViolation]) -> None:
 def id_violations(value: str, field: str, example: str) -> Iterator[FieldViolation]:
     """An id of an object at Stripe, such as `example`."""
     if not is_object_id(value):
-        yield FieldViolation(field, f"an id at Stripe is needed, such as {example}: {ID_RULE}")
+        yield FieldViolation(field, f"must be an id at Stripe, such as {example}: {ID_RULE}")
 
 
 def optional_id_violations(value: str, field: str, example: str) -> Iterator[FieldViolation]:
@@ -74,9 +74,9 @@ def mask_violations(
 ) -> Iterator[FieldViolation]:
     """An update mask; without one, the `noun` must have a value for some changeable field."""
     if not {*changeable}.issuperset(mask):
-        yield FieldViolation("update_mask", f"only these can be named: {', '.join(changeable)}")
+        yield FieldViolation("update_mask", f"may name only: {', '.join(changeable)}")
     elif not mask and not has_value:
-        yield FieldViolation("update_mask", f"must name a field, or the {noun} set one")
+        yield FieldViolation("update_mask", f"must name a field, or the {noun} must have a value")
 
 
 def metadata_violations(metadata: Mapping[str, str], field: str) -> Iterator[FieldViolation]:

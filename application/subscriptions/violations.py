@@ -137,7 +137,7 @@ def _item_violations(item: ItemChange, field: str) -> Iterator[FieldViolation]:
     if item.remove and not item.id:
         yield FieldViolation(f"{field}.remove", "needs the id of an item")
     elif item.remove and changes:
-        yield FieldViolation(f"{field}.remove", "neither price nor quantity with it")
+        yield FieldViolation(f"{field}.remove", "cannot be combined with price or quantity")
     elif item.id and not item.remove and not changes:
         yield FieldViolation(field, "a price, a quantity, or remove")
 

@@ -87,7 +87,7 @@ class CatchUp:
             _log, "an account's events cannot be polled", "an account's events are polled again"
         )
         self._unmended = AccountOutages(
-            _log, "an account's gap is not mended yet", "an account's gap is mended"
+            _log, "an account's gap is not closed yet", "an account's gap is closed"
         )
 
     async def poll_all(self) -> None:
@@ -125,7 +125,7 @@ class CatchUp:
         gap = state.gap_ms is not None
         if gap and not had_gap:
             _log.warning(
-                "events have left Stripe's list unseen: backfill and reconcile are due",
+                "events are lost for good: a backfill and a repair start",
                 extra={"stripe_account": source.stripe_account},
             )
         return Polled(source.stripe_account, listed, new, state.through, gap)

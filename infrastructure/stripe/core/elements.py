@@ -110,7 +110,7 @@ def _place_after(elements: Sequence[Element[Any]], place: Place) -> Place:
             break
         oddly_made.append(head.created)
     if not after:
-        raise ValueError("no id can be read on its page, so nobody knows where it goes on")
+        raise ValueError("no id on the page can be read, so the rest of the list cannot be read")
     if before_ms is None:  # an odd time is believed only as far as it leaves nothing out
         bounds = [(max(oddly_made) + 1) * _SECOND_MS] if oddly_made else []
         bounds += [] if place.before_ms is None else [place.before_ms]

@@ -55,22 +55,22 @@ _STATE_ADVICE: Final[Mapping[str, str]] = {
     "charge_exceeds_source_limit": "the source takes no more for now; try later or use another one",
     "charge_expired_for_capture": "the authorisation has expired; a new payment is needed",
     "coupon_expired": "the coupon has expired; use another one",
-    "customer_max_payment_methods": "the customer has as many as Stripe allows; detach one first",
-    "customer_max_subscriptions": "the customer has as many as Stripe allows; cancel one first",
+    "customer_max_payment_methods": "the customer has too many payment methods; detach one first",
+    "customer_max_subscriptions": "the customer has too many subscriptions; cancel one first",
     "invoice_no_customer_line_items": "there is nothing to invoice; add items first",
     "invoice_no_payment_method_types": "the Stripe account has no way to pay it; switch one on",
     "invoice_no_subscription_line_items": "there is nothing to invoice for the subscription",
-    "invoice_not_editable": "the invoice is no draft any more",
-    "invoice_upcoming_none": "no invoice is to come; name a subscription that goes on",
+    "invoice_not_editable": "the invoice is not a draft any more",
+    "invoice_upcoming_none": "there is no next invoice; name a subscription that continues",
     "no_account": "the bank account does not exist; use another one",
-    "payment_intent_unexpected_state": "the payment has gone on; read it again",
-    "payment_method_unexpected_state": "the payment method was used up; a new one is needed",
-    "resource_already_exists": "there is one with this id already",
-    "setup_intent_unexpected_state": "the set-up has gone on; begin a new one",
+    "payment_intent_unexpected_state": "the payment has another state now; read it again",
+    "payment_method_unexpected_state": "the payment method was used before; use a new one",
+    "resource_already_exists": "an object with this id exists already",
+    "setup_intent_unexpected_state": "the setup intent has another state now; create a new one",
 }
 """Codes that tell of the world's state, even where they name a parameter, and what they mean."""
 
-_MISSING_ADVICE: Final = "something that it needs is missing, such as a payment method to charge"
+_MISSING_ADVICE: Final = "something is missing, such as a payment method to charge"
 
 _DECLINE_ADVICE: Final[Mapping[str, str]] = {
     "authentication_required": "the payer must confirm the payment with the bank",
@@ -92,7 +92,7 @@ _DECLINE_ADVICE: Final[Mapping[str, str]] = {
     "issuer_not_available": "the bank could not be reached; try again later",
     "processing_error": "the card could not be processed; try again later",
     "subscription_payment_intent_requires_action": (
-        "the payer must confirm the payment with the bank; start it so that he can, with"
+        "the payer must confirm the payment with the bank; use the payment_behavior"
         " default_incomplete"
     ),
     "try_again_later": "the bank declined for now; try again later",
@@ -192,7 +192,7 @@ def _translate(error: stripe.StripeError, subject: Subject, *, mutating: bool) -
         case stripe.RateLimitError():
             return RateLimited(
                 Reason.STRIPE_RATE_LIMITED,
-                "Stripe takes no more requests for this account for now",
+                "Stripe accepts no more requests for this Stripe account at present",
                 retry_after_seconds=retry_after_seconds(error) or 1,
             )
         case stripe.AuthenticationError():
@@ -217,10 +217,12 @@ def _no_access(error: stripe.StripeError) -> BillingError:
     if code_of(error) == "account_invalid":
         return FailedPrecondition(
             Reason.STRIPE_CONNECTION_REVOKED,
-            "Stripe gives the platform no access to this Stripe account; connect it again",
+            "the platform has no access to this Stripe account; connect it again",
             subject="connection",
         )
-    return _unavailable("Stripe does not permit this with the platform's key; an operator's matter")
+    return _unavailable(
+        "Stripe does not permit this with the platform's key; an operator must change the key"
+    )
 
 
 def _declined(error: stripe.StripeError) -> PaymentDeclined:

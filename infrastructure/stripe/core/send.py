@@ -62,7 +62,7 @@ async def send(
     except (NotFound, RateLimited, Unavailable, FailedPrecondition):
         if not answer.replayed:
             return answered
-        raise Unanswered("done, but Stripe does not tell how it looks now") from None
+        raise Unanswered("the change was made, but Stripe does not show the object now") from None
 
 
 @contextlib.contextmanager
@@ -82,7 +82,7 @@ def after_sending() -> Iterator[None]:
 
 
 def _untold(error: BillingError) -> Unanswered:
-    return Unanswered(f"sent, and what came of it cannot be learnt: {error.message}")
+    return Unanswered(f"the request was sent, and its outcome cannot be found out: {error.message}")
 
 
 async def send_in_state(
@@ -194,7 +194,7 @@ def tagged(elements: Iterable[Element[L]], tag: str) -> L | None:
     """
     for element in elements:
         if holds_tag(element, tag):
-            raise Unanswered(f"done, but how it looks is not understood: {element.why}")
+            raise Unanswered(f"the change was made, but the object is not understood: {element.why}")
         shape = element.value
         if shape is not None and (shape.metadata or {}).get(REQUEST_TAG) == tag:
             return shape
@@ -212,7 +212,9 @@ async def _whole(
     try:
         listed = translation.snapshot(shape, call.stripe_account, answer.version())
     except ValueError as error:
-        raise Unanswered(f"done, but how it looks is not understood: {error}") from None
+        raise Unanswered(
+            f"the change was made, but the object is not understood: {error}"
+        ) from None
     if translation.incomplete(listed):
         return await read(api, translation, call.stripe_account, shape.id)
     return listed

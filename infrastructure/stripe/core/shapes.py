@@ -336,5 +336,5 @@ def why_not(error: ValueError | RecursionError) -> str:
     if isinstance(error, msgspec.ValidationError):
         return f"{wrong_field(error) or 'all of it'}: is missing or not of its type"
     if isinstance(error, msgspec.DecodeError | UnicodeError):
-        return "holds text that is none"
+        return "holds bytes that are not text"
     return str(error)[:_MAX_WHY]

@@ -240,7 +240,7 @@ class StripePaymentMethods(PaymentMethodGateway):
         except InvalidArgument as error:
             if _names_customer(error):
                 raise NotFound("customer", customer) from None
-            rule = "its last entry is gone; start again from the first page"
+            rule = "its last entry does not exist any more; start again with the first page"
             raise InvalidArgument(
                 [FieldViolation("page_token", rule)], reason=Reason.INVALID_PAGE_TOKEN
             ) from None

@@ -21,7 +21,9 @@ from infrastructure.stripe.core.shapes import Identifier, Seconds, wrong_field
 V = TypeVar("V")
 
 _THIN: Final = "v2.core.event"
-_IGNORED_THIN: Final = "a thin event: what is mirrored is told by snapshot events, which are listed"
+_IGNORED_THIN: Final = (
+    "a thin event: it shows no state; snapshot events show it, and they are listed"
+)
 _ONLY_A_HINT: Final = frozenset({"type", "created", "api_version"})
 """Without these an event still names its object, which can be read."""
 
@@ -104,7 +106,7 @@ def read_again(event: ReceivedEvent) -> ReceivedEvent:
     if envelope.not_understood:
         raise ValueError(envelope.not_understood)
     if envelope.account != event.stripe_account:
-        raise ValueError("account: is not the one that the event was stored under")
+        raise ValueError("account: differs from the account of the stored event")
     return replace(
         event,
         type=envelope.type,

@@ -50,9 +50,9 @@ class StripeEventReader(EventReader):
         if translation is None:
             return Irrelevant(f"not mirrored: {event.object_type or 'it names no object'}")
         if event.type in translation.previewed_by:
-            return Irrelevant("a preview of what is not there yet")
+            return Irrelevant("a preview of an object that does not exist yet")
         if translation.is_account and event.object_id != stripe_account:
-            return Irrelevant("about another Stripe account than the one that it is from")
+            return Irrelevant("about another Stripe account than its own")
         try:
             if not event.object_id:
                 return _read_without_id(translation, event)
@@ -106,7 +106,7 @@ def _snapshot(
     """The state that an event tells, and the one that it followed."""
     told = translation.decode_event(event.payload)
     if told.object.id != event.object_id:
-        raise ValueError("data.object.id: is not the one that the event was stored under")
+        raise ValueError("data.object.id: differs from the object of the stored event")
     befores = _befores(translation, event.type, told)
     return translation.snapshot(told.object, stripe_account, version, befores)
 

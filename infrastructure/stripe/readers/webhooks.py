@@ -36,13 +36,13 @@ class _Scope(Enum):
 _OTHER_SCOPE: Final = {
     _Scope.PLATFORM: (
         "it is an event of a connected account, signed with a secret of"
-        " BILLING_WEBHOOK_SECRETS_PLATFORM; BILLING_WEBHOOK_SECRETS_CONNECT holds those for such"
-        " events: are the two settings swapped?"
+        " BILLING_WEBHOOK_SECRETS_PLATFORM; BILLING_WEBHOOK_SECRETS_CONNECT has the secrets for"
+        " such events: are the two settings swapped?"
     ),
     _Scope.CONNECT: (
         "it is an event of the platform's own, signed with a secret of"
-        " BILLING_WEBHOOK_SECRETS_CONNECT; BILLING_WEBHOOK_SECRETS_PLATFORM holds those for such"
-        " events: are the two settings swapped?"
+        " BILLING_WEBHOOK_SECRETS_CONNECT; BILLING_WEBHOOK_SECRETS_PLATFORM has the secrets for"
+        " such events: are the two settings swapped?"
     ),
 }
 """What to say by the scope of the secret that signed an event of the other one."""
@@ -91,7 +91,7 @@ class StripeWebhookReader(WebhookReader):
     def _scope_of(self, body: bytes, header: str, now: dt.datetime) -> _Scope:
         timestamp, signatures = _parse(header)
         if abs(now.timestamp() - int(timestamp)) > self._tolerance_seconds:
-            raise _refusal("its time is too far from ours")
+            raise _refusal("its time differs too much from our clock")
         message = b"%s.%s" % (timestamp.encode(), body)
         for secret, scope in self._secrets:
             expected = hmac.digest(secret, message, "sha256").hex()

@@ -83,7 +83,7 @@ def internal_status(request_id: str) -> Status:
     """The status of a defect. It tells nothing but where to look."""
     return _status(
         grpc.StatusCode.INTERNAL,
-        f"internal error; the log holds it under request id {request_id}",
+        f"internal error; the log has it under x-request-id {request_id}",
         ErrorInfo(domain=DOMAIN, reason=Reason.INTERNAL, metadata={"x-request-id": request_id}),
     )
 

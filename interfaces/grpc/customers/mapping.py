@@ -89,7 +89,7 @@ def read_create(
         violations.append(FieldViolation("customer", "is required"))
     given = {field.name for field, _ in request.customer.ListFields()}
     violations += [
-        FieldViolation(f"customer.{name}", "must be empty: it is not the caller's to set")
+        FieldViolation(f"customer.{name}", "must be empty: a caller cannot set it")
         for name in _NOT_FOR_CREATION
         if name in given
     ]

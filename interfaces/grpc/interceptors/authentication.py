@@ -31,4 +31,6 @@ def _bearer(metadata: Mapping[str, str | bytes]) -> str:
         scheme, _, token = header.partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             return token.strip()
-    raise Unauthenticated(Reason.TOKEN_MISSING, "metadata authorization: Bearer <token> is needed")
+    raise Unauthenticated(
+        Reason.TOKEN_MISSING, "the metadata must have authorization: Bearer <token>"
+    )

@@ -108,6 +108,8 @@ def _late(method: Method) -> BillingError:
     if method.mutates:
         return OutcomeUnknown(message.request_id)
     if method.streams:
-        words = "a stream lasts no longer; open it anew, where it can go on from where it was"
+        words = "the stream has lasted as long as a stream may; open it again"
         return Unavailable(Reason.STORE_UNAVAILABLE, words)
-    return Unavailable(Reason.STORE_UNAVAILABLE, "no answer in the time that a call may take")
+    return Unavailable(
+        Reason.STORE_UNAVAILABLE, "there was no answer in the time that a call may take"
+    )

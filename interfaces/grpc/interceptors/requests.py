@@ -92,7 +92,7 @@ def _decoded(message: bytes, decode: _Decode) -> Any:
     try:
         return decode(message)
     except DecodeError:
-        raise _malformed("is no protobuf message of the method's type") from None
+        raise _malformed("is not a protobuf message of the method's type") from None
 
 
 def _malformed(rule: str) -> InvalidArgument:

@@ -134,7 +134,7 @@ def read_create(
     """What to create."""
     invoice = request.invoice
     violations += [
-        FieldViolation(f"invoice.{field.name}", "must be empty: it is not the caller's to set")
+        FieldViolation(f"invoice.{field.name}", "must be empty: a caller cannot set it")
         for field, _ in invoice.ListFields()
         if field.name not in _FOR_CREATION
     ]

@@ -41,7 +41,7 @@ async def test_bytes_that_are_no_protobuf_are_refused_with_a_reason(
             assert (got.code(), reason(got)) == (
                 grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS",
             ), method.path  # fmt: skip
-            assert got.details() == "request: is no protobuf message of the method's type"
+            assert got.details() == "request: is not a protobuf message of the method's type"
     assert not noise.take()
 
 

@@ -47,7 +47,7 @@ def test_what_is_no_id_is_told_with_the_rule(id_: str) -> None:
     assert not is_read(id_)
     (violation,) = id_violations(id_, "customer.id", "cus_1")
     assert violation.field == "customer.id"
-    assert "1 to 255 characters, none of them a control character" in violation.rule
+    assert "1 to 255 characters, without control characters" in violation.rule
 
 
 @given(st.text(max_size=260))

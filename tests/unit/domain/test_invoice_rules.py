@@ -50,8 +50,8 @@ def test_an_unknown_currency_has_no_largest_amount() -> None:
         (-1_005, 1, "bhd", "multiple of 10"),
         (0, 1, "isk", ""),
         (33_333_333, 3, "usd", ""),
-        (33_333_334, 3, "usd", "more than Stripe takes"),
-        (-50_000_000, 2, "usd", "more than Stripe takes"),
+        (33_333_334, 3, "usd", "more than Stripe accepts"),
+        (-50_000_000, 2, "usd", "more than Stripe accepts"),
         (1, 999_999_999, "inr", ""),
     ],
 )

@@ -127,7 +127,7 @@ def test_a_deleted_subscription_is_no_deletion_but_a_cancellation() -> None:
 def test_a_preview_of_an_invoice_is_none() -> None:
     upcoming = samples.without(billing_samples.invoice(), "id")
     said = READER.read(received(samples.event(upcoming, "invoice.upcoming")), "acct_1")
-    assert said == Irrelevant("a preview of what is not there yet")
+    assert said == Irrelevant("a preview of an object that does not exist yet")
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ async def test_a_page_without_any_id_ends_its_noun_and_the_others_go_on(flows: F
     for item in made[:100]:
         await flows.emulator.control.disguise(flows.account, item["id"], "{}")
     done = await flows.backfilled()
-    why = "no id can be read on its page, so nobody knows where it goes on"
+    why = "no id on the page can be read, so the rest of the list cannot be read"
     assert done.finished
     assert done.nouns_done == done.nouns_total
     assert done.oddities.named == (Oddity("customer", "", why, ends_noun=True),)
@@ -215,5 +215,5 @@ async def test_an_event_whose_object_is_not_understood_when_read_is_dead_at_once
     found = await flows.stores.inbox.get(event["id"])
     assert found is not None
     assert found[0].state is EventState.DEAD
-    assert found[0].decision == "not understood (payload only hints)"
+    assert found[0].decision == "not understood (payload is not used)"
     assert found[1] == "Stripe's customer is not understood: created: is missing or not of its type"

@@ -62,7 +62,7 @@ async def test_a_connect_event_of_before_2017_05_25_is_a_hint(flows: Flows) -> N
     await flows.project()
     state, decision, payload = await became(flows)
     assert (state, payload) == (EventState.PROCESSED, body)
-    assert decision.startswith("re-read (payload only hints): applied")
+    assert decision.startswith("re-read (payload is not used): applied")
     assert (await flows.mirrored())[CUSTOMERS.name][made["id"]].name == "now"
 
 
@@ -93,7 +93,7 @@ async def test_the_charge_of_a_dispute_without_id_is_read(flows: Flows) -> None:
     assert await projector.project_batch() == 1
     state, decision, _ = await became(flows)
     assert (state, decision.partition(":")[0]) == (
-        EventState.PROCESSED, "re-read (payload only hints)",
+        EventState.PROCESSED, "re-read (payload is not used)",
     )  # fmt: skip
     assert charge["id"] in (await flows.mirrored())[CHARGES.name]
 

@@ -76,7 +76,7 @@ async def test_a_hint_is_read(desk: ProjectorOnFakes) -> None:
     desk.objects.shows = {"cus_7": "z"}
     await desk.projector.project_batch()
     assert desk.became("evt_1") == (
-        EventState.PROCESSED, "re-read (payload only hints): applied: first seen",
+        EventState.PROCESSED, "re-read (payload is not used): applied: first seen",
     )  # fmt: skip
     assert desk.shown("cus_7") == "z"
 

@@ -137,7 +137,7 @@ async def test_a_hint_has_its_own_object_read_and_the_others(desk: ProjectorOnFa
     await desk.projector.project_batch()
     assert (desk.shown(), desk.shown("cus_9")) == ("a", "b")
     assert desk.became("evt_1")[1] == (
-        "re-read (payload only hints): applied: first seen;"
+        "re-read (payload is not used): applied: first seen;"
         " customer cus_9 re-read: applied: first seen"
     )
 
