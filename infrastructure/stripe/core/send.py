@@ -194,7 +194,9 @@ def tagged(elements: Iterable[Element[L]], tag: str) -> L | None:
     """
     for element in elements:
         if holds_tag(element, tag):
-            raise Unanswered(f"the change was made, but the object is not understood: {element.why}")
+            raise Unanswered(
+                f"the change was made, but the object is not understood: {element.why}"
+            )
         shape = element.value
         if shape is not None and (shape.metadata or {}).get(REQUEST_TAG) == tag:
             return shape

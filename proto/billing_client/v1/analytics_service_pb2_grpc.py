@@ -32,10 +32,12 @@ class AnalyticsServiceStub:
 
     Every answer covers the period of the request and the previous period. The previous period of
     whole calendar months has as many calendar months. The previous period of whole local days has as
-    many local days. Any other previous period has the same length. Growth is (current - previous) /
-    previous; growth is absent if previous is zero. The series holds a bucket for every part of the
-    period, even if the bucket is zero. A bucket that has not ended is marked partial. Each currency
-    has its own amounts; amounts of two currencies are never added.
+    many local days. Any other previous period has the same length. A period that is still running is
+    also compared with the same part of the previous period, up to the same local day and time. Growth
+    is (now - before) / |before|; growth is absent if before is zero. The series holds a bucket for
+    every part of the period, even if the bucket is zero. A bucket that has not ended is marked
+    partial. Each currency has its own amounts; amounts of two currencies are never added.
+    docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -67,10 +69,12 @@ class AnalyticsServiceServicer:
 
     Every answer covers the period of the request and the previous period. The previous period of
     whole calendar months has as many calendar months. The previous period of whole local days has as
-    many local days. Any other previous period has the same length. Growth is (current - previous) /
-    previous; growth is absent if previous is zero. The series holds a bucket for every part of the
-    period, even if the bucket is zero. A bucket that has not ended is marked partial. Each currency
-    has its own amounts; amounts of two currencies are never added.
+    many local days. Any other previous period has the same length. A period that is still running is
+    also compared with the same part of the previous period, up to the same local day and time. Growth
+    is (now - before) / |before|; growth is absent if before is zero. The series holds a bucket for
+    every part of the period, even if the bucket is zero. A bucket that has not ended is marked
+    partial. Each currency has its own amounts; amounts of two currencies are never added.
+    docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -78,17 +82,17 @@ class AnalyticsServiceServicer:
     """
 
     def GetGrossVolume(self, request, context):
-        """GetGrossVolume adds up the captured amounts of successful payments, in the currency that the
-        customer paid in. Refunds, disputes and fees are not subtracted. The time of the charge decides
-        the bucket.
+        """GetGrossVolume adds up the captured amounts of charges, in the currency that the customer paid
+        in. Refunds, disputes and fees are not subtracted. The time of the charge decides the bucket.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetChargeCounts(self, request, context):
-        """GetChargeCounts counts successful charges and failed charges, by the time of the charge. Every
-        charge is one attempt: a payment with three attempts counts three times.
+        """GetChargeCounts counts charges that took money and charges that failed, by the time of the
+        charge. Every charge is one attempt: a payment with three attempts counts three times. An
+        authorisation that is not captured is neither.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,10 +126,12 @@ class AnalyticsService:
 
     Every answer covers the period of the request and the previous period. The previous period of
     whole calendar months has as many calendar months. The previous period of whole local days has as
-    many local days. Any other previous period has the same length. Growth is (current - previous) /
-    previous; growth is absent if previous is zero. The series holds a bucket for every part of the
-    period, even if the bucket is zero. A bucket that has not ended is marked partial. Each currency
-    has its own amounts; amounts of two currencies are never added.
+    many local days. Any other previous period has the same length. A period that is still running is
+    also compared with the same part of the previous period, up to the same local day and time. Growth
+    is (now - before) / |before|; growth is absent if before is zero. The series holds a bucket for
+    every part of the period, even if the bucket is zero. A bucket that has not ended is marked
+    partial. Each currency has its own amounts; amounts of two currencies are never added.
+    docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,

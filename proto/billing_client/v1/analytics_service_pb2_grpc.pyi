@@ -33,10 +33,12 @@ class AnalyticsServiceStub:
 
     Every answer covers the period of the request and the previous period. The previous period of
     whole calendar months has as many calendar months. The previous period of whole local days has as
-    many local days. Any other previous period has the same length. Growth is (current - previous) /
-    previous; growth is absent if previous is zero. The series holds a bucket for every part of the
-    period, even if the bucket is zero. A bucket that has not ended is marked partial. Each currency
-    has its own amounts; amounts of two currencies are never added.
+    many local days. Any other previous period has the same length. A period that is still running is
+    also compared with the same part of the previous period, up to the same local day and time. Growth
+    is (now - before) / |before|; growth is absent if before is zero. The series holds a bucket for
+    every part of the period, even if the bucket is zero. A bucket that has not ended is marked
+    partial. Each currency has its own amounts; amounts of two currencies are never added.
+    docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -48,13 +50,13 @@ class AnalyticsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AnalyticsServiceAsyncStub: ...
     GetGrossVolume: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetGrossVolumeRequest, _analytics_service_pb2.GrossVolume]
-    """GetGrossVolume adds up the captured amounts of successful payments, in the currency that the
-    customer paid in. Refunds, disputes and fees are not subtracted. The time of the charge decides
-    the bucket.
+    """GetGrossVolume adds up the captured amounts of charges, in the currency that the customer paid
+    in. Refunds, disputes and fees are not subtracted. The time of the charge decides the bucket.
     """
     GetChargeCounts: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetChargeCountsRequest, _analytics_service_pb2.ChargeCounts]
-    """GetChargeCounts counts successful charges and failed charges, by the time of the charge. Every
-    charge is one attempt: a payment with three attempts counts three times.
+    """GetChargeCounts counts charges that took money and charges that failed, by the time of the
+    charge. Every charge is one attempt: a payment with three attempts counts three times. An
+    authorisation that is not captured is neither.
     """
 
 @_typing.type_check_only
@@ -65,10 +67,12 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
 
     Every answer covers the period of the request and the previous period. The previous period of
     whole calendar months has as many calendar months. The previous period of whole local days has as
-    many local days. Any other previous period has the same length. Growth is (current - previous) /
-    previous; growth is absent if previous is zero. The series holds a bucket for every part of the
-    period, even if the bucket is zero. A bucket that has not ended is marked partial. Each currency
-    has its own amounts; amounts of two currencies are never added.
+    many local days. Any other previous period has the same length. A period that is still running is
+    also compared with the same part of the previous period, up to the same local day and time. Growth
+    is (now - before) / |before|; growth is absent if before is zero. The series holds a bucket for
+    every part of the period, even if the bucket is zero. A bucket that has not ended is marked
+    partial. Each currency has its own amounts; amounts of two currencies are never added.
+    docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -77,13 +81,13 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetGrossVolume: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetGrossVolumeRequest, _analytics_service_pb2.GrossVolume]  # type: ignore[assignment]
-    """GetGrossVolume adds up the captured amounts of successful payments, in the currency that the
-    customer paid in. Refunds, disputes and fees are not subtracted. The time of the charge decides
-    the bucket.
+    """GetGrossVolume adds up the captured amounts of charges, in the currency that the customer paid
+    in. Refunds, disputes and fees are not subtracted. The time of the charge decides the bucket.
     """
     GetChargeCounts: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetChargeCountsRequest, _analytics_service_pb2.ChargeCounts]  # type: ignore[assignment]
-    """GetChargeCounts counts successful charges and failed charges, by the time of the charge. Every
-    charge is one attempt: a payment with three attempts counts three times.
+    """GetChargeCounts counts charges that took money and charges that failed, by the time of the
+    charge. Every charge is one attempt: a payment with three attempts counts three times. An
+    authorisation that is not captured is neither.
     """
 
 class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -93,10 +97,12 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every answer covers the period of the request and the previous period. The previous period of
     whole calendar months has as many calendar months. The previous period of whole local days has as
-    many local days. Any other previous period has the same length. Growth is (current - previous) /
-    previous; growth is absent if previous is zero. The series holds a bucket for every part of the
-    period, even if the bucket is zero. A bucket that has not ended is marked partial. Each currency
-    has its own amounts; amounts of two currencies are never added.
+    many local days. Any other previous period has the same length. A period that is still running is
+    also compared with the same part of the previous period, up to the same local day and time. Growth
+    is (now - before) / |before|; growth is absent if before is zero. The series holds a bucket for
+    every part of the period, even if the bucket is zero. A bucket that has not ended is marked
+    partial. Each currency has its own amounts; amounts of two currencies are never added.
+    docs/metrics.md defines every figure, with examples.
 
     Every method fails with INVALID_ARGUMENT for a bad period, time zone, currency or granularity, all
     violations at once, and with FAILED_PRECONDITION (STRIPE_NOT_CONNECTED,
@@ -109,9 +115,8 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analytics_service_pb2.GetGrossVolumeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_analytics_service_pb2.GrossVolume, _abc.Awaitable[_analytics_service_pb2.GrossVolume]]:
-        """GetGrossVolume adds up the captured amounts of successful payments, in the currency that the
-        customer paid in. Refunds, disputes and fees are not subtracted. The time of the charge decides
-        the bucket.
+        """GetGrossVolume adds up the captured amounts of charges, in the currency that the customer paid
+        in. Refunds, disputes and fees are not subtracted. The time of the charge decides the bucket.
         """
 
     @_abc_1.abstractmethod
@@ -120,8 +125,9 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analytics_service_pb2.GetChargeCountsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_analytics_service_pb2.ChargeCounts, _abc.Awaitable[_analytics_service_pb2.ChargeCounts]]:
-        """GetChargeCounts counts successful charges and failed charges, by the time of the charge. Every
-        charge is one attempt: a payment with three attempts counts three times.
+        """GetChargeCounts counts charges that took money and charges that failed, by the time of the
+        charge. Every charge is one attempt: a payment with three attempts counts three times. An
+        authorisation that is not captured is neither.
         """
 
 def add_AnalyticsServiceServicer_to_server(servicer: AnalyticsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

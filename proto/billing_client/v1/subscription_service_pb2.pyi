@@ -79,7 +79,9 @@ class Subscription(_message.Message):
     currency: _builtins.str
     """currency of the subscription; lower-case ISO 4217."""
     cancel_at_period_end: _builtins.bool
-    """cancel_at_period_end is true if the subscription ends with its current period."""
+    """cancel_at_period_end is true if the subscription ends with its current period. If its items have
+    several periods, that is the period that ends first.
+    """
     collection_method: _builtins.str
     """collection_method is `charge_automatically` or `send_invoice`."""
     days_until_due: _builtins.int
@@ -473,6 +475,9 @@ class CreateSubscriptionRequest(_message.Message):
     `allow_incomplete`: the subscription is `incomplete`, and its latest_invoice must be paid
     within 23 hours. `default_incomplete`: the same, but Stripe does not try to charge. It must be
     empty with `send_invoice`.
+
+    An attempt to pay is made off session: the bank learns that the payer is not there to confirm
+    it. A payer who is there starts with `default_incomplete`, and pays the latest_invoice.
     """
     proration_behavior: _builtins.str
     """proration_behavior for a first period that is shorter than a whole period: `create_prorations`
@@ -488,7 +493,9 @@ class CreateSubscriptionRequest(_message.Message):
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewSubscriptionItem]:
-        """items of the subscription, 1 to 20. All prices are recurring prices in one currency."""
+        """items of the subscription, 1 to 20. All prices are recurring prices in one currency. A price
+        stands in one item only.
+        """
 
     @_builtins.property
     def trial_end_time(self) -> _timestamp_pb2.Timestamp:
@@ -540,8 +547,8 @@ class SubscriptionItemChange(_message.Message):
     id: _builtins.str
     """id of the item to change or to remove; empty: a new item is added."""
     price: _builtins.str
-    """price to bill from now on. It is required for a new item. If the price changes and no quantity
-    is given, Stripe sets the quantity to 1.
+    """price to bill from now on. It is required for a new item, and no other item may have it. If the
+    price changes and no quantity is given, Stripe sets the quantity to 1.
     """
     quantity: _builtins.int
     """quantity from 0 to 2,147,483,647; absent: unchanged."""
@@ -590,7 +597,8 @@ class UpdateSubscriptionRequest(_message.Message):
     `error_if_incomplete` (the default, if empty): the call fails with PAYMENT_DECLINED, and
     nothing is changed. `allow_incomplete`: the change is made, and the invoice stays open.
     `default_incomplete`: the same, but Stripe does not try to charge. It needs items, and it has
-    no effect with `send_invoice`.
+    no effect with `send_invoice`. An attempt to pay is made off session: see
+    CreateSubscriptionRequest.
     """
     request_id: _builtins.str
     """request_id: see CreateSubscriptionRequest."""
@@ -646,7 +654,9 @@ class CancelSubscriptionRequest(_message.Message):
     id: _builtins.str
     """id of the subscription."""
     at_period_end: _builtins.bool
-    """at_period_end lets the current period run out; otherwise the subscription ends now."""
+    """at_period_end lets the current period run out: that of the item whose period ends first, where
+    prices have several intervals. Otherwise the subscription ends now.
+    """
     invoice_now: _builtins.bool
     """invoice_now makes a last invoice for everything that is not invoiced yet. It cannot be combined
     with at_period_end.

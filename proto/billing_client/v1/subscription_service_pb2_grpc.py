@@ -131,17 +131,20 @@ class SubscriptionServiceServicer:
 
         The call makes one change at Stripe: either everything is changed, or nothing. Fails with
         NOT_FOUND for an unknown subscription or payment method. Fails with WRONG_STATE for a
-        subscription that has ended. Fails with PAYMENT_DECLINED if an amount that is due at once
-        cannot be paid and payment_behavior is `error_if_incomplete`: nothing was changed. Fails with
-        INVALID_ARGUMENT for a mask that names an unknown or immutable field. Otherwise fails as
-        CreateSubscription does.
+        subscription that has ended; Stripe lets its metadata alone be changed. Fails with
+        PAYMENT_DECLINED if an amount that is due at once cannot be paid and payment_behavior is
+        `error_if_incomplete`: nothing was changed. Fails with INVALID_ARGUMENT for a mask that names an
+        unknown or immutable field. Otherwise fails as CreateSubscription does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelSubscription(self, request, context):
-        """CancelSubscription ends a subscription, now or when its paid period is over.
+        """CancelSubscription ends a subscription, now or when its current period is over.
+
+        Each item has its own period. With at_period_end the whole subscription ends with the earliest:
+        one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
 
         Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
         before. Scheduling what is scheduled already is success.

@@ -66,13 +66,16 @@ class SubscriptionServiceStub:
 
     The call makes one change at Stripe: either everything is changed, or nothing. Fails with
     NOT_FOUND for an unknown subscription or payment method. Fails with WRONG_STATE for a
-    subscription that has ended. Fails with PAYMENT_DECLINED if an amount that is due at once
-    cannot be paid and payment_behavior is `error_if_incomplete`: nothing was changed. Fails with
-    INVALID_ARGUMENT for a mask that names an unknown or immutable field. Otherwise fails as
-    CreateSubscription does.
+    subscription that has ended; Stripe lets its metadata alone be changed. Fails with
+    PAYMENT_DECLINED if an amount that is due at once cannot be paid and payment_behavior is
+    `error_if_incomplete`: nothing was changed. Fails with INVALID_ARGUMENT for a mask that names an
+    unknown or immutable field. Otherwise fails as CreateSubscription does.
     """
     CancelSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.CancelSubscriptionRequest, _subscription_service_pb2.Subscription]
-    """CancelSubscription ends a subscription, now or when its paid period is over.
+    """CancelSubscription ends a subscription, now or when its current period is over.
+
+    Each item has its own period. With at_period_end the whole subscription ends with the earliest:
+    one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
 
     Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
     before. Scheduling what is scheduled already is success.
@@ -137,13 +140,16 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
 
     The call makes one change at Stripe: either everything is changed, or nothing. Fails with
     NOT_FOUND for an unknown subscription or payment method. Fails with WRONG_STATE for a
-    subscription that has ended. Fails with PAYMENT_DECLINED if an amount that is due at once
-    cannot be paid and payment_behavior is `error_if_incomplete`: nothing was changed. Fails with
-    INVALID_ARGUMENT for a mask that names an unknown or immutable field. Otherwise fails as
-    CreateSubscription does.
+    subscription that has ended; Stripe lets its metadata alone be changed. Fails with
+    PAYMENT_DECLINED if an amount that is due at once cannot be paid and payment_behavior is
+    `error_if_incomplete`: nothing was changed. Fails with INVALID_ARGUMENT for a mask that names an
+    unknown or immutable field. Otherwise fails as CreateSubscription does.
     """
     CancelSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.CancelSubscriptionRequest, _subscription_service_pb2.Subscription]  # type: ignore[assignment]
-    """CancelSubscription ends a subscription, now or when its paid period is over.
+    """CancelSubscription ends a subscription, now or when its current period is over.
+
+    Each item has its own period. With at_period_end the whole subscription ends with the earliest:
+    one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
 
     Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
     before. Scheduling what is scheduled already is success.
@@ -229,10 +235,10 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The call makes one change at Stripe: either everything is changed, or nothing. Fails with
         NOT_FOUND for an unknown subscription or payment method. Fails with WRONG_STATE for a
-        subscription that has ended. Fails with PAYMENT_DECLINED if an amount that is due at once
-        cannot be paid and payment_behavior is `error_if_incomplete`: nothing was changed. Fails with
-        INVALID_ARGUMENT for a mask that names an unknown or immutable field. Otherwise fails as
-        CreateSubscription does.
+        subscription that has ended; Stripe lets its metadata alone be changed. Fails with
+        PAYMENT_DECLINED if an amount that is due at once cannot be paid and payment_behavior is
+        `error_if_incomplete`: nothing was changed. Fails with INVALID_ARGUMENT for a mask that names an
+        unknown or immutable field. Otherwise fails as CreateSubscription does.
         """
 
     @_abc_1.abstractmethod
@@ -241,7 +247,10 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.CancelSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.Subscription, _abc.Awaitable[_subscription_service_pb2.Subscription]]:
-        """CancelSubscription ends a subscription, now or when its paid period is over.
+        """CancelSubscription ends a subscription, now or when its current period is over.
+
+        Each item has its own period. With at_period_end the whole subscription ends with the earliest:
+        one with a monthly and a yearly price ends at the month's end. The answer's cancel_time says when.
 
         Fails with NOT_FOUND for an unknown subscription, and with WRONG_STATE for one that had ended
         before. Scheduling what is scheduled already is success.
