@@ -1,9 +1,10 @@
 """The callers' keys alone, read from the environment for a command that needs no other setting."""
 
-import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
+from bootstrap.environment import Given, read_environment
 from bootstrap.names import SettingsError, unknown_names
 from infrastructure.security.tokens import caller_keys
 
@@ -15,15 +16,20 @@ def listed(raw: str) -> list[str]:
     return [part.strip() for part in raw.split(",") if part.strip()]
 
 
-def read_caller_keys() -> Mapping[str, bytes]:
+def read_caller_keys(env_file: Path | None = None) -> Mapping[str, bytes]:
     """Secret by name, in the order given. SettingsError with a line a problem."""
-    given = {name.upper(): value for name, value in os.environ.items() if value}
-    misspelt = [unknown.name for unknown in unknown_names(given, {NAME}) if unknown.meant]
+    return caller_keys_of(read_environment((NAME,), env_file))
+
+
+def caller_keys_of(given: Given) -> Mapping[str, bytes]:
+    """The same of an environment that was read already."""
+    misspelt = [unknown.name for unknown in unknown_names({*given.names}, {NAME}) if unknown.meant]
     lines = [f"{name}: is no setting; is {NAME} meant?" for name in misspelt]
+    lines = [*(line for line in given.problems if line.startswith(NAME)), *lines]
     try:
-        keys = caller_keys(listed(given[NAME]))
+        keys = caller_keys(listed(given.values[NAME]))
     except KeyError:
-        lines = [f"{NAME}: is required", *lines]
+        lines = lines if given.problems else [f"{NAME}: is required", *lines]
     except ValueError as error:
         lines = [f"{NAME}: {error}", *lines]
     else:

@@ -8,13 +8,16 @@ import gc
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from bootstrap.names import SettingsError
 from domain.errors import BillingError
+from interfaces.cli.exits import ExitCode, Refused
 from interfaces.cli.late import Late
+from interfaces.cli.target import EnvFileOption
 from interfaces.cli.token import add_token_command
 
 _Child = Annotated[
@@ -28,22 +31,25 @@ _INTRODUCTION: Final = """
 Billing keeps a mirror of Stripe that is right, and answers over gRPC.
 
 Start with [bold]billing demo[/bold]: it needs no settings and leaves nothing behind.
-[bold]billing sandbox[/bold] keeps the same running for you to play with.
-[bold]billing serve[/bold] is the service itself.
-
-[bold]status[/bold], [bold]backfill[/bold], [bold]reconcile[/bold], [bold]rebuild[/bold], \
-[bold]reports[/bold] and [bold]events[/bold] ask the running service; docs/mirror.md tells when.
-
-The environment sets what [bold]billing settings[/bold] lists. [bold]demo[/bold], \
-[bold]sandbox[/bold] and [bold]emulator[/bold] read none of it, [bold]token[/bold] only \
-BILLING_CALLER_KEYS.
 """
+
+_EPILOG: Final = """
+[bold]billing COMMAND --help[/bold] tells a command's flags, \
+[bold]billing --install-completion[/bold] completes them in your shell, \
+docs/cli.md has exit codes and examples.
+"""
+
+_TRY: Final = "Try it: no settings are needed"
+_OPERATE: Final = "Ask a running service: an address and a token are needed"
+_SERVE: Final = "Run the service: its settings are needed"
+_KEEP: Final = "Keep tenants and contacts, if your platform does not"
+_SETTINGS: Final = "Settings"
 
 app = typer.Typer(
     name="billing",
     help=_INTRODUCTION,
+    epilog=_EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
@@ -57,17 +63,19 @@ def main() -> None:
         _fail(*str(error).splitlines())
     except BillingError as error:
         _fail(f"{error.message} ({error.reason})")
+    except Refused as error:
+        _fail(" ".join(str(error).split()), code=error.code)
     except (OSError, ValueError, RuntimeError) as error:
         _fail(" ".join(str(error).split()) or type(error).__name__)
 
 
-def _fail(*lines: str) -> None:
+def _fail(*lines: str, code: ExitCode = ExitCode.FAILED) -> None:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
     for line in lines:
-        console.print(f"billing: {line}", markup=False, soft_wrap=True)
-    sys.exit(1)
+        console.print(f"billing: {line}", markup=False, emoji=False, soft_wrap=True)
+    sys.exit(code)
 
 
 def _print_version(asked: bool) -> None:
@@ -90,7 +98,7 @@ def _root(
     """Take the options that stand before a command."""
 
 
-@app.command()
+@app.command(rich_help_panel=_TRY)
 def demo() -> None:
     """Watch ninety days of two businesses arrive, and come back over gRPC as revenue."""
     from rich.console import Console
@@ -102,10 +110,14 @@ def demo() -> None:
         sys.exit(1)
 
 
-@app.command("sandbox")
+@app.command("sandbox", rich_help_panel=_TRY)
 def sandbox_command(
-    grpc_address: Annotated[str, typer.Option(help="Where gRPC listens.")] = "127.0.0.1:50051",
-    http_address: Annotated[str, typer.Option(help="Where webhooks arrive.")] = "127.0.0.1:8080",
+    grpc_address: Annotated[
+        str, typer.Option(help="Where gRPC listens; port 0 takes a free one.")
+    ] = "127.0.0.1:50051",
+    http_address: Annotated[
+        str, typer.Option(help="Where webhooks arrive; port 0 takes a free one.")
+    ] = "127.0.0.1:8080",
 ) -> None:
     """Keep emulator and service running on a store of their own, and say what to try."""
     from rich.console import Console
@@ -116,7 +128,7 @@ def sandbox_command(
     interruptible(keep_running(grpc_address, http_address, Console()))
 
 
-@app.command()
+@app.command(rich_help_panel=_TRY)
 def emulator(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 12111,
     child: _Child = False,
@@ -137,7 +149,7 @@ def emulator(
     uvloop.run(server.serve(Settings(port=port), listening))
 
 
-@app.command(cls=Late)
+@app.command(cls=Late, rich_help_panel=_TRY)
 def trigger() -> typer.Typer:
     """Let an event happen at a running emulator, for tests of your own."""
     from bootstrap.trigger import trigger_app
@@ -145,8 +157,56 @@ def trigger() -> typer.Typer:
     return trigger_app()
 
 
-@app.command()
-def serve(child: _Child = False) -> None:
+def _mirror_commands() -> typer.Typer:
+    from bootstrap.reach import reach
+    from interfaces.cli.mirror.app import add_mirror_commands
+
+    commands = typer.Typer(add_completion=False)
+    add_mirror_commands(commands, reach)
+    return commands
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def status() -> typer.Typer:
+    """Show how current the mirror is, what waits and why, and what it holds."""
+    return _mirror_commands()
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def events() -> typer.Typer:
+    """List, explain, retry and follow Stripe's events."""
+    from bootstrap.reach import reach
+    from interfaces.cli.events.app import events_app
+
+    return events_app(reach)
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def backfill() -> typer.Typer:
+    """Read all that Stripe holds into the mirror."""
+    return _mirror_commands()
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def reconcile() -> typer.Typer:
+    """Compare the mirror with Stripe; exit code 1 where it is wrong and not mended."""
+    return _mirror_commands()
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def rebuild() -> typer.Typer:
+    """Rebuild the mirror next to the live one, then swap it in row by row."""
+    return _mirror_commands()
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def reports() -> typer.Typer:
+    """List the reports of comparisons, the last one first, or show one."""
+    return _mirror_commands()
+
+
+@app.command(rich_help_panel=_SERVE)
+def serve(env_file: EnvFileOption = None, child: _Child = False) -> None:
     """Run the service until SIGTERM: gRPC, webhooks, projection, recovery."""
     gc.disable()  # until it serves: what is imported stays, and would be looked through ten times
     try:
@@ -155,92 +215,55 @@ def serve(child: _Child = False) -> None:
 
         if child:
             end_with_parent()
-        serve_until_stopped(child=child)
+        serve_until_stopped(child=child, env_file=env_file)
     finally:
         gc.enable()
 
 
-@app.command()
-def settings() -> None:
-    """List the settings, which are read from the environment."""
-    from bootstrap.commands import print_settings
-
-    print_settings()
-
-
-def _issue_token(subject: str, account: str, scopes: Sequence[str], lifetime: dt.timedelta) -> str:
+def _issue_token(
+    subject: str,
+    account: str,
+    scopes: Sequence[str],
+    lifetime: dt.timedelta,
+    env_file: Path | None,
+) -> str:
     from bootstrap.tokens import issue
 
-    return issue(subject, account, scopes, lifetime)
+    return issue(subject, account, scopes, lifetime, env_file)
 
 
-add_token_command(app, _issue_token)
+add_token_command(app, _issue_token, _SERVE)
 
 
-def _mirror_commands() -> typer.Typer:
-    from bootstrap.commands import connect
-    from interfaces.cli.mirror import add_mirror_commands
-
-    commands = typer.Typer(add_completion=False)
-    add_mirror_commands(commands, connect)
-    return commands
-
-
-@app.command(cls=Late)
-def backfill() -> typer.Typer:
-    """Read all that Stripe holds into the mirror."""
-    return _mirror_commands()
-
-
-@app.command(cls=Late)
-def reconcile() -> typer.Typer:
-    """Compare the mirror with Stripe; exit code 1 where it is wrong and not mended."""
-    return _mirror_commands()
-
-
-@app.command(cls=Late)
-def rebuild() -> typer.Typer:
-    """Make the mirror anew beside the present one, and mend that by it."""
-    return _mirror_commands()
-
-
-@app.command(cls=Late)
-def reports() -> typer.Typer:
-    """List the reports of comparisons, the last one first, or show one."""
-    return _mirror_commands()
-
-
-@app.command(cls=Late)
-def status() -> typer.Typer:
-    """Show how current the mirror is, what waits, and what it holds."""
-    return _mirror_commands()
-
-
-@app.command(cls=Late)
-def events() -> typer.Typer:
-    """Follow, explain and retry Stripe's events."""
-    from bootstrap.commands import connect
-    from interfaces.cli.events import events_app
-
-    return events_app(connect)
-
-
-@app.command(cls=Late)
+@app.command(cls=Late, rich_help_panel=_KEEP)
 def accounts() -> typer.Typer:
-    """Keep the accounts, where no platform does."""
+    """Keep the accounts, only if your platform does not write tenants into _accounts."""
     from bootstrap.commands import administer
     from interfaces.cli.accounts import accounts_app
 
     return accounts_app(administer)
 
 
-@app.command(cls=Late)
+@app.command(cls=Late, rich_help_panel=_KEEP)
 def contacts() -> typer.Typer:
-    """Keep contacts, where no CRM does."""
+    """Keep the contacts, only if no CRM writes them into crm.contacts."""
     from bootstrap.commands import keep_contacts
+    from bootstrap.reach import reach
     from interfaces.cli.contacts import contacts_app
 
-    return contacts_app(keep_contacts)
+    return contacts_app(keep_contacts, reach)
+
+
+@app.command(rich_help_panel=_SETTINGS)
+def settings(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of a table.", show_default=False)
+    ] = False,
+) -> None:
+    """List every setting: its name, its default, what it does, and what needs it."""
+    from bootstrap.commands import print_settings
+
+    print_settings(as_json=as_json)
 
 
 if __name__ == "__main__":

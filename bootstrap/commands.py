@@ -1,42 +1,32 @@
-"""What the commands do with the settings, the store and the running service."""
+"""What the commands do with the settings and the store."""
 
 import asyncio
-import contextlib
-import datetime as dt
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
 
-import grpc
 import typer
 import uvloop
-from pydantic import SecretStr
-from rich.console import Console
 
 from application.accounts.administration import AccountAdministration
 from application.contacts.administration import ContactAdministration
-from bootstrap import process
-from bootstrap.settings import Settings, environment_name, ignored_names, load
-from infrastructure.clock import SystemClock
-from infrastructure.security.tokens import CallerTokens
+from bootstrap import process, settings_table
+from bootstrap.settings import Settings, ignored_names, load
 from infrastructure.telemetry.logs import configure
-from interfaces.cli.client import authorised
+from interfaces.cli import output
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_TOKEN_LIFETIME: Final = dt.timedelta(minutes=5)
-_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - to call, not to listen
-"""Where to call a service of this machine that listens at all of its addresses."""
 
-
-def serve_until_stopped(*, child: bool) -> None:
+def serve_until_stopped(*, child: bool, env_file: Path | None = None) -> None:
     """Run the service until SIGTERM. A `child` says where it listens in JSON."""
-    settings = load()
+    settings = load(env_file)
     configure(level=settings.log_level.upper(), console=settings.log_format == "console")
-    for name in ignored_names():
+    for name in ignored_names(env_file):
         _log.warning("what the environment names so is no setting", extra={"setting": name})
 
     def ready(ports: process.Ports) -> None:
@@ -50,47 +40,36 @@ def serve_until_stopped(*, child: bool) -> None:
     uvloop.run(process.serve(settings, ready))
 
 
-def print_settings() -> None:
+def print_settings(*, as_json: bool) -> None:
     """Print every setting as `Settings` declares it."""
-    console = Console(highlight=False)
-    for field, setting in Settings.model_fields.items():
-        default = setting.default
-        if setting.is_required():
-            note = ", required"
-        elif isinstance(default, SecretStr) or default == "":
-            note = ""
-        else:
-            note = f", default {str(default).lower() if isinstance(default, bool) else default}"
-        console.print(f"[bold]{environment_name(field)}[/bold]{note}")
-        console.print(f"    {setting.description}", markup=False)
+    if as_json:
+        output.print_json(settings_table.as_json())
+        return
+    output.say("The service reads these from the environment, or from --env-file:")
+    output.print_table(settings_table.settings_table(settings_table.service_rows()))
+    output.say("\nCommands that ask the service read these in the place of flags:")
+    output.print_table(settings_table.settings_table(settings_table.command_rows()))
 
 
-def administer(work: Callable[[AccountAdministration], Awaitable[T]]) -> T:
+def administer(
+    work: Callable[[AccountAdministration], Awaitable[T]], env_file: Path | None = None
+) -> T:
     """Do something with the accounts of the store that the settings name."""
 
     async def run(settings: Settings) -> T:
         async with process.opened(settings) as container:
             return await work(container.account_administration())
 
-    return asyncio.run(run(load()))
+    return asyncio.run(run(load(env_file)))
 
 
-def keep_contacts(work: Callable[[ContactAdministration], Awaitable[T]]) -> T:
+def keep_contacts(
+    work: Callable[[ContactAdministration], Awaitable[T]], env_file: Path | None = None
+) -> T:
     """Do something with the contacts of the store that the settings name."""
 
     async def run(settings: Settings) -> T:
         async with process.opened(settings) as container:
             return await work(container.contact_administration())
 
-    return asyncio.run(run(load()))
-
-
-def connect(
-    account: str, scopes: Sequence[str]
-) -> contextlib.AbstractAsyncContextManager[grpc.aio.Channel]:
-    """A channel to the running service, with tokens for an account (or OPERATOR) and scopes."""
-    settings = load()
-    tokens = CallerTokens(settings.callers, SystemClock())
-    host, _, port = settings.grpc_address.rpartition(":")
-    address = f"{_LOOPBACK.get(host, host)}:{port}"
-    return authorised(address, lambda: tokens.issue("operator", account, scopes, _TOKEN_LIFETIME))
+    return asyncio.run(run(load(env_file)))

@@ -17,6 +17,12 @@ _OF_OTHERS: Final = (
 
 _OTHERS: Final = frozenset({"BILLING_PORT"})
 
+OF_COMMANDS: Final = frozenset({
+    "BILLING_ADDRESS", "BILLING_TOKEN", "BILLING_TOKEN_FILE", "BILLING_TLS", "BILLING_TLS_CA",
+    "BILLING_ENV_FILE",
+})  # fmt: skip
+"""What commands read in the place of a flag, and the service does not."""
+
 
 class SettingsError(Exception):
     """A line for each setting that is missing, malformed or misspelt."""
@@ -34,7 +40,7 @@ def unknown_names(names: Iterable[str], known: Collection[str]) -> Iterator[Unkn
     """Those of the names that begin as settings do, and are neither known nor somebody else's."""
     for name in sorted(names):
         upper = name.upper()  # settings are read in either case
-        others = upper in _OTHERS or upper.startswith(_OF_OTHERS)
+        others = upper in _OTHERS or upper in OF_COMMANDS or upper.startswith(_OF_OTHERS)
         if upper.startswith(_PREFIX) and upper not in known and not others:
             edits, nearest = min((edit_distance(upper, one), one) for one in known)
             yield UnknownName(name, nearest if edits <= MAX_EDITS else "")

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shlex
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -21,6 +22,8 @@ from stripe import StripeError
 from typing_extensions import override
 
 from application.accounts.administration import AccountAdministration
+from application.contacts.administration import ContactAdministration
+from application.requests.callers import OPERATOR
 from bootstrap.process import Ports, opened
 from bootstrap.settings import Settings, environment_name, problems
 from bootstrap.tokens import list_scopes
@@ -46,6 +49,21 @@ BUSINESSES: Final = (
 )  # fmt: skip
 
 
+CONTACT: Final = "grace"
+TOKEN_LIFETIME: Final = dt.timedelta(hours=12)
+
+_CUSTOMERS: Final = """\
+import os, sys, grpc
+from billing_client.v1 import customer_service_pb2 as pb, customer_service_pb2_grpc as rpc
+
+token = [("authorization", "Bearer " + os.environ["BILLING_TOKEN"])]
+with grpc.insecure_channel(os.environ["BILLING_ADDRESS"]) as channel:
+    customers = rpc.CustomerServiceStub(channel)
+    print(customers.ListCustomers(pb.ListCustomersRequest(account=sys.argv[1]), metadata=token))
+"""
+"""How to call the service from Python."""
+
+
 class SandboxError(RuntimeError):
     """Something of the sandbox failed: a process that did not start, or what was asked of it."""
 
@@ -61,6 +79,8 @@ async def keep_running(grpc_address: str, http_address: str, console: Console) -
 
     Raises SandboxError.
     """
+    _check_free("--grpc-address", grpc_address)
+    _check_free("--http-address", http_address)
     async with started(grpc_address=grpc_address, http_address=http_address) as world:
         try:
             await introduce(world)
@@ -68,6 +88,26 @@ async def keep_running(grpc_address: str, http_address: str, console: Console) -
             raise SandboxError(f"the emulator does not answer: {error}") from error
         print_things_to_try(world, console)
         await asyncio.Event().wait()
+
+
+def _check_free(flag: str, address: str) -> None:
+    """Raises SandboxError that names the flag, where the address is none or is in use."""
+    host, _, port = address.rpartition(":")
+    try:
+        infos = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        for family, kind, protocol, _name, place in infos[:1]:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+    except (ValueError, OverflowError, socket.gaierror):
+        words = f"{flag}: {address} is no address of this machine; such as 127.0.0.1:50051"
+        raise SandboxError(words) from None
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        raise SandboxError(
+            f"{flag}: cannot listen at {address}: {words}; "
+            f"another port: {flag} 127.0.0.1:0 takes a free one"
+        ) from None
 
 
 @contextlib.asynccontextmanager
@@ -85,12 +125,12 @@ async def started(
             )
             settings = _settings(Path(folder), stripe["url"], grpc_address, http_address)
             await open_accounts(stripe["url"], BUSINESSES)
-            await _add_accounts(settings)
+            await _fill(settings)
             listening = await stack.enter_async_context(
                 _process("the service", "serve", env=_environment(settings))
             )
             ports = Ports(int(listening["grpc"]), int(listening["http"]))
-            yield _world(settings, ports, _environment_file(Path(folder), settings, ports))
+            yield _world(settings, ports, Path(folder))
 
 
 class _OwnSettings(Settings):
@@ -126,41 +166,55 @@ def _settings(folder: Path, stripe_url: str, grpc_address: str, http_address: st
         raise SandboxError("; ".join(problems(error))) from None
 
 
-async def _add_accounts(settings: Settings) -> None:
+async def _fill(settings: Settings) -> None:
+    """The accounts of the businesses, and a contact of the first of them that can be billed."""
     async with opened(settings) as container:
         administration: AccountAdministration = container.account_administration()
         for business in BUSINESSES:
             await administration.add(
                 business.account, business.name, business.currency, "", business.stripe_account
             )
+        contacts: ContactAdministration = container.contact_administration()
+        await contacts.add(BUSINESSES[0].account, CONTACT, {"email": "grace@example.com"})
 
 
-def _environment_file(folder: Path, settings: Settings, ports: Ports) -> Path:
-    """The settings as a file for the shell, for commands that ask the service; nobody else's."""
-    told = {**_environment(settings), "BILLING_GRPC_ADDRESS": f"127.0.0.1:{ports.grpc}"}
-    file = folder / "settings.sh"
+def _write_environment(folder: Path, world: World, operator: str) -> Path:
+    """What commands and clients need, as a file for the shell; nobody else may read it."""
+    beside = Path(sys.executable).parent
+    values = {
+        "BILLING_ADDRESS": world.grpc_address,
+        "BILLING_TOKEN": operator,
+        "EMULATOR_URL": world.emulator_url,
+        "EMULATOR_KEY": world.platform_key,
+    }
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    # A proxy that the shell is set up for does not know this machine's own ports.
+    lines += ['export no_proxy="127.0.0.1${no_proxy:+,$no_proxy}"', 'export NO_PROXY="$no_proxy"']
+    lines += [f'export PATH={shlex.quote(str(beside))}:"$PATH"']
+    file = folder / "env"
     file.touch(mode=0o600)
-    file.write_text("".join(f"export {key}={shlex.quote(told[key])}\n" for key in told))
+    file.write_text("\n".join(lines) + "\n")
+    (folder / "customers.py").write_text(_CUSTOMERS)
     return file
 
 
-def _world(settings: Settings, ports: Ports, environment_file: Path) -> World:
+def _world(settings: Settings, ports: Ports, folder: Path) -> World:
     tokens = CallerTokens(settings.callers, SystemClock())
-    lifetime = dt.timedelta(hours=12)
-    return World(
+
+    def token(account: str) -> str:
+        return tokens.issue("sandbox", account, list_scopes(), TOKEN_LIFETIME)
+
+    world = World(
         emulator_url=settings.stripe_url,
         platform_key=settings.stripe_secret_key.get_secret_value(),
         grpc_address=f"127.0.0.1:{ports.grpc}",
         webhook_url=f"http://127.0.0.1:{ports.http}/webhooks/stripe",
         webhook_secret=settings.connect_webhook_secrets[0],
-        environment_file=environment_file,
         businesses=tuple(
-            replace(
-                business, token=tokens.issue("sandbox", business.account, list_scopes(), lifetime)
-            )
-            for business in BUSINESSES
+            replace(business, token=token(business.account)) for business in BUSINESSES
         ),
     )
+    return replace(world, environment_file=_write_environment(folder, world, token(OPERATOR)))
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -230,61 +284,50 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def print_things_to_try(world: World, console: Console) -> None:
     """Where everything is, and five things to try, ready to be pasted into another shell."""
-    business = world.businesses[0]
-    beside = Path(sys.executable).parent
-    console.print(f"gRPC       {world.grpc_address}")
-    console.print(f"webhooks   {world.webhook_url}")
-    console.print(f"emulator   {world.emulator_url}")
-    console.print(f"token      {business.token}", soft_wrap=True, highlight=False)
+    business, folder = world.businesses[0], world.environment_file.parent
+    buf = "buf curl --protocol grpc --http2-prior-knowledge"
+    bearer = '-H "authorization: Bearer $BILLING_TOKEN"'
+    service = "http://$BILLING_ADDRESS/billing.v1"
+    price = json.dumps({"amount": 9_000, "currency": business.currency})
     things = (
         (
-            "Create a customer, through reflection",
-            f"""{beside}/buf curl --protocol grpc --http2-prior-knowledge \\
-  -H 'authorization: Bearer {business.token}' \\
-  -d '{{"customer": {{"email": "ada@example.com"}}, "request_id": "try-1"}}' \\
-  http://{world.grpc_address}/billing.v1.CustomerService/CreateCustomer""",
+            "Create a customer, through gRPC reflection",
+            f"""{buf} {bearer} \\
+  -d '{{"account": "{business.account}", "request_id": "1", "customer": {{"name": "Ada"}}}}' \\
+  {service}.CustomerService/CreateCustomer""",
         ),
         (
             "List customers with the Python client",
-            f"""{beside}/python - <<'PY'
-import grpc
-from billing_client.v1 import customer_service_pb2 as pb, customer_service_pb2_grpc as rpc
-direct = [("grpc.enable_http_proxy", 0)]
-with grpc.insecure_channel("{world.grpc_address}", direct) as channel:
-    print(rpc.CustomerServiceStub(channel).ListCustomers(
-        pb.ListCustomersRequest(), metadata=[("authorization", "Bearer {business.token}")]))
-PY""",
+            f"""cat {folder}/customers.py
+python {folder}/customers.py {business.account}""",
         ),
         (
-            "Let a payment happen at the emulator: its webhooks arrive at once",
-            f"""curl --noproxy '*' -u {world.platform_key}: \\
-  -H 'Stripe-Account: {business.stripe_account}' \\
+            "Pay at the emulator: the webhooks arrive at once",
+            f"""curl -u "$EMULATOR_KEY:" -H "Stripe-Account: {business.stripe_account}" \\
   -d amount=4200 -d currency={business.currency} -d payment_method=pm_card_visa \\
-  -d confirm=true -d 'automatic_payment_methods[enabled]=true' \\
-  -d 'automatic_payment_methods[allow_redirects]=never' \\
-  {world.emulator_url}/v1/payment_intents""",
+  -d confirm=true -d "return_url=https://example.com" $EMULATOR_URL/v1/payment_intents""",
         ),
         (
-            "Be the operator: what came in, import the rest, is the mirror right, how it stands",
-            f"""( . {world.environment_file}
-{beside}/billing events list
-{beside}/billing backfill --account {business.account}
-{beside}/billing reconcile --account {business.account}
-{beside}/billing status --account {business.account} )""",
+            "Be the operator: what came in, import the rest, is the mirror right",
+            f"""billing events list
+billing backfill --account {business.account}
+billing reconcile --account {business.account}
+billing status --account {business.account}""",
         ),
         (
-            "Bill a contact of the CRM: a customer, an invoice, and the address where it is paid",
-            f"""( . {world.environment_file}
-{beside}/billing contacts add {business.account} grace --email grace@example.com )
-{beside}/buf curl --protocol grpc --http2-prior-knowledge \\
-  -H 'authorization: Bearer {business.token}' \\
-  -d '{{"contact": "grace", "currency": "{business.currency}", "request_id": "try-5",
-    "items": [{{"description": "Two hours", "quantity": 2,
-      "unit_amount": {{"amount": 9000, "currency": "{business.currency}"}}}}]}}' \\
-  http://{world.grpc_address}/billing.v1.PaymentLinkService/CreatePaymentLink""",
+            "Bill a contact: a customer, an invoice, and the address where it is paid",
+            f"""{buf} {bearer} \\
+  -d '{{"account": "{business.account}", "contact": "{CONTACT}", "request_id": "5",
+  "items": [{{"description": "Work", "quantity": 1, "unit_amount": {price}}}]}}' \\
+  {service}.PaymentLinkService/CreatePaymentLink""",
         ),
     )
+    console.print(f"gRPC       {world.grpc_address}")
+    console.print(f"webhooks   {world.webhook_url}")
+    console.print(f"emulator   {world.emulator_url}")
+    console.print("\nIn another shell, first:", highlight=False)
+    console.print(f". {world.environment_file}", soft_wrap=True, highlight=False)
     for number, (title, command) in enumerate(things, 1):
-        console.print(f"\n[bold]{number}. {title}[/bold]")
+        console.print(f"\n[bold]{number}. {title}[/bold]", highlight=False)
         console.print(command, soft_wrap=True, highlight=False, markup=False)
     console.print("\nCtrl-C ends both.")

@@ -1,4 +1,4 @@
-"""Settings, read from the environment once, at the start.
+"""Settings, read once, at the start: from the environment, an env file, and files of secrets.
 
 A missing, malformed or misspelt setting stops the start with one line that names it and says what
 to do. The values of secrets are in no message.
@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,9 +19,11 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bootstrap.caller_keys import listed
+from bootstrap.environment import FILE, Given, read_environment
 from bootstrap.names import SettingsError, UnknownName, unknown_names
 from domain.connections import Mode
 from infrastructure.security.tokens import MIN_SECRET_BYTES, caller_keys
@@ -90,6 +92,11 @@ def _nats_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def required_by(what: str) -> JsonDict:
+    """What makes a setting necessary that has a default, for the table of settings."""
+    return {"required_by": what}
+
+
 Address = Annotated[str, AfterValidator(_address)]
 WebhookSecrets = Annotated[SecretStr, AfterValidator(_webhook_secrets)]
 
@@ -116,11 +123,13 @@ class Settings(BaseSettings):
     webhook_secrets_platform: WebhookSecrets = Field(
         default=SecretStr(""),
         description="whsec_...,... of the webhook endpoint for the platform's own events",
+        json_schema_extra=required_by("always, unless BILLING_WEBHOOK_SECRETS_CONNECT is set"),
     )
     webhook_secrets_connect: WebhookSecrets = Field(
         default=SecretStr(""),
         validate_default=True,
-        description="whsec_...,... of the Connect endpoint; one of the two is required",
+        description="whsec_...,... of the webhook endpoint for events of connected accounts",
+        json_schema_extra=required_by("always, unless BILLING_WEBHOOK_SECRETS_PLATFORM is set"),
     )
     store: Literal["sqlite", "mongo"] = Field(
         default="sqlite", description="the database: sqlite (embedded) or mongo"
@@ -132,7 +141,8 @@ class Settings(BaseSettings):
     mongo_url: Annotated[SecretStr, AfterValidator(_mongo_url)] = Field(
         default=SecretStr(""),
         validate_default=True,
-        description="mongodb://..., the MongoDB servers; required with BILLING_STORE=mongo",
+        description="mongodb://..., the MongoDB servers",
+        json_schema_extra=required_by("BILLING_STORE=mongo"),
     )
     mongo_database: str = Field(
         default="billing",
@@ -146,7 +156,8 @@ class Settings(BaseSettings):
     nats_url: Annotated[SecretStr, AfterValidator(_nats_url)] = Field(
         default=SecretStr(""),
         validate_default=True,
-        description="nats://...,nats://..., the servers; required with BILLING_QUEUE=nats",
+        description="nats://...,nats://..., the NATS servers",
+        json_schema_extra=required_by("BILLING_QUEUE=nats"),
     )
     nats_replicas: int = Field(
         default=1,
@@ -158,7 +169,7 @@ class Settings(BaseSettings):
         default=7,
         ge=1,
         le=30,
-        description="older events update the mirror, but send no messages or jobs",
+        description="events older than this update the mirror, but send no messages and no jobs",
     )
     grpc_address: Address = Field(
         default="127.0.0.1:50051",
@@ -185,11 +196,15 @@ class Settings(BaseSettings):
         default="",
         validation_alias="API_BASE_URL",
         description="the address of the platform's internal API",
+        json_schema_extra=required_by(
+            "BILLING_SHORT_LINKS=internal_api, or BILLING_SHORT_LINKS_URL"
+        ),
     )
     app_secret: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="APP_SECRET",
         description="signs Billing's tokens for the internal API; at least 32 bytes",
+        json_schema_extra=required_by("BILLING_SHORT_LINKS=internal_api"),
     )
     short_links_url: Annotated[str, AfterValidator(_api_url)] = Field(
         default="",
@@ -294,33 +309,51 @@ class Settings(BaseSettings):
         return caller_keys(_listed(self.caller_keys))
 
 
-def load() -> Settings:
-    """The settings of the environment. SettingsError with a line a problem."""
+def load(env_file: Path | None = None) -> Settings:
+    """The settings of the environment and the env file. SettingsError with a line a problem."""
+    given = read_environment(SECRETS, env_file)
     lines = [
-        f"{unknown.name}: is no setting; is {unknown.meant} meant?"
-        for unknown in _unknown()
-        if unknown.meant
+        *given.problems,
+        *(
+            f"{unknown.name}: is no setting; is {unknown.meant} meant?"
+            for unknown in _unknown(given)
+            if unknown.meant
+        ),
     ]
+    unread = {line.partition(":")[0].removesuffix(FILE) for line in given.problems}
     try:
-        settings = Settings()
+        settings = Settings(**_beside_the_environment(given))
     except ValidationError as error:
-        lines = [*problems(error), *lines]
+        told = [line for line in problems(error) if line.partition(":")[0] not in unread]
+        lines = [*told, *lines]
     else:
         if not lines:
             return settings
     raise SettingsError("\n".join(lines))
 
 
-def ignored_names() -> list[str]:
-    """The names in the environment that begin as settings do, and are none, nor nearly one."""
-    return [unknown.name for unknown in _unknown() if not unknown.meant]
+def ignored_names(env_file: Path | None = None) -> list[str]:
+    """The names that begin as settings do, and are none, nor nearly one."""
+    given = read_environment(SECRETS, env_file)
+    return [unknown.name for unknown in _unknown(given) if not unknown.meant]
 
 
-def _unknown() -> Iterator[UnknownName]:
+def _beside_the_environment(given: Given) -> dict[str, Any]:
+    """What an env file and the files of secrets say, by field; the rest pydantic reads itself."""
+    own = {name.upper() for name, value in os.environ.items() if value}
+    return {
+        field: given.values[name]
+        for field in Settings.model_fields
+        if (name := environment_name(field)) in given.values and name not in own
+    }
+
+
+def _unknown(given: Given) -> Iterator[UnknownName]:
     known = {environment_name(field) for field in Settings.model_fields}
     # A setting with a name of its own is read by its field's name, too.
     known |= {f"BILLING_{field.upper()}" for field in Settings.model_fields}
-    return unknown_names([name for name, value in os.environ.items() if value], known)
+    known |= {f"{name}{FILE}" for name in SECRETS}
+    return unknown_names({*given.names}, known)
 
 
 def problems(error: ValidationError) -> list[str]:
@@ -336,6 +369,14 @@ def environment_name(field: str) -> str:
     """What a field of Settings (or its alias) is called in the environment."""
     alias = Settings.model_fields[field].validation_alias if field.islower() else field
     return str(alias or f"BILLING_{field.upper()}")
+
+
+SECRETS: Final = frozenset(
+    environment_name(name)
+    for name, field in Settings.model_fields.items()
+    if field.annotation is SecretStr
+)
+"""The settings that may be given by a file, as `<name>_FILE`."""
 
 
 def _without_prefix(words: str) -> str:

@@ -1,10 +1,12 @@
 """Tokens of callers, made from the callers' keys and the contract alone."""
 
 import datetime as dt
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import billing_client.v1
 
@@ -13,6 +15,7 @@ from application.notes.use_cases import ADMIN_SCOPE
 from bootstrap.caller_keys import read_caller_keys
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
+from interfaces.cli.exits import ExitCode, Refused
 from interfaces.grpc.core.methods import methods_of
 
 _SERVICE_FILE = "_service_pb2"
@@ -32,10 +35,31 @@ def list_scopes() -> Sequence[str]:
     return tuple(sorted({*of_methods, PAYLOAD_SCOPE, ADMIN_SCOPE}))
 
 
-def issue(subject: str, account: str, scopes: Sequence[str], lifetime: dt.timedelta) -> str:
+def issue(
+    subject: str,
+    account: str,
+    scopes: Sequence[str],
+    lifetime: dt.timedelta,
+    env_file: Path | None = None,
+) -> str:
     """A token, signed with the first of the callers' keys; without scopes, for all of them.
 
-    Raises SettingsError, and ValueError where nobody would take it.
+    Raises SettingsError, ValueError where nobody would take it, and Refused for scopes that no
+    method has.
     """
-    tokens = CallerTokens(read_caller_keys(), SystemClock())
+    check_scopes(scopes)
+    tokens = CallerTokens(read_caller_keys(env_file), SystemClock())
     return tokens.issue(subject, account, scopes or list_scopes(), lifetime)
+
+
+def check_scopes(scopes: Sequence[str]) -> None:
+    """Refuse scopes that no method has, and name those that are near."""
+    known = list_scopes()
+    lines = []
+    for scope in scopes:
+        if scope not in known:
+            near = difflib.get_close_matches(scope, known, n=3)
+            hint = f"is {' or '.join(near)} meant?" if near else f"there are {', '.join(known)}"
+            lines.append(f"--scope: no method has the scope {scope!r}; {hint}")
+    if lines:
+        raise Refused("; ".join(lines), ExitCode.USAGE)

@@ -17,6 +17,8 @@ _TOLD_BY_THEMSELVES: Final = (Reason.STORE_UNAVAILABLE, Reason.STRIPE_UNAVAILABL
 class Outage:
     """The log lines about one thing that is needed, or about one piece of work that waits for it.
 
+    `cause` is that of the last failure.
+
     A cause that comes back within the same outage is not told again. `quiet_seconds`: an answer
     ends the outage only so long after the last failure, so that one which fails every other time
     does not fill the log.
@@ -40,11 +42,12 @@ class Outage:
         self._quiet_seconds = quiet_seconds
         self._monotonic = monotonic
         self._causes: set[str] = set()
+        self.cause = ""
         self._failed_at = 0.0
 
     def failed(self, cause: str, *, level: int | None = None, **facts: str) -> None:
         """It failed. The cause and the facts hold no secret and nothing personal."""
-        self._failed_at = self._monotonic()
+        self._failed_at, self.cause = self._monotonic(), cause
         if cause in self._causes or len(self._causes) >= MAX_CAUSES:
             return
         self._causes.add(cause)
@@ -83,3 +86,8 @@ class AccountOutages:
         outage = self._outages.pop(stripe_account, None)
         if outage is not None:
             outage.answered(stripe_account=stripe_account, **facts)
+
+    def cause(self, stripe_account: str) -> str:
+        """Why an account's work waits, as far as this process knows; empty where it does not."""
+        outage = self._outages.get(stripe_account)
+        return "" if outage is None else outage.cause

@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
-from uuid import uuid4
 
 from application.accounts.ports import Accounts
 from application.connections.ports import ConnectionRepository
 from application.contacts.ports import ContactDirectory
-from application.contacts.use_cases import ContactLinks
 from application.contacts.violations import contact_id_violations
-from application.requests.callers import Caller
 from application.requests.violations import EMAIL, refuse
 from domain.connections import Mode
 from domain.contacts import FIELD, Contact, ContactField, is_writable
@@ -30,18 +27,16 @@ class KnownContact:
 
 
 class ContactAdministration:
-    """Adds, lists, shows and links contacts. All methods raise NotFound for an unknown account."""
+    """Adds, lists and shows contacts. All methods raise NotFound for an unknown account."""
 
     def __init__(
         self,
         contacts: ContactDirectory,
-        links: ContactLinks,
         accounts: Accounts,
         connections: ConnectionRepository,
         mode: Mode,
     ) -> None:
         self._contacts = contacts
-        self._links = links
         self._accounts = accounts
         self._connections = connections
         self._mode = mode
@@ -83,13 +78,6 @@ class ContactAdministration:
         if found is None:
             raise NotFound("contact", contact_id)
         return [await self._known(found)]
-
-    async def link(self, account: str, contact_id: str, customer: str) -> Sequence[KnownContact]:
-        """Link a contact to a customer, as `ContactLinks.link` does."""
-        await self._check(account)
-        caller = Caller("operator", account, frozenset())
-        await self._links.link(caller, uuid4().hex, customer, contact_id)
-        return await self.show(account, contact_id)
 
     async def _known(self, contact: Contact) -> KnownContact:
         connection = await self._connections.get(contact.account, self._mode)

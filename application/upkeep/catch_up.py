@@ -21,7 +21,7 @@ from application.upkeep.backfill import Backfill
 from application.upkeep.reconciliation import Reconciliation
 from application.upkeep.watermark import OVERLAP, Watermark, WindowState
 from domain.errors import BillingError, Conflict
-from domain.periods import to_milliseconds
+from domain.periods import from_milliseconds, to_milliseconds
 
 TASK: Final = "catch-up"
 RETENTION: Final = dt.timedelta(days=30)
@@ -46,6 +46,28 @@ class Polled:
     new: int
     data_through: dt.datetime | None
     gap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time whose events have left Stripe's list unseen, in Stripe's time.
+
+    Events since `start` (None: since ever) until `end` may be missing. `mending`: the repair has
+    begun. `error` is why it waits, as far as this process knows; empty where nothing failed here.
+    """
+
+    start: dt.datetime | None
+    end: dt.datetime
+    mending: bool
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far an account's events are known: all of those before `data_through`; see Polled."""
+
+    data_through: dt.datetime | None
+    gap: Gap | None = None
 
 
 class CatchUp:
@@ -152,6 +174,15 @@ class CatchUp:
     async def data_through(self, stripe_account: str) -> dt.datetime | None:
         """Until when all that happened at Stripe is known here, in Stripe's time."""
         return (await self._watermark(stripe_account)).state.through
+
+    async def standing(self, stripe_account: str) -> Standing:
+        """Until when all that happened at Stripe is known here, and the gap, if there is one."""
+        state = (await self._watermark(stripe_account)).state
+        if state.gap_ms is None:
+            return Standing(state.through)
+        error = self._unmended.cause(stripe_account)
+        gap = Gap(state.through, from_milliseconds(state.gap_ms), state.mending, error)
+        return Standing(state.through, gap)
 
     async def _poll_apart(self, source: Source) -> None:
         try:

@@ -15,7 +15,7 @@ from application.mirror.nouns import NOUNS
 from application.mirror.ports import Mirror
 from application.operations.log import OperationLog
 from application.requests.callers import Caller
-from application.upkeep.catch_up import CatchUp
+from application.upkeep.catch_up import CatchUp, Gap
 from domain.operations import MIRROR_KINDS, Operation
 
 MAX_WAITING: Final = 10_000
@@ -42,7 +42,7 @@ class MirrorStatus:
 
     All that happened at Stripe before `data_through` (Stripe's time) is known here; None while that
     cannot be said. `rows` are live ones, by noun. `everything` is the backlog of all accounts
-    together: for operators, None for all others.
+    together: for operators, None for all others. `gap` is a time whose events were lost.
     """
 
     stripe_account: str
@@ -51,6 +51,7 @@ class MirrorStatus:
     rows: Mapping[str, int]
     operations: Sequence[Operation]
     everything: Backlog | None = None
+    gap: Gap | None = None
 
 
 class MirrorStatuses:
@@ -82,13 +83,15 @@ class MirrorStatuses:
         stripe_account = await self._access.stripe_account(caller)
         counts = await asyncio.gather(*(self._mirror.count(one, stripe_account) for one in NOUNS))
         kept = await self._operations.of(stripe_account)
+        standing = await self._catch_up.standing(stripe_account)
         return MirrorStatus(
             stripe_account,
-            await self._catch_up.data_through(stripe_account),
+            standing.data_through,
             await self._backlog(stripe_account),
             {noun.name: count for noun, count in zip(NOUNS, counts, strict=True)},
             [one.operation for one in kept if one.operation.kind in MIRROR_KINDS],
             await self._everything() if caller.is_operator else None,
+            standing.gap,
         )
 
     async def _backlog(self, stripe_account: str) -> Backlog:

@@ -120,7 +120,6 @@ class Rooms(containers.DeclarativeContainer):
     contact_administration = providers.Singleton(
         ContactAdministration,
         stores.contacts,
-        contact_links,
         stores.accounts,
         stores.connections,
         mode,

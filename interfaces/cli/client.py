@@ -1,28 +1,28 @@
-"""Commands that ask the running service: the way to it, and how its refusals read."""
+"""The way to the running service: a channel whose calls bear a token."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
 import typer
-from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
-from google.rpc.status_pb2 import Status
-from grpc_status import rpc_status
 from typing_extensions import override
 
-T = TypeVar("T")
-M = TypeVar("M", bound=Message)
+from interfaces.cli.exits import ExitCode, Refused
+from interfaces.cli.refusals import FLAGS, reason_of, refused, status_of
+from interfaces.cli.target import Target
 
-Connect = Callable[[str, Sequence[str]], AbstractAsyncContextManager[grpc.aio.Channel]]
-"""Opens a channel whose calls bear a token for (account, scopes)."""
+T = TypeVar("T")
+
+Connect = Callable[[Sequence[str]], AbstractAsyncContextManager[grpc.aio.Channel]]
+"""Opens a channel whose calls bear a token with these scopes, or the one that was given."""
+
+Reach = Callable[[Target], Connect]
+"""Finds the way to the service that a command's flags and the environment name."""
 
 CALL_SECONDS: Final = 60.0
 """How long a call with a single reply may take; a stream may take as long as it likes."""
-
-INTERRUPTED: Final = 130
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 16 * 1_048_576),
@@ -31,65 +31,58 @@ _OPTIONS: Final = (
 _Details: TypeAlias = grpc.aio.ClientCallDetails
 
 
-class Refused(RuntimeError):
-    """The service refused a call, or does not answer: one line for the person who asked."""
-
-
 @asynccontextmanager
 async def authorised(
-    address: str, mint: Callable[[], str]
+    address: str,
+    mint: Callable[[], str],
+    *,
+    credentials: grpc.ChannelCredentials | None = None,
+    doubt: str = "",
 ) -> AsyncGenerator[grpc.aio.Channel, None]:
-    """A channel to `address` (host:port, plain HTTP/2); each call bears a token anew from `mint`.
+    """A channel to `address` (host:port); each call bears a token anew from `mint`.
 
-    Anew, so that a token may be short-lived and what runs for hours still goes on. Raises Refused
-    where nobody answers at the address.
+    Anew, so that a token may be short-lived and what runs for hours still goes on. With
+    `credentials` it speaks TLS, else plain HTTP/2. `doubt` says what to look at where the service
+    does not take the token. Raises Refused for that, and where nobody answers at the address.
     """
-    async with grpc.aio.insecure_channel(
-        address, options=_OPTIONS, interceptors=[_Replies(mint), _Streams(mint)]
-    ) as channel:
+    async with _channel(address, [_Replies(mint), _Streams(mint)], credentials) as channel:
         try:
             yield channel
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNAVAILABLE and _status(error) is None:
-                words = f"the service does not answer at {address}; is it running there?"
+            if error.code() is grpc.StatusCode.UNAVAILABLE and status_of(error) is None:
+                raise Refused(_silence(address, credentials), ExitCode.NO_ANSWER) from None
+            if doubt and reason_of(error) == "TOKEN_INVALID":
+                words = f"the service at {address} does not take the token: {doubt} (TOKEN_INVALID)"
                 raise Refused(words) from None
             raise
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Do the work. Raises Refused with one line; typer.Exit where the person interrupts it."""
+def run(work: Coroutine[Any, Any, T], flags: Mapping[str, str] = FLAGS) -> T:
+    """Do the work. Raises Refused with one line; typer.Exit where the person interrupts it.
+
+    `flags` is what the command calls the fields of the API.
+    """
     try:
         return asyncio.run(work)
     except grpc.aio.AioRpcError as error:
-        raise Refused(refusal(error)) from None
+        raise refused(error, flags) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def refusal(error: grpc.aio.AioRpcError) -> str:
-    """What a failed call says, in one line: the message, each field's rule, the reason."""
-    status, reason = _status(error), error.code().name
-    if status is None:
-        return f"{error.details() or 'the call failed'} ({reason})"
-    words = [status.message]
-    for packed in status.details:
-        if (request := _unpacked(packed, BadRequest)) is not None:
-            rules = [f"{v.field}: {v.description}" for v in request.field_violations]
-            words += [rule for rule in rules if rule not in status.message]
-        if (info := _unpacked(packed, ErrorInfo)) is not None:
-            reason = info.reason
-    return f"{'; '.join(words)} ({reason})"
+def _channel(
+    address: str, interceptors: Sequence[Any], credentials: grpc.ChannelCredentials | None
+) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=_OPTIONS, interceptors=interceptors)
+    return grpc.aio.secure_channel(
+        address, credentials, options=_OPTIONS, interceptors=interceptors
+    )
 
 
-def _status(error: grpc.aio.AioRpcError) -> Status | None:
-    """What Billing says of a refusal; None where the error is of somebody else's making."""
-    found: Status | None = rpc_status.from_call(cast("Any", error))  # typed for other channels
-    return found
-
-
-def _unpacked(packed: Any, kind: type[M]) -> M | None:
-    detail = kind()
-    return detail if packed.Unpack(detail) else None
+def _silence(address: str, credentials: grpc.ChannelCredentials | None) -> str:
+    asked = "--tls-ca: is it signed by that CA?" if credentials else "does it need --tls?"
+    return f"the service does not answer at {address}; does it run there (--address), {asked}"
 
 
 class _Replies(grpc.aio.UnaryUnaryClientInterceptor):

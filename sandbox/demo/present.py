@@ -60,17 +60,21 @@ def amount(minor: int, currency: str) -> str:
     return f"{sign}{whole:,}.{rest:0{digits}}" if digits else f"{sign}{whole:,}"
 
 
-def growth(rate: float | None) -> Text:
-    """Growth in per cent with its sign; a dash where there is nothing to compare with."""
+def growth(rate: float | None, *, less_is_better: bool = False) -> Text:
+    """Growth in per cent with its sign; a dash where there is nothing to compare with.
+
+    Green is what a business likes: more of most things, and less of declines.
+    """
     if rate is None:
         return Text("-", style="dim")
-    return Text(f"{rate:+.1%}", style="green" if rate >= 0 else "red")
+    good = rate <= 0 if less_is_better else rate >= 0
+    return Text(f"{rate:+.1%}", style="green" if good else "red")
 
 
 def headline(answers: Sequence[Answers]) -> Table:
     """The last days against as many days before."""
     table = Table(title=f"The last {SHOWN_DAYS} days, today included", title_justify="left")
-    table.add_column("", no_wrap=True)
+    table.add_column("Business", no_wrap=True)
     for title in ("Now", f"{SHOWN_DAYS} days before", "Growth"):
         table.add_column(title, justify="right", no_wrap=True)
     for answer in answers:
@@ -82,12 +86,13 @@ def headline(answers: Sequence[Answers]) -> Table:
             amount(own.previous.amount, currency),
             growth(own.growth if own.HasField("growth") else None),
         )
-        for title, count in (
-            ("succeeded charges", answer.counts.succeeded),
-            ("declined or blocked", answer.counts.failed),
+        for title, count, less_is_better in (
+            ("succeeded charges", answer.counts.succeeded, False),
+            ("declined or blocked", answer.counts.failed, True),
         ):
             rate = count.growth if count.HasField("growth") else None
-            table.add_row(title, f"{count.current:,}", f"{count.previous:,}", growth(rate))
+            grown = growth(rate, less_is_better=less_is_better)
+            table.add_row(title, f"{count.current:,}", f"{count.previous:,}", grown)
         table.add_section()
     return table
 
@@ -144,10 +149,10 @@ def _cells(
 def comparison(checks: Sequence[Check], days: int) -> Table:
     """Both sides of every figure of the proof."""
     table = Table(title=f"All {days} days, from both sides", title_justify="left")
-    table.add_column("", no_wrap=True)
+    table.add_column("Figure", no_wrap=True)
     table.add_column("Stripe", justify="right", no_wrap=True)
     table.add_column("Mirror", justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("Result")
     named = ""
     for check in checks:
         if check.business != named:
@@ -166,7 +171,11 @@ def comparison(checks: Sequence[Check], days: int) -> Table:
 def desk(day: DayAtTheDesk) -> Table:
     """A day at the desk, a line a step."""
     business, link, totals = day.business, day.open_link, day.totals
-    table = Table(title=f"\nA day at the desk of {business.name}, over gRPC", title_justify="left")
+    table = Table(
+        title=f"\nA day at the desk of {business.name}, over gRPC",
+        title_justify="left",
+        show_header=False,
+    )
     table.add_column("", no_wrap=True)
     table.add_column("")
     linking = day.linking
@@ -197,7 +206,7 @@ def figure(value: int, currency: str) -> str:
 def reconciliation(businesses: Sequence[Business], reports: Sequence[MirrorReport]) -> Table:
     """How many objects of each noun were compared row by row, and how many rows were wrong."""
     table = Table(title="\nEvery object at Stripe against its row", title_justify="left")
-    table.add_column("", no_wrap=True)
+    table.add_column("Object type", no_wrap=True)
     for business in businesses:
         table.add_column(business.name, justify="right", no_wrap=True)
     table.add_column("wrong", justify="right", no_wrap=True)

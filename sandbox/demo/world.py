@@ -29,7 +29,7 @@ class World:
 
     platform_key: the platform's key at the emulator. grpc_address: host:port of the service,
     without TLS. webhook_url: its `/webhooks/stripe`. webhook_secret: `whsec_…` of its Connect
-    endpoint, which the service was started with. environment_file: its settings, for the shell.
+    endpoint, which the service was started with. environment_file: address and token, for shells.
     """
 
     emulator_url: str

@@ -9,6 +9,7 @@ from billing_client.v1 import mirror_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from application.requests.paging import Page
+from application.upkeep.catch_up import Gap
 from application.upkeep.ports import Drift, Finding, NounCounts, Report, ReportKind
 from application.upkeep.status import Backlog, MirrorStatus
 from domain.errors import FieldViolation, InvalidArgument
@@ -104,6 +105,16 @@ def status_message(status: MirrorStatus) -> pb.MirrorStatus:
         rows=[pb.RowCount(noun=noun, count=count) for noun, count in status.rows.items()],
         operations=map(operation_message, status.operations),
         total_backlog=_backlog_message(status.everything) if status.everything else None,
+        gap=_gap_message(status.gap) if status.gap else None,
+    )
+
+
+def _gap_message(gap: Gap) -> pb.MirrorGap:
+    return pb.MirrorGap(
+        start_time=_timestamp(gap.start),
+        end_time=timestamp_message(gap.end),
+        mending=gap.mending,
+        error_message=gap.error,
     )
 
 

@@ -766,6 +766,7 @@ class MirrorStatus(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     OPERATIONS_FIELD_NUMBER: _builtins.int
     TOTAL_BACKLOG_FIELD_NUMBER: _builtins.int
+    GAP_FIELD_NUMBER: _builtins.int
     stripe_account: _builtins.str
     """stripe_account that is mirrored."""
     @_builtins.property
@@ -792,6 +793,10 @@ class MirrorStatus(_message.Message):
         an account in the request gets it.
         """
 
+    @_builtins.property
+    def gap(self) -> Global___MirrorGap:
+        """gap in what is known; absent where there is none. data_through stands still until it is mended."""
+
     def __init__(
         self,
         *,
@@ -801,14 +806,60 @@ class MirrorStatus(_message.Message):
         rows: _abc.Iterable[Global___RowCount] | None = ...,
         operations: _abc.Iterable[Global___Operation] | None = ...,
         total_backlog: Global___EventBacklog | None = ...,
+        gap: Global___MirrorGap | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["backlog", b"backlog", "data_through", b"data_through", "total_backlog", b"total_backlog"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backlog", b"backlog", "data_through", b"data_through", "gap", b"gap", "total_backlog", b"total_backlog"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backlog", b"backlog", "data_through", b"data_through", "operations", b"operations", "rows", b"rows", "stripe_account", b"stripe_account", "total_backlog", b"total_backlog"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backlog", b"backlog", "data_through", b"data_through", "gap", b"gap", "operations", b"operations", "rows", b"rows", "stripe_account", b"stripe_account", "total_backlog", b"total_backlog"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MirrorStatus: _TypeAlias = MirrorStatus  # noqa: Y015
+
+@_typing.final
+class MirrorGap(_message.Message):
+    """MirrorGap is a time whose events left Stripe's list before they were seen here: after 30 days.
+
+    A backfill and a repair start by themselves and read what the events would have told.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    MENDING_FIELD_NUMBER: _builtins.int
+    ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
+    mending: _builtins.bool
+    """mending tells whether the repair has begun."""
+    error_message: _builtins.str
+    """error_message says why mending waits, as the process knows that answers; empty where it knows
+    of no failure.
+    """
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """start_time from which on events may be missing, in Stripe's time; absent where none were seen
+        before.
+        """
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """end_time until which events may be missing, in Stripe's time."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        mending: _builtins.bool = ...,
+        error_message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "error_message", b"error_message", "mending", b"mending", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MirrorGap: _TypeAlias = MirrorGap  # noqa: Y015
 
 @_typing.final
 class EventBacklog(_message.Message):

@@ -16,6 +16,7 @@ from application.effects.waiting import WaitingEvent
 from application.events.inbox import EventState
 from application.mirror.nouns import NOUNS
 from application.requests.callers import OPERATOR
+from application.upkeep.catch_up import Standing
 from application.upkeep.ports import Drift, Finding, NounCounts, Report, ReportKind
 from domain.errors import FailedPrecondition, Reason
 from domain.operations import OperationKind
@@ -236,7 +237,7 @@ async def test_the_status_of_a_mirror(desk: MirrorDesk) -> None:
     waiting = [WaitingEvent(f"evt_{n}", ACCOUNT, NOON) for n in range(1_000)]
     desk.waiting_events.of.side_effect = [waiting, waiting[:7]]
     desk.waiting_events.count.return_value = 4_000
-    desk.data_through.return_value = NOON
+    desk.standing.return_value = Standing(NOON)
     status = await desk.call("GetMirrorStatus", pb.GetMirrorStatusRequest())
     assert status.stripe_account == ACCOUNT
     assert status.data_through.ToDatetime(dt.UTC) == NOON

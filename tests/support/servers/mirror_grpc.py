@@ -15,7 +15,7 @@ from billing_client.v1 import mirror_service_pb2, mirror_service_pb2_grpc
 from application.accounts.tenancy import Tenancy
 from application.effects.waiting import WaitingEvents
 from application.requests.paging import PageTokens
-from application.upkeep.catch_up import CatchUp
+from application.upkeep.catch_up import CatchUp, Standing
 from application.upkeep.reports import MirrorReports
 from application.upkeep.status import MirrorStatuses
 from domain.connections import Connection, ConnectionKind, Mode
@@ -48,7 +48,7 @@ class MirrorDesk:
     process: Process
     event_log: FakeEventLog
     waiting_events: Any
-    data_through: AsyncMock
+    standing: AsyncMock
     tokens: CallerTokens
     port: int
     channel: grpc.aio.Channel
@@ -88,7 +88,7 @@ async def mirror_desk() -> AsyncIterator[MirrorDesk]:
     event_log, waiting_events = FakeEventLog(), create_autospec(WaitingEvents, instance=True)
     waiting_events.of.return_value, waiting_events.count.return_value = [], 0
     catch_up = create_autospec(CatchUp, instance=True)
-    catch_up.data_through.return_value = None
+    catch_up.standing.return_value = Standing(None)
     servicer = MirrorServicer(
         process.operations,
         MirrorReports(world.reports, process.access, PageTokens(b"k" * 32, world.time.clock)),
@@ -113,7 +113,7 @@ async def mirror_desk() -> AsyncIterator[MirrorDesk]:
                 process,
                 event_log,
                 waiting_events,
-                catch_up.data_through,
+                catch_up.standing,
                 tokens,
                 port,
                 channel,

@@ -3,6 +3,8 @@
 import datetime as dt
 import gc
 import importlib
+import json
+import os
 import re
 import subprocess
 import sys
@@ -20,11 +22,13 @@ from application.events.use_cases import PAYLOAD_SCOPE
 from application.notes.use_cases import ADMIN_SCOPE
 from application.requests.callers import OPERATOR
 from bootstrap import cli, process
-from bootstrap.settings import Settings, environment_name, ignored_names, load
+from bootstrap.names import OF_COMMANDS
+from bootstrap.settings import SECRETS, Settings, environment_name, ignored_names, load
 from bootstrap.tokens import list_scopes
 from domain.errors import Unauthenticated
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
+from interfaces.cli.exits import ExitCode
 from interfaces.cli.late import Late
 from interfaces.grpc.core.methods import methods_of
 from tests.support.fakes.stores import FakeClock
@@ -106,22 +110,31 @@ def imported_by(*arguments: str) -> set[str]:
 
 
 def test_every_setting_is_listed_with_its_default() -> None:
-    lines = [line.strip() for line in printed("settings").splitlines()]
+    cells = [
+        [cell.strip() for cell in line.split("│")] for line in printed("settings").splitlines()
+    ]
+    names = {row[1] for row in cells if len(row) > 2}
+    listed = json.loads(printed("settings", "--json"))
+    by_name = {row["name"]: row for row in listed["service"]}
+    assert {*by_name} == {environment_name(field) for field in Settings.model_fields}
     for field, setting in Settings.model_fields.items():
-        name = environment_name(field)
-        (place,) = (number for number, line in enumerate(lines) if line.partition(",")[0] == name)
-        assert lines[place + 1] == setting.description
-        if setting.is_required():
-            assert lines[place] == f"{name}, required"
-        elif name == "BILLING_STORE":
-            assert lines[place] == f"{name}, default sqlite"
+        row = by_name[environment_name(field)]
+        assert row["name"] in names
+        assert row["purpose"] == setting.description
+        assert (row["required_by"] == "always") == setting.is_required()
+        assert row["by_file"] == (row["name"] in SECRETS)
+    assert by_name["BILLING_STORE"]["default"] == "sqlite"
+    assert by_name["BILLING_MONGO_URL"]["required_by"] == "BILLING_STORE=mongo"
+    assert by_name["BILLING_REFLECTION"]["default"] == "false"
+    assert {row["name"] for row in listed["commands"]} == OF_COMMANDS - {"BILLING_TOKEN_FILE"}
 
 
 def test_the_manual_fits_80_columns_and_says_where_to_begin() -> None:
     manual = printed("--help")
     assert max(map(len, manual.splitlines())) <= 80
-    assert manual.index("billing demo") < manual.index("billing serve")
-    assert manual.index("billing serve") < manual.index("billing settings")
+    places = [manual.index(f"│ {name} ") for name in ("demo", "status", "serve", "settings")]
+    assert places == sorted(places), "what needs nothing comes first, the settings last"
+    assert manual.index("billing demo") < places[0]
     assert max(map(len, printed("settings").splitlines())) <= 80
 
 
@@ -129,7 +142,7 @@ def test_the_manual_fits_80_columns_and_says_where_to_begin() -> None:
     "arguments",
     [("demo",), ("sandbox",), ("emulator",), ("serve",), ("settings",), ("token",),
      ("backfill",), ("reconcile",), ("rebuild",), ("reports",), ("status",),
-     ("contacts",), ("contacts", "add"), ("accounts",),
+     ("contacts",), ("contacts", "add"), ("contacts", "link"), ("accounts",),
      ("accounts", "add"), ("accounts", "list"), ("accounts", "show"), ("events",),
      ("events", "list"), ("events", "show"), ("events", "retry"), ("events", "retry-dead"),
      ("events", "explain"), ("events", "watch")],
@@ -188,14 +201,17 @@ def test_a_token_may_have_every_scope_of_the_contract() -> None:
 
 
 def fail(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *arguments: str,
+    code: ExitCode = ExitCode.FAILED,
 ) -> list[str]:
     """Run a command that fails; the lines that it says, on standard error only."""
     monkeypatch.setattr("sys.argv", ["billing", *arguments])
     with pytest.raises(SystemExit) as caught:
         cli.main()
     out, err = capsys.readouterr()
-    assert (caught.value.code, out) == (1, "")
+    assert (caught.value.code, out) == (code, "")
     assert "Traceback" not in err
     return err.splitlines()
 
@@ -206,7 +222,9 @@ def test_a_command_reads_no_name_that_would_be_taken_for_a_misspelt_setting(
     one_more = typer.Typer()
     one_more.command()(_reads_its_colour)
     assert [*_names_read_by(typer.main.get_command(one_more))] == ["BILLING_COLOUR"]
-    for name in _names_read_by(typer.main.get_command(cli.app)):
+    names = {*_names_read_by(typer.main.get_command(cli.app))}
+    assert names == OF_COMMANDS - {"BILLING_TOKEN_FILE"}
+    for name in names - {"BILLING_ENV_FILE"}:
         monkeypatch.setenv(name, "1")
     load()
     assert ignored_names() == []
@@ -229,7 +247,7 @@ def _names_read_by(command: Any) -> Iterator[str]:
         yield from _names_read_by(command)
 
 
-@pytest.mark.parametrize("command", [("serve",), ("status",), ("accounts", "list")])
+@pytest.mark.parametrize("command", [("serve",), ("accounts", "list")])
 def test_a_misspelt_setting_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
@@ -295,7 +313,6 @@ def test_a_service_that_serves_has_the_collector_at_work_and_seldom() -> None:
     ("arguments", "words"),
     [
         (("token", "no/account"), "account"),
-        (("token", "acme", "--scope", "a b"), "scopes"),
         (("token", "acme", "--subject", ""), "subject"),
     ],
 )
@@ -308,3 +325,59 @@ def test_a_token_that_nobody_would_take_is_refused(
     (line,) = fail(monkeypatch, capsys, *arguments)
     assert line.startswith("billing: ")
     assert words in line
+
+
+def test_scopes_that_no_method_has_are_refused_with_those_that_are_near(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--scope", "custmers.read", "--scope", "notes.read", "--scope", "a b")
+    (line,) = fail(monkeypatch, capsys, "token", "acme", *options, code=ExitCode.USAGE)
+    assert "--scope: no method has the scope 'custmers.read'; is customers.read " in line
+    assert "--scope: no method has the scope 'a b'; there are analytics.read, " in line
+    assert "'notes.read'" not in line
+
+
+def test_every_command_that_prints_a_table_prints_json() -> None:
+    without = {"demo", "sandbox", "emulator", "serve", "token"}
+    for path, command in _leaves(typer.main.get_command(cli.app)):
+        names = {name for parameter in command.params for name in parameter.opts}
+        assert ("--json" in names) == (path not in without), path
+
+
+def test_every_command_that_asks_the_service_takes_an_address_and_a_token() -> None:
+    asking = {"status", "backfill", "reconcile", "rebuild", "reports", "contacts link"}
+    asking |= {
+        f"events {name}" for name in ("list", "show", "explain", "retry", "retry-dead", "watch")
+    }
+    flags = {"--address", "--token", "--tls", "--tls-ca", "--env-file"}
+    for path, command in _leaves(typer.main.get_command(cli.app)):
+        names = {name for parameter in command.params for name in parameter.opts}
+        assert (flags <= names) == (path in asking), path
+
+
+def _leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """The commands that do something, with their names."""
+    loaded = command.load() if isinstance(command, Late) else command
+    below = getattr(loaded, "commands", {})
+    if not below:
+        yield " ".join(path), loaded
+    for name, child in below.items():
+        yield from _leaves(child, (*path, name))
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [("billing ev", {"events"}), ("billing events l", {"list"}),
+     ("billing status --add", {"--address"}), ("billing contacts li", {"link", "list"})],
+)  # fmt: skip
+def test_a_shell_completes_commands_and_flags(words: str, wanted: set[str]) -> None:
+    asked = {
+        "_BILLING_COMPLETE": "complete_bash", "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }  # fmt: skip
+    code = "from bootstrap.cli import main; import sys; sys.argv = ['billing']; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env={**os.environ, **asked},
+    )  # fmt: skip
+    assert {*done.stdout.split()} == wanted, done.stderr

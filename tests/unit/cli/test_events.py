@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,9 +21,11 @@ from application.requests.callers import OPERATOR, Caller
 from domain.attribution import SETTLEMENT
 from domain.customers import Customer
 from domain.mirror import Facet, Row, Snapshot, Version
-from interfaces.cli import events as module
-from interfaces.cli.client import CALL_SECONDS, INTERRUPTED, Refused, authorised, run
-from interfaces.cli.events import events_app
+from interfaces.cli.client import CALL_SECONDS, Connect, authorised, run
+from interfaces.cli.events import calls, watching
+from interfaces.cli.events.app import events_app
+from interfaces.cli.exits import ExitCode, Refused
+from interfaces.cli.target import Target
 from tests.support.fakes.stores import NOON
 from tests.support.rooms.events import EventsDesk, event
 from tests.support.servers.grpc import Running, running_server
@@ -37,14 +40,14 @@ class Terminal:
 
     desk: EventsDesk
     running: Running
-    asked: list[tuple[str, Sequence[str]]]
+    asked: list[Sequence[str]]
+    columns: str | None = "200"
 
     async def run(self, *arguments: str) -> Result:
         """What a command ends with."""
-        app = events_app(self._connect)
-        return await asyncio.to_thread(
-            CliRunner().invoke, app, arguments, env={"COLUMNS": "200", "TERM": "dumb"}
-        )
+        app = events_app(lambda _: self._connect)
+        env = {"COLUMNS": self.columns, "TERM": "dumb"}
+        return await asyncio.to_thread(CliRunner().invoke, app, arguments, env=env)
 
     async def printed(self, *arguments: str) -> str:
         """What a command that succeeds prints."""
@@ -59,12 +62,10 @@ class Terminal:
         assert result.stdout == ""
         return str(result.exception)
 
-    def _connect(
-        self, account: str, scopes: Sequence[str]
-    ) -> AbstractAsyncContextManager[grpc.aio.Channel]:
-        self.asked.append((account, tuple(scopes)))
+    def _connect(self, scopes: Sequence[str]) -> AbstractAsyncContextManager[grpc.aio.Channel]:
+        self.asked.append(tuple(scopes))
         address = f"127.0.0.1:{self.running.port}"
-        return authorised(address, lambda: self.running.token(account=account, scopes=scopes))
+        return authorised(address, lambda: self.running.token(account=OPERATOR, scopes=scopes))
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ async def test_an_operator_lists_all_events(terminal: Terminal) -> None:
     states = re.findall(r"processed|dead, failed 9 times|dead", printed)
     assert states == ["processed", "dead", "dead, failed 9 times"]
     assert "2026-11-02 12:00:02Z" in printed
-    assert terminal.asked == [(OPERATOR, ("events.read",))]
+    assert terminal.asked == [("events.read",)]
 
 
 async def test_a_list_is_narrowed(terminal: Terminal) -> None:
@@ -108,7 +109,7 @@ async def test_a_list_is_narrowed(terminal: Terminal) -> None:
     times = ("--since", "2026-11-02T12:00:01", "--until", "2026-11-02T12:00:02")
     assert listed(await terminal.printed("list", *times)) == ["evt_r"]
     assert listed(await terminal.printed("list", "--account", "rival")) == ["evt_r"]
-    assert terminal.asked[-1] == ("rival", ("events.read",))
+    assert terminal.asked[-1] == ("events.read",)
     short = await terminal.printed("list", "--limit", "2")
     assert listed(short) == ["evt_p", "evt_r"]
     assert "there may be more" in short
@@ -122,9 +123,9 @@ async def test_an_event_is_shown_and_its_payload_only_when_asked_for(terminal: T
     assert shown["object"] == "customer cus_1"
     assert "effects" not in shown
     assert "secret" not in printed
-    assert terminal.asked == [(OPERATOR, ("events.read",))]
+    assert terminal.asked == [("events.read",)]
     assert '"secret": 1' in await terminal.printed("show", "evt_a", "--payload")
-    assert terminal.asked[-1] == (OPERATOR, ("events.read", "events.payload"))
+    assert terminal.asked[-1] == ("events.read", "events.payload")
 
 
 async def test_a_payload_that_is_no_json_is_shown_as_it_is(terminal: Terminal) -> None:
@@ -134,10 +135,10 @@ async def test_a_payload_that_is_no_json_is_shown_as_it_is(terminal: Terminal) -
 
 async def test_events_are_tried_again(terminal: Terminal) -> None:
     assert "pending" in await terminal.printed("retry", "evt_a")
-    assert terminal.asked == [(OPERATOR, ("events.write",))]
+    assert terminal.asked == [("events.write",)]
     none = ("--type", "x", "--object", "o", "--stripe-account", "platform", "--since", "2026-01-01")
     assert await terminal.printed("retry-dead", *none) == "0 events are tried again\n"
-    assert await terminal.printed("retry-dead") == "1 events are tried again\n"
+    assert await terminal.printed("retry-dead") == "1 event is tried again\n"
     assert terminal.desk.log.retried == ["evt_a", "evt_r"]
 
 
@@ -156,7 +157,7 @@ async def test_retry_dead_goes_on_while_there_are_more(
 async def test_an_object_is_explained_over_all_pages(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(calls, "PAGE", 2)
     log = terminal.desk.log
     log.events.clear()
     log.records.clear()
@@ -183,9 +184,9 @@ async def test_an_object_is_explained_over_all_pages(
     row, _, timeline = printed.partition("what became of it")
     facts = dict(zip(rows(row, 1), rows(row, 2), strict=True))
     assert facts == {
-        "row": "live", "revision": "7", "not told yet": "phone",
-        "true": "1970-01-01 00:00:01Z to 1970-01-01 00:00:03Z (read from Stripe)",
-        "facet settlement":
+        "object": "live", "revision": "7", "not known yet": "phone",
+        "valid": "1970-01-01 00:00:01Z to 1970-01-01 00:00:03Z (read from Stripe)",
+        "fees":
             "from balance_transaction txn_1, 1970-01-01 00:00:07Z: balance_transaction, net",
     }  # fmt: skip
     changed = re.findall(r"changed: (.+?) *│", timeline)
@@ -204,8 +205,14 @@ async def test_an_object_is_explained_over_all_pages(
 
 
 async def test_an_object_that_nothing_is_known_of(terminal: Terminal) -> None:
-    printed = await terminal.printed("explain", "charge", "ch_1", "--account", "acme")
-    assert "the mirror has no row of it" in printed
+    result = await terminal.run("explain", "charge", "ch_1", "--account", "acme")
+    assert isinstance(result.exception, Refused)
+    assert str(result.exception) == "the mirror has no charge ch_1 of acct_acme"
+    assert result.exception.code is ExitCode.NOT_FOUND
+    assert result.stdout == "no events about it\n"
+    result = await terminal.run("explain", "charge", "ch_1", "--account", "acme", "--json")
+    assert json.loads(result.stdout)["events"] == []
+    assert isinstance(result.exception, Refused)
 
 
 @pytest.mark.parametrize(
@@ -215,21 +222,33 @@ async def test_an_object_is_named_by_whatever_id(terminal: Terminal, chosen: str
     terminal.desk.log.add(event("evt_odd", object_id=chosen, stripe_account="acct_acme"))
     printed = await terminal.printed("list", "--account", "acme", "--object", chosen)
     assert chosen in printed
-    printed = await terminal.printed("explain", "--account", "acme", "customer", "--", chosen)
-    assert "evt_odd" in printed
+    explained = await terminal.run("explain", "--account", "acme", "customer", "--", chosen)
+    assert "evt_odd" in explained.stdout
+    assert str(explained.exception) == f"the mirror has no customer {chosen} of acct_acme"
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("show", "evt_x"), "event not found (NOT_FOUND)"),
-        (("retry", "evt_a", "--account", "rival"), "event not found (NOT_FOUND)"),
+        (
+            ("show", "evt_x"),
+            "no event evt_x; billing events list shows those that there are (NOT_FOUND)",
+        ),
+        (
+            ("retry", "evt_a", "--account", "rival"),
+            "no event evt_a; billing events list shows those that there are (NOT_FOUND)",
+        ),
+        (
+            ("list", "--account", "nobody"),
+            "no account nobody; billing accounts list shows those that there are (NOT_FOUND)",
+        ),
         (("list", "--account", "acme-west"), None),
         (
             ("list", "--object", "cus_1"),
-            "stripe_account: is needed with object_id; or platform (INVALID_FIELDS)",
+            "--stripe-account: is needed with --object; or platform (INVALID_FIELDS)",
         ),
         (("explain", "coupon", "x", "--account", "acme"), None),
+        (("watch",), "this command needs --account (INVALID_FIELDS)"),
     ],
 )
 async def test_a_refusal_is_one_line(
@@ -260,7 +279,8 @@ async def test_a_service_that_is_not_there_is_one_line(terminal: Terminal) -> No
     port = terminal.running.port
     await terminal.running.server.stop(0)
     refused = await terminal.refused("list")
-    assert refused == f"the service does not answer at 127.0.0.1:{port}; is it running there?"
+    assert refused.startswith(f"the service does not answer at 127.0.0.1:{port}; ")
+    assert "--address" in refused
 
 
 # --- the watch, on a channel that says what a test wants ------------------------------------------
@@ -305,22 +325,25 @@ def happened(number: int, **changes: Any) -> pb.WatchEventsResponse:
     )
 
 
-def watch(channel: Scripted, *arguments: str) -> tuple[Result, list[str]]:
-    """What a watch ends with, and for whom it asked."""
-    asked: list[str] = []
+def watch(channel: Scripted, *arguments: str) -> tuple[Result, list[Target]]:
+    """What a watch ends with, and which service it asked."""
+    targets: list[Target] = []
 
     @asynccontextmanager
-    async def connect(account: str, scopes: Sequence[str]) -> AsyncIterator[grpc.aio.Channel]:
-        asked.append(account)
+    async def connect(scopes: Sequence[str]) -> AsyncIterator[grpc.aio.Channel]:
         assert scopes == ("events.watch",)
         yield cast("grpc.aio.Channel", channel)
 
-    return CliRunner().invoke(events_app(connect), ["watch", *arguments]), asked
+    def reach(target: Target) -> Connect:
+        targets.append(target)
+        return connect
+
+    return CliRunner().invoke(events_app(reach), ["watch", *arguments]), targets
 
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(watching, "PAUSE_SECONDS", 0.0)
 
 
 def test_a_watch_is_a_line_an_event_until_interrupted() -> None:
@@ -334,15 +357,18 @@ def test_a_watch_is_a_line_an_event_until_interrupted() -> None:
             KeyboardInterrupt(),
         ]
     )
-    result, asked = watch(channel, "--account", "acme", "--fact", "invoice_paid", "--oldest")
+    service = ("--address", "billing.test:443", "--token", "t", "--tls")
+    wanted = ("--account", "acme", "--fact", "invoice_paid", "--oldest")
+    result, targets = watch(channel, *wanted, *service)
     assert result.stdout.splitlines() == [
         "1970-01-01 00:00:05Z  invoice_paid  in_1  1,234.50 USD  cus_1",
         "1970-01-01 00:00:05Z  invoice_paid  in_2  0.00 EUR",
         "1970-01-01 00:00:05Z  invoice_paid  in_3",
     ]
-    assert result.exit_code == INTERRUPTED
-    assert channel.requests == [pb.WatchEventsRequest(from_oldest=True, facts=["invoice_paid"])]
-    assert asked == ["acme"]
+    assert result.exit_code == ExitCode.INTERRUPTED
+    request = pb.WatchEventsRequest(account="acme", from_oldest=True, facts=["invoice_paid"])
+    assert channel.requests == [request]
+    assert targets == [Target("billing.test:443", "t", tls=True)]
 
 
 def test_a_watch_goes_on_from_its_last_token_when_the_service_ends_it() -> None:
@@ -350,10 +376,9 @@ def test_a_watch_goes_on_from_its_last_token_when_the_service_ends_it() -> None:
     channel = Scripted(
         [happened(1), unavailable], [happened(2)], [happened(3), unavailable], [unavailable]
     )
-    result, asked = watch(channel, "--resume", "e0")
+    result, _ = watch(channel, "--resume", "e0")
     assert re.findall(r"in_\d", result.stdout) == ["in_1", "in_2", "in_3"]
     assert [one.resume_token for one in channel.requests] == ["e0", "e1", "e2", "e3"]
-    assert asked == [OPERATOR] * 4
     assert isinstance(result.exception, Refused)  # it told nothing any more
     assert str(result.exception) == "gone (UNAVAILABLE)"
 
@@ -371,4 +396,4 @@ def test_what_is_interrupted_ends_as_a_shell_expects() -> None:
 
     with pytest.raises(typer.Exit) as ended:
         run(work())
-    assert ended.value.exit_code == INTERRUPTED
+    assert ended.value.exit_code == ExitCode.INTERRUPTED

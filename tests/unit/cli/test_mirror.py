@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import io
+import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -19,14 +20,18 @@ from typer.testing import CliRunner, Result
 
 from application.mirror.nouns import CUSTOMERS
 from application.requests.callers import OPERATOR
+from application.upkeep.catch_up import Gap, Standing
 from application.upkeep.ports import Drift, Finding, NounCounts, Report, ReportKind
 from domain.customers import Customer
 from domain.errors import FailedPrecondition, NotUnderstood, Reason
 from domain.operations import OperationKind
-from interfaces.cli import mirror as module
-from interfaces.cli.client import INTERRUPTED, Refused, authorised
-from interfaces.cli.mirror import FIRST_FINDINGS, add_mirror_commands
-from interfaces.cli.progress import Bars, Lines
+from interfaces.cli.client import authorised
+from interfaces.cli.exits import ExitCode, Refused
+from interfaces.cli.mirror import following
+from interfaces.cli.mirror.app import add_mirror_commands
+from interfaces.cli.mirror.calls import MirrorCalls
+from interfaces.cli.mirror.following import FIRST_FINDINGS
+from interfaces.cli.mirror.progress import Bars, Lines
 from tests.support.fakes.operations import ACCOUNT
 from tests.support.fakes.stores import NOON
 from tests.support.servers.mirror_grpc import MirrorDesk, mirror_desk
@@ -41,13 +46,13 @@ class Terminal:
     """The commands on a server that runs on the test's own loop; they run in a thread."""
 
     desk: MirrorDesk
-    asked: list[tuple[str, Sequence[str]]]
+    asked: list[Sequence[str]]
     port: int = 0
 
     async def run(self, *arguments: str) -> Result:
         """What a command ends with."""
         app = typer.Typer()
-        add_mirror_commands(app, self.connect)
+        add_mirror_commands(app, lambda _: self.connect)
         return await asyncio.to_thread(
             CliRunner().invoke, app, arguments, env={"COLUMNS": "120", "TERM": "dumb"}
         )
@@ -59,22 +64,24 @@ class Terminal:
         assert result.exception is None or isinstance(result.exception, SystemExit)
         return result.stdout
 
+    async def json(self, *arguments: str, code: int = 0) -> str:
+        """What a command prints with --json, which is on standard output alone."""
+        return await self.printed(*arguments, "--json", code=code)
+
     async def refused(self, *arguments: str) -> str:
         """The one line that a command ends with that is refused."""
         result = await self.run(*arguments)
         assert isinstance(result.exception, Refused), result.output
         return str(result.exception)
 
-    def connect(
-        self, account: str, scopes: Sequence[str]
-    ) -> AbstractAsyncContextManager[grpc.aio.Channel]:
-        self.asked.append((account, tuple(scopes)))
-        return authorised(f"127.0.0.1:{self.port}", lambda: self.desk.token(account, scopes))
+    def connect(self, scopes: Sequence[str]) -> AbstractAsyncContextManager[grpc.aio.Channel]:
+        self.asked.append(tuple(scopes))
+        return authorised(f"127.0.0.1:{self.port}", lambda: self.desk.token(OPERATOR, scopes))
 
 
 @pytest.fixture
 async def terminal(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Terminal]:
-    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.05)
     async with mirror_desk() as desk:
         yield Terminal(desk, [], desk.port)
 
@@ -99,12 +106,11 @@ async def test_a_backfill_is_followed_to_its_end_in_plain_lines(terminal: Termin
     assert len(lines) < 8, "a line a noun, not a line a page"
     terminal.desk.world.assert_right()
     write, read = ("mirror.read", "mirror.write"), ("mirror.read",)
-    assert terminal.asked == [("acme", write), ("acme", read)]
+    assert terminal.asked == [write, read]
 
 
 async def test_without_an_account_an_operator_works_on_the_platform(terminal: Terminal) -> None:
     await terminal.printed("backfill")
-    assert {account for account, _ in terminal.asked} == {OPERATOR}
     assert ("acct_platform", "operation backfill") in terminal.desk.world.checkpoints.kept
 
 
@@ -133,7 +139,7 @@ async def test_one_that_runs_is_ended(terminal: Terminal) -> None:
     await terminal.printed("backfill", *ACME, "--detach")
     assert await terminal.printed("backfill", *ACME, "--cancel") == "backfill: cancelled\n"
     assert terminal.desk.world.stored().ended
-    assert terminal.asked[-1] == ("acme", ("mirror.read", "mirror.write"))
+    assert terminal.asked[-1] == ("mirror.read", "mirror.write")
 
 
 async def _true(holds: bool) -> bool:
@@ -174,14 +180,14 @@ async def test_interrupted_it_leaves_it_running_and_says_how_to_come_back(
 ) -> None:
     terminal.desk.slow(2)
 
-    start = module._Service.start
+    start = MirrorCalls.start
 
     async def start_then_leave(self: Any, asked: Any) -> Any:
         await start(self, asked)
         raise asyncio.CancelledError  # as Ctrl-C does to what asyncio.run runs
 
-    monkeypatch.setattr(module._Service, "start", start_then_leave)
-    printed = await terminal.printed("rebuild", *ACME, code=INTERRUPTED)
+    monkeypatch.setattr(MirrorCalls, "start", start_then_leave)
+    printed = await terminal.printed("rebuild", *ACME, code=ExitCode.INTERRUPTED)
     assert "billing rebuild --account acme --follow" in printed
     assert "billing rebuild --account acme --cancel" in printed
     await until(lambda: _true(terminal.desk.world.stored(OperationKind.REBUILD).ended))
@@ -192,7 +198,7 @@ async def test_it_is_followed_over_the_ends_that_watches_have(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal.desk.slow(1)
-    watch, watched = module._Service.watch, 0
+    watch, watched = MirrorCalls.watch, 0
 
     async def cut_off(self: Any, asked: Any) -> AsyncGenerator[pb.Operation, None]:
         nonlocal watched
@@ -206,7 +212,7 @@ async def test_it_is_followed_over_the_ends_that_watches_have(
                 if watched == 1 and told == 2:
                     return  # as a call that has lasted for an hour
 
-    monkeypatch.setattr(module._Service, "watch", cut_off)
+    monkeypatch.setattr(MirrorCalls, "watch", cut_off)
     printed = await terminal.printed("backfill", *ACME)
     assert watched == 4
     assert printed.count("waits for the service to answer") == 1, "said once"
@@ -216,7 +222,7 @@ async def test_it_is_followed_over_the_ends_that_watches_have(
 async def test_a_service_that_is_gone_for_good_is_one_line(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_SILENCES", 2)
+    monkeypatch.setattr(following, "MAX_SILENCES", 2)
     terminal.port = 1
     assert "the service does not answer" in await terminal.refused("backfill", *ACME)
     assert "the service does not answer" in await terminal.refused("backfill", *ACME, "--follow")
@@ -243,12 +249,12 @@ async def test_a_reconciliation_ends_with_its_report(terminal: Terminal) -> None
     printed = await terminal.printed("reconcile", *ACME, code=1)
     assert row(printed, "customer") == ["customer", "30", "0", "0", "12", "0"]
     assert row(printed, "all") == ["all", "34", "0", "0", "12", "0"]
-    assert printed.count("different │ name") == FIRST_FINDINGS
+    assert printed.count("│ different ") == FIRST_FINDINGS
     assert "12 rows are wrong and not mended" in printed
     (report,) = terminal.desk.world.reports.kept.values()
     assert f"billing reports {report.id} --account acme" in printed
     whole = await terminal.printed("reports", report.id, *ACME)
-    assert whole.count("different │ name") == 12
+    assert whole.count("│ different ") == 12
     mended = await terminal.printed("reconcile", *ACME, "--repair")
     assert "the mirror is right; 12 rows were mended" in mended
     assert row(mended, "customer")[-1] == "12"
@@ -274,23 +280,27 @@ async def test_reports_are_listed(terminal: Terminal) -> None:
     assert "there are more" in await terminal.printed("reports", *ACME, "--limit", "2")
     shown = await terminal.printed("reports", "r0", *ACME)
     assert row(shown, "charge") == ["charge", "1,234", "0", "1", "0", "1"]
-    assert "│ ch_1 │ extra" in shown
+    assert row(shown, "ch_1") == ["ch_1", "", ""]
+    assert row(shown, "charge")[1:] == ["1,234", "0", "1", "0", "1"]
+    assert "not at Stripe, mended" in shown
     assert (await terminal.refused("reports", "nothing", *ACME)).endswith("(NOT_FOUND)")
-    assert terminal.asked[0] == ("acme", ("mirror.read",))
+    assert terminal.asked[0] == ("mirror.read",)
 
 
 async def test_what_is_not_understood_is_named_everywhere(terminal: Terminal) -> None:
     terminal.desk.world.stripe.odd = {"cus_003"}
     why = "currency: three lower-case letters are needed"
     done = await terminal.printed("backfill", *ACME)
-    assert row(done, "customer") == ["customer", "cus_003", why]
-    assert "1 objects at Stripe are not understood; their rows stay as they are" in done
+    assert row(done, "customer") == ["customer", why]
+    assert row(done, "cus_003") == ["cus_003", ""]
+    assert "1 object at Stripe is not understood; its row stays as it is" in done
     terminal.desk.world.time.clock.advance(hours=1)
     compared = await terminal.printed("reconcile", *ACME)
     assert row(compared, "all") == ["all", "33", "0", "0", "0", "0", "1"]
     assert compared.splitlines()[-1] == "the mirror is right, but for what is not understood"
-    assert f"cus_003 │ {why}" in compared
-    assert f"cus_003 │ {why}" in await terminal.printed("status", *ACME)
+    for printed in (compared, await terminal.printed("status", *ACME)):
+        assert row(printed, "cus_003") == ["cus_003", ""]
+        assert why in printed
 
 
 async def test_a_noun_that_was_not_read_to_its_end_is_no_success(terminal: Terminal) -> None:
@@ -306,18 +316,66 @@ async def test_a_noun_that_was_not_read_to_its_end_is_no_success(terminal: Termi
 
 async def test_the_status_is_a_table(terminal: Terminal) -> None:
     await terminal.printed("backfill", *ACME)
-    terminal.desk.data_through.return_value = NOON
+    terminal.desk.standing.return_value = Standing(NOON)
     printed = await terminal.printed("status", *ACME)
     assert row(printed, "Stripe account")[1] == ACCOUNT
     assert row(printed, "data through")[1] == "2026-11-02 12:00:00Z"
-    assert row(printed, "events")[1] == "0 pending, 0 dead, 0 parked"
+    assert row(printed, "events")[1] == "0 pending, 0 dead, 0 waiting for an account"
     assert row(printed, "backfill")[:2] == ["backfill", "succeeded"]
     assert row(printed, "customer") == ["customer", "30"]
     assert "all accounts" not in printed
-    terminal.desk.data_through.return_value = None
+    terminal.desk.standing.return_value = Standing(None)
     everything = await terminal.printed("status")
     assert row(everything, "data through")[1] == "not known yet"
     assert "events of all accounts" in everything
+
+
+async def test_the_status_shows_a_gap_and_why_it_is_not_mended_yet(terminal: Terminal) -> None:
+    end = NOON + dt.timedelta(hours=1)
+    for gap, words in (
+        (Gap(NOON, end, mending=False), "mending begins at the next poll"),
+        (Gap(NOON, end, mending=True), "it is being mended"),
+        (Gap(None, end, mending=True, error="Stripe is away"), "mending waits: Stripe is away"),
+    ):
+        terminal.desk.standing.return_value = Standing(gap.start, gap)
+        printed = " ".join((await terminal.printed("status", *ACME)).replace("│", " ").split())
+        assert "to 2026-11-02 13:00:00Z may be missing" in printed
+        assert words in printed
+        assert ("from 2026-11-02 12:00:00Z" in printed) == (gap.start is not None)
+
+
+def test_an_operation_that_waits_says_why() -> None:
+    printed = drawn(pb.Operation(state=pb.Operation.STATE_PENDING))
+    assert "waits until a process has room for it" in printed
+
+
+async def test_an_account_that_is_none_is_not_found(terminal: Terminal) -> None:
+    words = await terminal.refused("status", "--account", "nobody")
+    assert words == (
+        "no account nobody; billing accounts list shows those that there are (NOT_FOUND)"
+    )
+
+
+async def test_what_a_table_tells_json_tells(terminal: Terminal) -> None:
+    result = json.loads((await terminal.run("backfill", *ACME, "--json")).stdout)
+    assert result["operation"]["state"] == "STATE_SUCCEEDED"
+    assert result["operation"]["progress"]["read_count"] == "34"
+    assert result["report"] is None
+    terminal.desk.world.time.clock.advance(hours=1)
+    await spoil(terminal.desk, "cus_003")
+    compared = json.loads(await terminal.json("reconcile", *ACME, code=1))
+    assert compared["report"]["findings"][0]["id"] == "cus_003"
+    listed = json.loads(await terminal.json("reports", *ACME))
+    assert [one["id"] for one in listed["reports"]] == [compared["report"]["id"]]
+    one = json.loads(await terminal.json("reports", compared["report"]["id"], *ACME))
+    assert one["counts"] == compared["report"]["counts"]
+    status = json.loads(await terminal.json("status", *ACME))
+    assert {"noun": "customer", "count": "30"} in status["rows"]
+
+
+async def test_without_reports_it_says_so(terminal: Terminal) -> None:
+    printed = await terminal.printed("reports", *ACME)
+    assert printed == "no reports: billing reconcile --account acme makes one\n"
 
 
 # --- bars ------------------------------------------------------------------------------------

@@ -7,10 +7,11 @@ from types import TracebackType
 from typing import Final
 
 from billing_client.v1 import mirror_service_pb2 as pb
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from typing_extensions import override
+
+from interfaces.cli.times import shown
 
 _PHASES: Final = {
     "read": "reading",
@@ -118,11 +119,6 @@ def shown_on(console: Console) -> Shown:
     return Bars(console) if console.is_terminal else Lines(console)
 
 
-def instant(timestamp: Timestamp) -> str:
-    """A time for people to read."""
-    return timestamp.ToDatetime(dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
 def word(name: str) -> str:
     """A value's name without its prefix, for people to read."""
     return name.partition("_")[2].lower().replace("_", " ")
@@ -158,6 +154,8 @@ def _facts(operation: pb.Operation) -> list[str]:
 
 def hindrance(operation: pb.Operation) -> str:
     """What it waits for, and until when, or why it failed; empty where all is well."""
-    if not operation.HasField("next_try_time"):
-        return operation.error_message
-    return f"waits until {instant(operation.next_try_time)}: {operation.error_message}"
+    if operation.HasField("next_try_time"):
+        return f"waits until {shown(operation.next_try_time)}: {operation.error_message}"
+    if operation.state == pb.Operation.STATE_PENDING and not operation.error_message:
+        return "waits until a process has room for it"
+    return operation.error_message
