@@ -151,7 +151,7 @@ def emulator(
 
 @app.command(cls=Late, rich_help_panel=_TRY)
 def trigger() -> typer.Typer:
-    """Let an event happen at a running emulator, for tests of your own."""
+    """Let an event happen at a running emulator: real objects are made, and the event follows."""
     from bootstrap.trigger import trigger_app
 
     return trigger_app()
