@@ -185,7 +185,7 @@ async def test_a_watch_ends_at_the_bound_of_all_calls_and_says_so(
         await take(call, 1)
         got = await refusal(call.read())
     assert got.code() is Code.UNAVAILABLE
-    assert "open it anew" in (got.details() or "")
+    assert "open it again" in (got.details() or "")
 
 
 async def test_a_reader_who_stalls_past_the_bound_is_told_so_when_it_reads_on(

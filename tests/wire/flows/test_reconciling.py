@@ -120,7 +120,7 @@ async def test_a_failing_stripe_leaves_it_unfinished(flows: Flows) -> None:
     await flows.backfilled()
     fault = FaultSpec("fail", status=429, route="/v1/prices", count=None)
     await flows.emulator.control.add_fault(fault)
-    with pytest.raises(Exception, match="Stripe takes no more requests"):
+    with pytest.raises(Exception, match="Stripe accepts no more requests"):
         await flows.reconciled()
     assert await flows.stores.reports.newest(flows.account, after=None, limit=1) == []
     await flows.emulator.control.clear_faults()

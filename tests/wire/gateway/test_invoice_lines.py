@@ -135,7 +135,7 @@ async def test_previews_that_stripe_refuses(
     with pytest.raises(FailedPrecondition) as caught:
         await previews.preview(account, InvoicePreview(customer))
     assert caught.value.metadata["stripe_code"] == "invoice_upcoming_none"
-    assert caught.value.message.endswith("name a subscription that goes on")
+    assert caught.value.message.endswith("name a subscription that continues")
     for preview, noun in (
         (InvoicePreview("cus_unknown"), "customer"),
         (InvoicePreview(subscription="sub_unknown"), "subscription"),
