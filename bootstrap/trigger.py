@@ -3,7 +3,7 @@
 import asyncio
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -23,10 +23,16 @@ _Key = Annotated[str, typer.Option(help="The platform's key; its sk_live_ twin f
 _Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 
 
+_EXIT_CODES: Final = (
+    "Real objects are made at the emulator, and the event follows from them. Exit code 1: the "
+    "emulator does not answer, or refuses; 2: no such event."
+)
+
+
 def trigger_app() -> typer.Typer:
     """The app that has the command."""
     app = typer.Typer(add_completion=False)
-    app.command()(trigger)
+    app.command(epilog=_EXIT_CODES)(trigger)
     return app
 
 
@@ -38,11 +44,7 @@ def trigger(
     key: _Key = PLATFORM_KEY,
     as_json: _Json = False,
 ) -> None:
-    """Let an event happen at a running emulator: real objects are made, and the event follows.
-
-    It prints the ids of the event and of the objects. Exit code 1: the emulator does not answer,
-    or refuses; 2: no such event.
-    """
+    """Let an event happen at a running emulator, for tests of your own."""
     if event is None:
         typer.echo(json.dumps(sorted(TRIGGERS)) if as_json else "\n".join(sorted(TRIGGERS)))
         return

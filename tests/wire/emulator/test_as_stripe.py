@@ -280,12 +280,19 @@ async def test_two_items_cannot_have_one_price(client: stripe.StripeClient) -> N
 
 
 async def test_a_metered_price_takes_no_quantity(client: stripe.StripeClient) -> None:
+    meter = await client.v1.billing.meters.create_async(
+        {
+            "display_name": "Calls",
+            "event_name": "calls",
+            "default_aggregation": {"formula": "sum"},
+        }
+    )
     price = await client.v1.prices.create_async(
         {
             "currency": "usd",
             "unit_amount": 5,
             "product_data": {"name": "Calls"},
-            "recurring": {"interval": "month", "usage_type": "metered"},
+            "recurring": {"interval": "month", "usage_type": "metered", "meter": meter.id},
         }
     )
     customer = await payer(client)

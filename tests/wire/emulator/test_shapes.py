@@ -1,5 +1,6 @@
 """Every noun that the emulator answers has the fields that Stripe's SDK says, and no others."""
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,12 +51,24 @@ async def test_every_noun_is_as_the_sdk_says(
         {"amount": 9_000, "currency": "usd", "source": "tok_bypassPending"}
     )
     await client.v1.payouts.create_async({"amount": 1_000, "currency": "usd"})
+    await client.v1.billing.meters.create_async(
+        {
+            "display_name": "Calls",
+            "event_name": "calls",
+            "default_aggregation": {"formula": "sum"},
+        }
+    )
+    logo = io.BytesIO(b"\x89PNG\r\n\x1a\n" + b"\0" * 40)
+    logo.name = "logo.png"
+    file = await client.v1.files.create_async({"file": logo, "purpose": "business_logo"})
+    link = await client.v1.file_links.create_async({"file": file.id})
     draft: Any = {
         "customer": customer.id,
         "discounts": [{"coupon": coupon.id}],
         "expand": ["discounts", "customer.sources"],
     }
     seen = set(objects((await client.v1.invoices.create_async(draft)).to_dict(recursive=True)))
+    seen |= {file.object, link.object}
     seen |= set(objects((await client.v1.balance.retrieve_async()).to_dict()))
     seen |= set(objects((await client.v1.accounts.retrieve_current_async()).to_dict()))
     for noun in NOUNS.all:
