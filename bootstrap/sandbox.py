@@ -52,6 +52,13 @@ BUSINESSES: Final = (
 CONTACT: Final = "grace"
 TOKEN_LIFETIME: Final = dt.timedelta(hours=12)
 
+_CALL: Final = """\
+call() {
+  buf curl --protocol grpc --http2-prior-knowledge -H "authorization: Bearer $BILLING_TOKEN" \\
+    -d "$2" "http://$BILLING_ADDRESS/billing.v1.$1"
+}"""
+"""How the shell calls a method: `call Service/Method '{...}'`, through gRPC reflection."""
+
 _CUSTOMERS: Final = """\
 import os, sys, grpc
 from billing_client.v1 import customer_service_pb2 as pb, customer_service_pb2_grpc as rpc
@@ -191,6 +198,7 @@ def _write_environment(folder: Path, world: World, operator: str) -> Path:
     # A proxy that the shell is set up for does not know this machine's own ports.
     lines += ['export no_proxy="127.0.0.1${no_proxy:+,$no_proxy}"', 'export NO_PROXY="$no_proxy"']
     lines += [f'export PATH={shlex.quote(str(beside))}:"$PATH"']
+    lines += [_CALL]
     file = folder / "env"
     file.touch(mode=0o600)
     file.write_text("\n".join(lines) + "\n")
@@ -285,16 +293,11 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def print_things_to_try(world: World, console: Console) -> None:
     """Where everything is, and five things to try, ready to be pasted into another shell."""
     business, folder = world.businesses[0], world.environment_file.parent
-    buf = "buf curl --protocol grpc --http2-prior-knowledge"
-    bearer = '-H "authorization: Bearer $BILLING_TOKEN"'
-    service = "http://$BILLING_ADDRESS/billing.v1"
-    price = json.dumps({"amount": 9_000, "currency": business.currency})
     things = (
         (
             "Create a customer, through gRPC reflection",
-            f"""{buf} {bearer} \\
-  -d '{{"account": "{business.account}", "request_id": "1", "customer": {{"name": "Ada"}}}}' \\
-  {service}.CustomerService/CreateCustomer""",
+            f"""call CustomerService/CreateCustomer '{{"account": "{business.account}",
+  "request_id": "try-1", "customer": {{"email": "ada@example.com"}}}}'""",
         ),
         (
             "List customers with the Python client",
@@ -305,7 +308,8 @@ python {folder}/customers.py {business.account}""",
             "Pay at the emulator: the webhooks arrive at once",
             f"""curl -u "$EMULATOR_KEY:" -H "Stripe-Account: {business.stripe_account}" \\
   -d amount=4200 -d currency={business.currency} -d payment_method=pm_card_visa \\
-  -d confirm=true -d "return_url=https://example.com" $EMULATOR_URL/v1/payment_intents""",
+  -d confirm=true -d return_url=https://example.com \\
+  "$EMULATOR_URL/v1/payment_intents\"""",
         ),
         (
             "Be the operator: what came in, import the rest, is the mirror right",
@@ -316,10 +320,10 @@ billing status --account {business.account}""",
         ),
         (
             "Bill a contact: a customer, an invoice, and the address where it is paid",
-            f"""{buf} {bearer} \\
-  -d '{{"account": "{business.account}", "contact": "{CONTACT}", "request_id": "5",
-  "items": [{{"description": "Work", "quantity": 1, "unit_amount": {price}}}]}}' \\
-  {service}.PaymentLinkService/CreatePaymentLink""",
+            f"""call PaymentLinkService/CreatePaymentLink '{{"account": "{business.account}",
+  "request_id": "try-5", "contact": "{CONTACT}", "currency": "{business.currency}",
+  "items": [{{"description": "Two hours", "quantity": 2,
+    "unit_amount": {{"amount": 9000, "currency": "{business.currency}"}}}}]}}'""",
         ),
     )
     console.print(f"gRPC       {world.grpc_address}")

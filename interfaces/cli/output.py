@@ -29,7 +29,7 @@ def print_table(table: Table) -> None:
     for column in table.columns:
         column.min_width = _least(column)
     terminal = console()
-    bounded = terminal.is_terminal or "COLUMNS" in os.environ
+    bounded = terminal.is_terminal or bool(os.environ.get("COLUMNS"))
     wide = Console(width=_WIDE)
     natural = Measurement.get(wide, wide.options, table).maximum
     width = max(terminal.width, least_width(table)) if bounded else natural

@@ -27,7 +27,7 @@ def read_instant(text: str, now: dt.datetime | None = None) -> dt.datetime:
     now = now or dt.datetime.now(dt.UTC)
     try:
         return _read(" ".join(text.split()), now).astimezone(dt.UTC)
-    except (ValueError, OverflowError, OSError):
+    except (KeyError, ValueError, OverflowError, OSError):
         raise typer.BadParameter(f"{text!r} is no time; one of: {FORMS}") from None
 
 

@@ -35,10 +35,18 @@ class Sandbox:
         return found[1]
 
     def thing(self, number: int) -> str:
-        """The command of a numbered thing to try."""
+        """The commands of a numbered thing to try, in a shell that has read the settings file."""
         found = re.search(rf"^{number}\. [^\n]+\n(.+?)\n\n", self.text, re.MULTILINE | re.DOTALL)
         assert found, f"nothing {number} in {self.text}"
-        return found[1]
+        assert 1 < len(found[1].splitlines()) <= 4
+        return f"{self.first}\n{found[1]}"
+
+    @property
+    def first(self) -> str:
+        """What is to be run first in another shell: it reads the settings file."""
+        found = re.search(r"^\. \S+/env$", self.text, re.MULTILINE)
+        assert found, self.text
+        return found[0]
 
 
 async def start(leftovers: Leftovers, *arguments: str) -> asyncio.subprocess.Process:
@@ -102,8 +110,12 @@ async def test_the_things_to_try_work(tmp_path: Path) -> None:
         assert re.search(r"charge +│ +1 ", operated)
         assert "the mirror is right" in operated
 
-        billed = await shell(here.thing(5))
-        link = json.loads(billed[billed.index("{") :])
+        folder = here.first.removeprefix(". ").removesuffix("/env")
+        short = here.text.replace(folder, "/tmp/billing-sandbox-12345678")  # noqa: S108
+        assert max(map(len, short.splitlines())) <= 80
+        assert not re.search("STRIPE_|SECRET", await shell(f"{here.first}\nenv"))
+
+        link = json.loads(await shell(here.thing(5)))
         assert (link["contact"], link["amountDue"]["amount"]) == ("grace", "18000")
         assert link["url"].startswith("https://")
         assert link["customerCreated"]
@@ -111,10 +123,11 @@ async def test_the_things_to_try_work(tmp_path: Path) -> None:
         for name, form in (("webhooks", r"http://127\.0\.0\.1:\d+/webhooks/stripe"),
                            ("emulator", r"http://127\.0\.0\.1:\d+")):  # fmt: skip
             assert re.fullmatch(form, here.fact(name))
+        token = await shell(f'{here.first}\necho "$BILLING_TOKEN"')
         options = [("grpc.enable_http_proxy", 0)]
         async with grpc.aio.insecure_channel(here.fact("gRPC"), options) as channel:
             page = await CustomerServiceStub(channel).ListCustomers(
-                pb.ListCustomersRequest(), metadata=bearer(here.fact("token"))
+                pb.ListCustomersRequest(account="hudson-paper"), metadata=bearer(token.strip())
             )
         assert [customer.id for customer in page.customers] == [link["customer"], created["id"]]
 
@@ -126,9 +139,9 @@ async def test_a_port_in_use_ends_it_in_order(tmp_path: Path) -> None:
         process = await start(leftovers, "--grpc-address", address, "--http-address", "127.0.0.1:0")
         out, err = await asyncio.wait_for(process.communicate(), START_SECONDS)
     assert (process.returncode, out) == (1, b"")
-    first, second = err.decode().splitlines()
-    assert f"cannot listen at {address}" in first
-    assert second == "billing: the service did not start; what it said stands above"
+    (line,) = err.decode().splitlines()
+    assert line.startswith(f"billing: --grpc-address: cannot listen at {address}")
+    assert "--grpc-address 127.0.0.1:0 takes a free one" in line
     assert leftovers.processes() == []
     assert leftovers.files() == []
 
@@ -139,5 +152,5 @@ async def test_an_address_that_is_none_is_one_line(tmp_path: Path) -> None:
     out, err = await asyncio.wait_for(process.communicate(), START_SECONDS)
     assert (process.returncode, out) == (1, b"")
     (line,) = err.decode().splitlines()
-    assert line.startswith("billing: BILLING_GRPC_ADDRESS: host:port is needed")
+    assert line.startswith("billing: --grpc-address: nonsense is no address of this machine")
     assert leftovers.files() == []
