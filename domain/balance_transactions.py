@@ -2,8 +2,29 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Final
 
 from domain.money import Money
+
+PAYOUT: Final = "payout"
+"""The facet of a balance transaction that tells which payout it is in: the value `payout`."""
+
+PAYMENTS: Final = "payments"
+"""The `balance_type` of what is earned and paid out; others are set apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeeDetail:
+    """A part of a fee.
+
+    `type` is Stripe's open string: `stripe_fee`, `application_fee`,
+    `payment_method_passthrough_fee`, `tax`, `withheld_tax`. `application` is who earned it.
+    """
+
+    type: str
+    amount: Money
+    description: str | None = None
+    application: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +33,8 @@ class BalanceTransaction:
 
     `source` is the id of what caused it: a charge, a refund, a dispute, a payout. `exchange_rate`
     is Stripe's decimal as text, from the source's currency to this one. It is `pending` until
-    `available_on`, and its fee may change until then.
+    `available_on`, and its fee may change until then. `balance_type` is Stripe's open string
+    (`payments`, `issuing`, `refund_and_dispute_prefunding`, `risk_reserved`).
     """
 
     id: str
@@ -27,6 +49,8 @@ class BalanceTransaction:
     reporting_category: str | None = None
     exchange_rate: str | None = None
     description: str | None = None
+    fee_details: tuple[FeeDetail, ...] = ()
+    balance_type: str | None = None
 
     def __post_init__(self) -> None:
         if not self.id:

@@ -18,7 +18,7 @@ clock tells, the object is settled by its content or read again.
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
@@ -192,6 +192,27 @@ class Facet:
     name: str
     values: Mapping[str, Any]
     version: Version
+
+
+LAST: Final = "last"
+"""The facet of what a deleted object was called, or what it cost: some of its last values."""
+
+
+def last_facet(stored: Snapshot[Any], gone: Snapshot[Any], names: Sequence[str]) -> Facet | None:
+    """What is kept of an object when its tombstone takes its place: the attributes named.
+
+    None where there is none to keep. What the stored observation does not know is left out.
+    """
+    found = stored.object
+    if found is None or gone.object is not None:
+        return None
+    values = {name: getattr(found, name) for name in names if name not in stored.unknown}
+    plain = {name: _plain(value) for name, value in values.items()}
+    return Facet(gone.stripe_account, gone.id, LAST, plain, gone.version)
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ text where it has not (SQLite's JSON); an instant in a column is integer millise
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from itertools import product
 from math import prod
@@ -88,6 +88,24 @@ def search_stamp(noun: Noun[Any]) -> str:
     if noun.search is None:
         return ""
     return f"{RULES}: {', '.join(noun.search.texts)}; {', '.join(noun.search.phones)}"
+
+
+FIELDS: Final = "(fields)"
+"""Under this name a store stamps of which fields the objects of a noun were stored: no column has
+such a name."""
+
+
+def fields_stamp(noun: Noun[Any]) -> str:
+    """Where this changes, stored objects may lack fields that are read now."""
+    return ", ".join(sorted(field.name for field in fields(noun.type)))
+
+
+def lacking(noun: Noun[Any], stored: Mapping[str, Any]) -> set[str]:
+    """The fields that a stored object lacks, since it was stored before they were read.
+
+    Their values are unknown, and not empty as a new object's would be.
+    """
+    return {field.name for field in fields(noun.type)} - stored.keys()
 
 
 def check_search(noun: Noun[Any], readings: Sequence[Sequence[str]], limit: int) -> None:

@@ -27,6 +27,7 @@ CUSTOMERS: Final = Noun(
     columns=(_CREATED, Column("email", "object.email")),
     indexes=(("created",), ("email", "created")),
     search=Search(texts=("name", "email"), phones=("phone",)),
+    last=("name",),
 )
 
 CHARGES: Final = Noun(
@@ -164,6 +165,7 @@ PRODUCTS: Final = Noun(
     # The second covers the counts of filters, too.
     indexes=(("created",), ("active", "created")),
     search=Search(texts=("name",)),
+    last=("name",),
 )
 
 PRICES: Final = Noun(
@@ -186,6 +188,16 @@ PRICES: Final = Noun(
         ("lookup_key", "created", "id", "active", "product", "type", "currency"),
         # Covers the counts of filters.
         ("active", "type", "currency", "created"),
+    ),
+    last=(
+        "product",
+        "nickname",
+        "currency",
+        "type",
+        "billing_scheme",
+        "unit_amount",
+        "unit_amount_decimal",
+        "recurring",
     ),
 )
 

@@ -66,7 +66,8 @@ class Noun(Generic[T]):
     names `id`, that is its place: what stands behind it is tested, and orders nothing. A column of
     many values leads its index, beside others of the snapshot. `rank` grows as an object goes a way
     that has no return: of two observations at the same time the further one is the later. `search`
-    is there where the noun is searched; it needs the column `created`.
+    is there where the noun is searched; it needs the column `created`. `last` names the attributes
+    of an object that its row keeps when it is deleted, in the facet LAST.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Noun(Generic[T]):
     orders: tuple[Order, ...] = (NEWEST_FIRST,)
     rank: Rank[T] | None = None
     search: Search | None = None
+    last: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         known = {"id", *(column.name for column in self.columns)}

@@ -1,12 +1,12 @@
 """The mirror's writer: every observation of a Stripe object goes through here into the mirror."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from application.mirror.ports import Mirror, Noun
 from domain.errors import RateLimited, Reason
-from domain.mirror import MirroredObject, Row, Snapshot, Verdict, resolve
+from domain.mirror import MirroredObject, Row, Snapshot, Verdict, last_facet, resolve
 
 T = TypeVar("T", bound=MirroredObject)
 
@@ -51,12 +51,28 @@ class MirrorWriter:
                 (change, rows[key].revision if key in rows else 0)
                 for key, change in standing.items()
             ]
+            await self._keep_last(noun, standing.values(), rows)
             lost = set(await self._mirror.replace(noun, changes)) if changes else set()
             waiting = [(i, s) for i, s in waiting if (s.stripe_account, s.id) in lost]
             if not waiting:
                 return [verdicts[index] for index in range(len(snapshots))]
         message = f"{noun.name}: rows keep changing under the decision"
         raise RateLimited(Reason.OVERLOADED, message, retry_after_seconds=1)
+
+    async def _keep_last(
+        self, noun: Noun[T], changes: Iterable[Snapshot[T]], rows: Mapping[ObjectKey, Row[T]]
+    ) -> None:
+        """Keep what deleted objects were called: before the tombstones, so that none is without."""
+        if not noun.last:
+            return
+        facets = [
+            last_facet(row.snapshot, change, noun.last)
+            for change in changes
+            if (row := rows.get((change.stripe_account, change.id))) and row.snapshot
+        ]
+        kept = [facet for facet in facets if facet is not None]
+        if kept:
+            await self._mirror.derive(noun, kept)
 
     async def rows(self, noun: Noun[T], keys: Iterable[ObjectKey]) -> dict[ObjectKey, Row[T]]:
         """The rows of the keys (at most 1,000), as they are now; absent ones left out."""

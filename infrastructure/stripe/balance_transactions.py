@@ -1,12 +1,13 @@
 """Balance transactions: how they are read from Stripe."""
 
 from decimal import Decimal
-from typing import Final
+from typing import Final, final
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from application.mirror.nouns import BALANCE_TRANSACTIONS
-from domain.balance_transactions import BalanceTransaction
+from domain.balance_transactions import BalanceTransaction, FeeDetail
 from domain.money import Money
 from infrastructure.stripe.core.shapes import (
     Amount,
@@ -18,6 +19,15 @@ from infrastructure.stripe.core.shapes import (
     instant,
     reference,
 )
+
+
+@final
+class _FeeDetail(msgspec.Struct, frozen=True, gc=False):
+    amount: Amount
+    currency: str
+    type: str
+    description: str | None = None
+    application: str | None = None
 
 
 class BalanceTransactionShape(Shape, frozen=True, gc=False, kw_only=True):
@@ -37,6 +47,8 @@ class BalanceTransactionShape(Shape, frozen=True, gc=False, kw_only=True):
     reporting_category: str | UnsetType | None = UNSET
     exchange_rate: Decimal | UnsetType | None = UNSET
     description: str | UnsetType | None = UNSET
+    fee_details: list[_FeeDetail] | UnsetType | None = UNSET
+    balance_type: str | UnsetType | None = UNSET
 
 
 def to_domain(shape: BalanceTransactionShape) -> tuple[BalanceTransaction, frozenset[str]]:
@@ -58,6 +70,11 @@ def to_domain(shape: BalanceTransactionShape) -> tuple[BalanceTransaction, froze
         reporting_category=fields("reporting_category", shape.reporting_category, None),
         exchange_rate=None if rate is None else str(rate),
         description=fields("description", shape.description, None),
+        fee_details=tuple(
+            FeeDetail(one.type, Money(one.amount, one.currency), one.description, one.application)
+            for one in fields("fee_details", shape.fee_details, None) or ()
+        ),
+        balance_type=fields("balance_type", shape.balance_type, None),
     )
     return transaction, fields.unknown
 

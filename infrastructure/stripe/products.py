@@ -1,7 +1,8 @@
 """Products: how they are read from Stripe."""
 
-from typing import Final
+from typing import Final, final
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from application.mirror.nouns import PRODUCTS
@@ -17,6 +18,11 @@ from infrastructure.stripe.core.shapes import (
 )
 
 
+@final
+class _Feature(msgspec.Struct, frozen=True, gc=False):
+    name: str | None = None
+
+
 class ProductShape(Shape, frozen=True, gc=False, kw_only=True):
     """A product, as in the API reference, "The Product object"."""
 
@@ -26,11 +32,18 @@ class ProductShape(Shape, frozen=True, gc=False, kw_only=True):
     default_price: Expandable = UNSET
     images: list[str] | UnsetType = UNSET
     updated: Seconds | UnsetType | None = UNSET
+    tax_code: Expandable = UNSET
+    unit_label: str | UnsetType | None = UNSET
+    statement_descriptor: str | UnsetType | None = UNSET
+    url: str | UnsetType | None = UNSET
+    marketing_features: list[_Feature] | UnsetType | None = UNSET
+    type: str | UnsetType | None = UNSET
 
 
 def to_domain(shape: ProductShape) -> tuple[Product, frozenset[str]]:
     """The product, and the names of its fields that were not told."""
     fields = Fields()
+    features = fields("marketing_features", shape.marketing_features, None)
     product = Product(
         id=shape.id,
         created=instant(shape.created),
@@ -41,6 +54,12 @@ def to_domain(shape: ProductShape) -> tuple[Product, frozenset[str]]:
         images=tuple(fields("images", shape.images, [])),
         updated=fields.instant("updated", shape.updated),
         metadata=fields.metadata(shape.metadata),
+        tax_code=fields("tax_code", reference(shape.tax_code), None),
+        unit_label=fields("unit_label", shape.unit_label, None),
+        statement_descriptor=fields("statement_descriptor", shape.statement_descriptor, None),
+        url=fields("url", shape.url, None),
+        marketing_features=tuple(one.name for one in features or () if one.name),
+        type=fields("type", shape.type, None),
     )
     return product, fields.unknown
 

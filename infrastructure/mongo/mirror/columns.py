@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from application.mirror.ports import Noun
-from infrastructure.documents import search_stamp
+from infrastructure.documents import FIELDS, fields_stamp, search_stamp
 from infrastructure.mongo.core.collection import Collection
 from infrastructure.mongo.mirror.rows import TERMS, refilling
 
@@ -24,6 +24,7 @@ async def refill(rows: Collection, stamps: Collection, noun: Noun[Any]) -> int:
     if noun.search is not None:
         # Stamped like a column: a release that knows no search leaves a stamp without it.
         declared.append([TERMS, search_stamp(noun)])
+    declared.append([FIELDS, fields_stamp(noun)])
     found = await stamps.find_one(stamp)
     if found is not None and found["columns"] == declared:
         return 0

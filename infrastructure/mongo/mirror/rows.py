@@ -18,6 +18,7 @@ from infrastructure.befores import EncodedBefore, ReadBefore
 from infrastructure.documents import (
     column_values,
     index_keys,
+    lacking,
     many_values,
     search_words,
     to_builtins,
@@ -127,10 +128,15 @@ def _place(version: str) -> tuple[Document, Document]:
 
 
 def refilling(noun: Noun[Any], document: Document) -> UpdateOne:
-    """Fill the columns anew from the row's own halves, if no snapshot has come meanwhile."""
+    """Fill the columns anew from the row's own halves, if no snapshot has come meanwhile.
+
+    A row whose object was stored before a field of it was read names that field unknown.
+    """
     told = document["snapshot"]
     found = None if told is None else _object(noun, told)
     columns = {**_columns(noun, found), **_terms(noun, found)}
+    if told is not None and (names := lacking(noun, told)):
+        columns["unknown"] = sorted({*document["unknown"], *names})
     return UpdateOne(
         {"_id": document["_id"], "revision": document["revision"]},
         [

@@ -8,7 +8,16 @@ from typing import Any, Final
 import msgspec
 
 from application.mirror.ports import Noun
-from infrastructure.documents import column_values, index_keys, many_values, search_stamp
+from infrastructure.documents import (
+    FIELDS,
+    column_values,
+    fields_stamp,
+    index_keys,
+    lacking,
+    many_values,
+    search_stamp,
+    to_json,
+)
 from infrastructure.sqlite.core.names import quoted
 from infrastructure.sqlite.core.tables import columns_of
 from infrastructure.sqlite.core.transactions import transaction
@@ -48,6 +57,9 @@ _PLACE: Final = "(filled to)"
 
 _log = logging.getLogger(__name__)
 
+_decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_names: Final = msgspec.json.Decoder(list[str]).decode
+
 
 def index_name(noun: Noun[Any], columns: Sequence[str]) -> str:
     """The name of the index that a declaration's tuple of columns makes."""
@@ -58,7 +70,7 @@ def prepare_mirror(connection: sqlite3.Connection, noun: Noun[Any]) -> bool:
     """Make the tables of a noun; whether they are whole, else `refill` is to follow."""
     paths = _paths_of(noun)
     many = _many_names(noun)
-    own = [name for name in paths if name not in many]
+    own = [name for name in paths if name not in {*many, FIELDS}]
     table = quoted(noun.collection)
     # Declared columns have no type, so that no affinity turns text into numbers or back.
     connection.execute(
@@ -95,6 +107,7 @@ def _paths_of(noun: Noun[Any]) -> dict[str, str]:
     if noun.search is not None:
         # Stamped like a column: a release that knows no search leaves a stamp without it.
         paths[WORDS] = search_stamp(noun)
+    paths[FIELDS] = fields_stamp(noun)
     return paths
 
 
@@ -146,6 +159,7 @@ def _prepare_indexes(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
 def refill(connection: sqlite3.Connection, noun: Noun[Any]) -> None:
     """Fill columns that a declaration gained or moved, and terms, from the documents of all rows.
 
+    A row whose object was stored before a field of it was read names that field unknown.
     Other processes get in between, and one that does the same shares the work.
     """
     read, told = 0, 0
@@ -194,16 +208,19 @@ def _refill_after(
     decode = msgspec.json.Decoder(noun.type).decode
     table = quoted(noun.collection)
     many = [name for name in names if name in _many_names(noun)]
-    own = [name for name in names if name not in many]
+    own = [name for name in names if name not in {*many, FIELDS}]
     rows = connection.execute(
-        f"SELECT rowid, stripe_account, id, object, facets FROM {table} WHERE rowid > ?"
+        f"SELECT rowid, stripe_account, id, object, facets, unknown FROM {table} WHERE rowid > ?"
         " ORDER BY rowid LIMIT ?",
         (rowid, _REFILL_ROWS),
     ).fetchall()
-    filled, terms = [], []
+    filled, terms, told_less = [], [], []
     lines = ManyIndex(noun, many)
-    for rowid, stripe_account, id_, found, facets in rows:
+    for rowid, stripe_account, id_, found, facets, unknown in rows:
         if found is not None:
+            if FIELDS in names and (names_lacking := lacking(noun, _decode_keys(found))):
+                known = {*_decode_names(unknown)} if unknown else set()
+                told_less.append((to_json(sorted(known | names_lacking)).decode(), rowid))
             told = decode(found)
             values = column_values(noun, told, values_of(decode_facets(facets)))
             values[WORDS] = words_value(noun, told)
@@ -216,6 +233,7 @@ def _refill_after(
     if own:
         assignments = ", ".join(f"{quoted(name)} = ?" for name in own)
         connection.executemany(f"UPDATE {table} SET {assignments} WHERE rowid = ?", filled)
+    connection.executemany(f"UPDATE {table} SET unknown = ? WHERE rowid = ?", told_less)
     if terms:
         index = TermIndex(noun)
         for key, after in terms:

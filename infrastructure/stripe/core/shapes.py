@@ -181,7 +181,10 @@ class Translation(Generic[T, ShapeT]):
 
     `path` is where Stripe lists the noun; an object is at `path/id`. `to_domain` gives the object
     and the names of its fields that the payload did not tell. `deleted_by` names the event types
-    that tell of a deletion, `previewed_by` those whose object does not exist (yet). `lists` maps
+    that tell of a deletion, `previewed_by` those whose object does not exist (yet), `hinted_by`
+    those whose object does not tell all that has changed. `expand` are the fields that Stripe shows
+    only where they are asked for; `lacks` tells of an object, and of what a payload did not tell,
+    whether it has to be read. `lists` maps
     the shape's fields that are a NestedList to the shape of an element. `list_all` are the
     parameters without which Stripe leaves some objects out of a list. `concerns` maps event types
     to what they change without an event of its own: another noun, and the field of ours that names
@@ -195,6 +198,9 @@ class Translation(Generic[T, ShapeT]):
     to_domain: Callable[[ShapeT], tuple[T, frozenset[str]]]
     deleted_by: frozenset[str] = frozenset()
     previewed_by: frozenset[str] = frozenset()
+    hinted_by: frozenset[str] = frozenset()
+    expand: tuple[str, ...] = ()
+    lacks: Callable[[T, frozenset[str]], bool] | None = None
     lists: Mapping[str, type[msgspec.Struct]] = field(default_factory=dict)
     list_all: Mapping[str, str] = field(default_factory=dict)
     concerns: Mapping[str, tuple[Noun[Any], str]] = field(default_factory=dict)
@@ -222,8 +228,15 @@ class Translation(Generic[T, ShapeT]):
         return self.snapshot(shape, stripe_account, version)
 
     def incomplete(self, snapshot: Snapshot[T]) -> bool:
-        """Whether a payload lacks (the end of) a nested list, so that only a read tells it all."""
-        return not snapshot.unknown.isdisjoint(self.lists)
+        """Whether a payload lacks (the end of) a nested list, or else what only a read tells."""
+        if not snapshot.unknown.isdisjoint(self.lists):
+            return True
+        found, lacks = snapshot.object, self.lacks
+        return found is not None and lacks is not None and lacks(found, snapshot.unknown)
+
+    def expanding(self, place: str = "") -> Mapping[str, list[str]]:
+        """The parameters of a request that has an object of this noun, at a place, told whole."""
+        return {"expand": [f"{place}{name}" for name in self.expand]} if self.expand else {}
 
     def cut_short(self, shape: ShapeT) -> Mapping[str, NestedList[Any]]:
         """The nested lists, by field, of which the payload shows only the beginning."""

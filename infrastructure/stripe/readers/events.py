@@ -86,6 +86,8 @@ def _read(
         gone: Snapshot[MirroredObject]
         gone = Snapshot(stripe_account, event.object_id, version, None)
         return Observed(noun, gone, concerns=concerns)
+    if event.type in translation.hinted_by:
+        return Hint(noun, event.object_id, event.created, concerns)
     snapshot = _snapshot(translation, event, stripe_account, version)
     return Observed(noun, snapshot, translation.incomplete(snapshot), concerns)
 

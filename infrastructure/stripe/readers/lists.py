@@ -62,7 +62,7 @@ class StripeLister(ObjectLister, EventLister):
             translation.path,
             Subject(noun.name),
             stripe_account,
-            params=translation.list_all,
+            params={**translation.list_all, **translation.expanding("data.")},
             priority=priority,
         )
         answer = await self._ask(request, place, since_ms)

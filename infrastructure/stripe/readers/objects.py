@@ -65,6 +65,7 @@ async def read_object(
             object_path(translation, object_id),
             Subject(translation.noun.name, object_id),
             stripe_account,
+            params=translation.expanding(),
             priority=priority,
             keep_missing=True,
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from domain.balance_transactions import BalanceTransaction
+from domain.balance_transactions import BalanceTransaction, FeeDetail
 from domain.mirror import Snapshot, Version
 from domain.money import Money
 from infrastructure.stripe.balance_transactions import BALANCE_TRANSACTION
@@ -46,7 +46,26 @@ def test_every_field_is_read() -> None:
             reporting_category="charge",
             exchange_rate="1.1704",
             description="Order 7",
+            fee_details=(FeeDetail("stripe_fee", Money(103, "eur")),),
+            balance_type="payments",
         ),
+    )
+
+
+def test_every_part_of_a_fee_is_told() -> None:
+    types = "stripe_fee application_fee payment_method_passthrough_fee tax withheld_tax new".split()
+    told = [
+        {
+            "amount": number,
+            "application": "ca_1",
+            "currency": "eur",
+            "description": "x",
+            "type": one,
+        }
+        for number, one in enumerate(types)
+    ]
+    assert read(balance_transaction(fee_details=told)).fee_details == tuple(
+        FeeDetail(one, Money(number, "eur"), "x", "ca_1") for number, one in enumerate(types)
     )
 
 
@@ -72,6 +91,7 @@ def test_an_absurd_exchange_rate_stays_short() -> None:
     "absent",
     """
     fee net type status available_on source reporting_category exchange_rate description
+    fee_details balance_type
     """.split(),
 )
 def test_an_absent_field_is_unknown(absent: str) -> None:

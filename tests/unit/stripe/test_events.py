@@ -71,7 +71,7 @@ def received(payload: dict[str, Any], /, **changes: Any) -> ReceivedEvent:
         (INVOICE_PAYMENTS, billing_samples.invoice_payment(), "invoice_payment.paid"),
         (SUBSCRIPTIONS, billing_samples.subscription(), "customer.subscription.paused"),
         (PRODUCTS, billing_samples.product(), "product.created"),
-        (PRICES, billing_samples.price(), "price.updated"),
+        (PRICES, billing_samples.price(), "price.created"),
         (PAYOUTS, samples.payout(), "payout.reconciliation_completed"),
         (PAYMENT_INTENTS, samples.payment_intent(), "payment_intent.canceled"),
         (BALANCE_TRANSACTIONS, samples.balance_transaction(), "whatever.it.were"),
@@ -85,7 +85,8 @@ def test_an_event_tells_its_objects_state(noun: Any, payload: Any, type_: str) -
     told = TRANSLATIONS[noun.name].observe(samples.encoded(payload), "acct_1", VERSION)
     assert replace(said.snapshot, befores=()) == told
     assert said.snapshot.object is not None
-    assert said.snapshot.unknown == frozenset(), "Stripe tells all that is read"
+    asked_for = frozenset(TRANSLATIONS[noun.name].expand)
+    assert said.snapshot.unknown == asked_for, "Stripe tells all else that is read"
     assert not said.incomplete
     # What none of our fields shows has changed: before it was as it is now, field by field.
     elsewhere = samples.event(payload, type_, previous={"unheard_of": {"x": [1]}})
@@ -216,6 +217,15 @@ def test_nonsense_before_is_no_reason_to_refuse_an_event(previous: Any) -> None:
 def test_a_state_before_that_is_told_less_fully_proves_nothing() -> None:
     listed = billing_samples.nested(url="/v1/invoices/in_1/lines", more=True)
     assert before(billing_samples.invoice(), {"lines": listed}) is None
+
+
+def test_an_update_of_a_price_is_a_hint_since_its_currency_options_are_not_told() -> None:
+    about = received(samples.event(billing_samples.price(), "price.updated"))
+    assert READER.read(about, "acct_1") == Hint(PRICES, "price_1", CREATED_MS)
+    tiered = billing_samples.price(billing_scheme="tiered")
+    said = READER.read(received(samples.event(tiered, "price.created")), "acct_1")
+    assert isinstance(said, Observed)
+    assert said.incomplete
 
 
 def test_only_a_declared_type_tells_of_a_deletion() -> None:

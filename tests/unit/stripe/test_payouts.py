@@ -7,7 +7,7 @@ import pytest
 
 from domain.mirror import Snapshot, Version
 from domain.money import Money
-from domain.payouts import Payout
+from domain.payouts import Payout, TraceId
 from infrastructure.stripe.payouts import PAYOUT
 from tests.unit.stripe.samples import CREATED, encoded, payout, without
 
@@ -29,7 +29,17 @@ def at(seconds: int) -> dt.datetime:
 
 
 def test_every_field_is_read() -> None:
-    assert observed(payout(failure_code="account_closed", metadata={"a": "b"})) == Snapshot(
+    failed = {
+        "failure_code": "account_closed",
+        "failure_message": "The bank account has been closed.",
+        "failure_balance_transaction": "txn_5",
+        "original_payout": "po_0",
+        "reversed_by": {"id": "po_2"},
+        "statement_descriptor": "ACME",
+        "trace_id": {"status": "supported", "value": "T1"},
+        "application_fee_amount": 12,
+    }
+    assert observed(payout(**failed, metadata={"a": "b"})) == Snapshot(
         "acct_1",
         "po_1",
         VERSION,
@@ -48,6 +58,14 @@ def test_every_field_is_read() -> None:
             reconciliation_status="in_progress",
             description="STRIPE PAYOUT",
             metadata={"a": "b"},
+            failure_message="The bank account has been closed.",
+            failure_balance_transaction="txn_5",
+            original_payout="po_0",
+            reversed_by="po_2",
+            source_type="card",
+            trace_id=TraceId("supported", "T1"),
+            statement_descriptor="ACME",
+            application_fee_amount=Money(12, "eur"),
         ),
     )
 
@@ -60,7 +78,8 @@ def test_a_payout_may_take_money_back() -> None:
     "absent",
     """
     status arrival_date automatic type method destination balance_transaction failure_code
-    reconciliation_status description metadata
+    reconciliation_status description metadata failure_message failure_balance_transaction
+    original_payout reversed_by source_type trace_id statement_descriptor application_fee_amount
     """.split(),
 )
 def test_an_absent_field_is_unknown(absent: str) -> None:
@@ -98,3 +117,12 @@ def test_an_unknown_status_is_kept() -> None:
 def test_structural_nonsense_is_refused(nonsense: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\$|required|currency:"):
         observed(nonsense)
+
+
+@pytest.mark.parametrize(
+    ("automatic", "status", "told"),
+    [(True, "completed", True), (False, "completed", False), (True, "in_progress", False)],
+)
+def test_whether_its_transactions_are_told(automatic: bool, status: str, told: bool) -> None:
+    found = read(payout(automatic=automatic, reconciliation_status=status))
+    assert found.tells_transactions is told

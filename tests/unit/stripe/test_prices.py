@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from domain.mirror import Snapshot, Version
-from domain.prices import Price, Recurrence
+from domain.prices import (
+    CurrencyOption,
+    CustomUnitAmount,
+    Price,
+    Recurrence,
+    Tier,
+    TransformQuantity,
+)
 from infrastructure.stripe.prices import PRICE
 from tests.unit.stripe.billing_samples import price
 from tests.unit.stripe.samples import CREATED, encoded, without
@@ -24,8 +31,17 @@ def read(payload: dict[str, Any]) -> Price:
     return found
 
 
+def expanded(**changes: Any) -> dict[str, Any]:
+    """A price as a request shows it that has asked for all of it."""
+    return price(**{"tiers": None, "currency_options": {}, **changes})
+
+
 def test_every_field_is_read() -> None:
-    assert observed(price()) == Snapshot(
+    told = expanded(
+        transform_quantity={"divide_by": 10, "round": "up"},
+        custom_unit_amount={"minimum": 5, "maximum": None, "preset": 50},
+    )
+    assert observed(told) == Snapshot(
         "acct_1",
         "price_1",
         VERSION,
@@ -44,6 +60,9 @@ def test_every_field_is_read() -> None:
             nickname="Seat",
             lookup_key="seat",
             metadata={"tier": "gold"},
+            transform_quantity=TransformQuantity(10, "up"),
+            custom_unit_amount=CustomUnitAmount(5, None, 50),
+            tax_behavior="exclusive",
         ),
     )
 
@@ -55,7 +74,7 @@ def test_a_price_below_a_minor_unit_is_its_decimal_alone() -> None:
 
 def test_a_tiered_price_has_no_unit_amount() -> None:
     tiered = {"billing_scheme": "tiered", "tiers_mode": "graduated"}
-    snapshot = observed(price(unit_amount=None, unit_amount_decimal=None, **tiered))
+    snapshot = observed(expanded(unit_amount=None, unit_amount_decimal=None, **tiered))
     found = snapshot.object
     assert found is not None
     assert (found.billing_scheme, found.tiers_mode) == ("tiered", "graduated")
@@ -69,7 +88,7 @@ def test_a_price_by_usage() -> None:
 
 
 def test_a_price_that_is_paid_once_does_not_recur() -> None:
-    snapshot = observed(price(type="one_time", recurring=None))
+    snapshot = observed(expanded(type="one_time", recurring=None))
     assert snapshot.object is not None
     assert snapshot.object.recurring is None
     assert not snapshot.unknown
@@ -78,12 +97,57 @@ def test_a_price_that_is_paid_once_does_not_recur() -> None:
 @pytest.mark.parametrize(
     "absent",
     """
-    product active type unit_amount unit_amount_decimal billing_scheme tiers_mode recurring nickname
-    lookup_key metadata
+    product active type unit_amount unit_amount_decimal billing_scheme tiers_mode nickname
+    lookup_key metadata tiers transform_quantity currency_options custom_unit_amount tax_behavior
     """.split(),
 )
 def test_an_absent_field_is_unknown(absent: str) -> None:
-    assert observed(without(price(), absent)).unknown == {absent}
+    assert observed(without(expanded(), absent)).unknown == {absent}
+
+
+def test_what_is_shown_only_where_it_is_asked_for_is_unknown_and_not_empty() -> None:
+    assert observed(price()).unknown == {"tiers", "currency_options"}
+    assert observed(without(expanded(), "recurring")).unknown == {"recurring", "trial_period_days"}
+    monthly = {"interval": "month", "interval_count": 1}
+    assert observed(expanded(recurring=monthly)).unknown == {"trial_period_days"}
+    assert read(price(recurring={**monthly, "trial_period_days": 14})).trial_period_days == 14
+
+
+def test_tiers_keep_their_decimals_to_the_last_digit() -> None:
+    small = "0.000000000001"
+    tiers = [
+        {"up_to": 10, "flat_amount": 0, "flat_amount_decimal": "0", "unit_amount": None,
+         "unit_amount_decimal": small},
+        {"up_to": None, "flat_amount": 5, "flat_amount_decimal": "5", "unit_amount": None,
+         "unit_amount_decimal": None},
+    ]  # fmt: skip
+    told = (Tier(10, 0, "0", None, small), Tier(None, 5, "5"))
+    options = {
+        "usd": {"unit_amount": None, "unit_amount_decimal": "1.5", "tax_behavior": "inclusive",
+                "custom_unit_amount": {"minimum": 1}, "tiers": tiers},
+        "jpy": {"unit_amount": 7, "unit_amount_decimal": "7", "tax_behavior": "unspecified",
+                "custom_unit_amount": None},
+    }  # fmt: skip
+    found = read(price(billing_scheme="tiered", tiers=tiers, currency_options=options))
+    assert found.tiers == told
+    assert found.currency_options == {
+        "usd": CurrencyOption(None, "1.5", "inclusive", CustomUnitAmount(1), told),
+        "jpy": CurrencyOption(7, "7", "unspecified", None, None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("scheme", "more", "incomplete"),
+    [
+        ("tiered", {}, True),
+        ("tiered", {"tiers": []}, False),
+        ("per_unit", {}, False),
+    ],
+)
+def test_a_tiered_price_whose_tiers_are_not_told_has_to_be_read(
+    scheme: str, more: dict[str, Any], incomplete: bool
+) -> None:
+    assert PRICE.incomplete(observed(price(billing_scheme=scheme, **more))) is incomplete
 
 
 def test_an_expanded_product_counts_by_its_id() -> None:

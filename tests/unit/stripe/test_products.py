@@ -43,6 +43,12 @@ def test_every_field_is_read() -> None:
             images=("https://files.example.com/seat.png",),
             updated=at(1),
             metadata={"sku": "7"},
+            tax_code="txcd_1",
+            unit_label="seat",
+            statement_descriptor="SEAT",
+            url="https://example.com/seat",
+            marketing_features=("Fast", "Warm"),
+            type="service",
         ),
     )
 
@@ -50,7 +56,8 @@ def test_every_field_is_read() -> None:
 @pytest.mark.parametrize(
     "absent",
     """
-    name active description default_price images updated metadata
+    name active description default_price images updated metadata tax_code unit_label
+    statement_descriptor url marketing_features type
     """.split(),
 )
 def test_an_absent_field_is_unknown(absent: str) -> None:
