@@ -50,7 +50,9 @@ _UPDATE: Final = {
                     "schedule": Hash(
                         fields={
                             "delay_days": Integer(least=2),
-                            "interval": OneOf(values=("daily", "manual")),
+                            "interval": OneOf(values=("daily", "manual", "monthly", "weekly")),
+                            "monthly_anchor": Integer(least=1, most=31),
+                            "weekly_anchor": OneOf(values=payouts.WEEKDAYS),
                         }
                     ),
                     "statement_descriptor": Text(clearable=True, most=22),
@@ -113,7 +115,7 @@ def new_account(world: World, spec: AccountSpec) -> JsonObject:
             "dashboard": {"display_name": spec.name, "timezone": spec.timezone},
             "payouts": {
                 "debit_negative_balances": True,
-                "schedule": {"delay_days": 2, "interval": spec.payouts},
+                "schedule": _schedule(spec),
                 "statement_descriptor": None,
             },
         },
@@ -122,9 +124,24 @@ def new_account(world: World, spec: AccountSpec) -> JsonObject:
     world.accounts.add(item, spec.secret)
     if not spec.connected:
         world.accounts.revoke(item["id"])
-    if spec.payouts == "daily":
+    if _pays_by_itself(item):
         payouts.keep_schedule(world, item["id"])
+    if spec.monthly_fee:
+        payouts.keep_monthly_fee(world, item["id"], spec.monthly_fee)
+    world.accounts.settle_in(item["id"], (code.lower() for code in spec.settlement_currencies))
     return item
+
+
+def _schedule(spec: AccountSpec) -> JsonObject:
+    """When the account is paid out, with the anchor of the week or the month."""
+    schedule: JsonObject = {"delay_days": 2, "interval": spec.payouts}
+    if spec.payouts == "weekly":
+        if (spec.payout_day or "monday") not in payouts.WEEKDAYS:
+            raise ValueError(f"{spec.payout_day} is no day of the week")
+        schedule["weekly_anchor"] = spec.payout_day or "monday"
+    if spec.payouts == "monthly":
+        schedule["monthly_anchor"] = int(spec.payout_day or "1")
+    return schedule
 
 
 def _create(call: Call) -> JsonObject:
@@ -159,9 +176,10 @@ def _update(call: Call) -> JsonObject:
     patch = patched(item, call.params, _UPDATE)
     if "settings" in call.params:
         patch["settings"] = _settings(item["settings"], call.params["settings"])
-    daily = _pays_daily(item)
+        patch["settings"] = _anchored(patch["settings"])
+    paid = _pays_by_itself(item)
     _change(call, item, patch)
-    if _pays_daily(item) and not daily:
+    if _pays_by_itself(item) and not paid:
         payouts.keep_schedule(call.world, item["id"])
     return item
 
@@ -186,8 +204,20 @@ def _change(call: Call, item: JsonObject, patch: JsonObject) -> None:
         call.world.events.emit(scope, "account.updated", item, previous, call.origin)
 
 
-def _pays_daily(item: JsonObject) -> bool:
-    return bool(item["settings"]["payouts"]["schedule"]["interval"] == "daily")
+def _pays_by_itself(item: JsonObject) -> bool:
+    return bool(item["settings"]["payouts"]["schedule"]["interval"] != "manual")
+
+
+def _anchored(settings: JsonObject) -> JsonObject:
+    """A schedule has the anchor of its interval, and that alone; ApiError 400 without it."""
+    schedule: JsonObject = settings["payouts"]["schedule"]
+    interval = schedule["interval"]
+    anchors = {"monthly": "monthly_anchor", "weekly": "weekly_anchor"}
+    own = anchors.pop(interval, None)
+    if own is not None and own not in schedule:
+        raise errors.missing_parameter(f"settings[payouts][schedule][{own}]")
+    kept = {name: value for name, value in schedule.items() if name not in anchors.values()}
+    return {**settings, "payouts": {**settings["payouts"], "schedule": kept}}
 
 
 def _settings(stored: JsonObject, given: JsonObject) -> JsonObject:

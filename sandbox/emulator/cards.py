@@ -153,3 +153,9 @@ def of_details(card: JsonObject | None) -> TestCard:
     if card is None:
         raise invalid("The emulator charges cards only.")
     return _BY_FINGERPRINT[card["fingerprint"]]
+
+
+def of_charge(charge: JsonObject) -> TestCard | None:
+    """The test card that a charge was paid by; None for another method."""
+    card = charge["payment_method_details"].get("card")
+    return None if card is None else of_details(card)

@@ -3,7 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from sandbox.emulator import balance_transactions, cards, disputes, payment_methods
+from sandbox.emulator import (
+    balance_transactions,
+    bank_debits,
+    cards,
+    disputes,
+    payment_methods,
+    refunds,
+)
+from sandbox.emulator.balance_transactions import Fee
 from sandbox.emulator.core import currencies
 from sandbox.emulator.core.call import Action, Call, Happening, Noun
 from sandbox.emulator.core.errors import ApiError, invalid, missing_parameter
@@ -124,7 +132,8 @@ def attempt(call: Call, order: Order) -> tuple[JsonObject, Decline | None]:
         receipt = f"https://pay.stripe.com/receipts/payment/{charge['id']}"
         call.change(charge, {"receipt_url": receipt})
     if captured and order.settled:
-        call.change(charge, {"balance_transaction": _settle(call, charge)})
+        transaction = settle(call, charge, charge["amount_captured"])
+        call.change(charge, {"balance_transaction": transaction["id"]})
     call.emit("charge.succeeded" if succeeded else "charge.failed", charge)
     return charge, decline
 
@@ -149,11 +158,15 @@ def settle_later(call: Call, charge: JsonObject) -> None:
 
 
 def _settled(call: Call, charge: JsonObject) -> None:
-    call.change(charge, {"balance_transaction": _settle(call, charge)}, "charge.updated")
+    transaction = settle(call, charge, charge["amount_captured"])
+    call.change(charge, {"balance_transaction": transaction["id"]}, "charge.updated")
 
 
 def capture(call: Call, charge: JsonObject, amount: int | None, *, settled: bool = True) -> None:
-    """Capture an authorized charge, whole or in part; what is left is released as refunded."""
+    """Capture an authorized charge, whole or in part, and let go of the rest.
+
+    The rest was a refund before 2025-03-31, and is none since (changelog, "Basil").
+    """
     if charge["captured"]:
         raise invalid(
             f"Charge {charge['id']} has already been captured.", code="charge_already_captured"
@@ -168,33 +181,55 @@ def capture(call: Call, charge: JsonObject, amount: int | None, *, settled: bool
             "amount_too_large",
         )
     currencies.check_amount(taken, charge["currency"])
-    patch: JsonObject = {
-        "amount_captured": taken,
-        "amount_refunded": charge["amount"] - taken,
-        "captured": True,
-    }
+    rest = charge["amount"] - taken
+    older = call.world.releases_by_refund and rest > 0
+    patch: JsonObject = {"amount_captured": taken, "captured": True}
+    if older:
+        patch["amount_refunded"] = rest
     if settled:
-        patch["balance_transaction"] = _settle(call, {**charge, **patch})
+        whole = charge["amount"] if older else taken
+        patch["balance_transaction"] = settle(call, charge, whole)["id"]
     call.change(charge, patch, "charge.captured")
+    if older and settled:
+        _reverse_rest(call, charge, rest)
 
 
 def release(call: Call, charge: JsonObject, event: str) -> None:
-    """Let go of an authorization that will not be captured."""
-    call.change(charge, {"amount_refunded": charge["amount"], "refunded": True}, event)
+    """Let go of an authorization that will not be captured; only an expiry tells of the charge."""
+    if call.world.releases_by_refund:
+        call.change(charge, {"amount_refunded": charge["amount"], "refunded": True}, event)
+    elif event == "charge.expired":
+        call.emit(event, charge)
 
 
-def _settle(call: Call, charge: JsonObject) -> str:
-    card = cards.of_details(charge["payment_method_details"]["card"])
-    transaction = balance_transactions.record(
-        call,
-        "charge",
-        charge,
-        charge["amount_captured"],
-        charge_fee=True,
-        available=card.available,
+def _reverse_rest(call: Call, charge: JsonObject, rest: int) -> None:
+    """What was not captured leaves the balance again, and its part of the fee comes back."""
+    inner = call.on("refund", {})
+    refund = refunds.reversed_of(inner, charge, rest)
+    settled = call.find("balance_transaction", charge["balance_transaction"], "id")
+    kept = balance_transactions.fee(
+        settled["amount"] * charge["amount_captured"] // charge["amount"]
     )
-    identifier: str = transaction["id"]
-    return identifier
+    fees = (Fee(kept - settled["fee"], balance_transactions.PROCESSING),)
+    fields = {"reporting_category": "partial_capture_reversal"}
+    transaction = balance_transactions.record(
+        inner, "refund", refund, -rest, fees=fees, fields=fields
+    )
+    inner.change(refund, {"balance_transaction": transaction["id"]})
+    call.emit("charge.refunded", charge)
+
+
+def settle(call: Call, charge: JsonObject, amount: int) -> JsonObject:
+    """The balance transaction of a payment: cards' are charges, all others are payments."""
+    card = cards.of_charge(charge)
+    return balance_transactions.record(
+        call,
+        "payment" if card is None else "charge",
+        charge,
+        amount,
+        charge_fee=True,
+        available=card is not None and card.available,
+    )
 
 
 def _decline(card: cards.TestCard, *, absent: bool) -> Decline | None:
@@ -327,6 +362,7 @@ NOUN: Final = Noun(
     object="charge",
     collection="charges",
     prefix="ch",
+    other_prefixes=("py",),
     fields={
         "amount": 0,
         "amount_captured": 0,
@@ -368,10 +404,15 @@ NOUN: Final = Noun(
         "transfer_group": None,
     },
     indexed=("customer", "payment_intent"),
-    expandable=frozenset({"balance_transaction", "customer", "payment_intent"}),
+    expandable=frozenset(
+        {"balance_transaction", "customer", "failure_balance_transaction", "payment_intent"}
+    ),
     includes={"refunds": _refunds},
     older=older_charge,
-    happenings={"dispute": Happening(disputes.OPENING, _disputed)},
+    happenings={
+        "dispute": Happening(disputes.OPENING, _disputed),
+        "fail": Happening(bank_debits.ANSWER, bank_debits.returned),
+    },
     searchable=frozenset(
         {"amount", "created", "currency", "customer", "disputed", "refunded", "status"}
     ),

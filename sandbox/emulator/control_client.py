@@ -136,7 +136,66 @@ class ControlClient:
 
     async def settle_after(self, seconds: int) -> None:
         """Let balance transactions of asynchronous captures follow so long after the payment."""
-        await self._call("POST", "settlement", Settlement, Settlement(seconds))
+        await self._call("POST", "settlement", Settlement, Settlement(after_seconds=seconds))
+
+    async def release_by_refund(self, older: bool = True) -> None:
+        """Let partial captures and cancellations show as in API versions before 2025-03-31."""
+        await self._call("POST", "settlement", Settlement, Settlement(releases_by_refund=older))
+
+    async def set_rate(self, currency: str, per_dollar: str) -> None:
+        """Let a currency cost so many units for one dollar, as decimal text, from now on."""
+        rates = {currency: per_dollar}
+        await self._call("POST", "settlement", Settlement, Settlement(exchange_rates=rates))
+
+    async def fail_payout(self, payout: str, code: str = "", *, account: str = "") -> None:
+        """Let a bank refuse a payout, in transit or days after it was paid."""
+        params = {"failure_code": code} if code else {}
+        await self.happen("payouts", payout, "fail", params, account=account)
+
+    async def reconcile_payout(self, payout: str, *, account: str = "") -> None:
+        """Let Stripe say, maybe once more, that it knows what an automatic payout holds."""
+        await self.happen("payouts", payout, "reconcile", account=account)
+
+    async def fail_refund(
+        self, refund: str, *, as_adjustment: bool = False, account: str = ""
+    ) -> None:
+        """Let a refund come back; its transaction is a `refund_failure`, or an `adjustment`."""
+        params = {"as_adjustment": "true"} if as_adjustment else {}
+        await self.happen("refunds", refund, "fail", params, account=account)
+
+    async def fail_debit(self, charge: str, code: str = "", *, account: str = "") -> None:
+        """Let a bank refuse a debit, before it was paid or after."""
+        params = {"failure_code": code} if code else {}
+        await self.happen("charges", charge, "fail", params, account=account)
+
+    async def pay_debit(self, payment_intent: str, *, account: str = "") -> None:
+        """Let a bank pay a debit before its days are over."""
+        await self.happen("payment_intents", payment_intent, "bank_pays", account=account)
+
+    async def open_dispute(
+        self, charge: str, status: str = "needs_response", *, account: str = ""
+    ) -> str:
+        """Dispute a charge; the dispute's id. `warning_needs_response` and `prevented` move
+        nothing."""
+        made = await self.happen("charges", charge, "dispute", {"status": status}, account=account)
+        return str(made["id"])
+
+    async def close_dispute(
+        self, dispute: str, status: str, *, returns_fee: bool = False, account: str = ""
+    ) -> None:
+        """Decide a dispute: `won`, `lost` or `warning_closed`; won ones may return their fee."""
+        params = {"status": status, "returns_fee": "true" if returns_fee else "false"}
+        await self.happen("disputes", dispute, "close", params, account=account)
+
+    async def book(self, transaction: Mapping[str, str], *, account: str = "") -> str:
+        """Put a balance transaction of any kind into a balance; its id.
+
+        transaction: `type`, `amount` and `currency` at least; also `available_on`,
+        `balance_type`, `description`, `reporting_category`, `source`, `source_type`, and
+        `fees[0][amount]`, `fees[0][type]`, `fees[0][description]`.
+        """
+        made = await self.happen("balance", "own", "book", transaction, account=account)
+        return str(made["id"])
 
     async def snapshot(self) -> list[SnapshotRow]:
         """Counts and sums of all that is held, an account, mode and noun a row."""

@@ -8,6 +8,7 @@ any time; evidence that says `winning_evidence` or `losing_evidence` settles it,
 from typing import Final
 
 from sandbox.emulator import balance_transactions, cards
+from sandbox.emulator.balance_transactions import Fee
 from sandbox.emulator.core.call import Action, Call, Happening, Noun
 from sandbox.emulator.core.errors import invalid
 from sandbox.emulator.core.listing import Filter
@@ -25,7 +26,9 @@ from sandbox.emulator.core.values import DAY_SECONDS, JsonObject
 from sandbox.emulator.core.verbs import act, listed, retrieve
 
 FEE: Final = 1500
-"""What a dispute costs, in minor units of the account's currency; a won one gives it back."""
+"""What a dispute costs, in minor units of its settlement; a won one costs it, too (recorded)."""
+
+_FEE_FOR: Final = "Dispute fee"
 
 EVIDENCE_DAYS: Final = 9
 
@@ -67,14 +70,6 @@ def open_dispute(call: Call, charge: JsonObject, given: JsonObject) -> JsonObjec
     if charge["disputed"]:
         raise invalid(f"Charge {charge['id']} is disputed already.")
     status = given.get("status", "needs_response")
-    card = charge["payment_method_details"]["card"]
-    kind = {"needs_response": "chargeback", "prevented": "chargeback"}.get(status, "inquiry")
-    details = {
-        "brand": card["brand"],
-        "case_type": kind,
-        "network": card["network"],
-        "network_reason_code": "10.4",
-    }
     dispute = call.add(
         NOUN,
         {
@@ -91,7 +86,7 @@ def open_dispute(call: Call, charge: JsonObject, given: JsonObject) -> JsonObjec
             },
             "is_charge_refundable": status == "warning_needs_response",
             "payment_intent": charge["payment_intent"],
-            "payment_method_details": {"card": details, "type": "card"},
+            "payment_method_details": _method_details(charge, status),
             "reason": given.get("reason", "fraudulent"),
             "status": status,
         },
@@ -105,10 +100,25 @@ def open_dispute(call: Call, charge: JsonObject, given: JsonObject) -> JsonObjec
     return dispute
 
 
+def _method_details(charge: JsonObject, status: str) -> JsonObject | None:
+    """How the card's network sees it; of a bank debit nothing is told."""
+    card = charge["payment_method_details"].get("card")
+    if card is None:
+        return None
+    kind = {"needs_response": "chargeback", "prevented": "chargeback"}.get(status, "inquiry")
+    details = {
+        "brand": card["brand"],
+        "case_type": kind,
+        "network": card["network"],
+        "network_reason_code": "10.4",
+    }
+    return {"card": details, "type": "card"}
+
+
 def on_charge_succeeded(call: Call, charge: JsonObject) -> None:
     """Reaction: some test cards dispute what they paid, as soon as the payment is through."""
-    card = cards.of_details(charge["payment_method_details"]["card"])
-    if not card.dispute:
+    card = cards.of_charge(charge)
+    if card is None or not card.dispute:
         return
     given = {"reason": card.dispute_reason, "status": card.dispute}
 
@@ -120,13 +130,13 @@ def on_charge_succeeded(call: Call, charge: JsonObject) -> None:
     call.later(charge, call.now, befall)
 
 
-def close(call: Call, dispute: JsonObject, status: str) -> JsonObject:
-    """The verdict; a won dispute's money comes back."""
+def close(call: Call, dispute: JsonObject, status: str, *, returns_fee: bool = False) -> JsonObject:
+    """The verdict; a won dispute's money comes back, and its fee where the country has it so."""
     if status == "won" and dispute["balance_transactions"]:
-        transaction = balance_transactions.record(
-            call, "adjustment", dispute, dispute["amount"], category="dispute_reversal",
-            flat_fee=-FEE,
-        )  # fmt: skip
+        fees = (Fee(-FEE, _FEE_FOR),) if returns_fee else ()
+        transaction = _adjust(
+            call, dispute, dispute["amount"], "dispute_reversal", "Chargeback reversal", fees
+        )
         _moved(call, dispute, transaction)
         call.change(dispute, {"status": status}, "charge.dispute.updated")
         call.emit("charge.dispute.funds_reinstated", dispute)
@@ -137,11 +147,25 @@ def close(call: Call, dispute: JsonObject, status: str) -> JsonObject:
 
 
 def _withdraw(call: Call, dispute: JsonObject) -> None:
-    transaction = balance_transactions.record(
-        call, "adjustment", dispute, -dispute["amount"], category="dispute", flat_fee=FEE
+    fees = (Fee(FEE, _FEE_FOR),)
+    transaction = _adjust(
+        call, dispute, -dispute["amount"], "dispute", "Chargeback withdrawal", fees
     )
     _moved(call, dispute, transaction)
     call.emit("charge.dispute.funds_withdrawn", dispute)
+
+
+def _adjust(
+    call: Call, dispute: JsonObject, amount: int, category: str, word: str, fees: tuple[Fee, ...]
+) -> JsonObject:
+    """Its balance transaction, which is available at once (recorded)."""
+    fields = {
+        "description": f"{word} for {dispute['charge']}",
+        "reporting_category": category,
+    }
+    return balance_transactions.record(
+        call, "adjustment", dispute, amount, fees=fees, available=True, fields=fields
+    )
 
 
 def _moved(call: Call, dispute: JsonObject, transaction: JsonObject) -> None:
@@ -192,7 +216,8 @@ def _decided(call: Call) -> JsonObject:
     dispute = call.target()
     if dispute["status"] not in (*_OPEN, *_INQUIRY):
         raise invalid("This dispute is already closed.")
-    return close(call, dispute, call.params["status"])
+    params = call.params
+    return close(call, dispute, params["status"], returns_fee=params.get("returns_fee", False))
 
 
 def _escalated(call: Call) -> JsonObject:
@@ -235,7 +260,11 @@ NOUN: Final = Noun(
     },
     happenings={
         "close": Happening(
-            {"status": OneOf(values=("lost", "warning_closed", "won"), required=True)}, _decided
+            {
+                "returns_fee": Boolean(),
+                "status": OneOf(values=("lost", "warning_closed", "won"), required=True),
+            },
+            _decided,
         ),
         "escalate": Happening({}, _escalated),
     },

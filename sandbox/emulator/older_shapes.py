@@ -18,7 +18,7 @@ def older_charge(call: Call, charge: JsonObject) -> JsonObject:
         "invoice": _invoice_of(call, charge["payment_intent"]),
         "refunds": {
             "object": "list",
-            "data": refunds[:_REFUNDS_SHOWN],
+            "data": [call.seen(one) for one in refunds[:_REFUNDS_SHOWN]],
             "has_more": len(refunds) > _REFUNDS_SHOWN,
             "url": f"/v1/charges/{charge['id']}/refunds",
         },

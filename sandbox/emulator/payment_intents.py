@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sandbox.emulator import cards, charges, payment_methods
+from sandbox.emulator import bank_debits, cards, charges, payment_methods
 from sandbox.emulator.core import currencies
 from sandbox.emulator.core.call import Action, Call, Happening, Noun
 from sandbox.emulator.core.errors import ApiError, invalid, missing_parameter
@@ -30,7 +30,7 @@ _CAPTURE_METHOD: Final = OneOf(values=("automatic", "automatic_async", "manual")
 _FUTURE: Final = OneOf(values=("off_session", "on_session"), clearable=True)
 
 _COMMON: Final = {
-    "allowed_payment_method_types": ListOf(kind=OneOf(values=("card",))),
+    "allowed_payment_method_types": ListOf(kind=OneOf(values=("card", *bank_debits.METHODS))),
     "capture_method": _CAPTURE_METHOD,
     "payment_method": Text(clearable=True),
     "payment_method_options": Anything(),
@@ -141,6 +141,8 @@ def confirm(call: Call, intent: JsonObject) -> JsonObject:
             "return_url",
         )
     method = call.find("payment_method", intent["payment_method"], "payment_method")
+    if bank_debits.is_bank(method):
+        return bank_debits.begin(call, intent, method)
     card = cards.of_details(method["card"])
     if card.authenticates and not off_session:
         return _await_action(call, intent)
@@ -318,10 +320,16 @@ def _authenticated(call: Call) -> JsonObject:
 
 
 def _expired(call: Call) -> JsonObject:
-    """An authorization runs out before it is captured."""
+    """An authorization runs out before it is captured: `automatic` before 2025-03-31."""
     intent = call.target()
     _require_status(intent, ("requires_capture",), "expire")
-    return _canceled(call, intent, "automatic", "charge.expired")
+    reason = "automatic" if call.world.releases_by_refund else "expired"
+    return _canceled(call, intent, reason, "charge.expired")
+
+
+def _bank_pays(call: Call) -> JsonObject:
+    """The bank answers a debit before its days are over."""
+    return bank_debits.succeed(call, call.target())
 
 
 NOUN: Final = Noun(
@@ -371,6 +379,7 @@ NOUN: Final = Noun(
     sums=("amount", "amount_received"),
     happenings={
         "authenticate": Happening({"succeeds": Boolean()}, _authenticated),
+        "bank_pays": Happening({}, _bank_pays),
         "expire": Happening({}, _expired),
     },
     actions=(

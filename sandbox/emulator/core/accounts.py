@@ -1,5 +1,6 @@
 """The accounts: whose keys open what, and which ones the platform may act for."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +22,7 @@ class Accounts:
     _items: dict[str, JsonObject] = field(default_factory=dict)
     _owners: dict[str, str] = field(default_factory=dict)
     _revoked: set[str] = field(default_factory=set)
+    _settlement: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def add(self, item: JsonObject, secret: str = "") -> None:
         """Register an account; `secret` is the tail of its own keys, none when empty."""
@@ -32,6 +34,17 @@ class Accounts:
     def get(self, identifier: str) -> JsonObject:
         """The account; KeyError when unknown."""
         return self._items[identifier]
+
+    def settle_in(self, identifier: str, currencies: Iterable[str]) -> None:
+        """Let an account settle in these currencies besides its own; KeyError when unknown."""
+        self.get(identifier)
+        self._settlement[identifier] = frozenset(currencies)
+
+    def settlement(self, identifier: str, currency: str) -> str:
+        """The currency that a payment in `currency` settles in; KeyError when unknown."""
+        settles = currency in self._settlement.get(identifier, frozenset())
+        default: str = self.get(identifier)["default_currency"]
+        return currency if settles else default
 
     def all(self) -> list[JsonObject]:
         """Every account, the platform's own first."""

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from sandbox.emulator.core.call import Call, World
+from sandbox.emulator.core.currencies import millionths
 from sandbox.emulator.core.errors import ApiError
 from sandbox.emulator.core.forms import decode
 from sandbox.emulator.core.grants import CODE_SECONDS, Grant
@@ -176,9 +177,15 @@ class Control:
 
     async def _change_settlement(self, request: web.BaseRequest) -> object:
         settlement = await _body(request, Settlement)
-        if settlement.after_seconds < 0:
-            raise ValueError("after_seconds is not negative")
-        self._world.settles_after_seconds = settlement.after_seconds
+        world = self._world
+        rates = {code: millionths(rate) for code, rate in settlement.exchange_rates.items()}
+        if settlement.after_seconds is not None:
+            if settlement.after_seconds < 0:
+                raise ValueError("after_seconds is not negative")
+            world.settles_after_seconds = settlement.after_seconds
+        if settlement.releases_by_refund is not None:
+            world.releases_by_refund = settlement.releases_by_refund
+        world.exchange_rates.update(rates)
         return settlement
 
     async def _snapshot(self, _: web.BaseRequest) -> object:

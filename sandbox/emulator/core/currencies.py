@@ -1,5 +1,6 @@
 """Stripe's currencies: minor units, least amounts, conversion (docs, "Supported currencies")."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from sandbox.emulator.core.errors import invalid
@@ -39,7 +40,7 @@ _PER_USD: Final = {
     "usd": 1_000_000, "eur": 920_000, "gbp": 790_000, "cad": 1_370_000, "aud": 1_520_000,
     "chf": 880_000, "jpy": 150_000_000, "inr": 84_000_000, "mxn": 18_000_000, "sek": 10_500_000,
 }  # fmt: skip
-"""Fixed rates, in millionths of a major unit for one dollar; every other currency counts as 1."""
+"""Rates at first, in millionths of a major unit for one dollar; any other currency counts as 1."""
 
 
 def exponent(currency: str) -> int:
@@ -86,18 +87,36 @@ def check_price(amount: int, currency: str, param: str) -> None:
         raise invalid(message, param, "parameter_invalid_integer")
 
 
-def converted(amount: int, currency: str, into: str) -> tuple[int, str | None]:
+def converted(
+    amount: int, currency: str, into: str, rates: Mapping[str, int]
+) -> tuple[int, str | None]:
     """`amount` in minor units of `into`, rounded half to even, and the rate as decimal text.
 
-    The rate is None within a currency. The table is fixed: the emulator's, not a market's.
+    rates: of currencies that cost another price by now, in millionths for one dollar. The rate is
+    None within a currency.
     """
     if currency == into:
         return amount, None
-    numerator = _PER_USD.get(into, _RATE_SCALE) * 10 ** exponent(into)
-    denominator = _PER_USD.get(currency, _RATE_SCALE) * 10 ** exponent(currency)
+    numerator = _per_usd(into, rates) * 10 ** exponent(into)
+    denominator = _per_usd(currency, rates) * 10 ** exponent(currency)
     millionths = numerator * _RATE_SCALE // denominator
     rate = f"{millionths // _RATE_SCALE}.{millionths % _RATE_SCALE:06d}"
     return divided_half_even(amount * numerator, denominator), rate
+
+
+def millionths(rate: str) -> int:
+    """A rate as it is kept; ValueError for what is no positive decimal of six places."""
+    whole, _, fraction = rate.partition(".")
+    if not (whole + fraction).isdecimal() or len(fraction) > 6:
+        raise ValueError(f"{rate} is no rate")
+    kept = int(whole or "0") * _RATE_SCALE + int(fraction.ljust(6, "0"))
+    if kept == 0:
+        raise ValueError("a rate is above zero")
+    return kept
+
+
+def _per_usd(currency: str, rates: Mapping[str, int]) -> int:
+    return rates.get(currency) or _PER_USD.get(currency, _RATE_SCALE)
 
 
 def divided_half_even(numerator: int, denominator: int) -> int:

@@ -37,6 +37,10 @@ class AccountSpec(Message):
 
     id: empty for a minted one. secret: the tail of its own API keys (`sk_test_<secret>`).
     payouts: its schedule; automatic payouts are asked for, so that no history has them unawares.
+    payout_day: of the week or the month, as its schedule has it: "monday", "31". Empty: the first.
+    settlement_currencies: what it settles in besides its own; all else is converted into its own.
+    monthly_fee: what Stripe takes from its balance at every month's begin, in minor units of its
+    currency.
     connected: whether the platform may act for it from the start, else once OAuth says so.
     """
 
@@ -47,7 +51,10 @@ class AccountSpec(Message):
     email: str | None = None
     name: str | None = None
     secret: str = ""
-    payouts: Literal["daily", "manual"] = "manual"
+    payouts: Literal["daily", "manual", "monthly", "weekly"] = "manual"
+    payout_day: str = ""
+    settlement_currencies: list[str] = []
+    monthly_fee: int = 0
     connected: bool = True
 
 
@@ -153,11 +160,19 @@ class RateLimit(Message):
 
 
 class Settlement(Message):
-    """How long after a payment with asynchronous capture its balance transaction is made, in
-    seconds of the emulator's clock; `charge.updated` tells of it. 0 is as soon as it was answered.
+    """How payments reach the balance; None leaves a switch as it is.
+
+    after_seconds: how long after a payment with asynchronous capture its balance transaction is
+    made, in seconds of the emulator's clock; `charge.updated` tells of it. 0 is as soon as it was
+    answered.
+    releases_by_refund: whether what a partial capture or a cancellation lets go is a refund object
+    with a balance transaction of its own, as in API versions before 2025-03-31.
+    exchange_rates: units of a currency for one dollar, as decimal text, for payments from now on.
     """
 
-    after_seconds: int = 0
+    after_seconds: int | None = None
+    releases_by_refund: bool | None = None
+    exchange_rates: dict[str, str] = {}
 
 
 class Flush(Message):

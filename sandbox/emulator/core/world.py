@@ -76,6 +76,8 @@ class World(Generic[C]):
         self.settles_after_seconds = 0
         self.one_off_prices: dict[tuple[Scope, str, int, str], str] = {}
         """The price behind an amount, by (scope, product's name, amount, currency)."""
+        self.releases_by_refund = False
+        self.exchange_rates: dict[str, int] = {}
 
     def deauthorize(self, account: str) -> None:
         """End the platform's access to an account; Connect endpoints of both modes hear of it.

@@ -1,5 +1,6 @@
 """Balance transactions: fees, currencies, availability, filters."""
 
+import pytest
 import stripe
 
 from sandbox.emulator.balance_transactions import fee
@@ -60,7 +61,10 @@ async def test_filters(client: stripe.StripeClient) -> None:
     source = by_type.data[0].source
     assert isinstance(source, stripe.Charge)
     assert source.id == charge.id
-    assert (await transactions.list_async({"payout": "po_none"})).data == []
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await transactions.list_async({"payout": "po_none"})
+    assert (refused.value.code, refused.value.param) == ("resource_missing", "payout")
+    assert (await transactions.list_async({"type": "bogus_type"})).data == []
 
 
 async def test_asynchronous_captures_settle_as_late_as_asked_for(

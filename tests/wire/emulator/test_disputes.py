@@ -35,6 +35,10 @@ async def test_a_test_card_disputes_its_payment(client: stripe.StripeClient) -> 
     )  # fmt: skip
     assert not dispute.is_charge_refundable
     transaction = dispute.balance_transactions[0]
+    assert transaction.status == "available"
+    assert transaction.description == f"Chargeback withdrawal for {charge}"
+    held = client.v1.balance_transactions
+    assert (await held.list_async({"source": dispute.id})).data == []
     assert (transaction.amount, transaction.fee, transaction.net) == (-2000, 1500, -3500)
     assert (transaction.type, transaction.reporting_category) == ("adjustment", "dispute")
     assert (await client.v1.charges.retrieve_async(charge)).disputed
@@ -64,7 +68,8 @@ async def test_evidence_settles_it(
     closed = await client.v1.disputes.retrieve_async(dispute.id, {"expand": ["charge"]})
     assert closed.status == status
     assert isinstance(closed.charge, stripe.Charge)
-    assert sum(one.net for one in closed.balance_transactions) == (0 if status == "won" else -3500)
+    nets = [one.net for one in closed.balance_transactions]
+    assert nets == ([-3500, 2000] if status == "won" else [-3500])
     assert (await types(client))[-2:] == [last, "charge.dispute.closed"]
 
 
@@ -90,8 +95,12 @@ async def test_happenings_open_and_close(
 ) -> None:
     charge = await paid(client)
     made = await control.happen("charges", charge, "dispute", {"amount": "500"})
-    await control.happen("disputes", str(made["id"]), "close", {"status": "won"})
-    assert (await client.v1.disputes.retrieve_async(str(made["id"]))).status == "won"
+    await control.close_dispute(str(made["id"]), "won", returns_fee=True)
+    won = await client.v1.disputes.retrieve_async(str(made["id"]))
+    assert won.status == "won"
+    assert [(one.amount, one.fee, one.net) for one in won.balance_transactions] == [
+        (-500, 1500, -2000), (500, -1500, 2000),
+    ]  # fmt: skip
     with pytest.raises(ControlError):
         await control.happen("charges", charge, "dispute")
     other = await paid(client)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
+from sandbox.emulator.balance_transactions import fee
 from sandbox.emulator.control_client import ControlClient, ControlError
 
 PAY: Any = {
@@ -194,10 +195,45 @@ async def test_manual_capture_in_part_releases_the_rest(client: stripe.StripeCli
     charge = done.latest_charge
     assert isinstance(charge, stripe.Charge)
     assert (done.amount_received, charge.amount_captured, charge.amount_refunded) == (
-        1500, 1500, 500,
+        1500, 1500, 0,
     )  # fmt: skip
     assert isinstance(charge.balance_transaction, stripe.BalanceTransaction)
     assert charge.balance_transaction.amount == 1500
+    assert (await client.v1.refunds.list_async()).data == []
+    rest = await client.v1.refunds.create_async({"charge": charge.id})
+    assert rest.amount == 1500
+    refunded = await client.v1.charges.retrieve_async(charge.id)
+    assert (refunded.amount_refunded, refunded.refunded) == (1500, True)
+
+
+async def test_the_rest_was_a_refund_once(
+    client: stripe.StripeClient, control: ControlClient
+) -> None:
+    await control.release_by_refund()
+    intent = await client.v1.payment_intents.create_async(PAY | {"capture_method": "manual"})
+    done = await client.v1.payment_intents.capture_async(
+        intent.id, {"amount_to_capture": 1500, "expand": ["latest_charge"]}
+    )
+    charge = done.latest_charge
+    assert isinstance(charge, stripe.Charge)
+    assert (charge.amount_captured, charge.amount_refunded, charge.refunded) == (1500, 500, False)
+    release, whole = (
+        await client.v1.balance_transactions.list_async({"expand": ["data.source"]})
+    ).data
+    assert (whole.amount, whole.fee, whole.reporting_category) == (2000, fee(2000), "charge")
+    assert (release.amount, release.type, release.reporting_category) == (
+        -500, "refund", "partial_capture_reversal",
+    )  # fmt: skip
+    assert whole.net + release.net == 1500 - fee(1500)
+    assert isinstance(release.source, stripe.Refund)
+    assert (release.source.amount, release.source.charge) == (500, charge.id)
+    assert "reverses" not in release.source
+    assert (await client.v1.refunds.create_async({"charge": charge.id})).amount == 1500
+    other = await client.v1.payment_intents.create_async(PAY | {"capture_method": "manual"})
+    await client.v1.payment_intents.cancel_async(other.id)
+    gone = await client.v1.charges.retrieve_async(str(other.latest_charge))
+    assert (gone.amount_refunded, gone.refunded) == (2000, True)
+    assert (await event_types(client))[-2:] == ["charge.refunded", "payment_intent.canceled"]
 
 
 @pytest.mark.parametrize("manual", [True, False])
@@ -211,7 +247,10 @@ async def test_cancelling(client: stripe.StripeClient, manual: bool) -> None:
     assert (gone.status, gone.cancellation_reason) == ("canceled", "abandoned")
     types = await event_types(client)
     assert types[-1] == "payment_intent.canceled"
-    assert ("charge.refunded" in types) is manual
+    assert "charge.refunded" not in types
+    if manual:
+        charge = await client.v1.charges.retrieve_async(str(intent.latest_charge))
+        assert (charge.amount_captured, charge.amount_refunded, charge.refunded) == (0, 0, False)
     with pytest.raises(stripe.InvalidRequestError) as refused:
         await client.v1.payment_intents.confirm_async(intent.id)
     assert refused.value.code == "payment_intent_unexpected_state"
@@ -222,7 +261,8 @@ async def test_an_authorization_expires(
 ) -> None:
     intent = await client.v1.payment_intents.create_async(PAY | {"capture_method": "manual"})
     await control.happen("payment_intents", intent.id, "expire")
-    assert (await client.v1.payment_intents.retrieve_async(intent.id)).status == "canceled"
+    gone = await client.v1.payment_intents.retrieve_async(intent.id)
+    assert (gone.status, gone.cancellation_reason) == ("canceled", "expired")
     assert "charge.expired" in await event_types(client)
 
 

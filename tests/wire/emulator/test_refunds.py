@@ -3,6 +3,8 @@
 import pytest
 import stripe
 
+from sandbox.emulator.control_client import ControlClient
+
 
 async def paid(client: stripe.StripeClient, card: str = "pm_card_visa") -> stripe.PaymentIntent:
     return await client.v1.payment_intents.create_async(
@@ -74,6 +76,20 @@ async def test_a_refund_that_fails_gives_the_money_back(client: stripe.StripeCli
     assert isinstance(later.failure_balance_transaction, stripe.BalanceTransaction)
     assert later.failure_balance_transaction.amount == 2000
     assert len((await client.v1.events.list_async({"type": "refund.failed"})).data) == 1
+
+
+@pytest.mark.parametrize(
+    ("as_adjustment", "kind"), [(False, "refund_failure"), (True, "adjustment")]
+)
+async def test_a_failure_comes_as_one_of_two_types(
+    client: stripe.StripeClient, control: ControlClient, as_adjustment: bool, kind: str
+) -> None:
+    intent = await paid(client)
+    refund = await client.v1.refunds.create_async({"payment_intent": intent.id})
+    await control.fail_refund(refund.id, as_adjustment=as_adjustment)
+    back, sent = (await client.v1.balance_transactions.list_async({"source": refund.id})).data
+    assert (back.type, back.reporting_category, back.net) == (kind, "refund_failure", -sent.net)
+    assert (sent.type, sent.description) == ("refund", "REFUND FOR CHARGE")
 
 
 async def test_neither_charge_nor_intent(client: stripe.StripeClient) -> None:

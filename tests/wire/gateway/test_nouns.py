@@ -92,11 +92,11 @@ class Account:
         change: Any = {"metadata": {"crm": "", "tier": "gold"}, "cancel_at_period_end": True}
         await self.sdk.subscriptions.update_async(subscription.id, change, self.options)
         await self.sdk.subscriptions.cancel_async(subscription.id, {}, self.options)
-        await self.charge("tok_createDispute")
         await self.charge("tok_bypassPending")
+        await self.sdk.payouts.create_async({"amount": 50, "currency": "usd"}, self.options)
+        await self.charge("tok_createDispute")
         refund: Any = {"charge": await self.charge("tok_visa"), "amount": 200}
         await self.sdk.refunds.create_async(refund, self.options)
-        await self.sdk.payouts.create_async({"amount": 50, "currency": "usd"}, self.options)
         draft = await self.sdk.invoices.create_async(
             {"customer": await self.customer()}, self.options
         )
