@@ -266,5 +266,14 @@ def settings(
     print_settings(as_json=as_json)
 
 
+@app.command(cls=Late)
+def rates() -> typer.Typer:
+    """Import and list exchange rates."""
+    from bootstrap.commands import connect
+    from interfaces.cli.rates import rates_app
+
+    return rates_app(connect)
+
+
 if __name__ == "__main__":
     main()

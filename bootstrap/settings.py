@@ -26,6 +26,7 @@ from bootstrap.caller_keys import listed
 from bootstrap.environment import FILE, Given, read_environment
 from bootstrap.names import SettingsError, UnknownName, unknown_names
 from domain.connections import Mode
+from domain.money import CURRENCIES
 from infrastructure.security.tokens import MIN_SECRET_BYTES, caller_keys
 
 SHORT_LINKS_PATH: Final = "/short-links"
@@ -90,6 +91,12 @@ def _nats_url(url: SecretStr) -> SecretStr:
     if not all(_NATS_URL.fullmatch(one) for one in _listed(url)):
         raise ValueError("must be addresses such as nats://queue1:4222, with commas between them")
     return url
+
+
+def _currency(code: str) -> str:
+    if code and code.lower() not in CURRENCIES:
+        raise ValueError("the ISO 4217 code of a currency that Stripe knows is needed, such as usd")
+    return code.lower()
 
 
 def required_by(what: str) -> JsonDict:
@@ -191,6 +198,11 @@ class Settings(BaseSettings):
         ge=0,
         le=10_000,
         description="the limit for each Stripe account; 0 means 100 live, 25 test",
+    )
+    base_currency: Annotated[str, AfterValidator(_currency)] = Field(
+        default="",
+        validation_alias="BASE_CURRENCY",
+        description="the currency, such as usd, that totals over currencies are told in",
     )
     api_base_url: Annotated[str, AfterValidator(_api_url)] = Field(
         default="",

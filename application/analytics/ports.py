@@ -4,9 +4,13 @@ import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from application.analytics.metrics import Metric
+from domain.rates import Place, Rate
+
+MAX_RATES: Final = 1_000
+"""How many rates a call writes or reads at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +62,34 @@ def folded(metric: Metric, cells: Iterable[Cell]) -> Sequence[FigureRow]:
         totals[bucket, currency, group].update(sums)
         counts[bucket, currency, group] += count
     return [FigureRow(*key, metric.sums_of(totals[key]), count) for key, count in counts.items()]
+
+
+class Rates(Protocol):
+    """The exchange rates that an account has imported: one a base currency, day and currency.
+
+    A rate is written once and never changes. All methods raise Unavailable (STORE_UNAVAILABLE) when
+    the store does not answer; what was written is durable.
+    """
+
+    async def standing(self, account: str, base: str, places: Sequence[Place]) -> Sequence[Rate]:
+        """The rates that there are of some places, at most MAX_RATES, in no particular order."""
+        ...
+
+    async def add(self, account: str, base: str, rates: Sequence[Rate]) -> None:
+        """Write those whose place has no rate yet; the others stay as they are.
+
+        At most MAX_RATES, no place twice. Of two that write one place at once, one succeeds.
+        """
+        ...
+
+    async def list(
+        self, account: str, base: str, currency: str | None, *, after: Place | None, limit: int
+    ) -> Sequence[Rate]:
+        """In order of currency and day, from after a place, at most `limit` (1 to MAX_RATES)."""
+        ...
+
+    async def find(
+        self, account: str, base: str, currencies: Sequence[str], first: dt.date, last: dt.date
+    ) -> Sequence[Rate]:
+        """All rates of some currencies from a day to another, both included."""
+        ...

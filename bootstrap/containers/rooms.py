@@ -3,6 +3,7 @@
 from dependency_injector import containers, providers
 
 from application.accounts.administration import AccountAdministration
+from application.analytics.rates import ExchangeRates
 from application.analytics.use_cases import RevenueAnalytics
 from application.background.clock import Clock
 from application.background.leases import Leases
@@ -60,6 +61,7 @@ class Rooms(containers.DeclarativeContainer):
     phones: providers.Dependency[PhoneNumbers] = providers.Dependency()
     short_links: providers.Dependency[ShortLinks | None] = providers.Dependency()
     mode = providers.Dependency(instance_of=Mode)
+    base_currency = providers.Dependency(instance_of=str)
     page_tokens = providers.Dependency(instance_of=PageTokens)
     connections = providers.Dependency(instance_of=Connections)
     mutations = providers.Dependency(instance_of=Mutations)
@@ -117,6 +119,7 @@ class Rooms(containers.DeclarativeContainer):
         clock,
     )
     revenue_analytics = providers.Singleton(RevenueAnalytics, stores.analytics, connections, clock)
+    exchange_rates = providers.Singleton(ExchangeRates, stores.rates, page_tokens, base_currency)
     contact_administration = providers.Singleton(
         ContactAdministration,
         stores.contacts,
@@ -134,7 +137,7 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(CustomerServicer, customers),
         providers.Singleton(ChargeServicer, charges),
         providers.Singleton(InvoiceServicer, invoices),
-        providers.Singleton(AnalyticsServicer, revenue_analytics),
+        providers.Singleton(AnalyticsServicer, revenue_analytics, exchange_rates),
         providers.Singleton(ConnectionServicer, connections),
         providers.Singleton(EventServicer, events, watching),
         providers.Singleton(MirrorServicer, operations, mirror_reports, mirror_statuses),

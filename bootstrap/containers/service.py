@@ -339,6 +339,7 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         mode=mode,
         phones=phones,
+        base_currency=settings.provided.base_currency,
         page_tokens=page_tokens,
         short_links=short_links,
         connections=connections,

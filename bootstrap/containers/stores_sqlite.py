@@ -18,6 +18,7 @@ from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.preparation import prepare
+from infrastructure.sqlite.rates import SqliteRates
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadows import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
@@ -47,6 +48,7 @@ class SqliteStores(containers.DeclarativeContainer):
     notes = providers.Singleton(SqliteNotes, database)
     outbox = providers.Singleton(SqliteOutbox, database)
     waiting_events = providers.Singleton(SqliteWaitingEvents, database)
+    rates = providers.Singleton(SqliteRates, database)
     reports = providers.Singleton(SqliteReports, database)
     shadows = providers.Singleton(SqliteShadows, database, read_before)
     subscription_history = providers.Singleton(SqliteSubscriptionHistory, database)

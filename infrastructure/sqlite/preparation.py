@@ -24,6 +24,7 @@ from infrastructure.sqlite import (
     mutation_log,
     notes,
     outbox,
+    rates,
     reports,
     subscription_history,
     support,
@@ -59,6 +60,7 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     contacts,
     support,
     notes,
+    rates,
 )
 
 

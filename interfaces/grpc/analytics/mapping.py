@@ -5,6 +5,7 @@ from fractions import Fraction
 from billing_client.v1 import analytics_service_pb2 as pb
 from billing_client.v1 import period_pb2
 
+from application.analytics.rates import ImportedRates, ImportRates, RateRow
 from application.analytics.use_cases import (
     ChargeCounts,
     Compared,
@@ -12,8 +13,10 @@ from application.analytics.use_cases import (
     GrossVolume,
     Question,
 )
+from application.requests.paging import Page
 from domain.analytics import Bucket, Comparison
 from domain.errors import FieldViolation
+from domain.rates import Rate
 from interfaces.grpc.core.money import money_message
 from interfaces.grpc.core.periods import period_message, read_granularity
 from interfaces.grpc.core.timestamps import read_instant, timestamp_message
@@ -62,6 +65,32 @@ def charge_counts_message(answer: ChargeCounts) -> pb.ChargeCounts:
             )
             for bucket, succeeded, failed in series
         ],
+    )
+
+
+def read_rates(request: pb.ImportRatesRequest) -> ImportRates:
+    """The rates to keep, as the caller wrote them."""
+    rows = [RateRow(row.date, row.currency, row.rate) for row in request.rows]
+    return ImportRates(rows, request.base_currency, request.validate_only)
+
+
+def imported_message(imported: ImportedRates) -> pb.ImportRatesResponse:
+    """What became of the rows."""
+    return pb.ImportRatesResponse(
+        base_currency=imported.base_currency,
+        written_count=imported.written,
+        known_count=imported.known,
+    )
+
+
+def rates_message(page: Page[Rate], base_currency: str) -> pb.ListRatesResponse:
+    """A page of rates."""
+    rates = [
+        pb.Rate(date=rate.date.isoformat(), currency=rate.currency, rate=rate.rate)
+        for rate in page.items
+    ]
+    return pb.ListRatesResponse(
+        base_currency=base_currency, rates=rates, next_page_token=page.next_page_token
     )
 
 

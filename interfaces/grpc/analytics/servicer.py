@@ -4,6 +4,7 @@ from billing_client.v1 import analytics_service_pb2 as pb
 from billing_client.v1 import analytics_service_pb2_grpc as pb_grpc
 from typing_extensions import override
 
+from application.analytics.rates import ExchangeRates, ListRates
 from application.analytics.use_cases import RevenueAnalytics
 from domain.errors import FieldViolation
 from interfaces.grpc.analytics import mapping
@@ -11,10 +12,11 @@ from interfaces.grpc.core.calls import Context, current_caller
 
 
 class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
-    """Questions about revenue."""
+    """Questions about revenue, and the rates that totals need."""
 
-    def __init__(self, analytics: RevenueAnalytics) -> None:
+    def __init__(self, analytics: RevenueAnalytics, rates: ExchangeRates) -> None:
         self._analytics = analytics
+        self._rates = rates
 
     @override
     async def GetGrossVolume(
@@ -33,3 +35,18 @@ class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
         question = mapping.read_question(request, violations)
         answer = await self._analytics.charge_counts(current_caller(), question, violations)
         return mapping.charge_counts_message(answer)
+
+    @override
+    async def ImportRates(
+        self, request: pb.ImportRatesRequest, context: Context
+    ) -> pb.ImportRatesResponse:
+        imported = await self._rates.import_rates(current_caller(), mapping.read_rates(request))
+        return mapping.imported_message(imported)
+
+    @override
+    async def ListRates(
+        self, request: pb.ListRatesRequest, context: Context
+    ) -> pb.ListRatesResponse:
+        query = ListRates(request.page_size, request.page_token, request.currency)
+        page = await self._rates.list(current_caller(), query)
+        return mapping.rates_message(page, self._rates.base_currency)

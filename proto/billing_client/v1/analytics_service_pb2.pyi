@@ -394,3 +394,167 @@ class ChargeCountBucket(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChargeCountBucket: _TypeAlias = ChargeCountBucket  # noqa: Y015
+
+@_typing.final
+class Rate(_message.Message):
+    """Rate is what one unit of a currency was worth in the base currency on a day."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATE_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    date: _builtins.str
+    """date is a UTC day, such as `2026-01-31`."""
+    currency: _builtins.str
+    """currency, lower-case ISO 4217; not the base currency."""
+    rate: _builtins.str
+    """rate is a decimal above zero, of at most 12 digits before and after the point: how many units of
+    the base currency one unit was worth, such as `1.0842`.
+    """
+    def __init__(
+        self,
+        *,
+        date: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        rate: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "date", b"date", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rate: _TypeAlias = Rate  # noqa: Y015
+
+@_typing.final
+class ImportRatesRequest(_message.Message):
+    """ImportRatesRequest holds rates to keep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    BASE_CURRENCY_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    base_currency: _builtins.str
+    """base_currency that the rates are in; empty: the deployment's. Any other is refused."""
+    validate_only: _builtins.bool
+    """validate_only checks the rows as if they were written, and writes none."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rate]:
+        """rows, 1 to 1,000. A day and currency may stand there twice with the same rate only."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        rows: _abc.Iterable[Global___Rate] | None = ...,
+        base_currency: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "base_currency", b"base_currency", "rows", b"rows", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportRatesRequest: _TypeAlias = ImportRatesRequest  # noqa: Y015
+
+@_typing.final
+class ImportRatesResponse(_message.Message):
+    """ImportRatesResponse tells what became of the rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_CURRENCY_FIELD_NUMBER: _builtins.int
+    WRITTEN_COUNT_FIELD_NUMBER: _builtins.int
+    KNOWN_COUNT_FIELD_NUMBER: _builtins.int
+    base_currency: _builtins.str
+    """base_currency that they are in."""
+    written_count: _builtins.int
+    """written_count is how many rates were written, or would be."""
+    known_count: _builtins.int
+    """known_count is how many were there already, with the same value."""
+    def __init__(
+        self,
+        *,
+        base_currency: _builtins.str = ...,
+        written_count: _builtins.int = ...,
+        known_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_currency", b"base_currency", "known_count", b"known_count", "written_count", b"written_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportRatesResponse: _TypeAlias = ImportRatesResponse  # noqa: Y015
+
+@_typing.final
+class ListRatesRequest(_message.Message):
+    """ListRatesRequest asks for a page of rates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    page_size: _builtins.int
+    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    page_token: _builtins.str
+    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    currency: _builtins.str
+    """currency to narrow the list to; empty: all."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        currency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRatesRequest: _TypeAlias = ListRatesRequest  # noqa: Y015
+
+@_typing.final
+class ListRatesResponse(_message.Message):
+    """ListRatesResponse is a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_CURRENCY_FIELD_NUMBER: _builtins.int
+    RATES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    base_currency: _builtins.str
+    """base_currency that the rates are in."""
+    next_page_token: _builtins.str
+    """next_page_token of the page behind this one; empty on the last."""
+    @_builtins.property
+    def rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rate]:
+        """rates, in order of currency and day."""
+
+    def __init__(
+        self,
+        *,
+        base_currency: _builtins.str = ...,
+        rates: _abc.Iterable[Global___Rate] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_currency", b"base_currency", "next_page_token", b"next_page_token", "rates", b"rates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRatesResponse: _TypeAlias = ListRatesResponse  # noqa: Y015

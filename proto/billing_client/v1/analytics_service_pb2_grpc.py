@@ -60,6 +60,16 @@ class AnalyticsServiceStub:
                 request_serializer=billing_dot_v1_dot_analytics__service__pb2.GetChargeCountsRequest.SerializeToString,
                 response_deserializer=billing_dot_v1_dot_analytics__service__pb2.ChargeCounts.FromString,
                 _registered_method=True)
+        self.ImportRates = channel.unary_unary(
+                '/billing.v1.AnalyticsService/ImportRates',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.ImportRatesRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_analytics__service__pb2.ImportRatesResponse.FromString,
+                _registered_method=True)
+        self.ListRates = channel.unary_unary(
+                '/billing.v1.AnalyticsService/ListRates',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.ListRatesRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_analytics__service__pb2.ListRatesResponse.FromString,
+                _registered_method=True)
 
 
 class AnalyticsServiceServicer:
@@ -98,6 +108,30 @@ class AnalyticsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportRates(self, request, context):
+        """ImportRates keeps exchange rates of the account's own, by which totals in the base currency are
+        made. It needs no connection.
+
+        A rate is written once: the same row again changes nothing, and another value for its day and
+        currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is
+        written then, nor where the deployment has no base currency (BASE_CURRENCY). So it may be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRates(self, request, context):
+        """ListRates lists the account's exchange rates, in order of currency and day. It needs no
+        connection.
+
+        Fails with INVALID_ARGUMENT for a page size out of range or a bad currency (INVALID_FIELDS), where
+        the deployment has no base currency, and for a page token of another list or account
+        (INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnalyticsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -110,6 +144,16 @@ def add_AnalyticsServiceServicer_to_server(servicer, server):
                     servicer.GetChargeCounts,
                     request_deserializer=billing_dot_v1_dot_analytics__service__pb2.GetChargeCountsRequest.FromString,
                     response_serializer=billing_dot_v1_dot_analytics__service__pb2.ChargeCounts.SerializeToString,
+            ),
+            'ImportRates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportRates,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.ImportRatesRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_analytics__service__pb2.ImportRatesResponse.SerializeToString,
+            ),
+            'ListRates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRates,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.ListRatesRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_analytics__service__pb2.ListRatesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -182,6 +226,60 @@ class AnalyticsService:
             '/billing.v1.AnalyticsService/GetChargeCounts',
             billing_dot_v1_dot_analytics__service__pb2.GetChargeCountsRequest.SerializeToString,
             billing_dot_v1_dot_analytics__service__pb2.ChargeCounts.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportRates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/ImportRates',
+            billing_dot_v1_dot_analytics__service__pb2.ImportRatesRequest.SerializeToString,
+            billing_dot_v1_dot_analytics__service__pb2.ImportRatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/ListRates',
+            billing_dot_v1_dot_analytics__service__pb2.ListRatesRequest.SerializeToString,
+            billing_dot_v1_dot_analytics__service__pb2.ListRatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

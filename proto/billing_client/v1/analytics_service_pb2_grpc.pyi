@@ -58,6 +58,22 @@ class AnalyticsServiceStub:
     charge. Every charge is one attempt: a payment with three attempts counts three times. An
     authorisation that is not captured is neither.
     """
+    ImportRates: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]
+    """ImportRates keeps exchange rates of the account's own, by which totals in the base currency are
+    made. It needs no connection.
+
+    A rate is written once: the same row again changes nothing, and another value for its day and
+    currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is
+    written then, nor where the deployment has no base currency (BASE_CURRENCY). So it may be repeated.
+    """
+    ListRates: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRatesRequest, _analytics_service_pb2.ListRatesResponse]
+    """ListRates lists the account's exchange rates, in order of currency and day. It needs no
+    connection.
+
+    Fails with INVALID_ARGUMENT for a page size out of range or a bad currency (INVALID_FIELDS), where
+    the deployment has no base currency, and for a page token of another list or account
+    (INVALID_PAGE_TOKEN).
+    """
 
 @_typing.type_check_only
 class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
@@ -88,6 +104,22 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     """GetChargeCounts counts charges that took money and charges that failed, by the time of the
     charge. Every charge is one attempt: a payment with three attempts counts three times. An
     authorisation that is not captured is neither.
+    """
+    ImportRates: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]  # type: ignore[assignment]
+    """ImportRates keeps exchange rates of the account's own, by which totals in the base currency are
+    made. It needs no connection.
+
+    A rate is written once: the same row again changes nothing, and another value for its day and
+    currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is
+    written then, nor where the deployment has no base currency (BASE_CURRENCY). So it may be repeated.
+    """
+    ListRates: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRatesRequest, _analytics_service_pb2.ListRatesResponse]  # type: ignore[assignment]
+    """ListRates lists the account's exchange rates, in order of currency and day. It needs no
+    connection.
+
+    Fails with INVALID_ARGUMENT for a page size out of range or a bad currency (INVALID_FIELDS), where
+    the deployment has no base currency, and for a page token of another list or account
+    (INVALID_PAGE_TOKEN).
     """
 
 class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -128,6 +160,34 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetChargeCounts counts charges that took money and charges that failed, by the time of the
         charge. Every charge is one attempt: a payment with three attempts counts three times. An
         authorisation that is not captured is neither.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportRates(
+        self,
+        request: _analytics_service_pb2.ImportRatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_analytics_service_pb2.ImportRatesResponse, _abc.Awaitable[_analytics_service_pb2.ImportRatesResponse]]:
+        """ImportRates keeps exchange rates of the account's own, by which totals in the base currency are
+        made. It needs no connection.
+
+        A rate is written once: the same row again changes nothing, and another value for its day and
+        currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is
+        written then, nor where the deployment has no base currency (BASE_CURRENCY). So it may be repeated.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRates(
+        self,
+        request: _analytics_service_pb2.ListRatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_analytics_service_pb2.ListRatesResponse, _abc.Awaitable[_analytics_service_pb2.ListRatesResponse]]:
+        """ListRates lists the account's exchange rates, in order of currency and day. It needs no
+        connection.
+
+        Fails with INVALID_ARGUMENT for a page size out of range or a bad currency (INVALID_FIELDS), where
+        the deployment has no base currency, and for a page token of another list or account
+        (INVALID_PAGE_TOKEN).
         """
 
 def add_AnalyticsServiceServicer_to_server(servicer: AnalyticsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -19,6 +19,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from application.accounts.tenancy import Tenancy
+from application.analytics.rates import ExchangeRates
 from application.analytics.use_cases import RevenueAnalytics
 from application.connections.use_cases import Connections
 from application.customers.use_cases import Customers
@@ -46,7 +47,7 @@ M = TypeVar("M", bound=Message)
 
 SECRET: Final = "a-caller-key-of-more-than-32-bytes!!"
 SCOPES: Final = (
-    "customers.read", "customers.write", "analytics.read", "connections.read",
+    "customers.read", "customers.write", "analytics.read", "analytics.write", "connections.read",
     "events.read", "events.write", "events.watch", "mirror.read", "mirror.write",
 )  # fmt: skip
 PATIENCE: Final = 10.0
@@ -122,6 +123,7 @@ async def running_server(
     events: Events | None = None,
     watching: Watching | None = None,
     mirror: MirrorServicer | None = None,
+    rates: ExchangeRates | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """Serve until left; `options` are those of ServerOptions, its address apart."""
@@ -135,7 +137,8 @@ async def running_server(
     shown = events or create_autospec(Events, instance=True)
     server = Server(
         services(
-            CustomerServicer(customers), AnalyticsServicer(analytics),
+            CustomerServicer(customers),
+            AnalyticsServicer(analytics, rates or create_autospec(ExchangeRates, instance=True)),
             ConnectionServicer(connections),
             EventServicer(shown, watching or create_autospec(Watching, instance=True)),
             mirror or _mirror_servicer(),

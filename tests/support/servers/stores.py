@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from application.accounts.ports import Accounts
-from application.analytics.ports import Analytics
+from application.analytics.ports import Analytics, Rates
 from application.background.checkpoints import Checkpoints
 from application.connections.deployment import Deployment
 from application.connections.ports import ConnectionRepository
@@ -46,6 +46,7 @@ from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.preparation import prepare as prepare_mongo
+from infrastructure.mongo.rates import MongoRates
 from infrastructure.mongo.reports import MongoReports
 from infrastructure.mongo.shadows import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
@@ -66,6 +67,7 @@ from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
+from infrastructure.sqlite.rates import SqliteRates
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadows import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
@@ -159,6 +161,7 @@ class Stores:
     analytics: Analytics
     invoice_totals: InvoiceTotals
     checkpoints: Checkpoints
+    rates: Rates
     reports: Reports
     outbox: Outbox
     waiting_events: WaitingEvents
@@ -214,6 +217,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             analytics=SqliteAnalytics(database),
             invoice_totals=SqliteInvoiceTotals(database),
             checkpoints=SqliteCheckpoints(database),
+            rates=SqliteRates(database),
             reports=SqliteReports(database),
             outbox=SqliteOutbox(database),
             waiting_events=SqliteWaitingEvents(database),
@@ -311,6 +315,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             analytics=MongoAnalytics(database),
             invoice_totals=MongoInvoiceTotals(database),
             checkpoints=MongoCheckpoints(database),
+            rates=MongoRates(database),
             reports=MongoReports(database),
             outbox=MongoOutbox(database),
             waiting_events=MongoWaitingEvents(database),

@@ -51,8 +51,14 @@ def test_three_settings_are_enough() -> None:
     assert settings.platform_webhook_secrets == ()
     assert (settings.store, settings.sqlite_path) == ("sqlite", Path("var/billing.db"))
     assert (settings.grpc_address, settings.http_address) == ("127.0.0.1:50051", "127.0.0.1:8080")
+    assert settings.base_currency == ""
     assert not settings.reflection
     assert not settings.reuse_port
+
+
+def test_the_base_currency_is_read_in_either_case(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("BASE_CURRENCY", "EUR")
+    assert load().base_currency == "eur"
 
 
 def test_everything_missing_is_told_at_once() -> None:
@@ -117,6 +123,7 @@ def test_empty_is_missing(environment: pytest.MonkeyPatch, name: str) -> None:
         ("BILLING_REFLECTION", "perhaps", "Input should be a valid boolean"),
         ("BILLING_STRIPE_URL", "https://api.stripe.com/", "must be an address such as https://"),
         ("BILLING_STRIPE_URL", "api.stripe.com", "must be an address such as https://"),
+        ("BASE_CURRENCY", "dollars", "the ISO 4217 code of a currency"),
         ("API_BASE_URL", "api.example.com", "must be an address such as https://"),
         ("API_BASE_URL", "https://api.example.com?key=1", "must be an address such as https://"),
         ("BILLING_SHORT_LINKS_URL", "ftp://s.example.com", "must be an address such as https://"),

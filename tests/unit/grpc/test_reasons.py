@@ -17,7 +17,7 @@ from tools.api_table import COMMON
 
 ROOT: Final = Path(__file__).parents[3]
 WITHOUT_REASONS: Final = frozenset(
-    {"ExportNotes", "GetConnection", "GetContactMapping", "ListContactFields"}
+    {"ExportNotes", "ImportRates", "GetConnection", "GetContactMapping", "ListContactFields"}
 )
 """They need neither a connection nor an object that may be missing."""
 

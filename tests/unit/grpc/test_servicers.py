@@ -14,6 +14,7 @@ from billing_client.v1.period_pb2 import GRANULARITY_HOUR, Period
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from application.analytics.rates import ExchangeRates
 from application.analytics.use_cases import (
     ChargeCounts,
     Compared,
@@ -222,6 +223,10 @@ SO_FAR = periods.Period(START, START.replace(day=5), "Europe/Brussels")
 TIME = Compared(PERIOD, PERIOD, SO_FAR, BUCKETS)
 
 
+def answering(analytics: Any) -> AnalyticsServicer:
+    return AnalyticsServicer(analytics, create_autospec(ExchangeRates, instance=True))
+
+
 async def test_gross_volume() -> None:
     analytics = create_autospec(RevenueAnalytics, instance=True)
     volumes = [
@@ -232,7 +237,7 @@ async def test_gross_volume() -> None:
     request = analytics_pb.GetGrossVolumeRequest(
         period=PERIOD_MESSAGE, granularity=GRANULARITY_HOUR, currency="eur"
     )
-    reply, _, _ = await invoke(AnalyticsServicer(analytics), ANALYTICS["GetGrossVolume"], request)
+    reply, _, _ = await invoke(answering(analytics), ANALYTICS["GetGrossVolume"], request)
     question = Question(START, END, "Europe/Brussels", periods.Granularity.HOUR, "eur")
     analytics.gross_volume.assert_awaited_once_with(CALLER, question, [])
     assert (reply.period, reply.previous_period) == (PERIOD_MESSAGE, PERIOD_MESSAGE)
@@ -257,7 +262,7 @@ async def test_charge_counts() -> None:
         TIME, Comparison(3, 2, 4), Comparison(1, 0, 0), [1, 2], [1, 0]
     )
     request = analytics_pb.GetChargeCountsRequest(period=PERIOD_MESSAGE)
-    reply, _, _ = await invoke(AnalyticsServicer(analytics), ANALYTICS["GetChargeCounts"], request)
+    reply, _, _ = await invoke(answering(analytics), ANALYTICS["GetChargeCounts"], request)
     question = Question(START, END, "Europe/Brussels", periods.Granularity.DAY)
     analytics.charge_counts.assert_awaited_once_with(CALLER, question, [])
     assert (reply.succeeded.current, reply.succeeded.growth) == (3, 0.5)
@@ -277,7 +282,7 @@ async def test_a_question_collects_what_is_malformed() -> None:
         period=Period(start_time=Timestamp(nanos=-1), end_time=Timestamp(seconds=2**62)),
         granularity=99,  # type: ignore[arg-type]  # a later contract's, on the wire
     )
-    await invoke(AnalyticsServicer(analytics), ANALYTICS["GetGrossVolume"], request)
+    await invoke(answering(analytics), ANALYTICS["GetGrossVolume"], request)
     found = analytics.gross_volume.await_args.args[2]
     assert [v.field for v in found] == ["period.start_time", "period.end_time", "granularity"]
 
