@@ -151,7 +151,7 @@ def emulator(
 
 @app.command(cls=Late, rich_help_panel=_TRY)
 def trigger() -> typer.Typer:
-    """Let an event happen at a running emulator: real objects are made, and the event follows."""
+    """Let an event happen at a running emulator, for tests of your own."""
     from bootstrap.trigger import trigger_app
 
     return trigger_app()
@@ -203,6 +203,15 @@ def rebuild() -> typer.Typer:
 def reports() -> typer.Typer:
     """List the reports of comparisons, the last one first, or show one."""
     return _mirror_commands()
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def rates() -> typer.Typer:
+    """Import and list exchange rates."""
+    from bootstrap.reach import reach
+    from interfaces.cli.rates import rates_app
+
+    return rates_app(reach)
 
 
 @app.command(rich_help_panel=_SERVE)
@@ -264,15 +273,6 @@ def settings(
     from bootstrap.commands import print_settings
 
     print_settings(as_json=as_json)
-
-
-@app.command(cls=Late)
-def rates() -> typer.Typer:
-    """Import and list exchange rates."""
-    from bootstrap.commands import connect
-    from interfaces.cli.rates import rates_app
-
-    return rates_app(connect)
 
 
 if __name__ == "__main__":

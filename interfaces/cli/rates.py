@@ -1,7 +1,6 @@
 """`billing rates`: the exchange rates that totals in the base currency are made by."""
 
 import csv
-import json
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,29 +11,28 @@ import grpc
 import typer
 from billing_client.v1 import analytics_service_pb2 as pb
 from billing_client.v1 import analytics_service_pb2_grpc as pb_grpc
-from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
-from rich.console import Console
-from rich.table import Table
 
 from application.analytics.ports import MAX_RATES
 from domain.money import CURRENCIES
 from domain.rates import DATE_RULE, RATE_RULE, is_rate, read_date
-from interfaces.cli.client import Connect, Refused, run
+from interfaces.cli.client import Connect, Reach, run
+from interfaces.cli.exits import Refused
+from interfaces.cli.output import JsonOption, counted, plain, print_json, print_table, say, table_of
+from interfaces.cli.target import Target, asks
 
 MAX_LINES: Final = 100_000
 """How long a file may be: twenty years of thirteen currencies."""
 
-_TOLD: Final = 20
-"""How many lines that are none are named."""
+_MOST_NAMED: Final = 20
+"""How many wrong lines are named."""
 
 _PAGE: Final = 100
 _COLUMNS: Final = ("date", "currency", "rate")
 
-AccountOption: TypeAlias = Annotated[str, typer.Option("--account", help="Whose rates they are.")]
-JsonOption: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print JSON, for programs to read.")
+AccountOption: TypeAlias = Annotated[
+    str, typer.Option("--account", help="The account whose rates these are.")
 ]
 
 
@@ -46,60 +44,76 @@ class Line:
     rate: pb.Rate
 
 
-def rates_app(connect: Connect) -> typer.Typer:
-    """The commands, on the service that `connect` leads to."""
+def rates_app(reach: Reach) -> typer.Typer:
+    """The commands, on the service that `reach` leads to."""
     app = typer.Typer(
         add_completion=False, no_args_is_help=True, help="Import and list exchange rates."
     )
+    _add_import(app, reach)
+    _add_list(app, reach)
+    return app
 
+
+def _add_import(app: typer.Typer, reach: Reach) -> None:
     @app.command("import")
+    @asks
     def import_rates(
+        target: Target,
         file: Annotated[Path, typer.Argument(help="CSV: date,currency,rate; - reads stdin.")],
         account: AccountOption,
         base: Annotated[
-            str, typer.Option(help="The currency that the rates are in; else the service's.")
+            str,
+            typer.Option(
+                help="The currency of the rates; default: the service's BASE_CURRENCY.",
+                show_default=False,
+            ),
         ] = "",
         as_json: JsonOption = False,
     ) -> None:
         """Import rates: how many units of the base currency one unit was worth on a UTC day.
 
-        All lines are checked first: where one is wrong, none is written. The same file may be
+        All lines are checked first. If one line is wrong, nothing is written. The same file may be
         imported again.
         """
         lines = read_lines(file)
-        total = run(_import(connect, account, base, lines))
+        total = run(_import(reach(target), account, base, lines))
         if as_json:
-            typer.echo(json.dumps(MessageToDict(total, always_print_fields_with_no_presence=True)))
-        else:
-            typer.echo(
-                f"{total.written_count:,} rates in {total.base_currency} are written,"
-                f" {total.known_count:,} were known"
-            )
+            print_json(total)
+            return
+        written = counted(total.written_count, "rate")
+        say(f"{written} in {total.base_currency} written, {total.known_count:,} known before")
 
+
+def _add_list(app: typer.Typer, reach: Reach) -> None:
     @app.command("list")
+    @asks
     def list_rates(
+        target: Target,
         account: AccountOption,
-        currency: Annotated[str, typer.Option(help="Only this one.")] = "",
-        limit: Annotated[int, typer.Option(min=1, max=MAX_LINES, help="How many at most.")] = 1_000,
+        currency: Annotated[
+            str, typer.Option(help="Only rates of this currency.", show_default=False)
+        ] = "",
+        limit: Annotated[
+            int, typer.Option(min=1, max=MAX_LINES, help="How many rates at most.")
+        ] = 1_000,
         as_json: JsonOption = False,
     ) -> None:
         """List rates, in order of currency and day."""
-        found = run(_list(connect, account, currency, limit))
+        page = run(_list(reach(target), account, currency, limit))
         if as_json:
-            document = MessageToDict(found, always_print_fields_with_no_presence=True)
-            document["more"] = bool(document.pop("nextPageToken"))
-            typer.echo(json.dumps(document))
+            document = plain(page)
+            document["more"] = bool(document.pop("next_page_token"))
+            print_json(document)
             return
-        table = Table()
-        for column in (*_COLUMNS[:2], f"rate in {found.base_currency}"):
-            table.add_column(column)
-        for rate in found.rates:
+        if not page.rates:
+            say(f"no rates of {account}" + (f" for {currency}" if currency else ""))
+            return
+        table = table_of(*_COLUMNS[:2], ids=("date",), numbers=(f"rate in {page.base_currency}",))
+        for rate in page.rates:
             table.add_row(rate.date, rate.currency, rate.rate)
-        Console(markup=False, emoji=False).print(table)
-        if found.next_page_token:
-            typer.echo("there are more: narrow the list, or raise --limit", err=True)
-
-    return app
+        print_table(table)
+        if page.next_page_token:
+            typer.echo("there are more rates: narrow the list, or raise --limit", err=True)
 
 
 def read_lines(file: Path) -> list[Line]:
@@ -111,8 +125,8 @@ def read_lines(file: Path) -> list[Line]:
     with Path(name).open(encoding="utf-8-sig", newline="") as source:
         lines, wrong = _parsed(csv.reader(source))
     if wrong:
-        more = [f"and {len(wrong) - _TOLD:,} more"] if len(wrong) > _TOLD else []
-        raise Refused("; ".join(["nothing is written", *wrong[:_TOLD], *more]))
+        more = [f"and {len(wrong) - _MOST_NAMED:,} more"] if len(wrong) > _MOST_NAMED else []
+        raise Refused("; ".join(["nothing is written", *wrong[:_MOST_NAMED], *more]))
     if not lines:
         raise Refused("the file holds no rates")
     return lines
@@ -159,11 +173,12 @@ async def _import(
 ) -> pb.ImportRatesResponse:
     """Check all lines, then write them, in as many calls as they need."""
     total = pb.ImportRatesResponse()
-    async with _stub(connect, account, "analytics.write") as stub:
+    async with _stub(connect, "analytics.write") as stub:
         for validate_only in (True, False):
             for start in range(0, len(lines), MAX_RATES):
                 batch = lines[start : start + MAX_RATES]
                 request = pb.ImportRatesRequest(
+                    account=account,
                     rows=[line.rate for line in batch],
                     base_currency=base,
                     validate_only=validate_only,
@@ -185,38 +200,39 @@ def _by_line(error: grpc.aio.AioRpcError, lines: Sequence[Line]) -> Exception:
     request = BadRequest()
     if status is None or not any(packed.Unpack(request) for packed in status.details):
         return error
-    told = []
+    refusals = []
     for violation in request.field_violations:
         place, _, field = violation.field.partition("].")
         number = place.removeprefix("rows[")
         if number.isdecimal() and int(number) < len(lines):
-            told.append(f"line {lines[int(number)].number}: {field}: {violation.description}")
+            refusals.append(f"line {lines[int(number)].number}: {field}: {violation.description}")
         else:
-            told.append(f"{violation.field}: {violation.description}")
-    return Refused("; ".join(told[:_TOLD]))
+            refusals.append(f"{violation.field}: {violation.description}")
+    return Refused("; ".join(refusals[:_MOST_NAMED]))
 
 
 async def _list(connect: Connect, account: str, currency: str, limit: int) -> pb.ListRatesResponse:
     """Up to `limit` rates, page by page; the token says whether there are more."""
-    found = pb.ListRatesResponse()
-    async with _stub(connect, account, "analytics.read") as stub:
-        while len(found.rates) < limit:
+    rates = pb.ListRatesResponse()
+    async with _stub(connect, "analytics.read") as stub:
+        while len(rates.rates) < limit:
             request = pb.ListRatesRequest(
+                account=account,
                 currency=currency,
-                page_size=min(_PAGE, limit - len(found.rates)),
-                page_token=found.next_page_token,
+                page_size=min(_PAGE, limit - len(rates.rates)),
+                page_token=rates.next_page_token,
             )
             page = await stub.ListRates(request)
-            found.base_currency, found.next_page_token = page.base_currency, page.next_page_token
-            found.rates.extend(page.rates)
+            rates.base_currency, rates.next_page_token = page.base_currency, page.next_page_token
+            rates.rates.extend(page.rates)
             if not page.next_page_token:
                 break
-    return found
+    return rates
 
 
 @asynccontextmanager
 async def _stub(
-    connect: Connect, account: str, scope: str
+    connect: Connect, scope: str
 ) -> AsyncGenerator["pb_grpc.AnalyticsServiceAsyncStub", None]:
-    async with connect(account, (scope,)) as channel:
+    async with connect((scope,)) as channel:
         yield pb_grpc.AnalyticsServiceStub(channel)

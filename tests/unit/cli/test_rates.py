@@ -13,8 +13,10 @@ from typer.testing import CliRunner, Result
 
 from application.analytics.rates import ExchangeRates
 from application.requests.paging import PageTokens
-from interfaces.cli.client import Refused, authorised
+from interfaces.cli.client import Connect, authorised
+from interfaces.cli.exits import Refused
 from interfaces.cli.rates import rates_app
+from interfaces.cli.target import Target
 from tests.support.fakes.rates import FakeRates
 from tests.support.fakes.stores import FakeClock
 from tests.support.servers.grpc import Running, running_server
@@ -29,7 +31,7 @@ class Terminal:
     file: Path
 
     async def run(self, *arguments: str) -> Result:
-        app = rates_app(self._connect)
+        app = rates_app(self._reach)
         environment = {"COLUMNS": "200", "TERM": "dumb"}
         return await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
 
@@ -49,11 +51,12 @@ class Terminal:
         assert self.rates.kept == before
         return str(result.exception)
 
-    def _connect(
-        self, account: str, scopes: Sequence[str]
-    ) -> AbstractAsyncContextManager[grpc.aio.Channel]:
+    def _reach(self, target: Target) -> Connect:
+        def connect(scopes: Sequence[str]) -> AbstractAsyncContextManager[grpc.aio.Channel]:
+            return authorised(address, lambda: self.running.token(account="acme", scopes=scopes))
+
         address = f"127.0.0.1:{self.running.port}"
-        return authorised(address, lambda: self.running.token(account=account, scopes=scopes))
+        return connect
 
 
 @pytest.fixture
@@ -75,13 +78,13 @@ def days(count: int, rate: str = "1.5") -> str:
 
 async def test_a_file_is_imported_and_again(terminal: Terminal) -> None:
     text = "\ufeffdate,currency,rate\r\n2026-01-31, eur ,1.0842\r\n\r\n2026-01-31,jpy,0.0067\r\n"
-    assert await terminal.imported(text) == "2 rates in usd are written, 0 were known\n"
+    assert await terminal.imported(text) == "2 rates in usd written, 0 known before\n"
     told = json.loads(await terminal.imported(text, "--json", "--base", "usd"))
-    assert told == {"baseCurrency": "usd", "writtenCount": 0, "knownCount": 2}
+    assert told == {"base_currency": "usd", "written_count": 0, "known_count": 2}
 
 
 async def test_a_long_file_takes_several_calls(terminal: Terminal) -> None:
-    assert "2,500 rates in usd are written" in await terminal.imported(days(2_500))
+    assert "2,500 rates in usd written" in await terminal.imported(days(2_500))
     assert len(terminal.rates.kept) == 2_500
     # The last line is refused by the service; none of the thousands before it is written.
     wrong = days(2_400, "1.5").replace("eur", "gbp") + "2020-01-02,eur,9\n"
@@ -128,7 +131,7 @@ async def test_rates_are_listed(terminal: Terminal) -> None:
     assert "there are more" in result.stderr
     result = await terminal.run("list", "--account", "acme", "--currency", "jpy", "--json")
     assert json.loads(result.stdout) == {
-        "baseCurrency": "usd",
+        "base_currency": "usd",
         "rates": [{"date": "2026-01-31", "currency": "jpy", "rate": "0.0067"}],
         "more": False,
     }
