@@ -7,11 +7,18 @@ from typing import Annotated, Final
 
 import typer
 
+from interfaces.cli.exits import ExitCode, Refused
 from sandbox.emulator.settings import PLATFORM_KEY
-from sandbox.emulator.triggers import TRIGGERS, Triggered
+from sandbox.emulator.triggers import TRIGGERS, NoEmulatorError, Triggered, TriggerError
 from sandbox.emulator.triggers import trigger as bring_about
 
-_Event = Annotated[str | None, typer.Argument(help="The event's type; without it, a list of all.")]
+_Event = Annotated[
+    str | None,
+    typer.Argument(
+        help="The event's type; without it, a list of all.",
+        autocompletion=lambda: sorted(TRIGGERS),
+    ),
+]
 _Address = Annotated[
     str, typer.Option(help="Where the emulator listens, as it printed it; http:// may be left out.")
 ]
@@ -25,7 +32,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 
 _EXIT_CODES: Final = (
     "Real objects are made at the emulator, and the event follows from them. Exit code 1: the "
-    "emulator does not answer, or refuses; 2: no such event."
+    "emulator refuses; 2: no such event; 4: no emulator answers."
 )
 
 
@@ -51,9 +58,15 @@ def trigger(
     if event not in TRIGGERS:
         typer.echo(f"billing: no trigger is called {event}. There are:", err=True)
         typer.echo("\n".join(sorted(TRIGGERS)), err=True)
-        raise typer.Exit(2)
+        raise typer.Exit(ExitCode.USAGE)
     url = address if "://" in address else f"http://{address}"
-    triggered = asyncio.run(bring_about(event, url, account=account, customer=customer, key=key))
+    run = bring_about(event, url, account=account, customer=customer, key=key)
+    try:
+        triggered = asyncio.run(run)
+    except NoEmulatorError as error:
+        raise Refused(str(error), ExitCode.NO_ANSWER) from error
+    except TriggerError as error:
+        raise Refused(str(error)) from error
     typer.echo(json.dumps(asdict(triggered)) if as_json else _lines(triggered))
 
 

@@ -22,7 +22,11 @@ _SEEN: Final = 100
 
 
 class TriggerError(RuntimeError):
-    """The emulator is not there, or refused what a trigger asked of it."""
+    """The emulator refused what a trigger asked of it, or is not there."""
+
+
+class NoEmulatorError(TriggerError):
+    """Nobody answers at the emulator's address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +256,8 @@ async def trigger(
         except ControlError as error:
             raise TriggerError(str(error)) from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise TriggerError(
-                f"no emulator answers at {url}; `billing emulator` runs one"
-            ) from error
+            words = f"no emulator answers at {url}; `billing emulator` runs one"
+            raise NoEmulatorError(words) from error
 
 
 class _Run:

@@ -8,6 +8,7 @@ import stripe
 from typer.testing import CliRunner
 
 from bootstrap import cli
+from interfaces.cli.exits import Refused
 from sandbox.emulator.control_client import ControlClient
 from sandbox.emulator.core.messages import AccountSpec
 from sandbox.emulator.running import LIVE_KEY, RunningEmulator
@@ -65,8 +66,8 @@ async def run(*arguments: str) -> tuple[int, str, str]:
     """(exit code, output, errors) of `billing trigger`, beside the emulator on this loop."""
     command = ["trigger", *arguments]
     result = await asyncio.to_thread(CliRunner().invoke, cli.app, command)
-    if isinstance(result.exception, RuntimeError):
-        return 1, result.stdout, str(result.exception)
+    if isinstance(result.exception, Refused):
+        return result.exception.code, result.stdout, str(result.exception)
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -100,7 +101,11 @@ async def test_an_unknown_event_lists_the_known_ones() -> None:
     assert await run() == (0, "\n".join(sorted(TRIGGERS)) + "\n", "")
 
 
-async def test_no_emulator_there() -> None:
-    code, _, errors = await run("invoice.paid", "--address", "http://127.0.0.1:9")
+async def test_what_is_refused_and_who_does_not_answer(emulator: RunningEmulator) -> None:
+    nobody = ("invoice.paid", "--address", emulator.url, "--customer", "cus_nobody")
+    code, _, errors = await run(*nobody)
     assert code == 1
+    assert "No such customer: 'cus_nobody'" in errors
+    code, _, errors = await run("invoice.paid", "--address", "http://127.0.0.1:9")
+    assert code == 4
     assert "no emulator answers at http://127.0.0.1:9" in errors
