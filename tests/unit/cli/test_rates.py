@@ -51,7 +51,7 @@ class Terminal:
         assert self.rates.kept == before
         return str(result.exception)
 
-    def _reach(self, target: Target) -> Connect:
+    def _reach(self, _: Target) -> Connect:
         def connect(scopes: Sequence[str]) -> AbstractAsyncContextManager[grpc.aio.Channel]:
             return authorised(address, lambda: self.running.token(account="acme", scopes=scopes))
 
