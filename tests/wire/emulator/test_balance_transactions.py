@@ -18,6 +18,28 @@ def test_division_rounds_half_to_even() -> None:
     assert halves == [0, 2, 2, 0, -2]
 
 
+@pytest.mark.parametrize(
+    ("rate", "kept"), [("0.92", 920_000), ("150", 150_000_000), (".000001", 1)]
+)
+def test_a_rate_has_six_places(rate: str, kept: int) -> None:
+    assert currencies.millionths(rate) == kept
+
+
+@pytest.mark.parametrize("rate", ["", "0", "-1", "1e3", "0.0000001", "one"])
+def test_what_is_no_rate(rate: str) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        currencies.millionths(rate)
+
+
+def test_currencies_have_other_minor_units() -> None:
+    """The rate is that of minor units, as Stripe's is: amount times rate is what is settled."""
+    rates = {"kwd": 307_000}
+    assert currencies.converted(1000, "usd", "usd", rates) == (1000, None)
+    assert currencies.converted(1000, "usd", "jpy", rates) == (1500, "1.500000")
+    assert currencies.converted(3070, "kwd", "usd", rates) == (1000, "0.325732")
+    assert currencies.converted(-500, "eur", "usd", rates) == (-543, "1.086956")
+
+
 async def test_settlement_is_in_the_accounts_currency(
     client: stripe.StripeClient, control: ControlClient
 ) -> None:

@@ -172,7 +172,7 @@ async def test_a_schedule_is_changed_with_its_anchor(
     }  # fmt: skip
 
 
-async def test_a_payout_a_currency_and_none_of_the_wrong_sign(
+async def test_a_payout_a_currency_and_a_debit_below_zero(
     client: stripe.StripeClient, control: ControlClient
 ) -> None:
     await control.set_clock(MIDNIGHT + 3600)
@@ -354,3 +354,29 @@ async def test_automatic_payouts_cannot_be_canceled(
     with pytest.raises(stripe.InvalidRequestError) as refused:
         await client.v1.payouts.retrieve_async("po_unknown")
     assert (refused.value.http_status, refused.value.param) == (404, "payout")
+
+
+async def test_source_types_are_kept_apart(
+    client: stripe.StripeClient, control: ControlClient
+) -> None:
+    await control.set_clock(MIDNIGHT + 3600)
+    account = await control.create_account(AccountSpec(payouts="daily"))
+    options: stripe.RequestOptions = {"stripe_account": account}
+    await charged(client, 5000, AVAILABLE, account)
+    debit = {"type": "payment", "amount": "700", "currency": "usd", "source_type": "bank_account"}
+    await control.book(debit, account=account)
+    balance = await client.v1.balance.retrieve_async({}, options)
+    assert balance.available[0].source_types is not None
+    assert balance.available[0].source_types.to_dict() == {
+        "card": 5000 - fee(5000), "bank_account": 700,
+    }  # fmt: skip
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await client.v1.payouts.create_async(
+            {"amount": 701, "currency": "usd", "source_type": "bank_account"}, options
+        )
+    assert refused.value.code == "balance_insufficient"
+    await control.set_clock(MIDNIGHT + DAY + 10)
+    made = await paid_out(client, options)
+    assert {one.source_type: one.amount for one in made} == {
+        "card": 5000 - fee(5000), "bank_account": 700,
+    }  # fmt: skip
