@@ -191,7 +191,7 @@ class Settings(BaseSettings):
     )
     reflection: bool = Field(default=False, description="whether gRPC reflection is on")
     stripe_url: Annotated[str, AfterValidator(_base_url)] = Field(
-        default="", description="an address to use instead of Stripe's own, such as an emulator's"
+        default="", description="instead of Stripe's own addresses; files are at its path /files"
     )
     stripe_requests_per_second: int = Field(
         default=0,
