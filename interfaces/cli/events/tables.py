@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from billing_client.v1 import event_service_pb2 as pb
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -49,10 +48,10 @@ def line(event: pb.BillingEvent) -> str:
 
 def events_table(events: Sequence[pb.Event]) -> Table:
     """A list of events, two lines each: ids are whole in 80 columns, to be copied."""
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    table.add_column("type\nevent", no_wrap=True)
-    table.add_column("Stripe account\nobject", no_wrap=True)
-    table.add_column("state\nreceived", overflow="fold")
+    table = Table(box=None, pad_edge=False)
+    for column in ("type\nevent", "Stripe account\nobject", "state\nreceived"):
+        table.add_column(column, no_wrap=True)
+    table.add_row()
     for event in events:
         failed = f", failed {counted(event.attempts, 'time')}" if event.attempts else ""
         table.add_row(

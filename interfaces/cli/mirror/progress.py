@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from typing_extensions import override
 
+from interfaces.cli.output import counted
 from interfaces.cli.times import shown
 
 _PHASES: Final = {
@@ -103,7 +104,8 @@ class Lines(Shown):
         if now == self._told:
             return
         self._told = now
-        done = f"{progress.nouns_done}/{progress.nouns_total} nouns" if progress.nouns_total else ""
+        total = counted(progress.nouns_total, "object type")
+        done = f"{progress.nouns_done}/{total}" if progress.nouns_total else ""
         words = (_what(operation), done, *_facts(operation), hindrance(operation))
         self._console.print(", ".join(filter(None, words)), soft_wrap=True)
 

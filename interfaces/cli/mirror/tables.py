@@ -62,14 +62,15 @@ def not_understood_table(objects: Sequence[pb.NotUnderstood]) -> Table:
 
 def reports_table(reports: Sequence[pb.MirrorReport]) -> Table:
     """A list of reports."""
-    table = table_of(
-        "report", "kind", "started\nfinished", ids=("report", "started\nfinished"),
-        numbers=("wrong", "mended"),
-    )  # fmt: skip
-    for one in reports:
-        kind = word(pb.MirrorReport.Kind.Name(one.kind))
-        times = f"{shown(one.start_time)}\n{shown(one.finish_time)}"
-        table.add_row(one.id, kind, times, _number(one.drifted_count), _number(one.repaired_count))
+    columns = ("report\nkind", "started\nfinished")
+    table = table_of(*columns, ids=columns, numbers=("wrong", "mended"))
+    for report in reports:
+        kind = word(pb.MirrorReport.Kind.Name(report.kind))
+        times = f"{shown(report.start_time)}\n{shown(report.finish_time)}"
+        table.add_row(
+            Text(f"{report.id}\n{kind}"), times,
+            _number(report.drifted_count), _number(report.repaired_count),
+        )  # fmt: skip
     return table
 
 

@@ -16,7 +16,7 @@ from application.effects.waiting import WaitingEvent
 from application.events.inbox import EventState
 from application.mirror.nouns import NOUNS
 from application.requests.callers import OPERATOR
-from application.upkeep.catch_up import Standing
+from application.upkeep.catch_up import Gap, Standing
 from application.upkeep.ports import Drift, Finding, NounCounts, Report, ReportKind
 from domain.errors import FailedPrecondition, Reason
 from domain.operations import OperationKind
@@ -260,6 +260,21 @@ async def test_the_status_of_everything_is_for_operators(desk: MirrorDesk) -> No
         pending_count=1, dead_count=1, parked_count=4_000
     )
     assert not status.HasField("data_through")
+
+
+async def test_the_status_tells_of_a_gap(desk: MirrorDesk) -> None:
+    end = NOON + dt.timedelta(days=40)
+    desk.standing.return_value = Standing(NOON, Gap(NOON, end, mending=True, error="away"))
+    status = await desk.call("GetMirrorStatus", pb.GetMirrorStatusRequest())
+    wanted = pb.MirrorGap(mending=True, error_message="away")
+    wanted.start_time.FromDatetime(NOON)
+    wanted.end_time.FromDatetime(end)
+    assert (status.gap, status.data_through) == (wanted, wanted.start_time)
+    desk.standing.return_value = Standing(None, Gap(None, end, mending=False))
+    status = await desk.call("GetMirrorStatus", pb.GetMirrorStatusRequest())
+    assert not status.gap.HasField("start_time")
+    desk.standing.return_value = Standing(NOON)
+    assert not (await desk.call("GetMirrorStatus", pb.GetMirrorStatusRequest())).HasField("gap")
 
 
 async def test_a_stopping_process_ends_its_watches(desk: MirrorDesk) -> None:

@@ -99,9 +99,9 @@ def row(printed: str, name: str) -> list[str]:
 async def test_a_backfill_is_followed_to_its_end_in_plain_lines(terminal: Terminal) -> None:
     terminal.desk.slow()
     lines = (await terminal.printed("backfill", *ACME)).splitlines()
-    assert any(line.startswith("reading customer, 0/2 nouns, ") for line in lines)
+    assert any(line.startswith("reading customer, 0/2 object types, ") for line in lines)
     assert any("back to 2026-11-02" in line for line in lines)
-    assert lines[-2].startswith("succeeded, 2/2 nouns, 34 read")
+    assert lines[-2].startswith("succeeded, 2/2 object types, 34 read")
     assert lines[-1] == "backfill: done; 34 objects read, 34 rows changed"
     assert len(lines) < 8, "a line a noun, not a line a page"
     terminal.desk.world.assert_right()
@@ -274,7 +274,8 @@ async def test_reports_are_listed(terminal: Terminal) -> None:
         )  # fmt: skip
     printed = await terminal.printed("reports", *ACME)
     start = "2026-11-02 12:00:02Z"
-    assert row(printed, "r2") == ["r2", "rebuild", start, "1", "1"]
+    assert row(printed, "r2") == ["r2", start, "1", "1"]
+    assert row(printed, "rebuild") == ["rebuild", "2026-11-02 12:01:00Z", "", ""]
     assert "2026-11-02 12:01:00Z" in printed
     assert printed.index("r2") < printed.index("r0")
     assert "there are more" in await terminal.printed("reports", *ACME, "--limit", "2")

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 import pytest
-from billing_client.v1.analytics_service_pb2 import ChargeCounts, GrossVolume
+from billing_client.v1.analytics_service_pb2 import ChargeCounts, CountComparison, GrossVolume
 from billing_client.v1.mirror_service_pb2 import MirrorReport, NounCounts
 from rich.console import Console, RenderableType
 
@@ -62,6 +62,25 @@ def test_amounts_have_their_currencys_decimals(minor: int, currency: str, text: 
 )
 def test_growth_has_its_sign(rate: float | None, text: str) -> None:
     assert present.growth(rate).plain == text
+
+
+def test_fewer_declines_are_green() -> None:
+    assert present.growth(-0.2).style == present.growth(0.2, less_is_better=True).style == "red"
+    assert present.growth(0.2).style == present.growth(-0.2, less_is_better=True).style == "green"
+    counts = ChargeCounts(failed=CountComparison(current=8, previous=10, growth=-0.2))
+    found = present.Answers(NEW_YORK, GrossVolume(), counts)
+    (cell,) = (cell for cell in present.headline([found]).columns[3].cells if "-20" in str(cell))
+    assert getattr(cell, "style", "") == "green"
+
+
+def test_no_header_is_empty() -> None:
+    reports = [report(customer=(34, 0)), report(customer=(34, 0))]
+    for table in (
+        present.headline([present.Answers(NEW_YORK, GrossVolume(), ChargeCounts())]),
+        present.comparison([EQUAL], 90),
+        present.reconciliation([NEW_YORK, TOKYO], reports),
+    ):
+        assert not table.show_header or all(column.header for column in table.columns)
 
 
 @pytest.mark.parametrize(

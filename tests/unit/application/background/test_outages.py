@@ -101,7 +101,9 @@ def test_accounts_are_told_apart(caplog: pytest.LogCaptureFixture) -> None:
     outages = AccountOutages(LOG, "no list", "a list again")
     for account in ("acct_1", "acct_2", "acct_1"):
         outages.waits(account, store_down())
+    assert outages.cause("acct_1") == store_down().message
     outages.answered("acct_1")
+    assert outages.cause("acct_1") == ""
     outages.answered("acct_3")
     lines = [(record.getMessage(), record.__dict__["stripe_account"]) for record in caplog.records]
     assert lines == [("no list", "acct_1"), ("no list", "acct_2"), ("a list again", "acct_1")]

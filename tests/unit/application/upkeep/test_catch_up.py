@@ -18,12 +18,12 @@ from application.mirror.importer import Importer
 from application.mirror.nouns import CUSTOMERS
 from application.mirror.writer import MirrorWriter
 from application.upkeep.backfill import Backfill
-from application.upkeep.catch_up import RETENTION, TASK, CatchUp
+from application.upkeep.catch_up import RETENTION, TASK, CatchUp, Standing
 from application.upkeep.comparison import Comparison
 from application.upkeep.reconciliation import Reconciliation
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer
-from domain.errors import Conflict, Reason, Unavailable
+from domain.errors import Conflict, FailedPrecondition, Reason, Unavailable
 from domain.periods import to_milliseconds
 from tests.support.fakes.lists import FakeCheckpoints, FakeHistory, FakeReports
 from tests.support.fakes.logs import FakeInbox
@@ -310,6 +310,30 @@ async def test_until_a_gap_is_mended_the_watermark_stands() -> None:
         assert polled.gap
         assert polled.data_through == before
         world.clock.advance(minutes=1)
+
+
+async def test_a_gap_is_shown_until_it_is_mended() -> None:
+    world = StripeAndStores()
+    catch_up = await gap(world)
+    standing = await catch_up.standing(ACCOUNT)
+    assert standing.gap is not None
+    assert standing.gap.start == standing.data_through == await catch_up.data_through(ACCOUNT)
+    assert standing.gap.end > standing.gap.start + RETENTION
+    assert (standing.gap.mending, standing.gap.error) == (False, "")
+
+    async def away(where: str) -> None:
+        if where == "stripe.page":
+            raise FailedPrecondition(Reason.STRIPE_CONNECTION_REVOKED, "connect it again")
+
+    world.where = away
+    await catch_up._mend_apart(ACCOUNT)
+    waits = (await catch_up.standing(ACCOUNT)).gap
+    assert waits is not None
+    assert (waits.mending, waits.error) == (True, "connect it again")
+    world.where = no_pause
+    await catch_up._mend_apart(ACCOUNT)
+    mended = await catch_up.standing(ACCOUNT)
+    assert mended == Standing(standing.gap.end)
 
 
 async def test_mending_without_a_gap_does_nothing() -> None:
