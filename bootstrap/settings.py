@@ -202,7 +202,7 @@ class Settings(BaseSettings):
     base_currency: Annotated[str, AfterValidator(_currency)] = Field(
         default="",
         validation_alias="BASE_CURRENCY",
-        description="the currency, such as usd, that totals over currencies are told in",
+        description="the currency, such as usd, into which accounts import exchange rates",
     )
     api_base_url: Annotated[str, AfterValidator(_api_url)] = Field(
         default="",

@@ -212,6 +212,24 @@ async def test_buckets_follow_the_clock_change(
     assert set(rows) == figures_of(GROSS_VOLUME, charges, bucket_edges)
 
 
+@pytest.mark.parametrize("granularity", [Granularity.DAY, Granularity.WEEK, Granularity.MONTH])
+async def test_buckets_of_years(stores: Stores, granularity: Granularity) -> None:
+    """Of so many months a store may make other cells; each row is in its own month for all that."""
+    start = NOON - dt.timedelta(days=500)
+    charges = [
+        charge(f"ch_{number}", created=start + number * dt.timedelta(hours=31), amount=2**number)
+        for number in range(40)
+    ] + [
+        charge(f"ch_9{number}", created=start + number * dt.timedelta(hours=257), amount=number + 1)
+        for number in range(80)
+    ]  # fmt: skip
+    await store_new(stores.mirror, CHARGES, *charges)
+    bucket_edges = edges(Period(start, start + dt.timedelta(days=840), BERLIN), granularity)
+    rows = await stores.analytics.figures(GROSS_VOLUME, OURS, bucket_edges)
+    assert len(rows) == len(set(rows))
+    assert set(rows) == figures_of(GROSS_VOLUME, charges, bucket_edges)
+
+
 async def test_ten_thousand_buckets(stores: Stores) -> None:
     bucket_edges = [NOON + SECOND * number for number in range(10_001)]
     charges = [charge(f"ch_{n}", created=NOON + SECOND * 27 * n) for n in range(371)]

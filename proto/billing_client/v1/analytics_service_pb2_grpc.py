@@ -109,8 +109,8 @@ class AnalyticsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ImportRates(self, request, context):
-        """ImportRates keeps exchange rates of the account's own, by which totals in the base currency are
-        made. It needs no connection.
+        """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
+        needs no connection.
 
         A rate is written once: the same row again changes nothing, and another value for its day and
         currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is

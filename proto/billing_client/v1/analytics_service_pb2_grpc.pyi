@@ -59,8 +59,8 @@ class AnalyticsServiceStub:
     authorisation that is not captured is neither.
     """
     ImportRates: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]
-    """ImportRates keeps exchange rates of the account's own, by which totals in the base currency are
-    made. It needs no connection.
+    """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
+    needs no connection.
 
     A rate is written once: the same row again changes nothing, and another value for its day and
     currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is
@@ -106,8 +106,8 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     authorisation that is not captured is neither.
     """
     ImportRates: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]  # type: ignore[assignment]
-    """ImportRates keeps exchange rates of the account's own, by which totals in the base currency are
-    made. It needs no connection.
+    """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
+    needs no connection.
 
     A rate is written once: the same row again changes nothing, and another value for its day and
     currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is
@@ -168,8 +168,8 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analytics_service_pb2.ImportRatesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_analytics_service_pb2.ImportRatesResponse, _abc.Awaitable[_analytics_service_pb2.ImportRatesResponse]]:
-        """ImportRates keeps exchange rates of the account's own, by which totals in the base currency are
-        made. It needs no connection.
+        """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
+        needs no connection.
 
         A rate is written once: the same row again changes nothing, and another value for its day and
         currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is
