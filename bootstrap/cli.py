@@ -4,6 +4,7 @@ What a command needs is imported when it runs: `--help`, `--version` and `token`
 """
 
 import datetime as dt
+import errno
 import gc
 import json
 import sys
@@ -146,7 +147,12 @@ def emulator(
     def listening(url: str) -> None:
         typer.echo(json.dumps({"url": url}) if child else f"Stripe's API is emulated at {url}")
 
-    uvloop.run(server.serve(Settings(port=port), listening))
+    try:
+        uvloop.run(server.serve(Settings(port=port), listening))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise Refused(f"--port: {port} is in use; --port 0 takes a free one") from None
 
 
 @app.command(cls=Late, rich_help_panel=_TRY)

@@ -24,8 +24,9 @@ from typing_extensions import override
 from application.accounts.administration import AccountAdministration
 from application.contacts.administration import ContactAdministration
 from application.requests.callers import OPERATOR
+from bootstrap.environment import FILE
 from bootstrap.process import Ports, opened
-from bootstrap.settings import Settings, environment_name, problems
+from bootstrap.settings import SECRETS, Settings, environment_name, problems
 from bootstrap.tokens import list_scopes
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
@@ -170,7 +171,10 @@ def _settings(folder: Path, stripe_url: str, grpc_address: str, http_address: st
             log_level="warning",
         )
     except ValidationError as error:
-        raise SandboxError("; ".join(problems(error))) from None
+        words = "; ".join(problems(error))
+        for field, flag in (("grpc_address", "--grpc-address"), ("http_address", "--http-address")):
+            words = words.replace(environment_name(field), flag)
+        raise SandboxError(words) from None
 
 
 async def _fill(settings: Settings) -> None:
@@ -246,6 +250,7 @@ async def _process(
 ) -> AsyncIterator[dict[str, str]]:
     """A `billing` command in a process of its own; yields the line of JSON that it says first."""
     ours = {environment_name(field) for field in Settings.model_fields}
+    ours |= {f"{name}{FILE}" for name in SECRETS}
     clean = {
         key: value
         for key, value in os.environ.items()

@@ -16,7 +16,7 @@ from billing_client.v1.customer_service_pb2_grpc import CustomerServiceStub
 
 from sandbox.servers.children import die_with_parent
 from tests.support.servers.leftovers import Leftovers
-from tests.support.servers.service import bearer, command, environment
+from tests.support.servers.service import bearer, command, environment, run_command
 
 START_SECONDS: Final = 40.0
 PROXY: Final = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
@@ -49,10 +49,10 @@ class Sandbox:
         return found[0]
 
 
-async def start(leftovers: Leftovers, *arguments: str) -> asyncio.subprocess.Process:
+async def start(leftovers: Leftovers, *arguments: str, **more: str) -> asyncio.subprocess.Process:
     """Start a sandbox, behind a proxy that does not work."""
     return await asyncio.create_subprocess_exec(
-        *command("sandbox", *arguments), env=environment(**leftovers.environment, **PROXY),
+        *command("sandbox", *arguments), env=environment(**leftovers.environment, **PROXY, **more),
         preexec_fn=die_with_parent, stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -154,3 +154,24 @@ async def test_an_address_that_is_none_is_one_line(tmp_path: Path) -> None:
     (line,) = err.decode().splitlines()
     assert line.startswith("billing: --grpc-address: nonsense is no address of this machine")
     assert leftovers.files() == []
+
+
+async def test_the_emulators_port_in_use_names_its_flag() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, out, err = await run_command("emulator", "--port", port)
+    assert (code, out) == (1, "")
+    assert err == f"billing: --port: {port} is in use; --port 0 takes a free one\n"
+
+
+async def test_secret_files_of_the_shell_are_not_the_sandboxs(tmp_path: Path) -> None:
+    leftovers = Leftovers(tmp_path)
+    secret = {"STRIPE_SECRET_KEY_FILE": str(tmp_path / "nothing")}
+    ports = ("--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0")
+    process = await start(leftovers, *ports, **secret)
+    assert process.stdout is not None
+    try:
+        await asyncio.wait_for(process.stdout.readuntil(b"Ctrl-C ends both."), START_SECONDS)
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), START_SECONDS)
