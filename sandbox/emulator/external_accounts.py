@@ -44,7 +44,8 @@ def _list(call: Call) -> JsonObject:
 
 
 def _retrieve(call: Call) -> JsonObject:
-    return _at(call).target()
+    inner = _at(call)
+    return inner.seen(inner.target())
 
 
 def _delete(call: Call) -> JsonObject:
@@ -56,6 +57,11 @@ def _delete(call: Call) -> JsonObject:
     inner.shelf(NOUN).remove(item["id"], remains)
     inner.emit("account.external_account.deleted", item)
     return remains
+
+
+def _view(item: JsonObject, _: int) -> JsonObject:
+    """A bank account does not say when it was made."""
+    return {name: value for name, value in item.items() if name != "created"}
 
 
 _PATH: Final = "/v1/accounts/{id}/external_accounts"
@@ -83,6 +89,7 @@ NOUN: Final = Noun(
         "status": "new",
     },
     indexed=("currency",),
+    view=_view,
     actions=(
         Action("GET", _PATH, parameters({}, created=False), _list),
         Action("GET", f"{_PATH}/{{child}}", {}, _retrieve),

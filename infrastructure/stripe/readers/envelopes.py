@@ -284,6 +284,8 @@ def _snapshot(event_id: str, fields: _Fields, stripe_account: str | None) -> Env
 
 def _account(fields: _Fields) -> str:
     account = fields.read("account", _TEXT) or fields.read("user_id", _TEXT) or ""
+    if {"account", "user_id"} & {*fields.wrong}:
+        return ""  # neither stands in for one that is not understood
     if not account or STRIPE_ACCOUNT_ID.fullmatch(account):
         return account
     fields.wrong["account"] = ""

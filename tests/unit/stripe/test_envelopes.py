@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from application.events.inbox import EventState, ReceivedEvent
@@ -178,6 +178,7 @@ def test_a_body_without_id_is_a_dead_letter_named_by_its_digest(body: bytes, why
         StripeEventReader().read(event, "acct_platform")
 
 
+@example({"account": True, "user_id": "acct_1"})
 @given(
     st.dictionaries(
         st.sampled_from([*EVENT, "user_id", "context", "related_object"]), st.sampled_from(ODD)

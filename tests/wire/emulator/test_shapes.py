@@ -48,7 +48,7 @@ async def test_every_noun_is_as_the_sdk_says(
         {"url": "http://127.0.0.1:9/hook", "enabled_events": ["payout.paid"]}
     )
     await client.v1.charges.create_async(
-        {"amount": 9_000, "currency": "usd", "source": "tok_bypassPending"}
+        {"amount": 9_000_000, "currency": "usd", "source": "tok_bypassPending"}
     )
     await client.v1.payouts.create_async({"amount": 1_000, "currency": "usd"})
     await client.v1.billing.meters.create_async(
