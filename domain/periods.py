@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cache
 from importlib import resources
 from itertools import pairwise
+from math import gcd
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,9 @@ ZONE_NAMES: Final = frozenset(
 They are read as this module is, like code: no call waits for a file. What the zone folder of the
 machine holds besides, such as `localtime`, is the machine's own.
 """
+
+_MANY_SPANS: Final = 64
+"""From so many on, the cells may be as small as makes one span of them."""
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND: Final = dt.timedelta(milliseconds=1)
@@ -158,13 +162,27 @@ def cells(bucket_edges: Sequence[dt.datetime]) -> tuple[tuple[Span, ...], tuple[
 
     The cells are the buckets themselves or, where those make fewer spans, stretches of 24 hours and
     what is left of each bucket: the months of a year with two clock changes are eleven spans, their
-    days five. Every row goes through the spans, so few of them are worth more cells.
+    days five. Every row goes through the spans, so few of them are worth more cells; where they are
+    many, local days cut by UTC days say, one span of the hours that all are made of.
     """
     buckets = spans(bucket_edges)
     days, bucket_of_day = _day_cells(bucket_edges, limit=len(buckets))
+    if min(len(days), len(buckets)) > _MANY_SPANS and (grid := _grid(bucket_edges)) is not None:
+        return grid
     if len(days) < len(buckets):
         return tuple(days), tuple(bucket_of_day)
     return buckets, tuple(range(len(bucket_edges) - 1))
+
+
+def _grid(bucket_edges: Sequence[dt.datetime]) -> tuple[tuple[Span], tuple[int, ...]] | None:
+    """One span of the widest cells that all buckets are made of; None where they are too many."""
+    widths = [right - left for left, right in pairwise(map(to_milliseconds, bucket_edges))]
+    width = gcd(*widths)
+    count = sum(widths) // width
+    if count > MAX_BUCKETS:
+        return None
+    owners = (bucket for bucket, each in enumerate(widths) for _ in range(each // width))
+    return (Span(to_milliseconds(bucket_edges[0]), width, count, 0),), tuple(owners)
 
 
 def _day_cells(

@@ -66,6 +66,11 @@ class Conversion:
     amounts: tuple[int, ...] | None
     missing: tuple[str, ...] = ()
 
+    @property
+    def total(self) -> int | None:
+        """The sum of the amounts."""
+        return None if self.amounts is None else sum(self.amounts)
+
 
 def is_rate(text: str) -> bool:
     """Whether a text is a decimal above zero, neither signed nor with an exponent."""

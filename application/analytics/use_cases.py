@@ -2,15 +2,17 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
+from application.analytics.base_totals import BaseTotals
 from application.analytics.metrics import FAILED_CHARGES, GROSS_VOLUME, SUCCEEDED_CHARGES, Metric
 from application.analytics.ports import Analytics, FigureRow
 from application.background.clock import Clock
 from application.connections.use_cases import Connections
 from application.requests.callers import Caller
-from domain.analytics import Bucket, Comparison, buckets
+from domain.analytics import Bucket, Comparison, buckets, growth
 from domain.errors import FieldViolation, InvalidArgument
 from domain.money import CURRENCIES
 from domain.periods import (
@@ -37,6 +39,7 @@ class Question:
     time_zone: str
     granularity: Granularity = Granularity.DAY
     currency: str = ""
+    base_total: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,29 @@ class CurrencyVolume:
     total: Comparison
     amounts: Sequence[int]
     counts: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseVolume:
+    """Gross volume in the base currency, an amount a bucket.
+
+    Where rates are missing there is no total, and no amounts: `missing` and `previous_missing` name
+    the currencies, of the period and of the one before.
+    """
+
+    currency: str
+    total: int | None
+    previous: int | None
+    amounts: Sequence[int]
+    missing: Sequence[str]
+    previous_missing: Sequence[str]
+
+    @property
+    def growth(self) -> Fraction | None:
+        """From previous to total; None where one is missing, or previous zero."""
+        if self.total is None or self.previous is None:
+            return None
+        return growth(self.total, self.previous)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +94,7 @@ class GrossVolume:
 
     time: Compared
     currencies: Sequence[CurrencyVolume]
+    base: BaseVolume | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +139,17 @@ class RevenueAnalytics:
     `violations` are those of reading the caller's input; they are refused with the rest.
     """
 
-    def __init__(self, analytics: Analytics, connections: Connections, clock: Clock) -> None:
+    def __init__(
+        self,
+        analytics: Analytics,
+        connections: Connections,
+        clock: Clock,
+        base_totals: BaseTotals,
+    ) -> None:
         self._analytics = analytics
         self._connections = connections
         self._clock = clock
+        self._base_totals = base_totals
 
     async def gross_volume(
         self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
@@ -125,7 +159,8 @@ class RevenueAnalytics:
         figures = await self._figures(asked, GROSS_VOLUME)
         codes = {row.currency for row in (*figures.now, *figures.before)}
         codes |= {question.currency} if question.currency else set()
-        return GrossVolume(asked.time, [_volume(asked, figures, code) for code in sorted(codes)])
+        volumes = [_volume(asked, figures, code) for code in sorted(codes)]
+        return GrossVolume(asked.time, volumes, await self._base_volume(caller, question, asked))
 
     async def charge_counts(
         self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
@@ -146,11 +181,35 @@ class RevenueAnalytics:
     async def _asked(
         self, caller: Caller, question: Question, violations: Sequence[FieldViolation]
     ) -> _Asked:
-        period, bucket_edges = _checked(question, violations)
+        period, bucket_edges = _checked(question, [*violations, *self._of_base(question)])
         connection = await self._connections.of(caller)
         now, before = self._clock.now(), previous(period)
         time = Compared(period, before, so_far(period, before, now), buckets(bucket_edges, now))
         return _Asked(connection.stripe_account, question.currency, bucket_edges, time)
+
+    def _of_base(self, question: Question) -> Iterator[FieldViolation]:
+        if question.base_total and not self._base_totals.base_currency:
+            rule = "this deployment has no base currency; BASE_CURRENCY sets it"
+            yield FieldViolation("base_total", rule)
+
+    async def _base_volume(
+        self, caller: Caller, question: Question, asked: _Asked
+    ) -> BaseVolume | None:
+        if not question.base_total:
+            return None
+        before = (asked.time.previous.start, asked.time.previous.end)
+        now, then = await asyncio.gather(
+            *(
+                self._base_totals.of(
+                    caller.account, asked.stripe_account, GROSS_VOLUME, over, asked.currency or None
+                )
+                for over in (asked.edges, before)
+            )
+        )
+        return BaseVolume(
+            self._base_totals.base_currency, now.total, then.total, now.amounts or (), now.missing,
+            then.missing,
+        )  # fmt: skip
 
     async def _figures(self, asked: _Asked, metric: Metric) -> _Figures:
         account, currency = asked.stripe_account, asked.currency or None

@@ -3,6 +3,7 @@
 from dependency_injector import containers, providers
 
 from application.accounts.administration import AccountAdministration
+from application.analytics.base_totals import BaseTotals
 from application.analytics.rates import ExchangeRates
 from application.analytics.use_cases import RevenueAnalytics
 from application.background.clock import Clock
@@ -118,7 +119,10 @@ class Rooms(containers.DeclarativeContainer):
         stores.invoice_totals,
         clock,
     )
-    revenue_analytics = providers.Singleton(RevenueAnalytics, stores.analytics, connections, clock)
+    base_totals = providers.Singleton(BaseTotals, stores.analytics, stores.rates, base_currency)
+    revenue_analytics = providers.Singleton(
+        RevenueAnalytics, stores.analytics, connections, clock, base_totals
+    )
     exchange_rates = providers.Singleton(ExchangeRates, stores.rates, page_tokens, base_currency)
     contact_administration = providers.Singleton(
         ContactAdministration,

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from application.analytics.base_totals import BaseTotals
 from application.analytics.metrics import METRICS
 from application.analytics.use_cases import Question, RevenueAnalytics
 from application.connections.use_cases import Connections
@@ -111,7 +112,9 @@ async def test_an_example_of_charges(stores: Stores, example: Example) -> None:
     connections = Connections(
         FakeConnections(connection), FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST
     )
-    analytics = RevenueAnalytics(stores.analytics, connections, clock)
+    analytics = RevenueAnalytics(
+        stores.analytics, connections, clock, BaseTotals(stores.analytics, stores.rates, "usd")
+    )
     question = question_of(example)
     volume = await analytics.gross_volume(CALLER, question)
     counts = await analytics.charge_counts(CALLER, question)

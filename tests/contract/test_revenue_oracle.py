@@ -1,18 +1,22 @@
 """What RevenueAnalytics answers is what the oracle finds in plain lists, on every store."""
 
 import datetime as dt
+from collections import defaultdict
+from fractions import Fraction
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from application.analytics.base_totals import BaseTotals
 from application.analytics.use_cases import Question, RevenueAnalytics
 from application.connections.use_cases import Connections
 from application.mirror.nouns import CHARGES
 from application.requests.callers import Caller
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.periods import Granularity
+from domain.rates import Rate
 from tests.contract.samples import NOON, store_new
 from tests.property.revenue_histories import CURRENCIES, ZONES, revenue_histories
 from tests.support.expected import revenue as oracle
@@ -26,13 +30,15 @@ MANY = settings(
 )
 
 
-def asking(stores: Stores, stripe_account: str) -> RevenueAnalytics:
+def asking(stores: Stores, stripe_account: str, account: str = "acme") -> RevenueAnalytics:
     clock = FakeClock(dt.datetime(2200, 1, 1, tzinfo=dt.UTC))
-    connection = Connection("acme", stripe_account, Mode.TEST, ConnectionKind.MANUAL, NOON)
+    connection = Connection(account, stripe_account, Mode.TEST, ConnectionKind.MANUAL, NOON)
     connections = Connections(
         FakeConnections(connection), FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST
     )
-    return RevenueAnalytics(stores.analytics, connections, clock)
+    return RevenueAnalytics(
+        stores.analytics, connections, clock, BaseTotals(stores.analytics, stores.rates, "usd")
+    )
 
 
 @MANY
@@ -92,6 +98,68 @@ async def test_gross_volume_and_counts(
     assert (counts.succeeded.previous, counts.failed.previous) == oracle.charge_counts(
         history, before, currency
     )
+
+
+def rate_of(date: dt.date, currency: str) -> str:
+    """Some rate, another one each day."""
+    return f"{date.day}.{date.month:02}{len(currency) + ord(currency[0])}"
+
+
+@MANY
+@given(
+    drawn=revenue_histories(),
+    zone=st.sampled_from(ZONES),
+    granularity=st.sampled_from(["day", "week", "month"]),
+    days=st.tuples(st.integers(0, 40), st.integers(1, 40)),
+    unknown=st.sampled_from([None, "eur", "jpy"]),
+)
+async def test_base_totals(
+    stores: Stores,
+    drawn: tuple[dt.datetime, History],
+    zone: str,
+    granularity: str,
+    days: tuple[int, int],
+    unknown: str | None,
+) -> None:
+    around, history = drawn
+    stripe_account, account = f"acct_{uuid4().hex}", f"acme_{uuid4().hex}"
+    await store_new(stores.mirror, CHARGES, *history.charges, stripe_account=stripe_account)
+    start, end = (around + dt.timedelta(days=n) for n in (-days[0], days[1]))
+    dates = [start.date() + dt.timedelta(days=n) for n in range((end - start).days + 2)]
+    rates = [
+        Rate(date, code, rate_of(date, code))
+        for date in dates
+        for code in CURRENCIES
+        if code not in ("usd", unknown)
+    ]
+    await stores.rates.add(account, "usd", rates)
+    analytics = asking(stores, stripe_account, account)
+    question = Question(start, end, zone, Granularity(granularity), base_total=True)
+    answer = await analytics.gross_volume(Caller("service", account, frozenset()), question)
+    base = answer.base
+    assert base is not None
+
+    exact: dict[dt.date, Fraction] = defaultdict(Fraction)
+    counted = [
+        charge
+        for charge in history.charges
+        if start <= charge.created < end
+        and charge.status == "succeeded"
+        and charge.amount_captured.amount
+    ]
+    for charge in counted:
+        code, date = charge.amount.currency, charge.created.astimezone(dt.UTC).date()
+        decimals = {"jpy": 0, "kwd": 3}.get(code, 2)
+        rate = Fraction(1) if code == "usd" else Fraction(rate_of(date, code))
+        worth = charge.amount_captured.amount * rate * Fraction(10) ** (2 - decimals)
+        exact[first_day(charge.created, zone, granularity)] += worth
+    if unknown in {charge.amount.currency for charge in counted}:
+        assert (base.total, base.amounts, base.missing) == (None, (), (unknown,))
+        return
+    assert base.total == round(sum(exact.values(), Fraction(0)))
+    assert sum(base.amounts) == base.total
+    for bucket, amount in zip(answer.time.buckets, base.amounts, strict=True):
+        assert abs(amount - exact[first_day(bucket.start, zone, granularity)]) < 1
 
 
 @MANY

@@ -22,6 +22,7 @@ from domain.contacts import Contact, ContactField, ContactSync
 from domain.errors import Reason, Unavailable
 from domain.jobs import Job
 from domain.notes import Note
+from domain.rates import Rate
 from domain.subscription_history import SubscriptionChange
 from domain.subscriptions import Subscription
 from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
@@ -30,6 +31,7 @@ from tests.support.servers.stores import Opener, Stores
 LEASE = Lease("one", NOON)
 DAY = [NOON, NOON + 86_400 * SECOND]
 
+RATE = Rate(NOON.date(), "eur", "1.1")
 NOTE = Note("note_1", "acme", OURS, "cus_1", "ada", "hi", NOON, NOON)
 JOB = Job("job-1", "support.payment_notice", "acme", NOON)
 BILLING_EVENT = Job("event-1", "events.invoice_paid", "acme", NOON)
@@ -85,6 +87,10 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "invoice_totals.totals": lambda s: s.invoice_totals.totals(
         OURS, TotalsFilter(), ["open"], now=NOON
     ),
+    "rates.standing": lambda s: s.rates.standing("acme", "usd", [RATE.place]),
+    "rates.add": lambda s: s.rates.add("acme", "usd", [RATE]),
+    "rates.list": lambda s: s.rates.list("acme", "usd", None, after=None, limit=1),
+    "rates.find": lambda s: s.rates.find("acme", "usd", ["eur"], NOON.date(), NOON.date()),
     "analytics.figures": lambda s: s.analytics.figures(GROSS_VOLUME, OURS, DAY),
     "outbox.append": lambda s: s.outbox.append([JOB, BILLING_EVENT]),
     "outbox.claim": lambda s: s.outbox.claim("one", now=NOON, lease=SECOND, limit=1),

@@ -7,6 +7,7 @@ from billing_client.v1 import period_pb2
 
 from application.analytics.rates import ImportedRates, ImportRates, RateRow
 from application.analytics.use_cases import (
+    BaseVolume,
     ChargeCounts,
     Compared,
     CurrencyVolume,
@@ -33,6 +34,7 @@ def read_question(
         time_zone=period.time_zone,
         granularity=read_granularity(request.granularity, violations),
         currency=request.currency,
+        base_total=isinstance(request, pb.GetGrossVolumeRequest) and request.base_total,
     )
 
 
@@ -43,6 +45,7 @@ def gross_volume_message(answer: GrossVolume) -> pb.GrossVolume:
         previous_period=period_message(answer.time.previous),
         previous_so_far=_so_far(answer.time),
         currencies=[_currency(volume, answer) for volume in answer.currencies],
+        base=None if answer.base is None else _base(answer.base),
     )
 
 
@@ -105,6 +108,19 @@ def _currency(volume: CurrencyVolume, answer: GrossVolume) -> pb.CurrencyVolume:
         buckets=[_volume(bucket, amount, count, code) for bucket, amount, count in series],
         previous_so_far=None if so_far is None else money_message(so_far, code),
         growth_so_far=_growth(volume.total.growth_so_far),
+    )
+
+
+def _base(volume: BaseVolume) -> pb.BaseVolume:
+    code = volume.currency
+    return pb.BaseVolume(
+        currency=code,
+        current=None if volume.total is None else money_message(volume.total, code),
+        previous=None if volume.previous is None else money_message(volume.previous, code),
+        growth=_growth(volume.growth),
+        missing_currencies=volume.missing,
+        previous_missing_currencies=volume.previous_missing,
+        amounts=[money_message(amount, code) for amount in volume.amounts],
     )
 
 

@@ -31,12 +31,17 @@ class GetGrossVolumeRequest(_message.Message):
     PERIOD_FIELD_NUMBER: _builtins.int
     GRANULARITY_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
+    BASE_TOTAL_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """account to act for; empty: the token's own."""
     granularity: _period_pb2.Granularity.ValueType
     """granularity of the series; a series of more than 10,000 buckets is refused."""
     currency: _builtins.str
     """currency to narrow the answer to; empty: every currency that occurs."""
+    base_total: _builtins.bool
+    """base_total asks for the total in the base currency, too. INVALID_ARGUMENT where the deployment has
+    none.
+    """
     @_builtins.property
     def period(self) -> _period_pb2.Period:
         """period to answer for."""
@@ -48,10 +53,11 @@ class GetGrossVolumeRequest(_message.Message):
         period: _period_pb2.Period | None = ...,
         granularity: _period_pb2.Granularity.ValueType = ...,
         currency: _builtins.str = ...,
+        base_total: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "base_total", b"base_total", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -67,6 +73,7 @@ class GrossVolume(_message.Message):
     PREVIOUS_PERIOD_FIELD_NUMBER: _builtins.int
     CURRENCIES_FIELD_NUMBER: _builtins.int
     PREVIOUS_SO_FAR_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def period(self) -> _period_pb2.Period:
         """period is the period of the request."""
@@ -87,6 +94,10 @@ class GrossVolume(_message.Message):
         that is running.
         """
 
+    @_builtins.property
+    def base(self) -> Global___BaseVolume:
+        """base is the total in the base currency, where it was asked for."""
+
     def __init__(
         self,
         *,
@@ -94,14 +105,75 @@ class GrossVolume(_message.Message):
         previous_period: _period_pb2.Period | None = ...,
         currencies: _abc.Iterable[Global___CurrencyVolume] | None = ...,
         previous_so_far: _period_pb2.Period | None = ...,
+        base: Global___BaseVolume | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currencies", b"currencies", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "currencies", b"currencies", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GrossVolume: _TypeAlias = GrossVolume  # noqa: Y015
+
+@_typing.final
+class BaseVolume(_message.Message):
+    """BaseVolume is the gross volume of all currencies of the answer, by the account's own rates of each
+    UTC day: summed exactly, rounded once. Where a rate is missing there is no total.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    GROWTH_FIELD_NUMBER: _builtins.int
+    MISSING_CURRENCIES_FIELD_NUMBER: _builtins.int
+    PREVIOUS_MISSING_CURRENCIES_FIELD_NUMBER: _builtins.int
+    AMOUNTS_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """currency that it is in."""
+    growth: _builtins.float
+    """growth from previous to current. Absent where one of them is, or previous is zero."""
+    @_builtins.property
+    def current(self) -> _money_pb2.Money:
+        """current is the volume of the period. Absent where a rate is missing."""
+
+    @_builtins.property
+    def previous(self) -> _money_pb2.Money:
+        """previous is the volume of the period before. Absent where a rate is missing."""
+
+    @_builtins.property
+    def missing_currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """missing_currencies lack a rate on some day of the period."""
+
+    @_builtins.property
+    def previous_missing_currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """previous_missing_currencies lack one in the period before."""
+
+    @_builtins.property
+    def amounts(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """amounts of the buckets, in order; they add up to current. Empty where that is absent."""
+
+    def __init__(
+        self,
+        *,
+        currency: _builtins.str = ...,
+        current: _money_pb2.Money | None = ...,
+        previous: _money_pb2.Money | None = ...,
+        growth: _builtins.float | None = ...,
+        missing_currencies: _abc.Iterable[_builtins.str] | None = ...,
+        previous_missing_currencies: _abc.Iterable[_builtins.str] | None = ...,
+        amounts: _abc.Iterable[_money_pb2.Money] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "current", b"current", "growth", b"growth", "previous", b"previous"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "amounts", b"amounts", "currency", b"currency", "current", b"current", "growth", b"growth", "missing_currencies", b"missing_currencies", "previous", b"previous", "previous_missing_currencies", b"previous_missing_currencies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__growth: _TypeAlias = _typing.Literal["growth"]  # noqa: Y015
+    _WhichOneofArgType__growth: _TypeAlias = _typing.Literal["_growth", b"_growth"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__growth) -> _WhichOneofReturnType__growth | None: ...
+
+Global___BaseVolume: _TypeAlias = BaseVolume  # noqa: Y015
 
 @_typing.final
 class CurrencyVolume(_message.Message):

@@ -389,6 +389,18 @@ def test_every_instant_is_in_the_cell_of_its_bucket(
             assert bucket_of_cell[cell] == _bucket_of(instant, as_numbers)
 
 
+def test_local_days_cut_by_utc_days_are_one_span_of_hours() -> None:
+    year = period("2026-01-01", "2027-01-01", NEW_YORK)
+    midnights = {year.start.replace(hour=0) + dt.timedelta(days=n + 1) for n in range(365)}
+    cut = sorted({*edges(year, DAY), *midnights})
+    assert len(spans(cut)) > 700
+    ((run,), bucket_of_cell) = cells(cut)
+    assert (run.width, run.count) == (3_600_000, 8_760)
+    for cell in range(0, run.count, 7):
+        instant = from_milliseconds(run.start + cell * run.width)
+        assert cut[bucket_of_cell[cell]] <= instant < cut[bucket_of_cell[cell] + 1]
+
+
 def test_the_months_of_a_year_are_as_few_spans_as_its_days() -> None:
     year = period("2026-01-01", "2027-01-01", NEW_YORK)
     assert len(spans(edges(year, DAY))) == 5

@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from application.analytics.rates import ExchangeRates
 from application.analytics.use_cases import (
+    BaseVolume,
     ChargeCounts,
     Compared,
     CurrencyVolume,
@@ -233,12 +234,14 @@ async def test_gross_volume() -> None:
         CurrencyVolume("eur", Comparison(300, 240, 200), [100, 200], [1, 2]),
         CurrencyVolume("jpy", Comparison(5, 0), [5, 0], [1, 0]),
     ]
-    analytics.gross_volume.return_value = GrossVolume(TIME, volumes)
+    analytics.gross_volume.return_value = GrossVolume(
+        TIME, volumes, BaseVolume("usd", 30, 20, [10, 20], [], ["gbp"])
+    )
     request = analytics_pb.GetGrossVolumeRequest(
-        period=PERIOD_MESSAGE, granularity=GRANULARITY_HOUR, currency="eur"
+        period=PERIOD_MESSAGE, granularity=GRANULARITY_HOUR, currency="eur", base_total=True
     )
     reply, _, _ = await invoke(answering(analytics), ANALYTICS["GetGrossVolume"], request)
-    question = Question(START, END, "Europe/Brussels", periods.Granularity.HOUR, "eur")
+    question = Question(START, END, "Europe/Brussels", periods.Granularity.HOUR, "eur", True)
     analytics.gross_volume.assert_awaited_once_with(CALLER, question, [])
     assert (reply.period, reply.previous_period) == (PERIOD_MESSAGE, PERIOD_MESSAGE)
     eur, jpy = reply.currencies
@@ -254,6 +257,9 @@ async def test_gross_volume() -> None:
         (100, 1, False), (200, 2, True),
     ]  # fmt: skip
     assert eur.buckets[0].end_time == eur.buckets[1].start_time
+    assert (reply.base.currency, reply.base.current.amount, reply.base.growth) == ("usd", 30, 0.5)
+    assert [amount.amount for amount in reply.base.amounts] == [10, 20]
+    assert [*reply.base.previous_missing_currencies] == ["gbp"]
 
 
 async def test_charge_counts() -> None:

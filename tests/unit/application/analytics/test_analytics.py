@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from application.analytics.base_totals import BaseTotals
 from application.analytics.metrics import GROSS_VOLUME, Metric, Unit
 from application.analytics.ports import Analytics, FigureRow
 from application.analytics.use_cases import Question, RevenueAnalytics
@@ -18,6 +19,8 @@ from domain.analytics import Comparison, buckets
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.errors import FailedPrecondition, InvalidArgument
 from domain.periods import Granularity
+from domain.rates import Rate
+from tests.support.fakes.rates import FakeRates
 from tests.support.fakes.stores import (
     NOON,
     FakeClock,
@@ -79,11 +82,15 @@ DATABASE = (
 )
 
 
-def revenue(database: Database, *kept: Connection) -> RevenueAnalytics:
+def revenue(
+    database: Database, *kept: Connection, totals: BaseTotals | None = None
+) -> RevenueAnalytics:
     clock = FakeClock()
     repository = FakeConnections(*kept)
     connections = Connections(repository, FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST)
-    return RevenueAnalytics(database, connections, clock)
+    return RevenueAnalytics(
+        database, connections, clock, totals or BaseTotals(database, FakeRates(), "")
+    )
 
 
 async def test_gross_volume() -> None:
@@ -231,3 +238,33 @@ async def test_the_earliest_period_has_one_before_it() -> None:
 async def test_without_a_connection() -> None:
     with pytest.raises(FailedPrecondition):
         await revenue(Database()).gross_volume(CALLER, QUESTION)
+
+
+async def test_the_total_in_the_base_currency() -> None:
+    database, rates = Database(*DATABASE), FakeRates()
+    totals = BaseTotals(database, rates, "usd")
+    analytics = revenue(database, CONNECTION, totals=totals)
+    asked = replace(QUESTION, base_total=True)
+    base = (await analytics.gross_volume(CALLER, asked)).base
+    assert base is not None
+    assert (base.total, base.amounts, base.missing, base.growth) == (None, (), ("eur",), None)
+    assert (base.previous, base.previous_missing) == (None, ("jpy",))
+    await rates.add(
+        "acme",
+        "usd",
+        [Rate(MIDNIGHT.date(), "eur", "1.5"), Rate((MIDNIGHT - 3 * DAY).date(), "jpy", "0.01")],
+    )
+    base = (await analytics.gross_volume(CALLER, asked)).base
+    assert base is not None
+    assert (base.total, base.amounts) == (138, (100, 0, 38))  # 25 + 13.5
+    assert (base.previous, base.growth) == (57, Fraction(138 - 57, 57))
+    assert (await analytics.gross_volume(CALLER, QUESTION)).base is None
+
+
+async def test_a_base_total_without_a_base_currency_is_refused_with_the_rest() -> None:
+    with pytest.raises(InvalidArgument) as refusal:
+        await revenue(Database(), CONNECTION).gross_volume(
+            CALLER, replace(QUESTION, base_total=True, currency="USD")
+        )
+    fields = [violation.field for violation in refusal.value.violations]
+    assert fields == ["base_total", "currency"]
