@@ -50,7 +50,9 @@ async def test_every_noun_is_as_the_sdk_says(
     await client.v1.charges.create_async(
         {"amount": 9_000_000, "currency": "usd", "source": "tok_bypassPending"}
     )
-    await client.v1.payouts.create_async({"amount": 1_000, "currency": "usd"})
+    payout = await client.v1.payouts.create_async(
+        {"amount": 1_000, "currency": "usd", "expand": ["destination"]}
+    )
     await client.v1.billing.meters.create_async(
         {
             "display_name": "Calls",
@@ -68,7 +70,7 @@ async def test_every_noun_is_as_the_sdk_says(
         "expand": ["discounts", "customer.sources"],
     }
     seen = set(objects((await client.v1.invoices.create_async(draft)).to_dict(recursive=True)))
-    seen |= {file.object, link.object}
+    seen |= {file.object, link.object, *objects(payout.to_dict(recursive=True))}
     seen |= set(objects((await client.v1.balance.retrieve_async()).to_dict()))
     seen |= set(objects((await client.v1.accounts.retrieve_current_async()).to_dict()))
     for noun in NOUNS.all:
