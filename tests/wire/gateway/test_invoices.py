@@ -204,7 +204,7 @@ FORBIDDEN = {
     "draft": {"void", "mark_uncollectible"},
     "open": {"update", "add_lines", "finalize", "delete"},
     "paid": {
-        "update", "add_lines", "finalize", "pay", "void", "mark_uncollectible", "delete",
+        "update", "add_lines", "finalize", "send", "pay", "void", "mark_uncollectible", "delete",
     },
     "void": {
         "update", "add_lines", "finalize", "send", "pay", "void", "mark_uncollectible", "delete",

@@ -58,11 +58,11 @@ class Shop:
         self.options: Any = {"stripe_account": account}
         self.price = self.customer = ""
 
-    async def priced(self, amount: int = 1_000) -> str:
+    async def priced(self, amount: int = 1_000, interval: str = "month") -> str:
         params: Any = {
             "currency": "usd",
             "unit_amount": amount,
-            "recurring": {"interval": "month"},
+            "recurring": {"interval": interval},
             "product_data": {"name": "Seat"},
         }
         return (await self.sdk.prices.create_async(params, self.options)).id
@@ -328,6 +328,27 @@ async def test_cancel_now_and_again_is_success(
     with pytest.raises(NotFound):
         await gateway.cancel(call(), Cancellation("sub_never"))
     assert await gateway.find_canceled(call(), Cancellation("sub_never"), now()) is None
+
+
+async def test_what_stripe_calls_plan_is_told_as_items(
+    gateway: StripeSubscriptions, call: MakeCall, shop: Shop
+) -> None:
+    twice = (NewItem(shop.price, 1), NewItem(shop.price, 2))
+    with pytest.raises(InvalidArgument) as refused:
+        await gateway.create(call(), replace(shop.order(), items=twice))
+    assert [violation.field for violation in refused.value.violations] == ["items"]
+
+
+async def test_a_subscription_of_several_intervals_ends_with_the_earliest_period(
+    gateway: StripeSubscriptions, call: MakeCall, shop: Shop
+) -> None:
+    yearly = NewItem(await shop.priced(9_000, "year"), 1)
+    order = replace(shop.order(), items=(NewItem(shop.price, 1), yearly))
+    made = shown(await gateway.create(call("start"), order))
+    ends = sorted(item.current_period_end for item in made.items if item.current_period_end)
+    assert ends[0] < ends[1]
+    ending = await gateway.cancel(call("end"), Cancellation(made.id, at_period_end=True))
+    assert shown(ending).cancel_at == ends[0]
 
 
 @pytest.mark.parametrize("at_period_end", [True, False])
