@@ -11,53 +11,34 @@ from typing import Any, Final
 from domain.balance_transactions import BalanceTransaction
 from domain.invoice_payments import InvoicePayment
 from domain.invoices import Invoice
-from domain.mirror import Facet, Snapshot
+from domain.mirror import Facet, Row, Snapshot
 from domain.periods import to_milliseconds
+from domain.reporting_categories import RELEASE, REVERSAL, SETTLEMENT, category_of
 
-SETTLEMENT: Final = "settlement"
-"""The facet of what a movement of money cost and brought."""
-
-REVERSAL: Final = "reversal"
-"""The facet of what its failure or reversal took back."""
+RULES: Final = 1
+"""Grows where a transaction tells about something else than before: all are then derived anew."""
 
 INVOICE: Final = "invoice"
 """The facet of what a charge was for."""
 
-_BY_TYPE: Final[Mapping[str, tuple[str, str]]] = {
-    "charge": ("charge", SETTLEMENT),
-    "payment": ("charge", SETTLEMENT),
-    "payment_failure_refund": ("charge", REVERSAL),
-    "payment_reversal": ("charge", REVERSAL),
-    "refund": ("refund", SETTLEMENT),
-    "payment_refund": ("refund", SETTLEMENT),
-    "refund_failure": ("refund", REVERSAL),
-    "payout": ("payout", SETTLEMENT),
-    "payout_cancel": ("payout", REVERSAL),
-    "payout_failure": ("payout", REVERSAL),
-}
-"""The noun and facet that a type tells about (Stripe, "Balance transaction types")."""
+FACETS: Final = (SETTLEMENT, REVERSAL, RELEASE)
+"""The facets that a balance transaction tells."""
 
-_BY_CATEGORY: Final[Mapping[str, tuple[str, str]]] = {
-    "dispute": ("dispute", SETTLEMENT),
-    "dispute_reversal": ("dispute", REVERSAL),
-}
-"""The same of an `adjustment`, which only its reporting category tells apart."""
+SETTLED: Final = ("charge", "refund", "dispute", "payout")
+"""The nouns that balance transactions tell about."""
 
 
 def settlement(told: Snapshot[BalanceTransaction]) -> tuple[str, Facet] | None:
     """The noun and the facet of the row that a balance transaction tells about, if any does.
 
-    Amounts are minor units of the settlement `currency`, `available_on` milliseconds.
+    Amounts are minor units of the settlement `currency`, `created` and `available_on` milliseconds.
     """
     found = told.object
     if found is None or not found.source or "source" in told.unknown:
         return None
-    place = _BY_TYPE.get(found.type)
-    if found.type == "adjustment":
-        place = _BY_CATEGORY.get(found.reporting_category or "")
-    if place is None:
+    category = category_of(found.reporting_category, found.type)
+    if category is None or not category.noun:
         return None
-    noun, name = place
     values = {
         "balance_transaction": found.id,
         "amount": found.amount.amount,
@@ -65,9 +46,31 @@ def settlement(told: Snapshot[BalanceTransaction]) -> tuple[str, Facet] | None:
         "net": found.net.amount,
         "currency": found.net.currency,
         "exchange_rate": found.exchange_rate,
+        "created": to_milliseconds(found.created),
         "available_on": to_milliseconds(found.available_on),
     }
-    return noun, Facet(told.stripe_account, found.source, name, values, told.version)
+    facet = Facet(told.stripe_account, found.source, category.facet, values, told.version)
+    return category.noun, facet
+
+
+def mistaken(
+    noun: str, row: Row[Any], told: Mapping[str, Snapshot[BalanceTransaction]]
+) -> list[Facet]:
+    """What takes back the facets of a row that transactions no longer tell; without values.
+
+    `told` are transactions by id: one that is not among them says nothing.
+    """
+    facets = []
+    for name in FACETS:
+        stored = row.derived.get(name)
+        teller = told.get(stored.values.get("balance_transaction", "")) if stored else None
+        if stored is None or teller is None:
+            continue
+        place = settlement(teller)
+        if place is None or (place[0], place[1].id, place[1].name) != (noun, row.id, name):
+            version = stored.version.joined(teller.version)
+            facets.append(Facet(row.stripe_account, row.id, name, {}, version))
+    return facets
 
 
 def attribution(

@@ -183,7 +183,8 @@ class Snapshot(Generic[T_co]):
 class Facet:
     """One part of a row's derived half: what another source than the snapshot tells about it.
 
-    `values` is plain data; `version` is its source's own and is compared with nothing but earlier
+    `values` is plain data, empty where there is nothing to tell any more; `version` is its source's
+    own and is compared with nothing but earlier
     values of the same facet. A snapshot never touches a facet.
     """
 
@@ -198,17 +199,26 @@ LAST: Final = "last"
 """The facet of what a deleted object was called, or what it cost: some of its last values."""
 
 
-def last_facet(stored: Snapshot[Any], gone: Snapshot[Any], names: Sequence[str]) -> Facet | None:
-    """What is kept of an object when its tombstone takes its place: the attributes named.
+def last_facet(told: Snapshot[T], row: "Row[T] | None", names: Sequence[str]) -> Facet | None:
+    """What is kept of a deleted object as an observation of it shows it: the attributes named.
 
-    None where there is none to keep. What the stored observation does not know is left out.
+    The latest one stands, so the order of their arrival does not matter. None where there is
+    nothing to keep, or the row keeps what is as late already. Of two at one time that stands
+    which is known to have followed the other, and else the first that came.
     """
-    found = stored.object
-    if found is None or gone.object is not None:
+    if told.object is None:
         return None
-    values = {name: getattr(found, name) for name in names if name not in stored.unknown}
-    plain = {name: _plain(value) for name, value in values.items()}
-    return Facet(gone.stripe_account, gone.id, LAST, plain, gone.version)
+    values = _values(told.object, names, told.unknown)
+    kept = row.derived.get(LAST) if row else None
+    if kept is not None and kept.version.place() == told.version.place():
+        befores = [_values(one, names, told.unknown) for one in told.befores if one is not None]
+        if kept.values not in befores:
+            return None
+    return Facet(told.stripe_account, told.id, LAST, values, told.version)
+
+
+def _values(found: Any, names: Sequence[str], unknown: frozenset[str]) -> dict[str, Any]:
+    return {name: _plain(getattr(found, name)) for name in names if name not in unknown}
 
 
 def _plain(value: Any) -> Any:

@@ -59,6 +59,8 @@ def column_values(
 
 def many_values(noun: Noun[T], found: T | None) -> dict[str, list[Scalar]]:
     """The distinct values of each column that has many; none where `found` is None."""
+    if not noun.many:
+        return {}
     return {
         name: [] if found is None else list(dict.fromkeys(_elements(found, name, read, within)))
         for name, read, within in _many_readers(noun)
@@ -147,7 +149,7 @@ def serving(noun: Noun[Any], where: Filter, order: Order) -> Serving:
     ValueError where the noun declares none: a list never scans and never sorts.
     """
     fixed = {*where.equals, *where.one_of}
-    many = {column.name for column in noun.columns if column.many}
+    many = {*noun.many}
     fits: list[Serving] = []
     if len(fixed) == len(where.equals) + len(where.one_of) and not many & {*where.one_of}:
         for index in noun.indexes:
@@ -173,7 +175,7 @@ def grouping_index(
 
     ValueError where the noun declares none.
     """
-    many = {column.name for column in noun.columns if column.many}
+    many = {*noun.many}
     fits = [
         index
         for index in noun.indexes
@@ -200,9 +202,8 @@ def holders_index(
         raise ValueError(f"most: from 1 to {MAX_HOLDERS:,}")
     if sum(map(len, groups.values())) > MAX_ROWS or len(among) > MAX_COMBINATIONS:
         raise ValueError(f"groups: at most {MAX_ROWS} values; among: {MAX_COMBINATIONS}")
-    many = {one.name for one in noun.columns if one.many}
     for index in noun.indexes:
-        if index[:2] == (column, by) and column in many:
+        if index[:2] == (column, by) and column in noun.many:
             return index
     raise ValueError(f"{noun.name}: no index counts the holders of {column} by {by}")
 

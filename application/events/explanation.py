@@ -11,15 +11,16 @@ from typing import Any, Final
 from application.events.event_log import EventRecord
 from application.events.inbox import EventState, ReceivedEvent
 from application.events.readings import Deauthorized, EventReader, Hint, Irrelevant, Observed
-from application.mirror.nouns import BALANCE_TRANSACTIONS, INVOICES
+from application.mirror.nouns import BALANCE_TRANSACTIONS, INVOICES, PAYOUTS
 from application.mirror.ports import Noun
-from domain.attribution import INVOICE, REVERSAL, SETTLEMENT
+from domain.attribution import FACETS, INVOICE
+from domain.balance_transactions import PAYOUT
 from domain.mirror import Facet, MirroredObject, Row, Snapshot, Version
 
 _FACET_SOURCES: Final = {
-    SETTLEMENT: BALANCE_TRANSACTIONS.name,
-    REVERSAL: BALANCE_TRANSACTIONS.name,
+    **dict.fromkeys(FACETS, BALANCE_TRANSACTIONS.name),
     INVOICE: INVOICES.name,
+    PAYOUT: PAYOUTS.name,
 }
 """The noun that a facet is derived from; its values hold that object's id under the same name."""
 
@@ -96,7 +97,8 @@ def row_facts(row: Row[Any]) -> RowFacts:
         row.revision,
         snapshot.version if snapshot else None,
         tuple(sorted(snapshot.unknown)) if snapshot else (),
-        tuple(_facet_facts(row.derived[name]) for name in sorted(row.derived)),
+        # One without values has nothing to tell any more.
+        tuple(_facet_facts(facet) for _, facet in sorted(row.derived.items()) if facet.values),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from application.mirror.ports import NEWEST_FIRST, Column, Noun, Order, Search
-from domain.balance_transactions import BalanceTransaction
+from domain.balance_transactions import PAYOUT, BalanceTransaction
 from domain.charges import Charge
 from domain.customers import Customer
 from domain.disputes import Dispute
@@ -166,6 +166,7 @@ PRODUCTS: Final = Noun(
     indexes=(("created",), ("active", "created")),
     search=Search(texts=("name",)),
     last=("name",),
+    reading=1,
 )
 
 PRICES: Final = Noun(
@@ -199,6 +200,7 @@ PRICES: Final = Noun(
         "unit_amount_decimal",
         "recurring",
     ),
+    reading=1,
 )
 
 PAYOUTS: Final = Noun(
@@ -219,6 +221,7 @@ PAYOUTS: Final = Noun(
         ("status", "arrival_date", "id", "automatic", "currency", "created"),
     ),
     orders=(NEWEST_FIRST, Order("arrival_date")),
+    reading=1,
 )
 
 PAYMENT_INTENTS: Final = Noun(
@@ -239,13 +242,26 @@ BALANCE_TRANSACTIONS: Final = Noun(
         Column("type", "object.type"),
         Column("status", "object.status"),
         Column("source", "object.source"),
+        Column("reporting_category", "object.reporting_category"),
+        Column("currency", "object.amount.currency"),
+        Column("amount", "object.amount.amount"),
+        Column("fee", "object.fee.amount"),
+        Column("net", "object.net.amount"),
+        Column("balance_type", "object.balance_type"),
+        Column("payout", f"derived.{PAYOUT}.payout"),
     ),
     indexes=(
         ("created",),
         ("type", "created"),
         ("status", "created"),  # the pending ones are listed again until they are available
         ("source", "created"),
+        ("payout", "created", "id", "reporting_category"),
+        # Covers the summary of a payout: no row is read for it.
+        ("payout", "reporting_category", "amount", "fee", "net"),
+        # Covers what a balance has changed by.
+        ("balance_type", "created", "currency", "net"),
     ),
+    reading=1,
 )
 
 NOUNS: Final[tuple[Noun[Any], ...]] = (

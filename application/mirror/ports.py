@@ -67,7 +67,8 @@ class Noun(Generic[T]):
     many values leads its index, beside others of the snapshot. `rank` grows as an object goes a way
     that has no return: of two observations at the same time the further one is the later. `search`
     is there where the noun is searched; it needs the column `created`. `last` names the attributes
-    of an object that its row keeps when it is deleted, in the facet LAST.
+    of an object that its row keeps when it is deleted, in the facet LAST. `reading` grows where
+    more of an object is read than before: a backfill then reads the noun again.
     """
 
     name: str
@@ -79,8 +80,13 @@ class Noun(Generic[T]):
     rank: Rank[T] | None = None
     search: Search | None = None
     last: tuple[str, ...] = ()
+    reading: int = 0
+    many: tuple[str, ...] = field(init=False, compare=False)
+    """The names of the columns of many values: nearly no noun has one, and every row asks."""
 
     def __post_init__(self) -> None:
+        many = tuple(column.name for column in self.columns if column.many)
+        object.__setattr__(self, "many", many)
         known = {"id", *(column.name for column in self.columns)}
         named = {name for index in self.indexes for name in index}
         named |= {order.column for order in self.orders}
@@ -91,7 +97,7 @@ class Noun(Generic[T]):
         self._check_many()
 
     def _check_many(self) -> None:
-        many = {column.name for column in self.columns if column.many}
+        many = {*self.many}
         derived = {column.name for column in self.columns if not column.path.startswith("object.")}
         beside = {name for index in self.indexes if many & {*index} for name in index}
         if beside & derived:

@@ -2,11 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from application.mirror.ports import Mirror, Noun
 from domain.errors import RateLimited, Reason
-from domain.mirror import MirroredObject, Row, Snapshot, Verdict, last_facet, resolve
+from domain.mirror import (
+    LAST,
+    Facet,
+    MirroredObject,
+    Row,
+    Snapshot,
+    Verdict,
+    last_facet,
+    resolve,
+)
 
 T = TypeVar("T", bound=MirroredObject)
 
@@ -40,18 +50,22 @@ class MirrorWriter:
         for _ in range(MAX_ROUNDS):
             rows = await self.rows(noun, ((one.stripe_account, one.id) for _, one in waiting))
             standing: dict[ObjectKey, Snapshot[T]] = {}
+            outlived: list[Snapshot[T]] = []
             for index, snapshot in _in_succession(waiting):
                 key = (snapshot.stripe_account, snapshot.id)
                 row = rows.get(key)
                 stored = standing.get(key) or (row.snapshot if row else None)
                 verdicts[index], change = resolve(stored, snapshot, noun.rank)
+                if noun.last and stored is not None:
+                    outlived += _outlived(stored, snapshot, change)
                 if change is not None:
                     standing[key] = change
+            if outlived:
+                await self._keep_last(noun, outlived, rows)
             changes = [
                 (change, rows[key].revision if key in rows else 0)
                 for key, change in standing.items()
             ]
-            await self._keep_last(noun, standing.values(), rows)
             lost = set(await self._mirror.replace(noun, changes)) if changes else set()
             waiting = [(i, s) for i, s in waiting if (s.stripe_account, s.id) in lost]
             if not waiting:
@@ -60,19 +74,20 @@ class MirrorWriter:
         raise RateLimited(Reason.OVERLOADED, message, retry_after_seconds=1)
 
     async def _keep_last(
-        self, noun: Noun[T], changes: Iterable[Snapshot[T]], rows: Mapping[ObjectKey, Row[T]]
+        self, noun: Noun[T], outlived: Sequence[Snapshot[T]], rows: Mapping[ObjectKey, Row[T]]
     ) -> None:
         """Keep what deleted objects were called: before the tombstones, so that none is without."""
-        if not noun.last:
-            return
-        facets = [
-            last_facet(row.snapshot, change, noun.last)
-            for change in changes
-            if (row := rows.get((change.stripe_account, change.id))) and row.snapshot
-        ]
-        kept = [facet for facet in facets if facet is not None]
-        if kept:
-            await self._mirror.derive(noun, kept)
+        facets: dict[ObjectKey, Facet] = {}
+        for one in outlived:
+            key = (one.stripe_account, one.id)
+            row = rows.get(key) or Row(*key, 0, None)
+            if key in facets:
+                row = replace(row, derived={LAST: facets[key]})
+            facet = last_facet(one, row, noun.last)
+            if facet is not None and not _later(row.derived.get(LAST), facet):
+                facets[key] = facet
+        if facets:
+            await self._mirror.derive(noun, list(facets.values()))
 
     async def rows(self, noun: Noun[T], keys: Iterable[ObjectKey]) -> dict[ObjectKey, Row[T]]:
         """The rows of the keys (at most 1,000), as they are now; absent ones left out."""
@@ -84,6 +99,19 @@ class MirrorWriter:
             for stripe_account, wanted in ids.items()
             for row in (await self._mirror.fetch(noun, stripe_account, sorted(wanted))).values()
         }
+
+
+def _outlived(
+    stored: Snapshot[T], incoming: Snapshot[T], change: Snapshot[T] | None
+) -> Sequence[Snapshot[T]]:
+    """The observation of a live object that a tombstone stands against, whichever came first."""
+    if change is not None:
+        return [stored] if change.deleted and not stored.deleted else ()
+    return [incoming] if stored.deleted and not incoming.deleted else ()
+
+
+def _later(one: Facet | None, other: Facet) -> bool:
+    return one is not None and one.version.place() > other.version.place()
 
 
 def _in_succession(observations: list[tuple[int, Snapshot[T]]]) -> list[tuple[int, Snapshot[T]]]:

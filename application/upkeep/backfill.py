@@ -34,7 +34,8 @@ class NounProgress:
     """How far a noun has come: objects read, rows stored by them, and where it goes on.
 
     `finished` is only what Stripe said: there is no more. `ended`: it cannot be read further, since
-    a page is not understood; the next backfill tries again.
+    a page is not understood; the next backfill tries again. `reading` is that of the noun as it was
+    declared then.
     """
 
     place: Place = field(default_factory=Place)
@@ -42,6 +43,7 @@ class NounProgress:
     stored: int = 0
     finished: bool = False
     ended: bool = False
+    reading: int = 0
 
     @property
     def over(self) -> bool:
@@ -54,7 +56,8 @@ class BackfillState:
     """A backfill as its checkpoint keeps it. Times are milliseconds by our clock.
 
     `busy_ms` is how long its runs worked, the pauses between them left out. `oddities` were read
-    and are not understood.
+    and are not understood. `again`: all was read once, and some nouns are read again, of which more
+    is read now.
     """
 
     started_ms: int
@@ -62,6 +65,7 @@ class BackfillState:
     busy_ms: int = 0
     nouns: Mapping[str, NounProgress] = field(default_factory=dict)
     oddities: Oddities = field(default_factory=Oddities)
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,18 @@ class Backfill:
         checkpoint = await self._checkpoints.load(stripe_account, TASK)
         await self._save(checkpoint, BackfillState(self._now_ms()))
 
+    async def is_outdated(self, stripe_account: str) -> bool:
+        """Whether nouns that were read to their end are to be read again, since more is read now.
+
+        A backfill that was never finished, or never begun, is its starter's own.
+        """
+        checkpoint = await self._checkpoints.load(stripe_account, TASK)
+        if checkpoint.revision == 0:
+            return False
+        state = _state(checkpoint)
+        done = state.finished_ms is not None
+        return state.again or (done and _renewed(state, self._nouns) is not state)
+
     async def progress(self, stripe_account: str) -> Progress | None:
         """Where the last run has come to; None where there was none."""
         checkpoint = await self._checkpoints.load(stripe_account, TASK)
@@ -163,7 +179,7 @@ class Backfill:
                     checkpoint = await self._save(checkpoint, state)
                     yield self._progress(stripe_account, state, noun)
         if state.finished_ms is None:
-            state = replace(state, finished_ms=self._now_ms())
+            state = replace(state, finished_ms=self._now_ms(), again=False)
             await self._save(checkpoint, state)
         yield self._progress(stripe_account, state, None)
 
@@ -173,6 +189,7 @@ class Backfill:
         state = _state(checkpoint) if checkpoint.revision else BackfillState(self._now_ms())
         if state.finished_ms is not None:
             state = _tried_again(state)
+        state = _renewed(state, self._nouns)
         return await self._save(checkpoint, state), state
 
     async def _steps(
@@ -276,6 +293,7 @@ def _after(
         read=before.read + len(page.items) + len(page.oddities),
         stored=before.stored + stored,
         finished=page.next is None,
+        reading=noun.reading,
     )
     return _with(replace(state, oddities=state.oddities.plus(oddities)), noun, now)
 
@@ -283,11 +301,25 @@ def _after(
 def _ended(state: BackfillState, noun: Noun[Any], end: Oddity) -> BackfillState:
     """The state once it is known that a noun cannot be read further."""
     told = replace(state, oddities=state.oddities.plus([end]))
-    return _with(told, noun, replace(_of(state, noun), ended=True))
+    return _with(told, noun, replace(_of(state, noun), ended=True, reading=noun.reading))
 
 
 def _with(state: BackfillState, noun: Noun[Any], progress: NounProgress) -> BackfillState:
     return replace(state, finished_ms=None, nouns={**state.nouns, noun.name: progress})
+
+
+def _renewed(state: BackfillState, nouns: Sequence[Noun[Any]]) -> BackfillState:
+    """The state in which nouns begin anew of which less was read; itself where there is none."""
+    old = {
+        noun.name
+        for noun in nouns
+        if noun.name in state.nouns and state.nouns[noun.name].reading < noun.reading
+    }
+    if not old:
+        return state
+    kept = {name: one for name, one in state.nouns.items() if name not in old}
+    again = state.again or state.finished_ms is not None
+    return replace(state, finished_ms=None, nouns=kept, again=again)
 
 
 def _tried_again(state: BackfillState) -> BackfillState:

@@ -49,12 +49,14 @@ from application.support.payment_notices import PaymentNotices
 from application.upkeep.backfill import Backfill, BackfillWork
 from application.upkeep.catch_up import CatchUp
 from application.upkeep.comparison import Comparison
+from application.upkeep.deriving import Deriving
 from application.upkeep.reconciliation import Reconciliation, ReconciliationWork
 from application.upkeep.refresh_balance_transactions import BalanceTransactions
 from application.upkeep.refresh_invoice_payments import InvoicePayments
 from application.upkeep.reports import MirrorReports
 from application.upkeep.shadow_rebuild import RebuildInShadow
 from application.upkeep.status import MirrorStatuses
+from application.upkeep.upgrade import Upgrade
 from bootstrap.containers.rooms import Rooms
 from bootstrap.containers.stripe import Stripe
 from bootstrap.settings import Settings
@@ -207,6 +209,13 @@ class Container(containers.DeclarativeContainer):
         reconciliation,
         clock,
         arrived,
+    )
+
+    upgrade = providers.Singleton(
+        Upgrade,
+        providers.Singleton(Deriving, mirror, stores.checkpoints, clock),
+        backfill,
+        mirrored_accounts,
     )
 
     rebuild = providers.Singleton(

@@ -239,7 +239,7 @@ PLOTS: Final[Mapping[str, Plot]] = {
     "subscription": Plot(
         _subscription, "customer.subscription.", "subscription_created subscription_ended"
     ),
-    "customer": Plot(_customer, "customer.", "customer_created"),
+    "customer": Plot(_customer, "customer.", "customer_created", "last"),
     "to and fro": Plot(_to_and_fro, "customer.", "customer_created"),
     "there and back": Plot(_there_and_back, "customer.", "customer_created"),
     "in a circle": Plot(_in_a_circle, "customer.", "customer_created"),
@@ -247,7 +247,7 @@ PLOTS: Final[Mapping[str, Plot]] = {
         _dispute, "charge.dispute.", "dispute_opened dispute_closed", "settlement reversal"
     ),
     "payout": Plot(_payout, "payout.", "payout_paid payout_failed"),
-    "product": Plot(_product, "product."),
+    "product": Plot(_product, "product.", facets="last"),
     "intent": Plot(_intent, "payment_intent."),
 }  # fmt: skip
 

@@ -9,7 +9,9 @@ from application.contacts.ports import ContactLink
 from application.events.inbox import ReceivedEvent
 from application.mirror.stripe import Priority
 from domain.connections import Connection, ConnectionKind, Mode
+from domain.mirror import LAST
 from tests.property.histories import History
+from tests.support.expected.happened import FacetKey, Json
 from tests.support.expected.outcomes import (
     Outcome,
     changes,
@@ -71,7 +73,7 @@ class Replay:
             "rows": await rows(stores.mirror, account, touched),
             "facts": await facts(stores, TENANT, account),
             "notices": await notices(stores, TENANT, account, self._customers()),
-            "facets": await facets(stores.mirror, account, touched),
+            "facets": self._needed(await facets(stores.mirror, account, touched)),
             "changes": await changes(stores, account, touched.get("subscription", [])),
             "unsettled": await unsettled(stores, events),
         }
@@ -89,13 +91,29 @@ class Replay:
             "notices": happened.notices() if "invoice_paid" in facts_told else {},
             "facets": {
                 (noun, id_, part): one
-                for (noun, id_, part), one in happened.facets().items()
+                for (noun, id_, part), one in self._needed(
+                    {**happened.facets(), **happened.kept()}
+                ).items()
                 if part in facets_told and id_ in touched.get(noun, ())
             },
             "changes": {
                 id_: told[id_.partition(":")[0]] for id_ in events if id_.partition(":")[0] in told
             },
             "unsettled": {},
+        }
+
+    def _needed(self, parts: dict[FacetKey, Json]) -> dict[FacetKey, Json]:
+        """Without what is kept of a deleted object that was created anew: nobody looks for it.
+
+        A life happens within a second, so any of an object's names may pass for its last one.
+        """
+        fresh, happened = self.history.fresh, self.history.happened
+        told = [event["data"]["object"] for event in happened.events]
+        names = {(one["object"], one.get("id"), one.get("name")) for one in told}
+        return {
+            key: {"named": (*key[:2], one["name"]) in names} if key[2] == LAST else one
+            for key, one in parts.items()
+            if key[2] != LAST or fresh[key[0]].get(key[1]) is None
         }
 
     async def _connect(self) -> None:

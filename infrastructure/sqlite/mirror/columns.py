@@ -69,7 +69,7 @@ def index_name(noun: Noun[Any], columns: Sequence[str]) -> str:
 def prepare_mirror(connection: sqlite3.Connection, noun: Noun[Any]) -> bool:
     """Make the tables of a noun; whether they are whole, else `refill` is to follow."""
     paths = _paths_of(noun)
-    many = _many_names(noun)
+    many = {*noun.many}
     own = [name for name in paths if name not in {*many, FIELDS}]
     table = quoted(noun.collection)
     # Declared columns have no type, so that no affinity turns text into numbers or back.
@@ -109,10 +109,6 @@ def _paths_of(noun: Noun[Any]) -> dict[str, str]:
         paths[WORDS] = search_stamp(noun)
     paths[FIELDS] = fields_stamp(noun)
     return paths
-
-
-def _many_names(noun: Noun[Any]) -> set[str]:
-    return {column.name for column in noun.columns if column.many}
 
 
 def _filled_columns(connection: sqlite3.Connection, noun: Noun[Any]) -> dict[str, str]:
@@ -190,7 +186,7 @@ def _refill_some(connection: sqlite3.Connection, noun: Noun[Any]) -> int:
         if not after and WORDS in changed:
             clear_terms(connection, noun)
         if not after:
-            prepare_many(connection, noun, changed.keys() & _many_names(noun))
+            prepare_many(connection, noun, changed.keys() & {*noun.many})
         last, rows = _refill_after(connection, noun, after, list(changed))
         if rows:
             kept = {name: path for name, path in filled.items() if paths.get(name) == path}
@@ -207,7 +203,7 @@ def _refill_after(
     """Fill the rows after one: the last of them, and how many they were."""
     decode = msgspec.json.Decoder(noun.type).decode
     table = quoted(noun.collection)
-    many = [name for name in names if name in _many_names(noun)]
+    many = [name for name in names if name in noun.many]
     own = [name for name in names if name not in {*many, FIELDS}]
     rows = connection.execute(
         f"SELECT rowid, stripe_account, id, object, facets, unknown FROM {table} WHERE rowid > ?"

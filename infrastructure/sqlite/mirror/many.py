@@ -21,7 +21,7 @@ _OF_TERMS: Final = "terms"
 
 def leading_many(noun: Noun[Any], index: Sequence[str]) -> str | None:
     """The column of many values that leads an index, if one does."""
-    return next((one.name for one in noun.columns if one.many and one.name == index[0]), None)
+    return index[0] if index[0] in noun.many else None
 
 
 def many_table(noun: Noun[Any], column: str) -> str:
@@ -44,7 +44,7 @@ def prepare_many(connection: sqlite3.Connection, noun: Noun[Any], changed: set[s
 
     The tables of columns that are no longer declared are removed.
     """
-    many = {column.name for column in noun.columns if column.many}
+    many = {*noun.many}
     if _OF_TERMS in many:
         raise ValueError(f"{noun.name}: the store needs this column name: {_OF_TERMS}")
     kept = {many_table(noun, name) for name in many} | {f"{noun.collection} {_OF_TERMS}"}
@@ -69,9 +69,9 @@ class ManyIndex:
     def __init__(self, noun: Noun[Any], names: Sequence[str] | None = None) -> None:
         """Of all its columns of many values, or of those that are named."""
         self._tables = [
-            _Lines(noun, column.name, _beside(noun, column.name))
-            for column in noun.columns
-            if column.many and (names is None or column.name in names)
+            _Lines(noun, name, _beside(noun, name))
+            for name in noun.many
+            if names is None or name in names
         ]
 
     def __bool__(self) -> bool:

@@ -14,9 +14,9 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 
 from application.events.inbox import EventState
 from application.requests.callers import OPERATOR
-from domain.attribution import SETTLEMENT
 from domain.customers import Customer
 from domain.mirror import Facet, Row, Snapshot, Version
+from domain.reporting_categories import SETTLEMENT
 from tests.support.fakes.stores import NOON
 from tests.support.rooms.events import EventsDesk, connection, event
 from tests.support.servers.grpc import SCOPES, Running, details, reason, refusal, running_server

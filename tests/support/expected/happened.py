@@ -24,14 +24,15 @@ _CLOSED: Final = ("lost", "prevented", "warning_closed", "won")
 _MOVEMENTS: Final = {
     "charge": ("charge", "settlement"),
     "refund": ("refund", "settlement"),
+    "charge_failure": ("refund", "settlement"),
+    "partial_capture_reversal": ("refund", "release"),
     "refund_failure": ("refund", "reversal"),
     "payout": ("payout", "settlement"),
-    "payout_cancel": ("payout", "reversal"),
-    "payout_failure": ("payout", "reversal"),
+    "payout_reversal": ("payout", "reversal"),
     "dispute": ("dispute", "settlement"),
     "dispute_reversal": ("dispute", "reversal"),
 }
-"""What a balance transaction tells about: by its type, an adjustment by its category."""
+"""What a balance transaction tells about, by its reporting category; others tell about none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,9 @@ class Happened:
         """What other objects tell about charges, refunds, disputes and payouts."""
         facets: dict[FacetKey, Json] = {}
         for moved in self.objects["balance_transaction"]:
-            kind = moved["type"] if moved["type"] != "adjustment" else moved["reporting_category"]
-            noun, name = _MOVEMENTS[kind]
+            if moved["reporting_category"] not in _MOVEMENTS:
+                continue
+            noun, name = _MOVEMENTS[moved["reporting_category"]]
             facets[noun, moved["source"], name] = {
                 "balance_transaction": moved["id"],
                 "amount": moved["amount"],
@@ -71,6 +73,7 @@ class Happened:
                 "net": moved["net"],
                 "currency": moved["currency"],
                 "exchange_rate": moved["exchange_rate"],
+                "created": moved["created"] * 1000,
                 "available_on": moved["available_on"] * 1000,
             }
         invoices = {invoice["id"]: invoice for invoice in self.objects["invoice"]}
@@ -83,6 +86,14 @@ class Happened:
                 invoice = paid_by[charge["payment_intent"]]
                 facets["charge", charge["id"], "invoice"] = _attribution(invoice)
         return facets
+
+    def kept(self) -> dict[FacetKey, Json]:
+        """What is kept of the customers and products that were deleted: what they were called."""
+        return {
+            (gone["object"], gone["id"], "last"): {"name": gone["name"]}
+            for kind in ("customer.deleted", "product.deleted")
+            for gone in self.told(kind)
+        }
 
     def changes(self) -> dict[str, Json]:
         """What each event of a subscription told, by the event's id."""

@@ -18,9 +18,9 @@ from typer.testing import CliRunner, Result
 
 from application.events.inbox import EventState
 from application.requests.callers import OPERATOR, Caller
-from domain.attribution import SETTLEMENT
 from domain.customers import Customer
 from domain.mirror import Facet, Row, Snapshot, Version
+from domain.reporting_categories import SETTLEMENT
 from interfaces.cli.client import CALL_SECONDS, Connect, authorised, run
 from interfaces.cli.events import calls, watching
 from interfaces.cli.events.app import events_app

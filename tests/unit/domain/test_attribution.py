@@ -1,11 +1,13 @@
 """Attribution: what the other pieces tell, whichever of them comes first."""
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from itertools import permutations
 from typing import Any, Final
 
 import pytest
+from stripe.params.reporting._report_run_create_params import ReportRunCreateParamsParameters
 
 from application.mirror.enrichment import Enrichment
 from application.mirror.nouns import (
@@ -19,7 +21,7 @@ from application.mirror.nouns import (
 )
 from application.mirror.ports import Noun
 from application.mirror.writer import MirrorWriter
-from domain.attribution import settlement
+from domain.attribution import FACETS, SETTLED, settlement
 from domain.balance_transactions import BalanceTransaction
 from domain.charges import Charge
 from domain.invoice_payments import InvoicePayment
@@ -27,6 +29,7 @@ from domain.invoices import Invoice, InvoiceLine
 from domain.mirror import MirroredObject, Snapshot, Version
 from domain.money import Money
 from domain.periods import to_milliseconds
+from domain.reporting_categories import CATEGORIES
 from tests.support.fakes.stores import NOON, FakeMirror
 
 ACCOUNT: Final = "acct_1"
@@ -75,7 +78,8 @@ async def test_the_order_of_the_pieces_does_not_matter(order: Sequence[int]) -> 
     derived = (await mirror.fetch(CHARGES, ACCOUNT, ["ch_1"]))["ch_1"].derived
     assert derived["settlement"].values == {
         "balance_transaction": "txn_1", "amount": 900, "fee": 30, "net": 870, "currency": "eur",
-        "exchange_rate": "0.9", "available_on": to_milliseconds(NOON + dt.timedelta(days=2)),
+        "exchange_rate": "0.9", "created": to_milliseconds(NOON),
+        "available_on": to_milliseconds(NOON + dt.timedelta(days=2)),
     }  # fmt: skip
     assert derived["invoice"].values == {
         "invoice": "in_1", "subscription": "sub_1", "products": ["prod_1", "prod_2"],
@@ -139,34 +143,76 @@ async def test_an_older_fee_does_not_replace_a_later_one() -> None:
     assert row.derived["settlement"].values["fee"] == 30
 
 
-@pytest.mark.parametrize(
-    ("kind", "category", "noun", "facet"),
-    [
-        ("payment", None, CHARGES, "settlement"),
-        ("payment_failure_refund", None, CHARGES, "reversal"),
-        ("refund", None, REFUNDS, "settlement"),
-        ("refund_failure", None, REFUNDS, "reversal"),
-        ("adjustment", "dispute", DISPUTES, "settlement"),
-        ("adjustment", "dispute_reversal", DISPUTES, "reversal"),
-        ("payout", None, PAYOUTS, "settlement"),
-        ("payout_failure", None, PAYOUTS, "reversal"),
-    ],
-)
+def transaction(kind: str, category: str | None, source: str | None = "x_1") -> BalanceTransaction:
+    return BalanceTransaction(
+        "txn_1", NOON, USD, USD, USD, kind, "available", NOON, source, reporting_category=category
+    )
+
+
+TELLING: Final = [
+    ("charge", "charge", CHARGES, "settlement"),
+    ("payment", "charge", CHARGES, "settlement"),
+    ("payment_failure_refund", "charge_failure", REFUNDS, "settlement"),
+    ("payment_reversal", "charge_failure", REFUNDS, "settlement"),
+    ("refund", "refund", REFUNDS, "settlement"),
+    ("payment_refund", "refund", REFUNDS, "settlement"),
+    ("refund", "partial_capture_reversal", REFUNDS, "release"),
+    ("refund_failure", "refund_failure", REFUNDS, "reversal"),
+    ("adjustment", "refund_failure", REFUNDS, "reversal"),
+    ("adjustment", "dispute", DISPUTES, "settlement"),
+    ("adjustment", "dispute_reversal", DISPUTES, "reversal"),
+    ("payout", "payout", PAYOUTS, "settlement"),
+    ("payout_failure", "payout_reversal", PAYOUTS, "reversal"),
+    ("payout_cancel", "payout_reversal", PAYOUTS, "reversal"),
+]
+BY_TYPE_ALONE: Final = [
+    ("charge", None, CHARGES, "settlement"),
+    ("payment", None, CHARGES, "settlement"),
+    ("payment_failure_refund", None, REFUNDS, "settlement"),
+    ("refund", "a_new_category", REFUNDS, "settlement"),
+    ("payment_refund", None, REFUNDS, "settlement"),
+    ("refund_failure", None, REFUNDS, "reversal"),
+    ("payout", None, PAYOUTS, "settlement"),
+    ("payout_cancel", None, PAYOUTS, "reversal"),
+    ("payout_failure", None, PAYOUTS, "reversal"),
+]
+
+
+@pytest.mark.parametrize(("kind", "category", "noun", "facet"), [*TELLING, *BY_TYPE_ALONE])
 def test_which_row_a_balance_transaction_tells_about(
     kind: str, category: str | None, noun: Noun[Any], facet: str
 ) -> None:
-    found = BalanceTransaction(
-        "txn_1", NOON, USD, USD, USD, kind, "available", NOON, "x_1", reporting_category=category
-    )
-    told = settlement(snapshot(found))
+    told = settlement(snapshot(transaction(kind, category)))
     assert told is not None
     assert (told[0], told[1].id, told[1].name) == (noun.name, "x_1", facet)
+    assert told[0] in SETTLED
+    assert told[1].name in FACETS
+
+
+@pytest.mark.parametrize(
+    "category", sorted(CATEGORIES.keys() - {category for _, category, *_ in TELLING})
+)
+def test_other_categories_tell_about_none_of_our_rows(category: str) -> None:
+    for kind in ("adjustment", "charge", "stripe_fee"):
+        assert settlement(snapshot(transaction(kind, category))) is None
 
 
 @pytest.mark.parametrize(
     ("kind", "source", "unknown"),
-    [("stripe_fee", "x_1", ()), ("charge", None, ()), ("charge", "x_1", ("source",))],
+    [
+        ("stripe_fee", "x_1", ()),
+        ("adjustment", "x_1", ()),
+        ("payment_reversal", "x_1", ()),
+        ("charge", None, ()),
+        ("charge", "x_1", ("source",)),
+    ],
 )
 def test_some_tell_about_none(kind: str, source: str | None, unknown: Sequence[str]) -> None:
-    found = BalanceTransaction("txn_1", NOON, USD, USD, USD, kind, "available", NOON, source)
+    found = transaction(kind, None, source)
     assert settlement(snapshot(found, unknown=frozenset(unknown))) is None
+
+
+def test_every_category_that_the_sdk_knows_is_in_the_table() -> None:
+    hint = ReportRunCreateParamsParameters.__annotations__["reporting_category"]
+    assert {*re.findall(r"'([a-z_]+)'", str(hint))} == {*CATEGORIES}
+    assert len(CATEGORIES) == 37

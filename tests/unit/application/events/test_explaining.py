@@ -11,11 +11,12 @@ from application.events.inbox import EventState, ReceivedEvent
 from application.events.use_cases import MAX_EXPLAINED, Explanation, ObjectQuery
 from application.mirror.nouns import CHARGES, CUSTOMERS
 from application.requests.callers import Caller
-from domain.attribution import INVOICE, SETTLEMENT
+from domain.attribution import INVOICE
 from domain.charges import Charge
 from domain.customers import Customer
 from domain.errors import FailedPrecondition, InvalidArgument, NotFound, Reason
 from domain.mirror import Facet, Row, Snapshot, Version
+from domain.reporting_categories import SETTLEMENT
 from tests.support.fakes.stores import NOON
 from tests.support.rooms.events import ACME, ALL, RIVAL, STRANGER, EventsDesk
 from tests.unit.application.events.test_events import fields

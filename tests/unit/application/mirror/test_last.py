@@ -1,5 +1,6 @@
 """What is kept of a deleted object: its name, or what it cost."""
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from application.mirror.ports import Noun
 from application.mirror.writer import MirrorWriter
 from domain.customers import Customer
 from domain.mirror import LAST, Snapshot, Version
+from domain.periods import to_milliseconds
 from domain.prices import Price, Recurrence
 from domain.products import Product
 from tests.support.fakes.stores import NOON, FakeMirror
@@ -83,3 +85,18 @@ async def test_the_name_is_there_before_the_tombstone_is() -> None:
     assert [step for step in steps if step in ("mirror.derive", "mirror.replace")][::2] == [
         "mirror.derive", "mirror.replace",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [*permutations(range(3))])
+async def test_the_order_of_arrival_does_not_matter(order: tuple[int, ...]) -> None:
+    """Two states of one second, of which one followed the other, and the deletion after both."""
+    first, second = (Product("x_1", NOON, name, True) for name in ("Old", "New"))
+    at = to_milliseconds(NOON) + 5_000
+    observations = [told(first, at), told(second, at, befores=(first,)), told(None, at + 1_000)]
+    mirror = FakeMirror()
+    for number in order:
+        await MirrorWriter(mirror).observe(PRODUCTS, [observations[number]])
+    assert await last_of(mirror, PRODUCTS) == {"name": "New"}
+    mirror = FakeMirror()
+    await MirrorWriter(mirror).observe(PRODUCTS, [observations[number] for number in order])
+    assert await last_of(mirror, PRODUCTS) == {"name": "New"}
