@@ -169,6 +169,7 @@ def _endless(container: Container) -> list[Loop]:
         container.catch_up().loop,
         container.balance_transactions().loop,
         container.invoice_payments().loop,
+        container.payout_membership().loop,
         container.upgrade().loop,
         container.operations().loop,
         container.store_health().loop,

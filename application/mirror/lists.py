@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from application.mirror.ports import Noun
 from application.mirror.stripe import Priority
+from domain.balance_transactions import BalanceTransaction
 from domain.mirror import MirroredObject, Snapshot, Version
 from domain.oddities import Oddity
 
@@ -61,5 +62,19 @@ class ObjectLister(Protocol):
         Every object that there is, in whatever state: the ended subscriptions and the archived
         prices too. Nested lists are complete. An object that goes while it is completed shows as
         its tombstone; one that cannot be completed is an oddity.
+        """
+        ...
+
+
+class PayoutTransactionLister(Protocol):
+    """Lists the balance transactions that are in a payout: nothing else tells which they are."""
+
+    async def page_of_payout(
+        self, stripe_account: str, payout: str, place: Place, *, priority: Priority
+    ) -> Page[Snapshot[BalanceTransaction]]:
+        """The next (at most 100) balance transactions of a payout, from a place on.
+
+        The payout's own is among them. Stripe tells of automatic payouts only, once they are
+        reconciled. (API reference, "List all balance transactions".)
         """
         ...

@@ -50,6 +50,7 @@ from application.upkeep.backfill import Backfill, BackfillWork
 from application.upkeep.catch_up import CatchUp
 from application.upkeep.comparison import Comparison
 from application.upkeep.deriving import Deriving
+from application.upkeep.payout_membership import PayoutMembership
 from application.upkeep.reconciliation import Reconciliation, ReconciliationWork
 from application.upkeep.refresh_balance_transactions import BalanceTransactions
 from application.upkeep.refresh_invoice_payments import InvoicePayments
@@ -211,6 +212,15 @@ class Container(containers.DeclarativeContainer):
         arrived,
     )
 
+    payout_membership = providers.Singleton(
+        PayoutMembership,
+        lister,
+        importer,
+        mirror,
+        stores.checkpoints,
+        mirrored_accounts,
+        clock,
+    )
     upgrade = providers.Singleton(
         Upgrade,
         providers.Singleton(Deriving, mirror, stores.checkpoints, clock),
@@ -255,6 +265,7 @@ class Container(containers.DeclarativeContainer):
         followers=providers.List(
             balance_transactions,
             invoice_payments,
+            payout_membership,
             providers.Singleton(SubscriptionChanges, stores.subscription_history),
         ),
         effects=providers.List(

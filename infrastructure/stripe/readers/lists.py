@@ -1,6 +1,6 @@
 """Lists of mirrored objects and of events: one page of Stripe's at a time ("Pagination")."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -9,14 +9,16 @@ from typing_extensions import override
 
 from application.events.inbox import ReceivedEvent
 from application.events.lists import EventLister
-from application.mirror.lists import ObjectLister, Page, Place
+from application.mirror.lists import ObjectLister, Page, PayoutTransactionLister, Place
 from application.mirror.ports import Noun
 from application.mirror.stripe import Priority
+from domain.balance_transactions import BalanceTransaction
 from domain.connections import Mode
 from domain.errors import BillingError, InvalidArgument, NotFound
 from domain.mirror import MirroredObject, Snapshot
 from domain.oddities import Oddity, oddity_of
 from domain.periods import from_milliseconds
+from infrastructure.stripe.balance_transactions import BALANCE_TRANSACTION
 from infrastructure.stripe.core.client import PAGE_SIZE, PLATFORM, Answer, Request, StripeApi
 from infrastructure.stripe.core.elements import read_elements
 from infrastructure.stripe.core.errors import Subject
@@ -33,7 +35,7 @@ MAX_TYPES: Final = 20
 _SECOND_MS: Final = 1_000
 
 
-class StripeLister(ObjectLister, EventLister):
+class StripeLister(ObjectLister, PayoutTransactionLister, EventLister):
     """Asks for pages by `created`, and within a second by the last object seen."""
 
     def __init__(self, api: StripeApi, mode: Mode) -> None:
@@ -57,12 +59,32 @@ class StripeLister(ObjectLister, EventLister):
                 self._api, translation, stripe_account, stripe_account, priority=priority
             )
             return Page([account], account.version, None)
+        params = {**translation.list_all, **translation.expanding("data.")}
+        return await self._page(translation, stripe_account, params, place, since_ms, priority)
+
+    @override
+    async def page_of_payout(
+        self, stripe_account: str, payout: str, place: Place, *, priority: Priority
+    ) -> Page[Snapshot[BalanceTransaction]]:
+        params = {"payout": payout}
+        return await self._page(BALANCE_TRANSACTION, stripe_account, params, place, None, priority)
+
+    async def _page(
+        self,
+        translation: Translation[T, Any],
+        stripe_account: str,
+        params: Mapping[str, object],
+        place: Place,
+        since_ms: int | None,
+        priority: Priority,
+    ) -> Page[Snapshot[T]]:
+        noun = translation.noun
         request = Request(
             "get",
             translation.path,
             Subject(noun.name),
             stripe_account,
-            params={**translation.list_all, **translation.expanding("data.")},
+            params=params,
             priority=priority,
         )
         answer = await self._ask(request, place, since_ms)

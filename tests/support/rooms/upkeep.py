@@ -26,6 +26,7 @@ from application.projection.projector import Projector
 from application.upkeep.backfill import Backfill, Progress
 from application.upkeep.catch_up import CatchUp
 from application.upkeep.comparison import Comparison
+from application.upkeep.payout_membership import PayoutMembership
 from application.upkeep.ports import Report
 from application.upkeep.reconciliation import Reconciliation
 from application.upkeep.refresh_balance_transactions import BalanceTransactions
@@ -102,6 +103,10 @@ class Flows:
         self.balance_transactions = BalanceTransactions(
             self.lister, self.importer, self.stores.mirror, self.stores.checkpoints,
             self.mirrored_accounts, self.clock, retries=self.retries, debounce_seconds=0.01,
+        )  # fmt: skip
+        self.payout_membership = PayoutMembership(
+            self.lister, self.importer, self.stores.mirror, self.stores.checkpoints,
+            self.mirrored_accounts, self.clock, retries=self.retries,
         )  # fmt: skip
         self.invoice_payments = InvoicePayments(
             self.lister, self.objects, self.importer, self.stores.mirror, self.stores.checkpoints,
