@@ -5,12 +5,13 @@ behind it in an index of the declaration, so that such an index is one of this t
 """
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from application.mirror.ports import Noun
 from application.requests.paging import Scalar
-from infrastructure.documents import ID
+from infrastructure.documents import ID, to_json
 from infrastructure.sqlite.core.names import quoted
 
 Lines = Sequence[tuple[Scalar | None, ...]]
@@ -143,26 +144,30 @@ class HolderCount:
         value, told = f"k.{quoted(column)}", f"k.{quoted(by)}"
         marks = ", ".join("?" * len(self._among))
         self._all = (
-            f"SELECT grp, told, count(DISTINCT id), count(*) FROM (SELECT w.grp, {told} AS told,"
-            " k.id FROM (SELECT json_extract(value, '$[0]') AS grp, json_extract(value, '$[1]')"
-            f" AS held FROM json_each(?)) AS w CROSS JOIN {keys} WHERE k.stripe_account = ?"
-            f" AND {value} = w.held AND {told} IN ({marks}) LIMIT ?) GROUP BY grp, told"
+            f"SELECT {value}, {told}, k.id FROM json_each(?) AS w CROSS JOIN {keys}"
+            f" WHERE k.stripe_account = ? AND {value} = w.value AND {told} IN ({marks}) LIMIT ?"
         )
         self._each = (
             f"SELECT k.id FROM {keys} WHERE k.stripe_account = ? AND {value} = ? AND {told} = ?"
             " LIMIT ?"
         )
 
-    def counted(self, connection: sqlite3.Connection, wanted: str) -> list[tuple[Any, ...]] | None:
-        """Group, value, count, whether there are more; None where one value may have too many.
-
-        `wanted` is the JSON of pairs of a group and a value.
-        """
+    def counted(self, connection: sqlite3.Connection) -> list[tuple[Any, ...]] | None:
+        """Group, value, count, whether there are more; None where one value may have too many."""
+        groups: dict[Scalar, list[str]] = defaultdict(list)
+        for group, values in self._groups.items():
+            for value in dict.fromkeys(values):
+                groups[value].append(group)
+        wanted = to_json(list(groups)).decode()
         bound = (wanted, self._account, *self._among, self._most + 1)
         found = connection.execute(self._all, bound).fetchall()
-        if sum(entries for *_, entries in found) > self._most:
+        if len(found) > self._most:
             return None
-        return [(group, told, count, False) for group, told, count, _ in found]
+        ids: dict[tuple[str, Scalar], set[str]] = defaultdict(set)
+        for value, told, id_ in found:
+            for group in groups[value]:
+                ids[group, told].add(id_)
+        return [(*key, len(holders), False) for key, holders in ids.items()]
 
     def counted_apart(self, connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
         """The same, each value by itself, of which at most so many rows are counted."""

@@ -183,13 +183,11 @@ class SqliteMirror:
     ) -> Sequence[Holders]:
         index = index_name(noun, holders_index(noun, column, groups, by, among, most))
         counting = HolderCount(noun, stripe_account, column, groups, by, among, most, index)
-        pairs = [(group, value) for group, values in groups.items() for value in values]
-        wanted = to_json(pairs).decode()
-        if not pairs or not among:
+        if not among or not any(groups.values()):
             return []
 
         def job(connection: sqlite3.Connection) -> Sequence[Holders]:
-            found = counting.counted(connection, wanted)
+            found = counting.counted(connection)
             if found is None:
                 found = counting.counted_apart(connection)
             return [Holders(*row) for row in found]
