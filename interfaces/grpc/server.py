@@ -19,7 +19,7 @@ from interfaces.grpc.contract import Service
 from interfaces.grpc.core.methods import methods_of, open_methods
 from interfaces.grpc.interceptors.chain import interceptors
 from interfaces.grpc.interceptors.draining import Draining
-from interfaces.grpc.interceptors.requests import MAX_REQUEST_BYTES
+from interfaces.grpc.interceptors.requests import MAX_REQUEST_BYTES, STALL_SECONDS
 
 MAX_REPLY_BYTES: Final = 16 * 1_048_576
 """A series of 10,000 buckets in a dozen currencies fits."""
@@ -62,7 +62,8 @@ class ServerOptions:
 
     `address` is `host:port`; port 0 takes a free one. `reuse_port` lets several processes of a host
     share it (SO_REUSEPORT); without it a second one fails to start. `max_calls` bounds how many
-    calls are served at once, `default_seconds` how long one may take whose caller set no deadline.
+    calls are served at once, `default_seconds` how long one may take whose caller set no deadline,
+    `stall_seconds` how long each message of a stream of requests may take.
     The port speaks plain HTTP/2: TLS is left to what stands before it.
     """
 
@@ -71,6 +72,7 @@ class ServerOptions:
     reflection: bool = False
     max_calls: int = 1_000
     default_seconds: float = 30.0
+    stall_seconds: float = STALL_SECONDS
 
 
 class Server:
@@ -98,6 +100,7 @@ class Server:
             self._draining,
             max_calls=options.max_calls,
             default_seconds=options.default_seconds,
+            stall_seconds=options.stall_seconds,
         )
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None

@@ -13,7 +13,7 @@ from interfaces.grpc.interceptors.concurrency import Concurrency
 from interfaces.grpc.interceptors.deadlines import Deadlines
 from interfaces.grpc.interceptors.draining import Draining
 from interfaces.grpc.interceptors.errors import Errors
-from interfaces.grpc.interceptors.requests import Requests
+from interfaces.grpc.interceptors.requests import STALL_SECONDS, Requests
 from interfaces.grpc.interceptors.scopes import Scopes
 from interfaces.grpc.interceptors.tenants import Tenants
 
@@ -26,6 +26,7 @@ def interceptors(
     *,
     max_calls: int,
     default_seconds: float,
+    stall_seconds: float = STALL_SECONDS,
 ) -> Sequence[grpc.aio.ServerInterceptor]:
     """All of them, the outermost first.
 
@@ -41,6 +42,6 @@ def interceptors(
         Deadlines(methods, default_seconds),
         Authentication(methods, tokens),
         Scopes(methods),
-        Requests(methods),
+        Requests(methods, stall_seconds=stall_seconds),
         Tenants(methods, tenancy),
     )

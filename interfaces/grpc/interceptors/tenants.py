@@ -13,7 +13,10 @@ from interfaces.grpc.interceptors.wrapping import Gate
 
 
 class Tenants(Gate):
-    """Settles the account of a call, by the request's first field, and with it the Caller."""
+    """Settles the account of a call, by its request's first field, and with it the Caller.
+
+    Of a stream of requests it is the first one's.
+    """
 
     def __init__(self, methods: Mapping[str, Method], tenancy: Tenancy) -> None:
         super().__init__(methods)
@@ -25,7 +28,7 @@ class Tenants(Gate):
         token = current_token()
         call.account = await self._tenancy.act_for(
             token.account,
-            request.account,
+            call.message.account,
             sub_accounts=method.sub_accounts,
             operators=method.operators,
         )
