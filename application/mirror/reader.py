@@ -15,7 +15,7 @@ from application.requests.paging import (
     digest,
 )
 from domain.errors import NotFound
-from domain.mirror import MirroredObject
+from domain.mirror import MirroredObject, Row
 from domain.periods import to_milliseconds
 
 T = TypeVar("T", bound=MirroredObject)
@@ -53,7 +53,24 @@ class MirrorReader:
         page_token: str,
         order: Order = NEWEST_FIRST,
     ) -> Page[T]:
-        """A page of live objects. InvalidArgument (INVALID_PAGE_TOKEN) for a token of another list.
+        """A page of live objects, as `list_rows` gives it."""
+        return _objects(
+            await self.list_rows(
+                noun, stripe_account, where, page_size=page_size, page_token=page_token, order=order
+            )
+        )
+
+    async def list_rows(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        where: Filter,
+        *,
+        page_size: int,
+        page_token: str,
+        order: Order = NEWEST_FIRST,
+    ) -> Page[Row[T]]:
+        """A page of live rows. InvalidArgument (INVALID_PAGE_TOKEN) for a token of another list.
 
         `page_size` 0 stands for DEFAULT_PAGE_SIZE; it is checked already. The token may be that of
         the next page or of the one before. A page may end short, with the token of the next.
@@ -95,12 +112,16 @@ class MirrorReader:
             after=self._page_tokens.read(page_token, scope),
             limit=page_size or DEFAULT_PAGE_SIZE,
         )
-        return self._page(page, scope)
+        return _objects(self._page(page, scope))
 
-    def _page(self, page: RowPage[T], scope: str) -> Page[T]:
-        objects = [row.snapshot.object for row in page.rows if row.snapshot]
-        found = [object_ for object_ in objects if object_ is not None]
-        return Page(found, self._page_tokens.write(scope, page.next))
+    def _page(self, page: RowPage[T], scope: str) -> Page[Row[T]]:
+        return Page(page.rows, self._page_tokens.write(scope, page.next))
+
+
+def _objects(page: Page[Row[T]]) -> Page[T]:
+    objects = [row.snapshot.object for row in page.items if row.snapshot]
+    found = [object_ for object_ in objects if object_ is not None]
+    return Page(found, page.next_page_token, page.previous_page_token)
 
 
 def equal_to(**values: Scalar) -> Mapping[str, Scalar]:
