@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from domain.errors import FieldViolation
+from domain.ids import ID_RULE, is_object_id
 from domain.money import CURRENCIES, charge_step, largest_charge
 from domain.prices import (
     CurrencyOption,
@@ -113,11 +114,13 @@ def options_violations(
 ) -> Iterator[FieldViolation]:
     """What is wrong with the costs in other currencies; `tiered` None: nobody knows here."""
     for other, option in options.items():
-        place = f"{path}[{other[:8]}]."
+        # What is no currency is not repeated.
+        at = f"{path}[{other}]" if other in CURRENCIES else path
+        place = f"{at}."
         if other == currency:
-            yield FieldViolation(f"{path}[{other}]", "is the currency of the price itself")
-        if other not in CURRENCIES:
-            yield from currency_violations(other, f"{path}[{other[:8]}]")
+            yield FieldViolation(at, "is the currency of the price itself")
+        elif other not in CURRENCIES:
+            yield from currency_violations(other, at)
         if tiered is not None and tiered != bool(option.tiers):
             rule = "tiers, since the price has them" if tiered else "only where the price has them"
             yield FieldViolation(f"{place}tiers", rule)
@@ -279,6 +282,8 @@ def _period_violations(terms: PriceTerms, path: str) -> Iterator[FieldViolation]
         yield FieldViolation(f"{path}.meter", "is required with metered")
     if recurring.meter and not metered:
         yield FieldViolation(f"{path}.meter", "only with metered")
+    elif recurring.meter and not is_object_id(recurring.meter):
+        yield FieldViolation(f"{path}.meter", f"the id of a meter: {ID_RULE}")
     days = terms.trial_period_days
     if days is not None and not 1 <= days <= MAX_TRIAL_DAYS:
         yield FieldViolation(f"{path}.trial_period_days", f"1 to {MAX_TRIAL_DAYS}")

@@ -8,6 +8,14 @@ from application.analytics.rates import ExchangeRates
 from application.analytics.use_cases import RevenueAnalytics
 from application.background.clock import Clock
 from application.background.leases import Leases
+from application.background.tasks import Tasks
+from application.catalogue.hydration import Hydration
+from application.catalogue.pictures import ProductPictures
+from application.catalogue.price_changes import PriceChanges
+from application.catalogue.product_changes import ProductChanges
+from application.catalogue.replacement import PriceReplacement
+from application.catalogue.subscribers import Subscribers
+from application.catalogue.use_cases import Catalogue
 from application.charges.use_cases import Charges
 from application.connections.use_cases import Connections
 from application.contacts.administration import ContactAdministration
@@ -20,6 +28,7 @@ from application.events.use_cases import Events
 from application.events.watch import Watching
 from application.invoices.use_cases import Invoices
 from application.mirror.reader import MirrorReader
+from application.mirror.writer import MirrorWriter
 from application.mutations.mutations import Mutations
 from application.notes.use_cases import Notes
 from application.operations.use_cases import Operations
@@ -33,6 +42,7 @@ from application.upkeep.reports import MirrorReports
 from application.upkeep.status import MirrorStatuses
 from domain.connections import Mode
 from interfaces.grpc.analytics.servicer import AnalyticsServicer
+from interfaces.grpc.catalogue.servicer import CatalogServicer
 from interfaces.grpc.charges.servicer import ChargeServicer
 from interfaces.grpc.connections.servicer import ConnectionServicer
 from interfaces.grpc.contacts.servicer import ContactLinkServicer
@@ -66,6 +76,8 @@ class Rooms(containers.DeclarativeContainer):
     page_tokens = providers.Dependency(instance_of=PageTokens)
     connections = providers.Dependency(instance_of=Connections)
     mutations = providers.Dependency(instance_of=Mutations)
+    tasks = providers.Dependency(instance_of=Tasks)
+    mirror_writer = providers.Dependency(instance_of=MirrorWriter)
     mirror_reader = providers.Dependency(instance_of=MirrorReader)
     contact_matching = providers.Dependency(instance_of=ContactMatching)
     events = providers.Dependency(instance_of=Events)
@@ -75,6 +87,7 @@ class Rooms(containers.DeclarativeContainer):
     mirror_statuses = providers.Dependency(instance_of=MirrorStatuses)
 
     # --- use cases ---
+    leases = providers.Singleton(Leases, stores.checkpoints, clock)
     customers = providers.Singleton(
         Customers, mirror_reader, connections, mutations, stripe.customers, stores.contacts
     )
@@ -86,6 +99,29 @@ class Rooms(containers.DeclarativeContainer):
     notes = providers.Singleton(Notes, mirror_reader, stores.notes, mutations, page_tokens, clock)
     subscriptions = providers.Singleton(
         Subscriptions, mirror_reader, connections, mutations, stripe.subscriptions
+    )
+    subscribers = providers.Singleton(Subscribers, mirror)
+    hydration = providers.Singleton(
+        Hydration, mirror_writer, stripe.products, stripe.objects, tasks
+    )
+    catalogue = providers.Singleton(
+        Catalogue, mirror_reader, mirror, connections, hydration, subscribers
+    )
+    product_changes = providers.Singleton(
+        ProductChanges, mutations, mirror, stripe.products, stripe.prices
+    )
+    price_changes = providers.Singleton(PriceChanges, mutations, stripe.prices, stripe.products)
+    price_replacement = providers.Singleton(
+        PriceReplacement,
+        connections,
+        mutations,
+        hydration,
+        subscribers,
+        stripe.prices,
+        stripe.products,
+    )
+    product_pictures = providers.Singleton(
+        ProductPictures, mutations, stripe.products, stripe.pictures, leases, clock
     )
     payment_methods = providers.Singleton(
         PaymentMethods,
@@ -103,7 +139,7 @@ class Rooms(containers.DeclarativeContainer):
         stripe.customer_lookup,
         stripe.customers,
         phones,
-        providers.Singleton(Leases, stores.checkpoints, clock),
+        leases,
         clock,
     )
     payment_links = providers.Singleton(
@@ -147,6 +183,14 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(MirrorServicer, operations, mirror_reports, mirror_statuses),
         providers.Singleton(PaymentMethodServicer, payment_methods),
         providers.Singleton(SubscriptionServicer, subscriptions),
+        providers.Singleton(
+            CatalogServicer,
+            catalogue,
+            product_changes,
+            price_changes,
+            price_replacement,
+            product_pictures,
+        ),
         providers.Singleton(NoteServicer, notes),
         providers.Singleton(ContactLinkServicer, contact_links, contact_link_jobs),
         providers.Singleton(PaymentLinkServicer, payment_links),

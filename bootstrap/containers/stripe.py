@@ -4,6 +4,9 @@ from dependency_injector import containers, providers
 
 from application.background.clock import Clock
 from bootstrap.settings import Settings
+from infrastructure.stripe.catalogue.gateway import StripeProducts
+from infrastructure.stripe.catalogue.pictures import StripePictures
+from infrastructure.stripe.catalogue.prices import StripePrices
 from infrastructure.stripe.charges.gateway import StripeRefundGateway
 from infrastructure.stripe.connections.gateway import StripeConnectedAccounts
 from infrastructure.stripe.core.budget import RateBudget
@@ -50,6 +53,9 @@ class Stripe(containers.DeclarativeContainer):
     invoice_previews = providers.Singleton(StripeInvoicePreviews, api)
     payment_methods = providers.Singleton(StripePaymentMethods, api)
     subscriptions = providers.Singleton(StripeSubscriptions, api)
+    products = providers.Singleton(StripeProducts, api)
+    prices = providers.Singleton(StripePrices, api)
+    pictures = providers.Singleton(StripePictures, api)
     objects = providers.Singleton(StripeObjectReader, api)
     lister = providers.Singleton(StripeLister, api, mode)
     events = providers.Singleton(StripeEventReader)

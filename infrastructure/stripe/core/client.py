@@ -1,6 +1,7 @@
 """The one way to Stripe: budget, request, retry, measure, translate the errors."""
 
 import asyncio
+import io
 import logging
 import math
 import random
@@ -124,7 +125,8 @@ class Answer:
 class Request:
     """One request. `stripe_account` and `idempotency_key` go with it and are kept nowhere.
 
-    `keep_missing`: answer a 404 with `missing` instead of NotFound.
+    `keep_missing`: answer a 404 with `missing` instead of NotFound. `file` is sent along as the
+    parameter of that name, to Stripe's host for files.
     """
 
     method: Literal["get", "post", "delete"]
@@ -135,6 +137,7 @@ class Request:
     priority: Priority = Priority.CALLER
     idempotency_key: str = ""
     keep_missing: bool = False
+    file: bytes = b""
 
     @classmethod
     def change(
@@ -307,10 +310,15 @@ class StripeApi:
             options["stripe_account"] = account
         if request.idempotency_key:
             options["idempotency_key"] = request.idempotency_key
+        params = dict(request.params)
+        if request.file:
+            # A stream of each try's own, since it can be read once.
+            params["file"] = io.BytesIO(request.file)
+            options |= {"base": "files", "content_type": "multipart/form-data"}
         missing = False
         try:
             response = await self._client.raw_request_async(
-                request.method, request.path, **request.params, **options
+                request.method, request.path, **params, **options
             )
             body, headers = response.body, response.headers
         except stripe.InvalidRequestError as error:

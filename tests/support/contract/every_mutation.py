@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.support.contract.tenant import EMAIL, METHODS, Fields, Ground, invoice, plan
+from tests.support.pictures import GIF
 from tests.support.servers.service import PRIVATE
 
 Facts = tuple[object, object]
@@ -166,6 +167,45 @@ async def mapping_facts(done: Done) -> Facts:
     return done.reply, await done.ground.call("ContactLinkService.GetContactMapping", {})
 
 
+async def product_facts(done: Done) -> Facts:
+    """The one product of a tenant."""
+    (there,) = (await done.ground.stripe("/v1/products"))["data"]
+    (details,) = (await done.ground.call("CatalogService.ListProducts", {})).products
+    here = details.product
+    return (
+        there["id"], there["name"], there["active"], there["images"],
+        there["default_price"] or "",
+    ), (here.id, here.name, here.active, [*here.images], here.default_price)  # fmt: skip
+
+
+async def no_product_facts(done: Done) -> Facts:
+    """That there are no products."""
+    there = (await done.ground.stripe("/v1/products"))["data"]
+    return there, list((await done.ground.call("CatalogService.ListProducts", {})).products)
+
+
+async def price_facts(done: Done) -> Facts:
+    """The prices of a tenant."""
+    there = (await done.ground.stripe("/v1/prices"))["data"]
+    here = (await done.ground.call("CatalogService.ListPrices", {})).prices
+    return (
+        sorted((p["id"], p["active"], p["unit_amount"], p["nickname"] or "") for p in there),
+        sorted((p.id, p.active, p.unit_amount, p.nickname) for p in here),
+    )
+
+
+async def archived_product(g: Ground) -> Fields:
+    id_ = await g.product()
+    await g.mutate("CatalogService.ArchiveProduct", id=id_)
+    return {"id": id_}
+
+
+async def archived_price(g: Ground) -> Fields:
+    id_ = await g.price()
+    await g.mutate("CatalogService.ArchivePrice", id=id_)
+    return {"id": id_}
+
+
 def make(**fields: Any) -> Callable[[Ground], Awaitable[Fields]]:
     """Fields, of which those that are functions of the ground are made on it."""
 
@@ -191,7 +231,53 @@ def inside(
 INVOICE: Final = "POST /v1/invoices/{id}"
 SUBSCRIPTION: Final = "POST /v1/subscriptions/{id}"
 
+PRODUCT: Final = "POST /v1/products/{id}"
+PRICE: Final = "POST /v1/prices/{id}"
+
 TABLE: Final[Mapping[str, Mutation]] = {
+    "CatalogService.CreateProduct": Mutation(
+        make(
+            product={"name": "Seat"},
+            prices=[{"currency": "usd", "unit_amount": 900, "make_default": True}],
+        ),
+        product_facts, ("POST /v1/products", "POST /v1/prices", PRODUCT), "product.created",
+        foreign="",
+    ),
+    "CatalogService.UpdateProduct": Mutation(
+        inside("product", Ground.product, name="Desk"), product_facts, (PRODUCT,),
+        "product.updated",
+    ),
+    "CatalogService.ArchiveProduct": Mutation(
+        make(id=Ground.product), product_facts, (PRODUCT,), "product.updated"
+    ),
+    "CatalogService.UnarchiveProduct": Mutation(
+        archived_product, product_facts, (PRODUCT,), "product.updated"
+    ),
+    "CatalogService.DeleteProduct": Mutation(
+        make(id=Ground.product), no_product_facts, ("DELETE /v1/products/{id}",),
+        "product.deleted",
+    ),
+    "CatalogService.UploadProductImage": Mutation(
+        make(product=Ground.product, size=len(GIF), piece=GIF), product_facts,
+        ("POST /files/v1/files", PRODUCT), "product.updated",
+    ),
+    "CatalogService.CreatePrice": Mutation(
+        make(product=Ground.product, price={"currency": "usd", "unit_amount": 900}), price_facts,
+        ("POST /v1/prices",), "price.created",
+    ),
+    "CatalogService.UpdatePrice": Mutation(
+        inside("price", Ground.price, nickname="Old"), price_facts, (PRICE,), "price.updated"
+    ),
+    "CatalogService.ArchivePrice": Mutation(
+        make(id=Ground.price), price_facts, (PRICE,), "price.updated"
+    ),
+    "CatalogService.UnarchivePrice": Mutation(
+        archived_price, price_facts, (PRICE,), "price.updated"
+    ),
+    "CatalogService.ReplacePrice": Mutation(
+        make(id=Ground.price, price={"unit_amount": 1_000}), price_facts,
+        ("POST /v1/prices", PRICE), "price.created",
+    ),
     "ChargeService.RefundCharge": Mutation(
         make(id=Ground.charge, amount={"amount": 500, "currency": "usd"}), refund_facts,
         ("POST /v1/refunds",), "refund.created",

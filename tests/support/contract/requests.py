@@ -32,7 +32,9 @@ def _texts(message: Any) -> Iterator[tuple[str, ...]]:
                 yield (field.name,)
         elif nested.GetOptions().map_entry:
             yield (field.name, "key")
-            yield (field.name, "value")
+            value = nested.fields_by_name["value"].message_type
+            inside = [()] if value is None else _texts(value)
+            yield from ((field.name, "value", *rest) for rest in inside)
         elif not nested.full_name.startswith("google."):
             yield from ((field.name, *rest) for rest in _texts(nested))
 
@@ -41,8 +43,14 @@ def _spoil(message: Any, path: tuple[str, ...]) -> None:
     name, *rest = path
     field = message.DESCRIPTOR.fields_by_name[name]
     value = getattr(message, name)
-    if rest in (["key"], ["value"]) and field.message_type.GetOptions().map_entry:
-        value.update({"key": {"a\0": "v"}, "value": {"a": "v\0"}}[rest[0]])
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        of_messages = field.message_type.fields_by_name["value"].message_type is not None
+        if not of_messages:
+            value.update({"key": {"a\0": "v"}, "value": {"a": "v\0"}}[rest[0]])
+        elif rest == ["key"]:
+            value.get_or_create("a\0")
+        else:
+            _spoil(value.get_or_create("eur"), tuple(rest[1:]))
     elif not rest and field.is_repeated:
         value.append("a\0")
     elif not rest:

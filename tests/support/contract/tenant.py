@@ -65,7 +65,8 @@ class Ground:
         """The reply of a method to a request as it is."""
         method, stub = METHODS[name]
         send = getattr(stub(self.world.service.channel), method.name)
-        return await send(request, metadata=(tenant or self.tenant).metadata, timeout=25)
+        sent: Any = iter([request]) if method.client_streaming else request
+        return await send(sent, metadata=(tenant or self.tenant).metadata, timeout=25)
 
     async def mutate(self, name: str, **fields: Any) -> Any:
         """The same under a fresh request id."""
@@ -102,6 +103,11 @@ class Ground:
             "PaymentMethodService.AttachPaymentMethod", customer=customer, id="pm_card_visa"
         )
         return str(made.id)
+
+    async def product(self) -> str:
+        """A product without prices."""
+        made = await self.mutate("CatalogService.CreateProduct", product={"name": "Seat"})
+        return str(made.product.id)
 
     async def price(self) -> str:
         """A monthly price."""

@@ -31,7 +31,8 @@ from interfaces.grpc.events import mapping as events
 PREFIX = "ERROR_REASON_"
 ACTIONS = {
     "Get": {"read"}, "List": {"read"}, "Explain": {"read"}, "Watch": {"read", "watch"},
-    "Export": {"read"}, "Preview": {"read"}, "Search": {"read"},
+    "Export": {"read"}, "Preview": {"read"}, "Search": {"read"}, "Count": {"read"},
+    "Batch": {"read"},
 }  # fmt: skip
 """What the scope of a method may allow, by its verb; any other writes."""
 

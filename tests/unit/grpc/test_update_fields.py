@@ -9,15 +9,17 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import FieldDescriptor
 
 from domain.errors import FieldViolation
-from tests.support.contract.field_tables import PARAMETERS, TABLES
+from tests.support.contract.field_tables import PARAMETERS, ROOMS, TABLES
 
-FIELDS: Final = [(room, name) for room in PARAMETERS for name in TABLES[room].names]
+FIELDS: Final = [(noun, name) for noun in PARAMETERS for name in TABLES[noun].names]
 
 
 def give_value(message: Any, field: FieldDescriptor) -> None:
     """Give a field of a message some value, of whatever type it is."""
     if field.is_repeated and field.message_type and field.message_type.GetOptions().map_entry:
-        getattr(message, field.name)["key"] = "value"
+        give_entry(getattr(message, field.name), field.message_type.fields_by_name["value"])
+    elif field.is_repeated:
+        getattr(message, field.name).append("text")
     elif field.message_type:
         give_value(getattr(message, field.name), field.message_type.fields[0])
     elif field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
@@ -26,15 +28,24 @@ def give_value(message: Any, field: FieldDescriptor) -> None:
         setattr(message, field.name, 1)
 
 
-@pytest.mark.parametrize(("room", "name"), FIELDS)
-def test_a_field_is_read_from_the_request_of_an_update(room: str, name: str) -> None:
-    table = TABLES[room]
-    read = importlib.import_module(f"interfaces.grpc.{room}.mapping").read_update
+def give_entry(entries: Any, value: FieldDescriptor) -> None:
+    """Give a map an entry, whose value is a text or a message."""
+    if value.message_type:
+        give_value(entries["key"], value.message_type.fields[0])
+    else:
+        entries["key"] = "value"
+
+
+@pytest.mark.parametrize(("noun", "name"), FIELDS)
+def test_a_field_is_read_from_the_request_of_an_update(noun: str, name: str) -> None:
+    table = TABLES[noun]
+    mapping = importlib.import_module(f"interfaces.grpc.{ROOMS[noun]}.mapping")
+    read = getattr(mapping, f"read_update_{noun}", None) or mapping.read_update
     kind = f"billing.v1.Update{table.noun.title().replace('_', '')}Request"
     descriptor = descriptor_pool.Default().FindMessageTypeByName(kind)
     request = message_factory.GetMessageClass(descriptor)()
-    noun = descriptor.fields_by_name[table.noun].message_type
-    give_value(getattr(request, table.noun), noun.fields_by_name[name])
+    fields = descriptor.fields_by_name[noun].message_type.fields_by_name
+    give_value(getattr(request, noun), fields[name])
     violations: list[FieldViolation] = []
     takes_violations = "violations" in inspect.signature(read).parameters
     command = read(request, violations) if takes_violations else read(request)

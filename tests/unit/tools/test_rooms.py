@@ -10,6 +10,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[3]
 
 EXCEPTIONS: Final = {
+    "catalog": {"application": ("catalogue",), "grpc": "catalogue"},
     "contact_link": {"application": ("contacts",), "grpc": "contacts"},
     "mirror": {"application": ("upkeep", "operations"), "grpc": "mirror"},
 }
