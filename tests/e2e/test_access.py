@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from bootstrap.tokens import list_scopes
-from tests.support.contract.tenant import METHODS, Ground
+from tests.support.contract.tenant import METHODS, Ground, as_sent
 from tests.support.servers.service import (
     PRIVATE,
     Metadata,
@@ -58,7 +58,8 @@ def rule_of(name: str) -> Any:
 async def outcome(here: ServiceAndEmulator, name: str, request: Message, metadata: Metadata) -> str:
     """The reason for which a call is refused; empty where it is answered."""
     method, stub = METHODS[name]
-    call = getattr(stub(here.service.channel), method.name)(request, metadata=metadata, timeout=10)
+    send = getattr(stub(here.service.channel), method.name)
+    call = send(as_sent(method, request), metadata=metadata, timeout=10)
     try:
         if method.server_streaming:
             await call.read()

@@ -50,6 +50,11 @@ def request_of(name: str, fields: Fields) -> Message:
     return request
 
 
+def as_sent(method: MethodDescriptor, request: Message) -> Any:
+    """What a stub of a method is called with: the request, or a stream of it alone."""
+    return iter([request]) if method.client_streaming else request
+
+
 class Ground:
     """A tenant to whom mutations happen."""
 
@@ -65,8 +70,8 @@ class Ground:
         """The reply of a method to a request as it is."""
         method, stub = METHODS[name]
         send = getattr(stub(self.world.service.channel), method.name)
-        sent: Any = iter([request]) if method.client_streaming else request
-        return await send(sent, metadata=(tenant or self.tenant).metadata, timeout=25)
+        metadata = (tenant or self.tenant).metadata
+        return await send(as_sent(method, request), metadata=metadata, timeout=25)
 
     async def mutate(self, name: str, **fields: Any) -> Any:
         """The same under a fresh request id."""
