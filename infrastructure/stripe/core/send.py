@@ -129,8 +129,9 @@ async def read(
 ) -> Snapshot[T]:
     """The object as it is now, a tombstone where Stripe shows it as deleted; or NotFound."""
     subject = Subject(translation.noun.name, object_id)
-    path = object_path(translation, object_id)
-    return await observe(api, Request("get", path, subject, stripe_account), translation)
+    path, params = object_path(translation, object_id), translation.expanding()
+    request = Request("get", path, subject, stripe_account, params=params)
+    return await observe(api, request, translation)
 
 
 async def look(
@@ -171,7 +172,11 @@ async def find_tagged(
         translation.path,
         Subject(translation.noun.name),
         call.stripe_account,
-        params={**translation.list_all, "created": created_since(sent_at)},
+        params={
+            **translation.list_all,
+            **translation.expanding("data."),
+            "created": created_since(sent_at),
+        },
     )
     decode = partial(read_elements, read=translation.decode_listed)
     async for elements, answer in api.pages(request, decode):
