@@ -220,6 +220,24 @@ def rates() -> typer.Typer:
     return rates_app(reach)
 
 
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def products() -> typer.Typer:
+    """List and show products with their prices."""
+    from bootstrap.reach import reach
+    from interfaces.cli.products import products_app
+
+    return products_app(reach)
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def prices() -> typer.Typer:
+    """Replace a price by one that follows it."""
+    from bootstrap.reach import reach
+    from interfaces.cli.prices import prices_app
+
+    return prices_app(reach)
+
+
 @app.command(rich_help_panel=_SERVE)
 def serve(env_file: EnvFileOption = None, child: _Child = False) -> None:
     """Run the service until SIGTERM: gRPC, webhooks, projection, recovery."""
