@@ -1,17 +1,17 @@
 """Pictures of products: taken in piece by piece, checked, and only then sent to Stripe."""
 
-import asyncio
 import datetime as dt
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
 from application.background.clock import Clock
-from application.background.leases import Leases, pause
+from application.background.leases import Leases
+from application.catalogue.alone import alone
 from application.catalogue.commands import UploadPicture
 from application.catalogue.fields import MAX_IMAGES
 from application.catalogue.ports import (
@@ -44,9 +44,6 @@ from domain.products import Product
 
 MEMORY_BYTES: Final = 16 * 1_048_576
 """What all pictures may take that are in memory at once, as large as they are announced."""
-
-WAIT_SECONDS: Final = 10.0
-"""How long a picture waits for another one of its product."""
 
 _COMES_AGAIN: Final = dt.timedelta(hours=1)
 """How long an upload that was cut off waits for its caller, who alone has the picture."""
@@ -133,7 +130,7 @@ class ProductPictures:
 
     async def _show(self, steps: Steps, product_id: str, link: PictureLink) -> Product:
         """Add the link to the product's pictures; one at a time a product, or one would be lost."""
-        async with self._alone(steps, product_id):
+        async with alone(self._leases, steps, f"images/{product_id}"):
             images: Sequence[str] = ()
             if not steps.was_sent("images"):
                 images = (await steps.standing(PRODUCTS, product_id)).images
@@ -144,22 +141,6 @@ class ProductPictures:
                 PRODUCTS,
                 await steps.call("images", PRODUCTS, change, gateway.update, gateway.find_updated),
             )
-
-    @asynccontextmanager
-    async def _alone(self, steps: Steps, product_id: str) -> AsyncIterator[None]:
-        """Have the product's pictures to oneself. RateLimited (OVERLOADED) if that takes long."""
-        name, owner, tries = f"images/{product_id}", steps.tag("images"), 0
-        ends = self._clock.now() + dt.timedelta(seconds=WAIT_SECONDS)
-        while not await self._leases.take(steps.stripe_account, name, owner):
-            if self._clock.now() >= ends:
-                words = "another picture of the product is being added"
-                raise RateLimited(Reason.OVERLOADED, words, retry_after_seconds=1)
-            await pause(tries)
-            tries += 1
-        try:
-            yield
-        finally:
-            await asyncio.shield(self._leases.release(steps.stripe_account, name, owner))
 
     def _lost(self, started_at: dt.datetime) -> PictureLink:
         """The refusal of an upload whose picture is not here: it may come again for an hour."""

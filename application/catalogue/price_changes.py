@@ -22,11 +22,12 @@ from application.catalogue.violations import (
     product_id_violations,
 )
 from application.mirror.nouns import PRICES, PRODUCTS
+from application.mutations.failures import is_definite
 from application.mutations.mutations import Mutations, request_id_violations
 from application.mutations.steps import Steps, shown
 from application.requests.callers import Caller
 from application.requests.violations import refuse
-from domain.errors import FailedPrecondition, FieldViolation, Reason, WrongState
+from domain.errors import BillingError, FailedPrecondition, FieldViolation, Reason, WrongState
 from domain.prices import Price
 
 NEXT_METHOD: Final = "CatalogService.ReplacePrice"
@@ -103,10 +104,19 @@ class PriceChanges:
         answer = await steps.call("create", PRICES, wanted, gateway.create, gateway.find_created)
         price = shown(PRICES, answer)
         if wanted.make_default:
-            products = self._products
-            change = ProductChange(price.product, ProductFields(default_price=price.id))
-            await steps.call("default", PRODUCTS, change, products.update, products.find_updated)
+            await self._make_default(steps, price)
         return price
+
+    async def _make_default(self, steps: Steps, price: Price) -> None:
+        """Make a new price the default; where Stripe refuses that, it is taken off sale again."""
+        products = self._products
+        change = ProductChange(price.product, ProductFields(default_price=price.id))
+        try:
+            await steps.call("default", PRODUCTS, change, products.update, products.find_updated)
+        except BillingError as error:
+            if is_definite(error):
+                await self._change(steps, "take_back", PriceChange(price.id, active=False))
+            raise
 
     async def _update_steps(self, steps: Steps, change: PriceChange) -> Price:
         said = change.fields.tax_behavior

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final
 
+from application.background.leases import Leases
+from application.catalogue.alone import alone
 from application.catalogue.commands import (
     Replacement,
     ReplacePrice,
@@ -65,12 +67,14 @@ class PriceReplacement:
         subscribers: Subscribers,
         prices: PriceGateway,
         products: ProductGateway,
+        leases: Leases,
     ) -> None:
         self._connections = connections
         self._hydration = hydration
         self._subscribers = subscribers
         self._prices = prices
         self._products = products
+        self._leases = leases
         self._replace = mutations.method(
             "CatalogService.ReplacePrice", ReplacePrice, Replacement, self._replace_steps
         )
@@ -108,6 +112,11 @@ class PriceReplacement:
         return list(_violations(row.snapshot.object, command))
 
     async def _replace_steps(self, steps: Steps, command: ReplacePrice) -> Replacement:
+        """One at a time a price: whoever comes second finds it archived."""
+        async with alone(self._leases, steps, f"replace/{command.id}"):
+            return await self._steps(steps, command)
+
+    async def _steps(self, steps: Steps, command: ReplacePrice) -> Replacement:
         before = await steps.known("before", _Before, lambda _: _before(steps, command.id))
         old = before.price
         if not old.active:

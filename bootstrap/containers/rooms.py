@@ -119,6 +119,7 @@ class Rooms(containers.DeclarativeContainer):
         subscribers,
         stripe.prices,
         stripe.products,
+        leases,
     )
     product_pictures = providers.Singleton(
         ProductPictures, mutations, stripe.products, stripe.pictures, leases, clock

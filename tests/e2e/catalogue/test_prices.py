@@ -1,7 +1,9 @@
 """Prices over gRPC, on both stores: made, changed as far as they change, and replaced."""
 
+import asyncio
 from typing import Any
 
+import grpc
 import pytest
 
 from sandbox.emulator.core.messages import FaultSpec
@@ -225,3 +227,33 @@ async def test_whichever_answer_is_lost_one_price_follows(ground: Ground, lost: 
     assert there["default_price"] == done.price.id
     mirrored = (await ask(ground, "ListPrices", lookup_key="gold")).prices
     assert [one.id for one in mirrored if one.active] == [done.price.id]
+
+
+async def test_two_replacements_at_once_are_one(ground: Ground) -> None:
+    product = await product_with(ground, {**MONTHLY, "lookup_key": "gold", "make_default": True})
+    old = product.prices[0].price.id
+    outcomes = await asyncio.gather(
+        *(change(ground, "ReplacePrice", id=old, price={"unit_amount": n}) for n in range(4)),
+        return_exceptions=True,
+    )
+    refusals = [reason_of(one) for one in outcomes if isinstance(one, grpc.aio.AioRpcError)]
+    assert refusals == ["WRONG_STATE"] * 3
+    assert len((await ground.stripe("/v1/prices"))["data"]) == 2
+
+
+async def test_a_default_that_stripe_refuses_leaves_all_as_it_was(ground: Ground) -> None:
+    product = await product_with(ground, {**MONTHLY, "lookup_key": "gold", "make_default": True})
+    old, id_ = product.prices[0].price.id, product.product.id
+    for method, fields in (
+        ("ReplacePrice", {"id": old, "price": {"unit_amount": 1}}),
+        ("CreatePrice", {"product": id_, "price": {**MONTHLY, "make_default": True}}),
+    ):
+        fault = FaultSpec(
+            kind="fail", status=400, method="POST", route="/v1/products/{id}",
+            account=ground.tenant.stripe_account,
+        )  # fmt: skip
+        await ground.world.emulator.control.add_fault(fault)
+        await refused(change(ground, method, **fields))
+        (there,) = (await ground.stripe("/v1/prices", active="true"))["data"]
+        assert (there["id"], there["lookup_key"]) == (old, "gold")
+        assert (await ground.stripe(f"/v1/products/{id_}"))["default_price"] == old
