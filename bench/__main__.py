@@ -16,6 +16,8 @@ BENCHES = (
     ("bench.analytics",),
     ("bench.search", "--store", "sqlite"),
     ("bench.search", "--store", "mongo"),
+    ("bench.catalogue", "--store", "sqlite"),
+    ("bench.catalogue", "--store", "mongo"),
     ("bench.start",),
     ("bench.footprint",),
 )

@@ -21,7 +21,11 @@ from infrastructure.stripe.translations import TRANSLATIONS  # noqa: E402
 MAP: Final = ROOT / "docs" / "map.md"
 
 SERVICES: Final = "proto/billing/v1"
-ROOMS: Final = {"contact_link": ("contacts",), "mirror": ("upkeep", "operations")}
+ROOMS: Final = {
+    "catalog": ("catalogue",),
+    "contact_link": ("contacts",),
+    "mirror": ("upkeep", "operations"),
+}
 """The application's rooms of services whose plural is not their name."""
 
 LAYERS: Final = (

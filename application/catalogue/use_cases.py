@@ -228,7 +228,7 @@ class Catalogue:
                 product,
                 prices[product.id][:_SHOWN_IN_LISTS],
                 is_cut or len(prices[product.id]) > _SHOWN_IN_LISTS,
-                replace(counts[product.id], more=counts[product.id].more or is_cut),
+                replace(counts[product.id], more=True) if is_cut else counts[product.id],
             )
             for product in products
         ]
