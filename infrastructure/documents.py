@@ -208,6 +208,21 @@ def holders_index(
     raise ValueError(f"{noun.name}: no index counts the holders of {column} by {by}")
 
 
+def having_index(
+    noun: Noun[Any], column: str, values: Sequence[Scalar], limit: int
+) -> tuple[str, ...]:
+    """The shortest declared index by a column. ValueError for what the port does not allow."""
+    if not 1 <= limit <= MAX_ROWS:
+        raise ValueError(f"limit: from 1 to {MAX_ROWS}")
+    if len(values) > MAX_COMBINATIONS:
+        raise ValueError(f"values: at most {MAX_COMBINATIONS}")
+    many = {each.name for each in noun.columns if each.many}
+    fits = [index for index in noun.indexes if index[0] == column and column not in many]
+    if not fits:
+        raise ValueError(f"{noun.name}: no index begins with {column}")
+    return min(fits, key=len)
+
+
 def combinations(where: Filter, leads: Sequence[str]) -> Sequence[Mapping[str, Scalar]]:
     """Every combination of one value for each leading column; none where nothing can match.
 

@@ -222,6 +222,22 @@ class Mirror(Protocol):
         """
         ...
 
+    async def having(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        column: str,
+        values: Sequence[Scalar],
+        *,
+        limit: int,
+    ) -> Sequence[Row[T]]:
+        """Live rows that have one of some values in a column, in no order: at most `limit`.
+
+        1 to 1,000 rows, of at most 100 values; a declared index begins with the column. ValueError
+        where none does, and for a column of many values.
+        """
+        ...
+
     async def group(
         self,
         noun: Noun[T],

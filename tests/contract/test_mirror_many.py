@@ -240,3 +240,36 @@ async def test_a_grouping_that_no_index_covers_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="no index"):
         await stores.mirror.group(PROBES, OURS, where, by=by)
+
+
+async def test_rows_that_have_one_of_some_values_come_by_an_index(stores: Stores) -> None:
+    of_owner = {"pr_1": "a", "pr_2": "b", "pr_3": "a", "pr_4": "c"}
+    await store_new(
+        stores.mirror, PROBES, *(probe(id_, owner=owner) for id_, owner in of_owner.items())
+    )
+    await store_new(stores.mirror, PROBES, probe("pr_9", owner="a"), stripe_account=THEIRS)
+    assert await stores.mirror.replace(PROBES, [(tombstone("pr_4"), 1)]) == []
+
+    async def ids(*owners: str, limit: int = 10) -> set[str]:
+        rows = await stores.mirror.having(PROBES, OURS, "owner", owners, limit=limit)
+        assert all(row.snapshot and row.snapshot.object for row in rows)
+        assert len({row.id for row in rows}) == len(rows)
+        return {row.id for row in rows}
+
+    assert await ids("a", "b", "a") == {"pr_1", "pr_2", "pr_3"}
+    assert await ids("c", "d") == await ids() == set()
+    assert len(await ids("a", "b", limit=2)) == 2
+    (plan,) = await plans_of(stores, partial(ids, "a", "b"))
+    assert not plan.sorts, plan.text
+
+
+@pytest.mark.parametrize(
+    ("column", "count", "limit"),
+    [("none", 1, 1), ("tags", 1, 1), ("owner", 101, 1), ("owner", 1, 0), ("owner", 1, 1_001)],
+)
+async def test_what_no_index_begins_with_is_refused(
+    stores: Stores, column: str, count: int, limit: int
+) -> None:
+    values = [str(number) for number in range(count)]
+    with pytest.raises(ValueError, match=r"limit|values|no index"):
+        await stores.mirror.having(PROBES, OURS, column, values, limit=limit)

@@ -26,6 +26,7 @@ from infrastructure.documents import (
     check_search,
     combinations,
     grouping_index,
+    having_index,
     holders_index,
     index_keys,
     row_page,
@@ -167,6 +168,24 @@ class MongoMirror:
             before=before,
             end=end,
         )
+
+    async def having(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        column: str,
+        values: Sequence[Scalar],
+        *,
+        limit: int,
+    ) -> Sequence[Row[T]]:
+        hint = mirror_index(having_index(noun, column, values, limit))
+        found = await self._database.collection(noun.collection).find(
+            {"stripe_account": stripe_account, column: {"$in": list(dict.fromkeys(values))}},
+            fields=row_fields(noun),
+            limit=limit,
+            hint=hint,
+        )
+        return [to_row(noun, document, self._read_before) for document in found]
 
     async def group(
         self,

@@ -18,6 +18,7 @@ from infrastructure.documents import (
     check_search,
     column_values,
     derived_values,
+    having_index,
     holders_index,
     many_values,
     row_page,
@@ -148,6 +149,30 @@ class SqliteMirror:
             rows = [table.to_row(stripe_account, row) for row in found]
             positions = [Position(row[-1], row[0]) for row in found]
             return row_page(rows, positions, limit, after=after, before=before, end=end)
+
+        return await self._database.read(job)
+
+    async def having(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        column: str,
+        values: Sequence[Scalar],
+        *,
+        limit: int,
+    ) -> Sequence[Row[T]]:
+        index = index_name(noun, having_index(noun, column, values, limit))
+        table = self._table(noun)
+        wanted = to_json(list(dict.fromkeys(values))).decode()
+        sql = (
+            f"SELECT {_FOUND_ROW} FROM json_each(?) AS w CROSS JOIN {quoted(noun.collection)} AS r"
+            f" INDEXED BY {quoted(index)} WHERE r.stripe_account = ?"
+            f" AND r.{quoted(column)} = w.value LIMIT ?"
+        )
+
+        def job(connection: sqlite3.Connection) -> Sequence[Row[T]]:
+            found = connection.execute(sql, (wanted, stripe_account, limit)).fetchall()
+            return [table.to_row(stripe_account, row) for row in found]
 
         return await self._database.read(job)
 

@@ -33,6 +33,7 @@ from infrastructure.documents import (
     check_search,
     column_values,
     grouping_index,
+    having_index,
     holders_index,
     many_values,
     row_page,
@@ -194,6 +195,21 @@ class FakeMirror(Fake, Mirror):
             before=before,
             end=None,
         )
+
+    @override
+    async def having(
+        self,
+        noun: Noun[T],
+        stripe_account: str,
+        column: str,
+        values: Sequence[Scalar],
+        *,
+        limit: int,
+    ) -> Sequence[Row[T]]:
+        having_index(noun, column, values, limit)
+        async with self._step("mirror.having"):
+            live = self._live(noun, stripe_account)
+        return [row for columns, row in live if columns[column] in values][:limit]
 
     @override
     async def group(
