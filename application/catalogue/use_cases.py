@@ -1,5 +1,6 @@
 """Products and prices of an account's Stripe connection, as callers read them."""
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -207,18 +208,14 @@ class Catalogue:
         """
         if not products:
             return []
-        page = await self._mirror.list(
-            PRICES,
-            stripe_account,
-            Filter(one_of={"product": [product.id for product in products]}),
-            order=NEWEST_FIRST,
-            after=None,
+        rows = await self._mirror.having(
+            PRICES, stripe_account, "product", [product.id for product in products],
             limit=MAX_VALUES,
-        )
+        )  # fmt: skip
         prices: dict[str, list[PriceDetails]] = defaultdict(list)
-        for each in _details(page.rows):
+        for each in sorted(_details(rows), key=_age, reverse=True):
             prices[each.price.product].append(each)
-        is_cut = page.next is not None
+        is_cut = len(rows) == MAX_VALUES
         counts = await self._subscribers.of(
             stripe_account,
             {product.id: [each.price.id for each in prices[product.id]] for product in products},
@@ -240,6 +237,10 @@ def _details(rows: Sequence[Row[Price]]) -> list[PriceDetails]:
         for row in rows
         if row.snapshot is not None and row.snapshot.object is not None
     ]
+
+
+def _age(details: PriceDetails) -> tuple[dt.datetime, str]:
+    return details.price.created, details.price.id
 
 
 def _object(row: Row[Product] | None) -> Product | None:
