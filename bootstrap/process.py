@@ -170,6 +170,7 @@ def _endless(container: Container) -> list[Loop]:
         container.balance_transactions().loop,
         container.invoice_payments().loop,
         container.payout_membership().loop,
+        container.balances().loop,
         container.upgrade().loop,
         container.operations().loop,
         container.store_health().loop,

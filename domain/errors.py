@@ -38,6 +38,8 @@ class Reason(StrEnum):
     CUSTOMER_LINKED = "CUSTOMER_LINKED"
     NOT_AUTHOR = "NOT_AUTHOR"
     OPERATION_RUNNING = "OPERATION_RUNNING"
+    NOT_RECONCILABLE = "NOT_RECONCILABLE"
+    PAYOUT_NOT_RECONCILED = "PAYOUT_NOT_RECONCILED"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     OVERLOADED = "OVERLOADED"
     SHUTTING_DOWN = "SHUTTING_DOWN"
@@ -137,6 +139,22 @@ class WrongState(FailedPrecondition):
             metadata={"resource": resource, "id": name, "state": state},
         )
         self.state = state
+
+
+class NotYet(FailedPrecondition):
+    """What is missing comes by itself. `retry_after_seconds` says when to look again."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        subject: str,
+        retry_after_seconds: int,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(reason, message, subject=subject, metadata=metadata)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class NotUnderstood(FailedPrecondition):

@@ -132,6 +132,11 @@ class PayoutMembership(Follower):
         self._noted.add(stripe_account)
         self._asked.set()
 
+    async def is_due(self, stripe_account: str, payout: str) -> bool:
+        """Whether a payout waits to be read, or is being read."""
+        state = await self._state(stripe_account)
+        return payout == state.payout or payout in state.due
+
     async def read(
         self, stripe_account: str, payout: str, *, priority: Priority = Priority.REREAD
     ) -> bool:

@@ -36,8 +36,12 @@ from application.payment_links.customer_of_contact import CustomerOfContact
 from application.payment_links.short_links import ShortLinks
 from application.payment_links.use_cases import PaymentLinks
 from application.payment_methods.use_cases import PaymentMethods
+from application.payouts.balance import Balances
+from application.payouts.membership import Memberships
+from application.payouts.use_cases import Payouts
 from application.requests.paging import PageTokens
 from application.subscriptions.use_cases import Subscriptions
+from application.upkeep.payout_membership import PayoutMembership
 from application.upkeep.reports import MirrorReports
 from application.upkeep.status import MirrorStatuses
 from domain.connections import Mode
@@ -54,6 +58,7 @@ from interfaces.grpc.mirror.servicer import MirrorServicer
 from interfaces.grpc.notes.servicer import NoteServicer
 from interfaces.grpc.payment_links.servicer import PaymentLinkServicer
 from interfaces.grpc.payment_methods.servicer import PaymentMethodServicer
+from interfaces.grpc.payouts.servicer import PayoutServicer
 from interfaces.grpc.subscriptions.servicer import SubscriptionServicer
 
 
@@ -85,6 +90,8 @@ class Rooms(containers.DeclarativeContainer):
     operations = providers.Dependency(instance_of=Operations)
     mirror_reports = providers.Dependency(instance_of=MirrorReports)
     mirror_statuses = providers.Dependency(instance_of=MirrorStatuses)
+    payout_membership = providers.Dependency(instance_of=PayoutMembership)
+    balances = providers.Dependency(instance_of=Balances)
 
     # --- use cases ---
     leases = providers.Singleton(Leases, stores.checkpoints, clock)
@@ -161,6 +168,14 @@ class Rooms(containers.DeclarativeContainer):
         RevenueAnalytics, stores.analytics, connections, clock, base_totals
     )
     exchange_rates = providers.Singleton(ExchangeRates, stores.rates, page_tokens, base_currency)
+    payouts = providers.Singleton(
+        Payouts,
+        mirror,
+        mirror_reader,
+        connections,
+        stripe.payouts,
+        providers.Singleton(Memberships, payout_membership),
+    )
     contact_administration = providers.Singleton(
         ContactAdministration,
         stores.contacts,
@@ -195,4 +210,5 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(NoteServicer, notes),
         providers.Singleton(ContactLinkServicer, contact_links, contact_link_jobs),
         providers.Singleton(PaymentLinkServicer, payment_links),
+        providers.Singleton(PayoutServicer, payouts, balances),
     )

@@ -42,6 +42,7 @@ from application.operations.log import OperationLog
 from application.operations.taking_over import TakingOver
 from application.operations.use_cases import Operations
 from application.payment_links.short_links import ShortLinks
+from application.payouts.balance import Balances
 from application.projection.projector import Projector
 from application.requests.paging import PageTokens
 from application.subscriptions.changes import SubscriptionChanges
@@ -221,6 +222,16 @@ class Container(containers.DeclarativeContainer):
         mirrored_accounts,
         clock,
     )
+    balances = providers.Singleton(
+        Balances,
+        connections,
+        mirrored_accounts,
+        stripe.payouts,
+        balance_transactions,
+        mirror,
+        stores.balance_readings,
+        clock,
+    )
     upgrade = providers.Singleton(
         Upgrade,
         providers.Singleton(Deriving, mirror, stores.checkpoints, clock),
@@ -373,6 +384,8 @@ class Container(containers.DeclarativeContainer):
         operations=operations,
         mirror_reports=mirror_reports,
         mirror_statuses=mirror_statuses,
+        payout_membership=payout_membership,
+        balances=balances,
     )
     account_administration = rooms.account_administration
     contact_administration = rooms.contact_administration

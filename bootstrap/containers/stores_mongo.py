@@ -5,6 +5,7 @@ from dependency_injector import containers, providers
 from bootstrap.settings import Settings
 from infrastructure.mongo.accounts import MongoAccounts
 from infrastructure.mongo.analytics.engine import MongoAnalytics
+from infrastructure.mongo.balance_readings import MongoBalanceReadings
 from infrastructure.mongo.checkpoints import MongoCheckpoints
 from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory
@@ -40,6 +41,7 @@ class MongoStores(containers.DeclarativeContainer):
     )
     accounts = providers.Singleton(MongoAccounts, database)
     analytics = providers.Singleton(MongoAnalytics, database)
+    balance_readings = providers.Singleton(MongoBalanceReadings, database)
     checkpoints = providers.Singleton(MongoCheckpoints, database)
     connections = providers.Singleton(MongoConnections, database)
     contacts = providers.Singleton(MongoContactDirectory, database)

@@ -5,6 +5,7 @@ from dependency_injector import containers, providers
 from bootstrap.settings import Settings
 from infrastructure.sqlite.accounts import SqliteAccounts
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
+from infrastructure.sqlite.balance_readings import SqliteBalanceReadings
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
 from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory
@@ -36,6 +37,7 @@ class SqliteStores(containers.DeclarativeContainer):
     database = providers.Singleton(Database, settings.provided.sqlite_path, prepare)
     accounts = providers.Singleton(SqliteAccounts, database)
     analytics = providers.Singleton(SqliteAnalytics, database)
+    balance_readings = providers.Singleton(SqliteBalanceReadings, database)
     checkpoints = providers.Singleton(SqliteCheckpoints, database)
     connections = providers.Singleton(SqliteConnections, database)
     contacts = providers.Singleton(SqliteContactDirectory, database)

@@ -16,6 +16,7 @@ from infrastructure.stripe.customers.lookup import StripeCustomerLookup
 from infrastructure.stripe.invoices.gateway import StripeInvoices
 from infrastructure.stripe.invoices.previews import StripeInvoicePreviews
 from infrastructure.stripe.payment_methods.gateway import StripePaymentMethods
+from infrastructure.stripe.payouts.gateway import StripePayouts
 from infrastructure.stripe.readers.events import StripeEventReader
 from infrastructure.stripe.readers.lists import StripeLister
 from infrastructure.stripe.readers.objects import StripeObjectReader
@@ -52,6 +53,7 @@ class Stripe(containers.DeclarativeContainer):
     invoices = providers.Singleton(StripeInvoices, api)
     invoice_previews = providers.Singleton(StripeInvoicePreviews, api)
     payment_methods = providers.Singleton(StripePaymentMethods, api)
+    payouts = providers.Singleton(StripePayouts, api)
     subscriptions = providers.Singleton(StripeSubscriptions, api)
     products = providers.Singleton(StripeProducts, api)
     prices = providers.Singleton(StripePrices, api)

@@ -12,6 +12,7 @@ from pymongo import IndexModel
 from application.mirror.nouns import NOUNS
 from application.mirror.ports import Noun
 from infrastructure.mongo import (
+    balance_readings,
     checkpoints,
     connections,
     contacts,
@@ -41,6 +42,7 @@ class Declares(Protocol):
 
 
 ADAPTERS: Final[tuple[Declares, ...]] = (
+    balance_readings,
     checkpoints,
     connections,
     contacts,

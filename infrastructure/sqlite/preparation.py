@@ -15,6 +15,7 @@ from application.mirror.ports import Noun
 from domain.errors import FailedPrecondition, Reason
 from infrastructure.sqlite import (
     accounts,
+    balance_readings,
     checkpoints,
     connections,
     contacts,
@@ -61,6 +62,7 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     support,
     notes,
     rates,
+    balance_readings,
 )
 
 

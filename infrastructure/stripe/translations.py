@@ -13,7 +13,7 @@ from infrastructure.stripe.disputes import DISPUTE
 from infrastructure.stripe.invoice_payments import INVOICE_PAYMENT
 from infrastructure.stripe.invoices.translation import INVOICE
 from infrastructure.stripe.payment_intents import PAYMENT_INTENT
-from infrastructure.stripe.payouts import PAYOUT
+from infrastructure.stripe.payouts.translation import PAYOUT
 from infrastructure.stripe.prices import PRICE
 from infrastructure.stripe.products import PRODUCT
 from infrastructure.stripe.subscriptions.translation import SUBSCRIPTION

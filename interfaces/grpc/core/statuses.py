@@ -17,6 +17,7 @@ from domain.errors import (
     InvalidArgument,
     NotFound,
     NotUnderstood,
+    NotYet,
     OutcomeUnknown,
     PaymentDeclined,
     PermissionDenied,
@@ -37,6 +38,7 @@ CODES: Final[Mapping[type[BillingError], grpc.StatusCode]] = {
     AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     NotUnderstood: grpc.StatusCode.FAILED_PRECONDITION,
+    NotYet: grpc.StatusCode.FAILED_PRECONDITION,
     WrongState: grpc.StatusCode.FAILED_PRECONDITION,
     PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
@@ -99,12 +101,12 @@ def _details(error: BillingError) -> Sequence[Message]:
     match error:
         case InvalidArgument():
             return [_bad_request(error.violations)]
+        case NotYet():
+            return [_precondition_failure(error), _retry_info(error.retry_after_seconds)]
         case FailedPrecondition():
             return [_precondition_failure(error)]
         case RateLimited() | ShuttingDown():
-            retry = RetryInfo()
-            retry.retry_delay.seconds = error.retry_after_seconds
-            return [retry]
+            return [_retry_info(error.retry_after_seconds)]
         case _:
             return []
 
@@ -124,6 +126,12 @@ def _bad_request(violations: Sequence[FieldViolation]) -> BadRequest:
             request.field_violations.add(field="", description=f"and {left_out} more")
             break
     return request
+
+
+def _retry_info(seconds: int) -> RetryInfo:
+    retry = RetryInfo()
+    retry.retry_delay.seconds = seconds
+    return retry
 
 
 def _precondition_failure(error: FailedPrecondition) -> PreconditionFailure:

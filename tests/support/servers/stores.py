@@ -26,6 +26,7 @@ from application.mirror.nouns import NOUNS
 from application.mirror.ports import NEWEST_FIRST, Column, Mirror, Noun, Order
 from application.mutations.ports import MutationLog
 from application.notes.ports import NoteRepository
+from application.payouts.ports import BalanceReadings
 from application.subscriptions.history import SubscriptionHistory
 from application.support.ports import SupportInbox
 from application.upkeep.ports import Reports
@@ -33,6 +34,7 @@ from application.upkeep.shadows import Shadows
 from domain.money import Money
 from infrastructure.mongo.accounts import MongoAccounts
 from infrastructure.mongo.analytics.engine import MongoAnalytics
+from infrastructure.mongo.balance_readings import MongoBalanceReadings
 from infrastructure.mongo.checkpoints import MongoCheckpoints
 from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory
@@ -54,6 +56,7 @@ from infrastructure.mongo.support import MongoSupportInbox
 from infrastructure.mongo.waiting_events import MongoWaitingEvents
 from infrastructure.sqlite.accounts import SqliteAccounts
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
+from infrastructure.sqlite.balance_readings import SqliteBalanceReadings
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
 from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory
@@ -160,6 +163,7 @@ class Stores:
     deployment: Deployment
     analytics: Analytics
     invoice_totals: InvoiceTotals
+    balance_readings: BalanceReadings
     checkpoints: Checkpoints
     rates: Rates
     reports: Reports
@@ -216,6 +220,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             deployment=SqliteDeployment(database),
             analytics=SqliteAnalytics(database),
             invoice_totals=SqliteInvoiceTotals(database),
+            balance_readings=SqliteBalanceReadings(database),
             checkpoints=SqliteCheckpoints(database),
             rates=SqliteRates(database),
             reports=SqliteReports(database),
@@ -314,6 +319,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             deployment=MongoDeployment(database),
             analytics=MongoAnalytics(database),
             invoice_totals=MongoInvoiceTotals(database),
+            balance_readings=MongoBalanceReadings(database),
             checkpoints=MongoCheckpoints(database),
             rates=MongoRates(database),
             reports=MongoReports(database),

@@ -32,7 +32,7 @@ PREFIX = "ERROR_REASON_"
 ACTIONS = {
     "Get": {"read"}, "List": {"read"}, "Explain": {"read"}, "Watch": {"read", "watch"},
     "Export": {"read"}, "Preview": {"read"}, "Search": {"read"}, "Count": {"read"},
-    "Batch": {"read"},
+    "Batch": {"read"}, "Summarize": {"read"},
 }  # fmt: skip
 """What the scope of a method may allow, by its verb; any other writes."""
 

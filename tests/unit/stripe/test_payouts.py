@@ -8,7 +8,7 @@ import pytest
 from domain.mirror import Snapshot, Version
 from domain.money import Money
 from domain.payouts import Payout, TraceId
-from infrastructure.stripe.payouts import PAYOUT
+from infrastructure.stripe.payouts.translation import PAYOUT
 from tests.unit.stripe.samples import CREATED, encoded, payout, without
 
 VERSION = Version.of_event(1)
