@@ -238,6 +238,15 @@ def prices() -> typer.Typer:
     return prices_app(reach)
 
 
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def payouts() -> typer.Typer:
+    """List payouts, show what one consists of, and the balance."""
+    from bootstrap.reach import reach
+    from interfaces.cli.payouts.app import payouts_app
+
+    return payouts_app(reach)
+
+
 @app.command(rich_help_panel=_SERVE)
 def serve(env_file: EnvFileOption = None, child: _Child = False) -> None:
     """Run the service until SIGTERM: gRPC, webhooks, projection, recovery."""

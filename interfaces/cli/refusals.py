@@ -19,6 +19,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "account": "--account", "page_size": "--limit", "stripe_account": "--stripe-account",
     "object_id": "--object", "object_type": "OBJECT_TYPE", "type": "--type", "state": "--state",
     "received_after": "--since", "received_before": "--until", "resume_token": "--resume",
+    "arrival_after": "--since", "arrival_before": "--until", "statuses": "--status",
     "facts": "--fact", "currency": "--currency", "parent": "--parent", "name": "--name",
     "email": "--email", "phone": "--phone", "label": "--label", "customer": "CUSTOMER",
     "contact": "CONTACT", "id": "the id",
@@ -41,6 +42,7 @@ _NEXT: Final[Mapping[str, str]] = {
 
 _LISTS: Final[Mapping[str, str]] = {
     "account": "billing accounts list shows those that there are",
+    "payout": "billing payouts list shows those that there are",
     "event": "billing events list shows those that there are",
     "report": "billing reports shows those that there are",
     "operation": "none was ever started",

@@ -39,6 +39,7 @@ from interfaces.grpc.contract import services
 from interfaces.grpc.customers.servicer import CustomerServicer
 from interfaces.grpc.events.servicer import EventServicer
 from interfaces.grpc.mirror.servicer import MirrorServicer
+from interfaces.grpc.payouts.servicer import PayoutServicer
 from interfaces.grpc.server import Server, ServerOptions
 from tests.support.fakes.stores import FakeAccounts
 from tests.support.servers.service import until
@@ -49,6 +50,7 @@ SECRET: Final = "a-caller-key-of-more-than-32-bytes!!"
 SCOPES: Final = (
     "customers.read", "customers.write", "analytics.read", "analytics.write", "connections.read",
     "events.read", "events.write", "events.watch", "mirror.read", "mirror.write",
+    "payouts.read",
 )  # fmt: skip
 PATIENCE: Final = 10.0
 """Seconds after which a test that waits has failed."""
@@ -124,6 +126,7 @@ async def running_server(
     watching: Watching | None = None,
     mirror: MirrorServicer | None = None,
     rates: ExchangeRates | None = None,
+    payouts: PayoutServicer | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """Serve until left; `options` are those of ServerOptions, its address apart."""
@@ -142,6 +145,7 @@ async def running_server(
             ConnectionServicer(connections),
             EventServicer(shown, watching or create_autospec(Watching, instance=True)),
             mirror or _mirror_servicer(),
+            *([payouts] if payouts else []),
         ),
         tokens,
         Tenancy(known_accounts()),
