@@ -214,5 +214,6 @@ def test_some_tell_about_none(kind: str, source: str | None, unknown: Sequence[s
 
 def test_every_category_that_the_sdk_knows_is_in_the_table() -> None:
     hint = ReportRunCreateParamsParameters.__annotations__["reporting_category"]
-    assert {*re.findall(r"'([a-z_]+)'", str(hint))} == {*CATEGORIES}
-    assert len(CATEGORIES) == 37
+    # The reference of reporting categories has eight more, which no report can be narrowed to.
+    assert {*re.findall(r"'([a-z_]+)'", str(hint))} <= {*CATEGORIES}
+    assert len(CATEGORIES) == 37 + 8
