@@ -1,6 +1,7 @@
 """Payouts of all kinds, generated: what the store adds up equals plain sums over plain lists."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from uuid import uuid4
 
 from hypothesis import HealthCheck, given, settings
@@ -92,7 +93,7 @@ def independent(held: list[Booking]) -> dict[str, tuple[int, int, int, int]]:
 
 
 def table(
-    rows: "list[SummaryRow] | tuple[SummaryRow, ...]",
+    rows: Sequence[SummaryRow],
 ) -> dict[str, tuple[int, int, int, int]]:
     return {
         "own" if row.own else row.category: (row.count, row.gross, row.fee, row.net) for row in rows
@@ -115,7 +116,7 @@ async def test_a_summary_equals_an_independent_sum(
     await room.book((row for number, row in enumerate(rows) if number != taken), id_)
     await room.read(id_, len(held), 0 if taken is None else 1)
     summary = await room.payouts.summarize(CALLER, id_)
-    found = table(list(summary.rows))
+    found = table(summary.rows)
     assert sum(row.net for row in summary.rows) == 0
     lost = 0 if taken is None else held[taken][1] - held[taken][2]
     if lost:

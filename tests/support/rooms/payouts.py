@@ -76,19 +76,26 @@ class FakeMembership(MembershipReading):
 class PayoutsOn:
     """The use case over a mirror, and what it works with."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(
+        self,
+        mirror: Mirror,
+        account: str = ACCOUNT,
+        reading: MembershipReading | None = None,
+    ) -> None:
+        """`account` is the caller's Stripe account, `reading` what reads payouts, else a fake."""
         clock = FakeClock()
+        own = replace(CONNECTION, stripe_account=account)
         other = replace(CONNECTION, account="other", stripe_account=OTHER_ACCOUNT)
         self.mirror, self.stripe, self.membership = mirror, FakePayoutGateway(), FakeMembership()
         self.connections = Connections(
-            FakeConnections(CONNECTION, other), FakeStripeAccounts(), mirror, clock, Mode.TEST
+            FakeConnections(own, other), FakeStripeAccounts(), mirror, clock, Mode.TEST
         )
         self.payouts = Payouts(
             mirror,
             MirrorReader(mirror, PageTokens(b"key", clock)),
             self.connections,
             self.stripe,
-            Memberships(self.membership),
+            Memberships(reading or self.membership),
         )
 
     async def hold(self, *payouts: Payout, account: str = ACCOUNT) -> None:
