@@ -152,6 +152,43 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNIMPLEMENTED: this server has no such method.
     Example: a new client calls an old server.
     """
+    ERROR_REASON_PRICE_IMMUTABLE: _ErrorReason.ValueType  # 31
+    """FAILED_PRECONDITION: what a price costs never changes. Metadata names the fields, and the method
+    that makes the price that follows.
+    Example: UpdatePrice with `unit_amount` in its mask.
+    """
+    ERROR_REASON_LOOKUP_KEY_TAKEN: _ErrorReason.ValueType  # 32
+    """ALREADY_EXISTS: another price has the lookup key. Metadata names that price, where it is known.
+    Example: CreatePrice with the lookup key `gold`, which `price_1` has, without transfer.
+    """
+    ERROR_REASON_IMAGE_TYPE: _ErrorReason.ValueType  # 33
+    """INVALID_ARGUMENT: the content is no JPEG, PNG or GIF.
+    Example: UploadProductImage of a WebP.
+    """
+    ERROR_REASON_IMAGE_TRUNCATED: _ErrorReason.ValueType  # 34
+    """INVALID_ARGUMENT: the picture's end is missing.
+    Example: a PNG without its IEND chunk.
+    """
+    ERROR_REASON_IMAGE_TOO_LARGE: _ErrorReason.ValueType  # 35
+    """INVALID_ARGUMENT: the picture is larger than Stripe takes.
+    Example: UploadProductImage of a megabyte.
+    """
+    ERROR_REASON_IMAGE_SIZE_MISMATCH: _ErrorReason.ValueType  # 36
+    """INVALID_ARGUMENT: the picture is larger or smaller than was announced.
+    Example: 2,000 bytes are announced, and the stream ends after 1,000.
+    """
+    ERROR_REASON_TOO_MANY_IMAGES: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION: the product has as many pictures as Stripe allows.
+    Example: UploadProductImage for a product with 8 pictures.
+    """
+    ERROR_REASON_UPLOAD_NOT_STARTED: _ErrorReason.ValueType  # 38
+    """INVALID_ARGUMENT: an upload was opened, and nothing came.
+    Example: a client that stalls before its first message.
+    """
+    ERROR_REASON_UPLOAD_STALLED: _ErrorReason.ValueType  # 39
+    """INVALID_ARGUMENT: an upload stopped before its end.
+    Example: the second piece of a picture does not come within 10 seconds.
+    """
     ERROR_REASON_NOT_RECONCILABLE: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: Stripe does not tell which transactions the payout holds, since it is manual
     or instant. Waiting does not help.
@@ -301,6 +338,43 @@ Example: a charge whose currency has four letters.
 ERROR_REASON_UNKNOWN_METHOD: ErrorReason.ValueType  # 30
 """UNIMPLEMENTED: this server has no such method.
 Example: a new client calls an old server.
+"""
+ERROR_REASON_PRICE_IMMUTABLE: ErrorReason.ValueType  # 31
+"""FAILED_PRECONDITION: what a price costs never changes. Metadata names the fields, and the method
+that makes the price that follows.
+Example: UpdatePrice with `unit_amount` in its mask.
+"""
+ERROR_REASON_LOOKUP_KEY_TAKEN: ErrorReason.ValueType  # 32
+"""ALREADY_EXISTS: another price has the lookup key. Metadata names that price, where it is known.
+Example: CreatePrice with the lookup key `gold`, which `price_1` has, without transfer.
+"""
+ERROR_REASON_IMAGE_TYPE: ErrorReason.ValueType  # 33
+"""INVALID_ARGUMENT: the content is no JPEG, PNG or GIF.
+Example: UploadProductImage of a WebP.
+"""
+ERROR_REASON_IMAGE_TRUNCATED: ErrorReason.ValueType  # 34
+"""INVALID_ARGUMENT: the picture's end is missing.
+Example: a PNG without its IEND chunk.
+"""
+ERROR_REASON_IMAGE_TOO_LARGE: ErrorReason.ValueType  # 35
+"""INVALID_ARGUMENT: the picture is larger than Stripe takes.
+Example: UploadProductImage of a megabyte.
+"""
+ERROR_REASON_IMAGE_SIZE_MISMATCH: ErrorReason.ValueType  # 36
+"""INVALID_ARGUMENT: the picture is larger or smaller than was announced.
+Example: 2,000 bytes are announced, and the stream ends after 1,000.
+"""
+ERROR_REASON_TOO_MANY_IMAGES: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION: the product has as many pictures as Stripe allows.
+Example: UploadProductImage for a product with 8 pictures.
+"""
+ERROR_REASON_UPLOAD_NOT_STARTED: ErrorReason.ValueType  # 38
+"""INVALID_ARGUMENT: an upload was opened, and nothing came.
+Example: a client that stalls before its first message.
+"""
+ERROR_REASON_UPLOAD_STALLED: ErrorReason.ValueType  # 39
+"""INVALID_ARGUMENT: an upload stopped before its end.
+Example: the second piece of a picture does not come within 10 seconds.
 """
 ERROR_REASON_NOT_RECONCILABLE: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: Stripe does not tell which transactions the payout holds, since it is manual
