@@ -1,5 +1,6 @@
 """Payouts of an account's Stripe connection, and what they consist of."""
 
+import asyncio
 import datetime as dt
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -139,9 +140,10 @@ class Payouts:
         account = (await self._connections.of(caller)).stripe_account
         row, payout = await self._row(account, payout_id)
         facet = await self._memberships.require_read(row, payout)
-        added_up = await self._added_up(account, payout_id)
+        added_up, own = await asyncio.gather(
+            self._added_up(account, payout_id), self._own(account, payout)
+        )
         await self._memberships.require_whole(facet, sum(each.count for each in added_up))
-        own = await self._own(account, payout)
         rows = summarize(added_up, own, not_understood=facet.values["not_understood"])
         _warn(account, payout, rows)
         return PayoutSummary(payout, rows, from_milliseconds(facet.values["read_at"]))
