@@ -18,6 +18,8 @@ BENCHES = (
     ("bench.search", "--store", "mongo"),
     ("bench.catalogue", "--store", "sqlite"),
     ("bench.catalogue", "--store", "mongo"),
+    ("bench.payouts", "--store", "sqlite"),
+    ("bench.payouts", "--store", "mongo"),
     ("bench.start",),
     ("bench.footprint",),
 )
