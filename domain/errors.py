@@ -215,6 +215,15 @@ class OutcomeUnknown(BillingError):
         )
 
 
+class OutcomeLost(OutcomeUnknown):
+    """What was sent works only once, and its answer was lost: nobody will learn what came of it."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.message = "the answer was lost and cannot be asked for again; begin anew"
+        self.metadata = {}
+
+
 class Unavailable(BillingError):
     """Something that Billing needs does not answer; nothing was done; try again later."""
 

@@ -12,6 +12,7 @@ from domain.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    OutcomeLost,
     PaymentDeclined,
     PermissionDenied,
     Reason,
@@ -40,9 +41,12 @@ def is_definite(error: BillingError) -> bool:
     """Whether an error is an outcome: asking the same again could not end otherwise.
 
     A missing or revoked connection, a rate limit, an unreachable Stripe or one that a later release
-    may understand is none.
+    may understand is none. An outcome that nobody can learn any more is one.
     """
-    kinds = InvalidArgument | NotFound | AlreadyExists | FailedPrecondition | PaymentDeclined
+    kinds = (
+        InvalidArgument | NotFound | AlreadyExists | FailedPrecondition | PaymentDeclined
+        | OutcomeLost
+    )  # fmt: skip
     if isinstance(error, kinds):
         return error.reason not in _OPEN_REASONS
     return error.reason in _DEFINITE_REASONS
@@ -81,6 +85,8 @@ def _error(failure: _Failure) -> BillingError:
             return WrongState(meta.get("resource", ""), meta.get("id", ""), meta.get("state", ""))
         case "PaymentDeclined":
             return PaymentDeclined(failure.message, decline_code=meta.get("decline_code", ""))
+        case "OutcomeLost":
+            return OutcomeLost()
         case "Conflict":
             return Conflict(failure.reason, failure.message, metadata=meta)
         case "PermissionDenied":

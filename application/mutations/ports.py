@@ -4,7 +4,10 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
+
+K_co = TypeVar("K_co", covariant=True)
+K_contra = TypeVar("K_contra", contravariant=True)
 
 LONGEST_PAUSE: Final = dt.timedelta(hours=1)
 """Nothing is put off, or leased, for longer: what is due later is so by a clock that was ahead."""
@@ -28,11 +31,12 @@ class MutationKey:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One Stripe call of a mutation: exact parameters, kept before they are first sent.
+    """One change: exact parameters, kept before they are first sent.
 
     `attempt` is part of the idempotency key; `sent_at` is when the attempt was first sent (None:
     not yet); `answer` the encoded answer, `failure` the encoded refusal: None until there is a
-    definite one, and never both.
+    definite one, and never both. `stripe_account` is the one that it acts on; empty for that of
+    the record, as with all steps of earlier releases.
     """
 
     name: str
@@ -41,6 +45,46 @@ class Step:
     sent_at: dt.datetime | None = None
     answer: bytes | None = None
     failure: bytes | None = None
+    stripe_account: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may have been carried out, and nobody knows yet."""
+        return self.sent_at is not None and self.answer is None and self.failure is None
+
+
+class Stepped(Protocol[K_co]):
+    """Work whose changes are steps: a mutation, or a process that outlives its call."""
+
+    @property
+    def key(self) -> K_co:
+        """What its log keeps it under."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """The account that it is of."""
+        ...
+
+    @property
+    def stripe_account(self) -> str:
+        """The Stripe account that a step acts on unless it names another; may be empty."""
+        ...
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells it from all other work, for good: the idempotency keys follow from it."""
+        ...
+
+    @property
+    def created_at(self) -> dt.datetime:
+        """When it was first asked for."""
+        ...
+
+    @property
+    def steps(self) -> Mapping[str, Step]:
+        """Its steps so far, by name."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +106,37 @@ class MutationRecord:
     reply: bytes | None = None
     failure: bytes | None = None
 
+    @property
+    def account(self) -> str:
+        """The account that it is of."""
+        return self.key.account
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """See `Stepped`."""
+        return self.key.account, self.key.method, self.key.request_id
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right of `owner` to carry a mutation on until `until`."""
+    """The right of `owner` to carry a mutation, or a process, on until `until`."""
 
     owner: str
     until: dt.datetime
 
 
-class MutationLog(Protocol):
+class StepLog(Protocol[K_contra]):
+    """Where steps are kept: the boundary lets `Steps` serve whatever has a record and a lease."""
+
+    async def save_step(self, key: K_contra, lease: Lease, step: Step) -> bool:
+        """Store or replace a step and prolong the lease. False, and nothing done, if it is lost.
+
+        Atomic, and durable on return. Raises Unavailable (STORE_UNAVAILABLE).
+        """
+        ...
+
+
+class MutationLog(StepLog[MutationKey], Protocol):
     """Keeps every mutation from before its first Stripe call until long after its last.
 
     Each method is atomic on one record and durable on return. Raises Unavailable
@@ -87,10 +152,6 @@ class MutationLog(Protocol):
         stored one is DONE, has another payload hash, or is leased to somebody else at `now`. A
         lease that ends later than LONGEST_PAUSE from `now` is nobody's.
         """
-        ...
-
-    async def save_step(self, key: MutationKey, lease: Lease, step: Step) -> bool:
-        """Store or replace a step and prolong the lease. False, and nothing done, if it is lost."""
         ...
 
     async def finish(

@@ -109,7 +109,10 @@ async def test_steps_are_kept_exactly_and_in_order(stores: Stores) -> None:
     log = stores.mutation_log
     await log.begin(record(), HELD, now=NOON)
     first = Step("create.customer", b'{"email":"$x","n":{}}')
-    second = Step("$pay", b"[]", attempt=2, sent_at=NOON + dt.timedelta(milliseconds=7))
+    second = Step(
+        "$pay", b"[]", attempt=2, sent_at=NOON + dt.timedelta(milliseconds=7),
+        stripe_account="acct_2",
+    )  # fmt: skip
     for step in (first, second):
         assert await log.save_step(KEY, HELD, step) is True
     answered = replace(first, attempt=3, sent_at=NOON, answer=bytes(range(256)))

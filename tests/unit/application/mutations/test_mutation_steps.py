@@ -21,9 +21,12 @@ from domain.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    OutcomeLost,
     OutcomeUnknown,
     PaymentDeclined,
+    RateLimited,
     Reason,
+    Unavailable,
     WrongState,
 )
 from domain.mirror import Snapshot, Version
@@ -243,3 +246,173 @@ def test_a_wrong_state_is_told_again_as_it_was() -> None:
     assert isinstance(error, WrongState)
     assert error.metadata == {"resource": "invoice", "id": "in_1", "state": "paid"}
     assert (error.state, error.subject) == ("paid", "invoice")
+
+
+@dataclass(frozen=True, slots=True)
+class Secretive:
+    """An answer that must not be kept."""
+
+    id: str
+    client_secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """One that hides it."""
+
+    inner: list[Secretive]
+
+
+async def stepping(desk: StepsOnFakes, steps: Any, request_id: str = "r-1") -> Token:
+    """Run a mutation of these steps, in a process of its own."""
+    mutation = desk.process()[0].method("StepsOnFakes.Steps", Order, Token, steps)
+    return await mutation.run(CALLER, request_id, Order("Ada"))
+
+
+@pytest.mark.parametrize("answer_type", [Secretive, Nested])
+async def test_no_answer_with_a_client_secret_is_kept_nor_asked_for(
+    desk: StepsOnFakes, answer_type: Any
+) -> None:
+    async def steps(steps: Steps, order: Order) -> Token:
+        with pytest.raises(TypeError, match="client_secret"):
+            await steps.call_unmirrored("a", answer_type, order, desk._charge, desk._nothing)
+        with pytest.raises(TypeError, match="client_secret"):
+            await steps.known("b", answer_type, desk._charge)
+        with pytest.raises(TypeError, match="client_secret"):
+            await steps.once("c", answer_type, order, desk._charge)
+        return Token("none")
+
+    assert await stepping(desk, steps) == Token("none")
+    assert desk.sent == []
+
+
+async def test_a_step_acts_on_the_stripe_account_that_it_names_under_a_key_of_its_own(
+    desk: StepsOnFakes,
+) -> None:
+    calls: list[Call] = []
+
+    async def send(call: Call, _: Order) -> Token:
+        calls.append(call)
+        if len(calls) < 3:
+            raise Unanswered("cut")
+        return Token(call.stripe_account)
+
+    async def steps(steps: Steps, order: Order) -> Token:
+        # Whatever is wanted later, what was sent to an account is asked for there again.
+        other = steps.at("acct_2" if len(calls) < 2 else "acct_3")
+        assert other.account == steps.account
+        return await other.call_unmirrored("pay", Token, order, send, desk._nothing)
+
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknown):
+            await stepping(desk, steps)
+    assert await stepping(desk, steps) == Token("acct_2")
+    assert len(set(calls)) == 1
+    (logged,) = desk.log.records.values()
+    assert logged.record.steps["pay"].stripe_account == "acct_2"
+
+
+async def test_what_changed_our_own_store_alone_is_carried_on_too(desk: StepsOnFakes) -> None:
+    posted: list[str] = []
+
+    async def steps(steps: Steps, order: Order) -> Token:
+        async def post() -> Token:
+            posted.append(steps.tag("post"))
+            return Token("entry_1")
+
+        entry = await steps.own("post", Token, post)
+        await steps.call_unmirrored("charge", Token, order, desk._charge, desk._nothing)
+        return entry
+
+    desk.refusals = [RateLimited(Reason.STRIPE_RATE_LIMITED, "later", retry_after_seconds=1)]
+    with pytest.raises(OutcomeUnknown):
+        await stepping(desk, steps)
+    (logged,) = desk.log.records.values()
+    assert logged.retry_at is not None
+    assert await stepping(desk, steps) == Token("entry_1")
+    assert len(posted) == 1
+
+
+async def test_a_change_of_our_own_that_was_cut_is_made_again_under_its_key() -> None:
+    places = 0
+    while True:
+        one, posted = StepsOnFakes(), []
+
+        async def steps(steps: Steps, _: Order, posted: list[str] = posted) -> Token:
+            async def post() -> Token:
+                posted.append(steps.tag("post"))
+                return Token("entry_1")
+
+            return await steps.own("post", Token, post)
+
+        one.log.pause = Failing({places: asyncio.CancelledError()})
+        (told,) = await asyncio.gather(stepping(one, steps), return_exceptions=True)
+        if isinstance(told, Token):
+            break
+        places += 1
+        one.log.pause = no_pause
+        one.clock.instant += LEASE
+        assert await stepping(one, steps) == Token("entry_1")
+        assert len(set(posted)) == 1
+    assert places > 5
+
+
+async def test_a_refusal_by_our_own_store_stays_one(desk: StepsOnFakes) -> None:
+    asked: list[int] = []
+
+    async def steps(steps: Steps, _: Order) -> Token:
+        async def post() -> Token:
+            asked.append(1)
+            raise REFUSAL
+
+        try:
+            return await steps.own("post", Token, post)
+        except PaymentDeclined:
+            with pytest.raises(PaymentDeclined):
+                await steps.own("post", Token, post)
+            raise
+
+    with pytest.raises(PaymentDeclined):
+        await stepping(desk, steps)
+    assert len(asked) == 1
+
+
+async def test_what_works_once_is_never_sent_again_and_its_lost_answer_is_told_for_good() -> None:
+    places = 0
+    while True:
+        one = StepsOnFakes()
+
+        async def steps(steps: Steps, order: Order, one: StepsOnFakes = one) -> Token:
+            return await steps.once("redeem", Token, order, one._charge)
+
+        one.log.pause = Failing({places: asyncio.CancelledError()})
+        (first,) = await asyncio.gather(stepping(one, steps), return_exceptions=True)
+        one.log.pause = no_pause
+        one.clock.instant += LEASE
+        (second,) = await asyncio.gather(stepping(one, steps), return_exceptions=True)
+        (third,) = await asyncio.gather(stepping(one, steps), return_exceptions=True)
+        assert len(one.sent) <= 1
+        assert repr(second) == repr(third)
+        assert isinstance(second, Token | OutcomeLost)
+        assert isinstance(second, Token) or places
+        (logged,) = one.log.records.values()
+        assert b"Ada" not in logged.record.steps["redeem"].params
+        if isinstance(first, Token):
+            break
+        places += 1
+    assert places > 5
+
+
+async def test_what_works_once_and_was_surely_not_sent_is_sent(desk: StepsOnFakes) -> None:
+    async def steps(steps: Steps, order: Order) -> Token:
+        return await steps.once("redeem", Token, order, desk._charge)
+
+    desk.refusals = [Unavailable(Reason.STRIPE_UNAVAILABLE, "no connection")]
+    with pytest.raises(Unavailable):
+        await stepping(desk, steps)
+    assert await stepping(desk, steps) == Token("tok_1")
+    desk.refusals = [Unanswered("cut")]
+    for _ in range(2):
+        with pytest.raises(OutcomeLost):
+            await stepping(desk, steps, "r-2")
+    assert len(desk.sent) == 3
