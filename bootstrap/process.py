@@ -128,6 +128,7 @@ async def _serving(container: Container, settings: Settings) -> AsyncIterator[Po
             end = asyncio.get_running_loop().time() + settings.drain_seconds
             stopping.set()
             container.mutations().recovery.stop()
+            container.processes().loop.stop()
             await grpc_server.drain()
             container.watching().stop()
             container.projector().loop.stop()
@@ -159,6 +160,7 @@ def _finishing(container: Container) -> list[Loop]:
         container.projector().loop,
         container.publishing().loop,
         container.mutations().recovery,
+        container.processes().loop,
     ]
 
 
@@ -193,7 +195,7 @@ async def _finish(tasks: Tasks, loops: RunningLoops, end: float) -> None:
     loop = asyncio.get_running_loop()
     cut = await tasks.drain(max(0.0, end - loop.time()))
     if cut:
-        _log.warning("mutations left to the recovery of the next start", extra={"count": cut})
+        _log.warning("mutations and processes left to the next start", extra={"count": cut})
     await loops.finish(max(0.0, end - loop.time()))
 
 

@@ -13,7 +13,7 @@ class Takeover(Protocol):
     """
 
     async def end_leases(self, *, now: dt.datetime) -> int:
-        """Make open mutations, pending events and pending jobs that are held due at `now`.
+        """Make due at `now` what is held: open mutations, processes, pending events and jobs.
 
         Returns how many those were. Atomic and durable; what was given back before stays as it is.
         Raises Unavailable (STORE_UNAVAILABLE) when the store does not answer.

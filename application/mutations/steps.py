@@ -85,6 +85,11 @@ class Steps:
         return self._record.account
 
     @property
+    def request_id(self) -> str:
+        """The request that it was asked for by: unique within the account and what is done."""
+        return self._record.identity[-1]
+
+    @property
     def stripe_account(self) -> str:
         """The Stripe account that the steps act on; empty for a mutation that needs none."""
         return self._stripe_account

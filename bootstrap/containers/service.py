@@ -43,6 +43,8 @@ from application.operations.taking_over import TakingOver
 from application.operations.use_cases import Operations
 from application.payment_links.short_links import ShortLinks
 from application.payouts.balance import Balances
+from application.processes.processes import Processes
+from application.processes.wakes import ProcessWakes
 from application.projection.projector import Projector
 from application.requests.paging import PageTokens
 from application.subscriptions.changes import SubscriptionChanges
@@ -128,6 +130,7 @@ class Container(containers.DeclarativeContainer):
     tasks = providers.Singleton(Tasks)
     arrived = providers.Singleton(asyncio.Event)
     queued = providers.Singleton(asyncio.Event)
+    woken = providers.Singleton(asyncio.Event)
     owner = providers.Singleton(_owner)
     mode = settings.provided.mode
     phones = providers.Singleton(NumberingPlans)
@@ -278,6 +281,7 @@ class Container(containers.DeclarativeContainer):
             invoice_payments,
             payout_membership,
             providers.Singleton(SubscriptionChanges, stores.subscription_history),
+            providers.Singleton(ProcessWakes, stores.process_log, clock, woken),
         ),
         effects=providers.List(
             contact_syncing,
@@ -359,6 +363,9 @@ class Container(containers.DeclarativeContainer):
     # --- what every call to a room needs ---
     mutations = providers.Singleton(
         Mutations, stores.mutation_log, connections, mirror_writer, clock, tasks, object_reader
+    )
+    processes = providers.Singleton(
+        Processes, stores.process_log, mirror_writer, object_reader, clock, tasks, woken
     )
     mirror_reader = providers.Singleton(MirrorReader, mirror, page_tokens)
 

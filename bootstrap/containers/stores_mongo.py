@@ -19,6 +19,7 @@ from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.preparation import prepare
+from infrastructure.mongo.process_log import MongoProcessLog
 from infrastructure.mongo.rates import MongoRates
 from infrastructure.mongo.reports import MongoReports
 from infrastructure.mongo.shadows import MongoShadows
@@ -54,6 +55,7 @@ class MongoStores(containers.DeclarativeContainer):
     notes = providers.Singleton(MongoNotes, database)
     outbox = providers.Singleton(MongoOutbox, database)
     waiting_events = providers.Singleton(MongoWaitingEvents, database)
+    process_log = providers.Singleton(MongoProcessLog, database)
     rates = providers.Singleton(MongoRates, database)
     reports = providers.Singleton(MongoReports, database)
     shadows = providers.Singleton(MongoShadows, database, read_before)

@@ -19,6 +19,7 @@ from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.preparation import prepare
+from infrastructure.sqlite.process_log import SqliteProcessLog
 from infrastructure.sqlite.rates import SqliteRates
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadows import SqliteShadows
@@ -50,6 +51,7 @@ class SqliteStores(containers.DeclarativeContainer):
     notes = providers.Singleton(SqliteNotes, database)
     outbox = providers.Singleton(SqliteOutbox, database)
     waiting_events = providers.Singleton(SqliteWaitingEvents, database)
+    process_log = providers.Singleton(SqliteProcessLog, database)
     rates = providers.Singleton(SqliteRates, database)
     reports = providers.Singleton(SqliteReports, database)
     shadows = providers.Singleton(SqliteShadows, database, read_before)

@@ -12,11 +12,14 @@ from infrastructure.sqlite.core.database import Database
 
 # The states are written out, since only so the partial indexes are chosen.
 _END_LEASES: Final = tuple(
-    f"UPDATE \"{table}\" SET owner = NULL, due_at = ? WHERE state = '{held}' AND owner IS NOT NULL"
+    f'UPDATE "{table}" SET owner = NULL, due_at = ? WHERE {held}owner IS NOT NULL'
     for table, held in (
-        ("billing.mutations", "open"), ("billing.events", "pending"), ("queues", "pending"),
+        ("billing.mutations", "state = 'open' AND "),
+        ("billing.events", "state = 'pending' AND "),
+        ("queues", "state = 'pending' AND "),
+        ("billing.processes", ""),
     )
-)  # fmt: skip
+)
 
 
 class SqliteTakeover(Takeover):

@@ -15,6 +15,7 @@ from infrastructure.sqlite.core.database import Database
 from infrastructure.sqlite.preparation import prepare
 from infrastructure.sqlite.takeover import SqliteTakeover
 from tests.contract.samples import KEY, NOON, SECOND, event, record
+from tests.contract.test_process_log import process
 from tests.support.servers.stores import Stores, sqlite_stores
 
 LATER: Final = NOON + SECOND
@@ -80,3 +81,12 @@ async def test_what_was_given_back_or_is_done_stays(stores: Stores, takeover: Ta
 def job() -> Job:
     """A job that is due."""
     return Job("j-1", "support.notice", "acme", NOON)
+
+
+async def test_a_process_waits_for_no_lease(stores: Stores, takeover: Takeover) -> None:
+    log, made = stores.process_log, process()
+    await log.begin(made, HELD)
+    assert await takeover.end_leases(now=LATER) == 1
+    assert await log.find_due(now=LATER, limit=10) == [made.id]
+    assert await log.take(made.id, Lease("alive", LATER + LEASE), now=LATER) == (made, True)
+    assert not await log.renew(made.id, HELD), "the dead one has lost it"

@@ -27,6 +27,7 @@ from application.mirror.ports import NEWEST_FIRST, Column, Mirror, Noun, Order
 from application.mutations.ports import MutationLog
 from application.notes.ports import NoteRepository
 from application.payouts.ports import BalanceReadings
+from application.processes.ports import ProcessLog
 from application.subscriptions.history import SubscriptionHistory
 from application.support.ports import SupportInbox
 from application.upkeep.ports import Reports
@@ -48,6 +49,7 @@ from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.preparation import prepare as prepare_mongo
+from infrastructure.mongo.process_log import MongoProcessLog
 from infrastructure.mongo.rates import MongoRates
 from infrastructure.mongo.reports import MongoReports
 from infrastructure.mongo.shadows import MongoShadows
@@ -70,6 +72,7 @@ from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
+from infrastructure.sqlite.process_log import SqliteProcessLog
 from infrastructure.sqlite.rates import SqliteRates
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadows import SqliteShadows
@@ -165,6 +168,7 @@ class Stores:
     invoice_totals: InvoiceTotals
     balance_readings: BalanceReadings
     checkpoints: Checkpoints
+    process_log: ProcessLog
     rates: Rates
     reports: Reports
     outbox: Outbox
@@ -222,6 +226,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             invoice_totals=SqliteInvoiceTotals(database),
             balance_readings=SqliteBalanceReadings(database),
             checkpoints=SqliteCheckpoints(database),
+            process_log=SqliteProcessLog(database),
             rates=SqliteRates(database),
             reports=SqliteReports(database),
             outbox=SqliteOutbox(database),
@@ -321,6 +326,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             invoice_totals=MongoInvoiceTotals(database),
             balance_readings=MongoBalanceReadings(database),
             checkpoints=MongoCheckpoints(database),
+            process_log=MongoProcessLog(database),
             rates=MongoRates(database),
             reports=MongoReports(database),
             outbox=MongoOutbox(database),

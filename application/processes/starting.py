@@ -1,0 +1,108 @@
+"""The use cases' side: an RPC that begins a process, and answers with how it stands."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from application.background.clock import Clock
+from application.mutations.mutations import Mutations, request_id_violations
+from application.mutations.steps import Steps
+from application.processes.ports import ProcessKey, ProcessRecord
+from application.processes.process import Process
+from application.processes.processes import Processes, process_id
+from application.processes.progress import begun
+from application.requests.callers import Caller
+from domain.errors import FieldViolation, InvalidArgument, Reason
+
+P = TypeVar("P")
+F = TypeVar("F")
+
+_REUSED: Final = "was used before for another change; give each change an id of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """What the mutation keeps as its reply: the process's id."""
+
+    process: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen(Generic[F]):
+    """What is fixed before anything is done, and the Stripe account that its steps act on."""
+
+    terms: F
+    stripe_account: str
+
+
+class ProcessMethod(Generic[P, F]):
+    """A mutating method that begins a process and carries it on as far as it goes at once."""
+
+    def __init__(
+        self, name: str, payload: type[P], process: Process[F, Any],
+        freeze: Callable[[Steps, P], Awaitable[Frozen[F]]], *,
+        mutations: Mutations, processes: Processes, clock: Clock, connected: bool = True,
+    ) -> None:  # fmt: skip
+        """`freeze` checks what is asked for and fixes the terms; what it raises ends the request.
+
+        It may read at Stripe (`Steps.known`), and changes nothing anywhere. The process is to be
+        registered. `connected` is as in `Mutations.method`.
+        """
+        self._process = process
+        self._freeze = freeze
+        self._processes = processes
+        self._clock = clock
+        self._mutation = mutations.method(name, payload, Began, self._steps, connected=connected)
+
+    async def run(self, caller: Caller, request_id: str, payload: P) -> ProcessRecord:
+        """The process as it stands: made by the first call, the same for each repeat, however late.
+
+        Raises InvalidArgument (INVALID_FIELDS; REQUEST_ID_REUSED for another payload under the id),
+        what `freeze` raises, and what `Mutation.run` raises. A process that has failed is no error:
+        its state says so.
+        """
+        if violations := request_id_violations(request_id):
+            raise InvalidArgument(violations)
+        # A mutation is forgotten after a while; the process is not.
+        record = await self._processes.find(self._key(caller.account, request_id))
+        if record is None:
+            began = await self._mutation.run(caller, request_id, payload)
+            return await self._processes.get(began.process)
+        if record.payload_hash != _hash(payload):
+            violation = FieldViolation("request_id", _REUSED)
+            raise InvalidArgument([violation], reason=Reason.REQUEST_ID_REUSED)
+        return record
+
+    async def _steps(self, steps: Steps, payload: P) -> Began:
+        """Make the process; from then on it is carried on whatever becomes of the call."""
+        key = self._key(steps.account, steps.request_id)
+        record = await self._processes.find(key)
+        if record is None:
+            frozen = await self._freeze(steps, payload)
+            record = await self._processes.start(self._new(key, frozen, payload))
+        await self._processes.advance(record.id)
+        return Began(record.id)
+
+    def _key(self, account: str, request_id: str) -> ProcessKey:
+        return ProcessKey(account, self._process.kind, request_id)
+
+    def _new(self, key: ProcessKey, frozen: Frozen[F], payload: P) -> ProcessRecord:
+        now = self._clock.now()
+        first = self._process.stages[0].state
+        data = msgspec.json.encode(self._process.data())
+        return ProcessRecord(
+            id=process_id(key),
+            key=key,
+            stripe_account=frozen.stripe_account,
+            payload_hash=_hash(payload),
+            frozen=msgspec.json.encode(frozen.terms),
+            created_at=now,
+            progress=begun(first, now, data),
+        )
+
+
+def _hash(payload: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(payload, order="deterministic")).hexdigest()
