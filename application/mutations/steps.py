@@ -124,6 +124,20 @@ class Steps:
         """Whether of each step that was sent it is known what came of it."""
         return not any(step.is_open for step in self._steps.values())
 
+    def answer(self, name: str, answer_type: type[A]) -> A | None:
+        """What a step has answered; None where it was not made, was refused, or is not known."""
+        step = self._steps.get(name)
+        if step is None or step.answer is None:
+            return None
+        answer: A = msgspec.json.decode(step.answer, type=answer_type)
+        return answer
+
+    def mirrored_answer(self, name: str, noun: Noun[T]) -> Snapshot[T] | None:
+        """As `answer`, of a step that was a `call`."""
+        answer_type: Any = Snapshot[noun.type]  # type: ignore[name-defined]  # known at run time
+        answer: Snapshot[T] | None = self.answer(name, answer_type)
+        return answer
+
     async def standing(
         self, noun: Noun[T], object_id: str, *, settled: Callable[[T], bool] | None = None
     ) -> T:

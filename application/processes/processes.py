@@ -227,7 +227,7 @@ class Processes:
         """Do an order, if there is one, and then all that can be done now; give the lease back."""
         process = self._kinds.get(record.key.kind)
         if process is None:
-            return await self._leave(record, lease)
+            return await self._leave(record, lease, order)
         run = ProcessRun(
             process, record, lambda: replace(lease, until=self._clock.now() + LEASE),
             self._log, self._writer, self._objects, self._clock, priority,
@@ -250,14 +250,15 @@ class Processes:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
 
-    async def _leave(self, record: ProcessRecord, lease: Lease) -> None:
+    async def _leave(self, record: ProcessRecord, lease: Lease, order: Work[Any] | None) -> None:
         """Leave a process to a release that knows its kind."""
         now = self._clock.now()
         await self._log.release(
             record.id, lease, Change(), due_at=now + UNKNOWN_PAUSE, wakes=record.wakes, now=now
         )
         _log.error("a process of an unknown kind", extra={"kind": record.key.kind})
-        raise Unavailable(Reason.STORE_UNAVAILABLE, "this release does not know the process")
+        if order is not None:
+            raise Unavailable(Reason.STORE_UNAVAILABLE, "this release does not know the process")
 
     async def _ordered(self, run: ProcessRun, order: Work[Any]) -> Any:
         """Do an order, durably; where it raises nothing of it is kept."""
@@ -280,8 +281,8 @@ class Processes:
 
     async def _moved(self, process: AnyProcess, run: ProcessRun) -> bool:
         """One move; whether another may follow at once."""
-        self._turn_where_settled(process, run)
-        await run.save()  # which way it goes is durable before anything is done on it
+        if self._turned(process, run):
+            await run.save()  # which way it goes is durable before anything is done on it
         try:
             async with asyncio.timeout(BOUND_SECONDS):
                 return await self._move(process, run)
@@ -295,7 +296,9 @@ class Processes:
         except RateLimited as error:
             # Our own pace, and no fault of the process: it uses up none of its tries.
             wait = dt.timedelta(seconds=max(error.retry_after_seconds, 1))
-            run.progress = replace(run.progress, trouble=error.reason, look_at=run.now() + wait)
+            run.progress = replace(
+                run.progress, trouble=str(error.reason), look_at=run.now() + wait
+            )
             return False
         except BillingError as error:
             if error.reason is Reason.STORE_UNAVAILABLE:
@@ -307,7 +310,7 @@ class Processes:
                     return True
             return await self._failed(process, run, error.reason)
         except Exception:  # noqa: BLE001 - whatever it is, other processes go on
-            _log.exception("a process broke", extra={"kind": process.kind, "process": run.id})
+            _log.exception("a process broke", extra={"kind": process.kind, "process_id": run.id})
             return await self._failed(process, run, "DEFECT")
 
     async def _move(self, process: AnyProcess, run: ProcessRun) -> bool:
@@ -345,14 +348,18 @@ class Processes:
             progress = entered(progress, state, run.now())
         run.progress = progress
 
-    def _turn_where_settled(self, process: AnyProcess, run: ProcessRun) -> None:
+    def _turned(self, process: AnyProcess, run: ProcessRun) -> bool:
+        """Whether it goes backwards from now on, as is wanted and no unknown outcome keeps it."""
         if not run.progress.turning:
-            return
+            return False
         if not _may_be_taken_back(process, run):  # the pivot was reached before it could turn
             run.progress = replace(run.progress, turning=False, failure=None)
-        elif run.steps.is_settled:
-            why = run.failure.reason if run.failure else ""
-            run.progress = turned_back(run.progress, process.compensating, run.now(), why)
+            return False
+        if not run.steps.is_settled:
+            return False
+        why = str(run.failure.reason) if run.failure else ""
+        run.progress = turned_back(run.progress, process.compensating, run.now(), why)
+        return True
 
     async def _failed(self, process: AnyProcess, run: ProcessRun, why: str) -> bool:
         """Count a try; the last one is told to people before it is stored."""
@@ -360,12 +367,12 @@ class Processes:
         if progress.attention:
             _log.error(
                 "a process needs attention",
-                extra={"kind": process.kind, "process": run.id, "reason": progress.attention},
+                extra={"kind": process.kind, "process_id": run.id, "reason": progress.attention},
             )
             try:
                 await process.attention(run)
             except Exception:  # noqa: BLE001 - the last try is tried again, and told again
-                _log.exception("nobody was told", extra={"process": run.id})
+                _log.exception("nobody was told", extra={"process_id": run.id})
                 before = replace(run.progress, tries=TRIES - 2)
                 progress = failed(before, str(why), run.now())
         run.progress = progress
