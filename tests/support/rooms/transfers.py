@@ -24,7 +24,7 @@ from application.processes.ports import ProcessKey, ProcessRecord
 from application.processes.process import Process, Run, Stage
 from application.processes.processes import process_id
 from application.processes.progress import begun
-from domain.errors import BillingError, FailedPrecondition, Reason
+from domain.errors import BillingError, FailedPrecondition, PaymentDeclined, Reason
 
 HERE: Final = "acct_1"
 THERE: Final = "acct_2"
@@ -34,12 +34,17 @@ PATIENCE: Final = dt.timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is fixed. With `waits` the first customer has to be `PAID` before it goes on."""
+    """What is fixed.
+
+    With `waits` the first customer has to be `PAID` before it goes on; with `declined` the second
+    one is refused, definitely.
+    """
 
     name: str
     here: str = HERE
     there: str = THERE
     waits: bool = False
+    declined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,8 @@ class Transfers(Process[Terms, Learnt]):
     async def _subscribe(self, run: TransferRun) -> None:
         if self.refusal is not None:
             raise self.refusal
+        if run.frozen.declined:
+            raise PaymentDeclined("use another card", decline_code="lost_card")
         await self._create(run, "subscribe", run.frozen.there)
 
     async def _unsubscribe(self, run: TransferRun) -> None:
