@@ -60,12 +60,13 @@ class Steps:
     def __init__(
         self, log: StepLog[Any], writer: MirrorWriter, clock: Clock, record: Stepped[Any],
         lease: Lease, objects: ObjectReader, *, lasts: dt.timedelta = LEASE,
-        always_due: bool = False, priority: Priority = Priority.CALLER,
+        settle: Callable[[], Awaitable[None]] | None = None, priority: Priority = Priority.CALLER,
     ) -> None:  # fmt: skip
         """`lasts` is for how long each step renews the lease.
 
-        `always_due`: the record is carried on in any case, so a change of our own needs no mark
-        before it. `priority` is that of the reads.
+        `settle`, for a record that is carried on in any case, is awaited before a change of our own
+        instead of marking that: what the change stands on is durable then. `priority` is that of
+        the reads.
         """
         self._log = log
         self._writer = writer
@@ -76,7 +77,7 @@ class Steps:
         self._steps = dict(record.steps)
         self._lease = lease
         self._lasts = lasts
-        self._always_due = always_due
+        self._settle_first = settle
         self._priority = priority
 
     @property
@@ -216,8 +217,10 @@ class Steps:
             return known[0]
         if step.sent_at is None:
             step = replace(step, sent_at=self._clock.now())
-            if not self._always_due:
+            if self._settle_first is None:
                 await self._save(step)
+            else:
+                await self._settle_first()
         async with self._keeping_refusals(step):
             answer = await change()
         await self._save(replace(step, answer=msgspec.json.encode(answer)))

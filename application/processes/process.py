@@ -97,7 +97,11 @@ class Run(Protocol[F_co, D]):
         ...
 
     def turn_back(self, why: BillingError) -> None:
-        """Take back what was done as soon as no outcome is unknown; past the pivot, nothing."""
+        """Take back what was done, as soon as no outcome is unknown and if the pivot is not begun.
+
+        Where the pivot is in hand its `do` finds `failure` set, and decides by what Stripe says: it
+        refuses, and so turns back, or it is done, and then there is nothing to take back.
+        """
         ...
 
 

@@ -177,7 +177,7 @@ class Processes:
                     await self.advance(process_id, Priority.REREAD)
 
         results = await asyncio.gather(*map(advance, due), return_exceptions=True)
-        defects = [one for one in results if isinstance(one, BaseException)]
+        defects = [one for one in results if isinstance(one, Exception)]
         for error in defects:
             if not isinstance(error, BillingError):
                 _log.error("a process cannot be carried on", exc_info=error)
@@ -281,14 +281,14 @@ class Processes:
 
     async def _moved(self, process: AnyProcess, run: ProcessRun) -> bool:
         """One move; whether another may follow at once."""
-        if self._turned(process, run):
-            await run.save()  # which way it goes is durable before anything is done on it
+        self._turn_where_settled(process, run)
+        await self._save_a_turn(run)
         try:
             async with asyncio.timeout(BOUND_SECONDS):
                 return await self._move(process, run)
         except Waits as waits:
             run.progress = waited(run.progress, waits.state, run.now())
-            return _may_turn(process, run)
+            return run.progress.turning and _may_turn(process, run)
         except TimeoutError:
             return await self._failed(process, run, Reason.STRIPE_UNAVAILABLE)
         except LeaseLost:
@@ -303,10 +303,11 @@ class Processes:
         except BillingError as error:
             if error.reason is Reason.STORE_UNAVAILABLE:
                 raise
-            if is_definite(error) and _may_be_taken_back(process, run):
+            if is_definite(error) and _refuses(process, run):
                 if not run.progress.turning:
                     run.turn_back(error)
                 if run.steps.is_settled:
+                    self._turn(process, run)
                     return True
             return await self._failed(process, run, error.reason)
         except Exception:  # noqa: BLE001 - whatever it is, other processes go on
@@ -348,18 +349,24 @@ class Processes:
             progress = entered(progress, state, run.now())
         run.progress = progress
 
-    def _turned(self, process: AnyProcess, run: ProcessRun) -> bool:
-        """Whether it goes backwards from now on, as is wanted and no unknown outcome keeps it."""
-        if not run.progress.turning:
-            return False
-        if not _may_be_taken_back(process, run):  # the pivot was reached before it could turn
-            run.progress = replace(run.progress, turning=False, failure=None)
-            return False
-        if not run.steps.is_settled:
-            return False
+    def _turn_where_settled(self, process: AnyProcess, run: ProcessRun) -> None:
+        """Turn back as is wanted, unless an unknown outcome keeps it, or the pivot."""
+        progress = run.progress
+        if not progress.turning:
+            return
+        if progress.course is not Course.FORWARD or progress.stage > _pivot(process):
+            run.progress = replace(progress, turning=False, failure=None)  # it came too late
+        elif _may_turn(process, run):
+            self._turn(process, run)
+
+    def _turn(self, process: AnyProcess, run: ProcessRun) -> None:
         why = str(run.failure.reason) if run.failure else ""
         run.progress = turned_back(run.progress, process.compensating, run.now(), why)
-        return True
+
+    async def _save_a_turn(self, run: ProcessRun) -> None:
+        """Which way it goes is durable before anything is done on it."""
+        if run.progress.course is Course.BACKWARD is not run.stored.course:
+            await run.save()
 
     async def _failed(self, process: AnyProcess, run: ProcessRun, why: str) -> bool:
         """Count a try; the last one is told to people before it is stored."""
@@ -406,11 +413,17 @@ def _pivot(process: AnyProcess) -> int:
     return next((n for n, stage in enumerate(process.stages) if stage.pivot), len(process.stages))
 
 
-def _may_be_taken_back(process: AnyProcess, run: ProcessRun) -> bool:
+def _refuses(process: AnyProcess, run: ProcessRun) -> bool:
+    """Whether a refusal of the stage in hand turns it back: up to the pivot itself."""
     progress = run.progress
     return progress.course is Course.FORWARD and progress.stage <= _pivot(process)
 
 
 def _may_turn(process: AnyProcess, run: ProcessRun) -> bool:
-    wanted = run.progress.turning and _may_be_taken_back(process, run)
-    return wanted and run.steps.is_settled
+    """Whether it may turn back without asking the stage in hand: that is not the pivot.
+
+    The pivot may be done, and nobody has written that down yet.
+    """
+    progress = run.progress
+    before_the_pivot = progress.course is Course.FORWARD and progress.stage < _pivot(process)
+    return before_the_pivot and run.steps.is_settled

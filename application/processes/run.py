@@ -59,7 +59,7 @@ class ProcessRun(Run[Any, Any], StepLog[ProcessKey]):
         self.data: Any = msgspec.json.decode(record.progress.data, type=process.data)
         self._steps = Steps(
             self, writer, clock, record, lease(), objects,
-            always_due=True, priority=priority,
+            settle=self.save, priority=priority,
         )  # fmt: skip
 
     @property
@@ -81,6 +81,11 @@ class ProcessRun(Run[Any, Any], StepLog[ProcessKey]):
     @override
     def steps(self) -> Steps:
         return self._steps
+
+    @property
+    def stored(self) -> Progress:
+        """How far it is, as far as that is durable."""
+        return self._stored
 
     @property
     def progress(self) -> Progress:

@@ -183,4 +183,6 @@ def transfer(
 ) -> ProcessRecord:
     """A transfer that has done nothing yet."""
     key = ProcessKey("acme", Transfers.kind, request_id)
-    return ProcessRecord(process_id(key), key, here, "hash", terms, now, begun("open", now))
+    return ProcessRecord(
+        process_id(key), key, here, "hash", terms, now, begun("open", now, b'{"tended":0}')
+    )
