@@ -29,6 +29,11 @@ class Course(StrEnum):
     COMPLETED = "completed"
     TAKEN_BACK = "taken_back"
 
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is left to do but to follow."""
+        return self in (Course.COMPLETED, Course.TAKEN_BACK)
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessKey:
@@ -92,6 +97,8 @@ class Progress:
 class ProcessRecord:
     """A process as stored. `frozen`, `data` and a step's `params` and `answer` are JSON.
 
+    `claims` are texts of which each belongs to one open process, until it rests.
+
     `id` names it to callers: unique, and opaque. `stripe_account` is the one that its steps act on
     unless they name another. `payload_hash` is of what the caller asked for, so that another
     payload under the same key is told. `wakes` counts the events that concerned it.
@@ -106,6 +113,7 @@ class ProcessRecord:
     progress: Progress
     steps: Mapping[str, Step] = field(default_factory=dict)
     watches: tuple[Watch, ...] = ()
+    claims: tuple[str, ...] = ()
     wakes: int = 0
 
     @property
@@ -140,7 +148,9 @@ class ProcessLog(Protocol):
     async def begin(self, record: ProcessRecord, lease: Lease) -> tuple[ProcessRecord, bool]:
         """Store a new record under the lease, unless one of its key is there; whether it was made.
 
-        The one that is there is returned as it is, whoever holds it.
+        The one that is there is returned as it is, whoever holds it. Raises AlreadyExists
+        (ALREADY_EXISTS, with the other one's id as `process`) where another one that does not rest
+        has a claim of it. A claim ends with the write by which its process rests.
         """
         ...
 
@@ -191,6 +201,12 @@ class ProcessLog(Protocol):
 
     async def find(self, key: ProcessKey) -> ProcessRecord | None:
         """A process by what began it."""
+        ...
+
+    async def list(
+        self, account: str, kind: str, *, after: tuple[dt.datetime, str] | None, limit: int
+    ) -> Sequence[ProcessRecord]:
+        """Processes of an account, the newest first, behind one's `created_at` and `id`."""
         ...
 
     async def find_due(self, *, now: dt.datetime, limit: int) -> Sequence[str]:

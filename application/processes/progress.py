@@ -77,8 +77,7 @@ def due_at(progress: Progress, now: dt.datetime) -> dt.datetime | None:
     if progress.attention:
         return None
     times = [at for at in (progress.paused_until, progress.look_at) if at is not None]
-    rests = progress.course in (Course.COMPLETED, Course.TAKEN_BACK)
-    return min(times, default=None if rests else now)
+    return min(times, default=None if progress.course.rests else now)
 
 
 def _is_early(progress: Progress, now: dt.datetime) -> bool:

@@ -32,10 +32,14 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Frozen(Generic[F]):
-    """What is fixed before anything is done, and the Stripe account that its steps act on."""
+    """What is fixed before anything is done, and the Stripe account that its steps act on.
+
+    `claims` are what no other open process may have, such as a cart item.
+    """
 
     terms: F
     stripe_account: str
+    claims: tuple[str, ...] = ()
 
 
 class ProcessMethod(Generic[P, F]):
@@ -61,7 +65,8 @@ class ProcessMethod(Generic[P, F]):
         """The process as it stands: made by the first call, the same for each repeat, however late.
 
         Raises InvalidArgument (INVALID_FIELDS; REQUEST_ID_REUSED for another payload under the id),
-        what `freeze` raises, and what `Mutation.run` raises. A process that has failed is no error:
+        what `freeze` raises, AlreadyExists where another process has a claim, and what
+        `Mutation.run` raises. A process that has failed is no error:
         its state says so.
         """
         if violations := request_id_violations(request_id):
@@ -101,6 +106,7 @@ class ProcessMethod(Generic[P, F]):
             frozen=msgspec.json.encode(frozen.terms),
             created_at=now,
             progress=begun(first, now, data),
+            claims=frozen.claims,
         )
 
 

@@ -22,6 +22,7 @@ from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import to_builtins
 from infrastructure.mongo.core.collection import (
     ASCENDING,
+    DESCENDING,
     Collection,
     Document,
     Duplicate,
@@ -33,6 +34,7 @@ from infrastructure.mongo.core.due import due_by
 
 _PROCESSES: Final = "billing.processes"
 _DUE: Final = "due"
+_OF: Final = "of"
 _PUT_OFF: Final = "put_off"
 _ATTENTION: Final = "attention"
 
@@ -41,6 +43,9 @@ INDEXES: Final[Indexes] = {
         index("account", "kind", "request_id", unique=True),
         # An object belongs to one process. A process that watches none lacks the field.
         index("watches", name="watches", unique=True, sparse=True),
+        # A claim belongs to one process that does not rest; who has none lacks the field.
+        index("claims", name="claims", unique=True, sparse=True),
+        index("account", "kind", "created_at", "_id", name=_OF),
         index("due_at", name=_DUE, sparse=True),
         index("put_off_at", name=_PUT_OFF),
         index("attention_at", name=_ATTENTION, sparse=True),
@@ -68,7 +73,7 @@ class MongoProcessLog(ProcessLog):
         except Duplicate:
             found = await self._processes.find_one(_of(record.key))
             if found is None:
-                raise
+                raise await self._open(record) from None
             return _record(found), False
         return record, True
 
@@ -134,6 +139,21 @@ class MongoProcessLog(ProcessLog):
         return None if found is None else _record(found)
 
     @override
+    async def list(
+        self, account: str, kind: str, *, after: tuple[dt.datetime, str] | None, limit: int
+    ) -> Sequence[ProcessRecord]:
+        where: Document = {"account": account, "kind": kind}
+        if after is not None:
+            created_at, process_id = after
+            tie = {"created_at": created_at, "_id": {"$lt": process_id}}
+            where["created_at"] = {"$lte": created_at}
+            where["$or"] = [{"created_at": {"$lt": created_at}}, tie]
+        found = await self._processes.find(
+            where, limit=limit, sort=[("created_at", DESCENDING), ("_id", DESCENDING)], hint=_OF
+        )
+        return [_record(document) for document in found]
+
+    @override
     async def find_due(self, *, now: dt.datetime, limit: int) -> Sequence[str]:
         found = await self._processes.find(
             {"due_at": {"$lte": now}},
@@ -156,6 +176,12 @@ class MongoProcessLog(ProcessLog):
             hint=_ATTENTION,
         )
         return [_record(document) for document in found]
+
+    async def _open(self, record: ProcessRecord) -> AlreadyExists:
+        """What names the process that has a claim of a new one. It may rest by now."""
+        held = await self._processes.find_one({"claims": {"$in": list(record.claims)}})
+        metadata = {"process": held["_id"]} if held is not None else {}
+        return AlreadyExists(Reason.ALREADY_EXISTS, "another process is open", metadata=metadata)
 
     async def _update(self, process_id: str, lease: Lease, changed: Document) -> bool:
         try:
@@ -196,6 +222,8 @@ def _changed(change: Change) -> Document:
     if change.progress is not None:
         changed["progress"] = {"$literal": to_builtins(change.progress)}
         changed["attention_at"] = _attention_at(change.progress)
+        if change.progress.course.rests:
+            changed["claims"] = "$$REMOVE"
     if change.watches:
         new = {"$literal": [_watched(watch) for watch in change.watches]}
         changed["watches"] = {"$setUnion": [{"$ifNull": ["$watches", []]}, new]}
@@ -210,6 +238,8 @@ def _document(record: ProcessRecord) -> Document:
     document: Document = to_builtins(record)
     document |= {"_id": document.pop("id"), **document.pop("key")}
     del document["watches"]
+    if not record.claims:
+        del document["claims"]
     return document
 
 

@@ -61,6 +61,20 @@ TABLES: Final = Tables(
         PRIMARY KEY (stripe_account, object_id)
     ) WITHOUT ROWID
     """,
+    # A claim belongs to one process that does not rest.
+    """
+    CREATE TABLE IF NOT EXISTS "billing.process_claims" (
+        claim TEXT NOT NULL PRIMARY KEY, process TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.process_claims of"
+    ON "billing.process_claims" (process)
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.processes of"
+    ON "billing.processes" (account, kind, created_at, id)
+    """,
     """
     CREATE INDEX IF NOT EXISTS "billing.process_watches of"
     ON "billing.process_watches" (process)
@@ -93,6 +107,10 @@ _WATCHES: Final = (
     'SELECT stripe_account, object_id FROM "billing.process_watches" WHERE process = ?'
     " ORDER BY stripe_account, object_id"
 )
+_CLAIM: Final = 'INSERT INTO "billing.process_claims" VALUES (?, ?)'
+_CLAIMED_BY: Final = 'SELECT process FROM "billing.process_claims" WHERE claim = ?'
+_CLAIMS: Final = 'SELECT claim FROM "billing.process_claims" WHERE process = ? ORDER BY claim'
+_GIVE_UP: Final = 'DELETE FROM "billing.process_claims" WHERE process = ?'
 _RELEASE: Final = (
     'UPDATE "billing.processes" SET owner = NULL, put_off_at = ?1,'
     " due_at = CASE WHEN wakes > ?2 THEN ?1 ELSE ?3 END WHERE id = ?4"
@@ -114,7 +132,13 @@ _FIND_AHEAD: Final = (
     'SELECT id FROM "billing.processes" WHERE due_at IS NOT NULL AND due_at > ? AND put_off_at > ?'
     " ORDER BY put_off_at LIMIT ?"
 )
+_LIST: Final = (
+    f"{_FIND} account = ? AND kind = ? AND (created_at, id) < (?, ?)"
+    " ORDER BY created_at DESC, id DESC LIMIT ?"
+)
 _FIND_ATTENTION: Final = f"{_FIND} attention_at IS NOT NULL ORDER BY attention_at LIMIT ?"
+
+_LAST_MS: Final = 2**63 - 1
 
 _decode_steps = msgspec.json.Decoder(dict[str, Step]).decode
 _decode_progress = msgspec.json.Decoder(Progress).decode
@@ -134,6 +158,7 @@ class SqliteProcessLog(ProcessLog):
             found = connection.execute(_BY_KEY, _key(record.key)).fetchone()
             if found is not None:
                 return _record(connection, found), False
+            _claim(connection, record)
             connection.execute(_INSERT, (*_bound(record), lease.owner, until, until, until))
             return record, True
 
@@ -208,6 +233,18 @@ class SqliteProcessLog(ProcessLog):
         return await self._find(_BY_KEY, _key(key))
 
     @override
+    async def list(
+        self, account: str, kind: str, *, after: tuple[dt.datetime, str] | None, limit: int
+    ) -> Sequence[ProcessRecord]:
+        place = (_LAST_MS, "") if after is None else (to_milliseconds(after[0]), after[1])
+
+        def job(connection: sqlite3.Connection) -> Sequence[ProcessRecord]:
+            found = connection.execute(_LIST, (account, kind, *place, limit)).fetchall()
+            return [_record(connection, row) for row in found]
+
+        return await self._database.read(job)
+
+    @override
     async def find_due(self, *, now: dt.datetime, limit: int) -> Sequence[str]:
         now_ms, ahead_ms = to_milliseconds(now), to_milliseconds(now + LONGEST_LEASE)
 
@@ -234,6 +271,17 @@ class SqliteProcessLog(ProcessLog):
         return await self._database.read(job)
 
 
+def _claim(connection: sqlite3.Connection, record: ProcessRecord) -> None:
+    """Take all claims of a new process. Raises AlreadyExists before any is taken."""
+    for claim in record.claims:
+        found = connection.execute(_CLAIMED_BY, (claim,)).fetchone()
+        if found is not None:
+            raise AlreadyExists(
+                Reason.ALREADY_EXISTS, "another process is open", metadata={"process": found[0]}
+            )
+    connection.executemany(_CLAIM, [(claim, record.id) for claim in record.claims])
+
+
 def _lease(connection: sqlite3.Connection, process_id: str, lease: Lease) -> None:
     connection.execute(_LEASE, (lease.owner, to_milliseconds(lease.until), process_id))
 
@@ -256,6 +304,8 @@ def _change(connection: sqlite3.Connection, process_id: str, lease: Lease, chang
     if change.progress is not None:
         progress = (to_json(change.progress), _attention_ms(change.progress), process_id)
         connection.execute(_PROGRESS, progress)
+        if change.progress.course.rests:
+            connection.execute(_GIVE_UP, (process_id,))
     return True
 
 
@@ -299,4 +349,5 @@ def _record(connection: sqlite3.Connection, row: Sequence[Any]) -> ProcessRecord
         steps=_decode_steps(row[9]),
         wakes=row[10],
         watches=tuple(Watch(*watch) for watch in connection.execute(_WATCHES, (row[0],))),
+        claims=tuple(claim for (claim,) in connection.execute(_CLAIMS, (row[0],))),
     )

@@ -99,6 +99,7 @@ async def test_only_what_carries_an_invariant_is_unique_beside_the_ids(
         ("billing.connections", "stripe_account_mode"),
         ("billing.contact_links", "account_stripe_account_contact"),
         ("billing.processes", "account_kind_request_id"),
+        ("billing.processes", "claims"),
         ("billing.processes", "watches"),
         ("queues", "position"),
         ("support.conversations", "begun_by_billing"),

@@ -290,6 +290,61 @@ async def test_what_needs_attention_is_listed_for_as_long_as_it_does(stores: Sto
     assert [record.id for record in await log.find_attention(limit=10)] == listed[1:]
 
 
+async def test_a_claim_belongs_to_one_process_until_that_rests(stores: Stores) -> None:
+    log = stores.process_log
+    first = process(1, claims=("cart/1", "wallet/$x"))
+    assert await log.begin(first, HELD) == (first, True)
+    assert await log.get(first.id) == first
+    for claims in (("cart/1",), ("other", "wallet/$x")):
+        with pytest.raises(AlreadyExists) as caught:
+            await log.begin(process(2, claims=claims), HELD)
+        assert caught.value.metadata == {"process": first.id}
+        assert await log.get(process(2).id) is None
+    assert await log.begin(first, OTHER) == (first, False), "its own request is no other"
+    assert await log.begin(process(3, claims=("other",)), HELD) == (
+        process(3, claims=("other",)), True,
+    )  # fmt: skip
+    back = Progress("compensating", Course.BACKWARD, history=(Entry("compensating", NOON),))
+    assert await log.write(first.id, HELD, Change(back))
+    with pytest.raises(AlreadyExists):
+        await log.begin(process(2, claims=("cart/1",)), HELD)
+    rests = replace(back, course=Course.TAKEN_BACK)
+    assert await log.release(first.id, HELD, Change(rests), due_at=None, wakes=0, now=NOON)
+    second = process(2, claims=("cart/1",))
+    assert await log.begin(second, HELD) == (second, True)
+    assert await log.get(first.id) == replace(first, progress=rests, claims=())
+
+
+async def test_of_many_that_claim_the_same_at_once_one_is_made(stores: Stores) -> None:
+    records = [process(number, claims=("cart/1",)) for number in range(20)]
+    answers = await asyncio.gather(
+        *(stores.process_log.begin(record, HELD) for record in records), return_exceptions=True
+    )
+    refused = [answer for answer in answers if isinstance(answer, AlreadyExists)]
+    assert len(refused) == 19
+
+
+async def test_an_accounts_processes_are_listed_newest_first_page_by_page(stores: Stores) -> None:
+    log = stores.process_log
+    for number in range(7):
+        await log.begin(process(number, created_at=NOON + (number // 2) * SECOND), HELD)
+    other = replace(KEY, account="account-2")
+    await log.begin(process(9, key=other, id=process_id(other)), HELD)
+    kind = replace(KEY, kind="checkout")
+    await log.begin(process(9, key=kind, id=process_id(kind)), HELD)
+    listed: list[ProcessRecord] = []
+    after = None
+    while page := await log.list("account-1", "reload", after=after, limit=3):
+        listed += page
+        after = (page[-1].created_at, page[-1].id)
+    wanted = sorted(
+        (process(number, created_at=NOON + (number // 2) * SECOND) for number in range(7)),
+        key=lambda record: (record.created_at, record.id), reverse=True,
+    )  # fmt: skip
+    assert listed == wanted
+    assert await log.list("account-3", "reload", after=None, limit=3) == []
+
+
 async def test_processes_survive_reopening(opener: Opener) -> None:
     step = Step("create", b"{}", sent_at=NOON)
     async with opener() as first:
@@ -317,6 +372,8 @@ async def test_every_query_uses_an_index(stores: Stores) -> None:
         await log.find(KEY)
         await log.find_due(now=NOON, limit=5)
         await log.find_attention(limit=5)
+        await log.list("account-1", "reload", after=(NOON, ID), limit=3)
+        await log.begin(process(88, claims=("a",)), held)
 
     for plan in await stores.explain(all_of_them):
         scans = plan.scans and "json_each" not in plan.text

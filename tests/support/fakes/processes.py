@@ -31,6 +31,12 @@ class FakeProcessLog(Fake, ProcessLog):
     async def begin(self, record: ProcessRecord, lease: Lease) -> tuple[ProcessRecord, bool]:
         async with self._step("processes.begin"):
             found = next((one for one in self.kept.values() if one.record.key == record.key), None)
+            for other in self.kept.values():
+                open_ = not other.record.progress.course.rests
+                if found is None and open_ and {*other.record.claims} & {*record.claims}:
+                    raise AlreadyExists(
+                        Reason.ALREADY_EXISTS, "open", metadata={"process": other.record.id}
+                    )
             if found is None:
                 self.writes += 1
                 self.kept[record.id] = _Kept(record, lease, lease.until)
@@ -92,6 +98,12 @@ class FakeProcessLog(Fake, ProcessLog):
     async def find(self, key: ProcessKey) -> ProcessRecord | None:
         found = (kept.record for kept in self.kept.values() if kept.record.key == key)
         return next(found, None)
+
+    @override
+    async def list(
+        self, account: str, kind: str, *, after: tuple[dt.datetime, str] | None, limit: int
+    ) -> Sequence[ProcessRecord]:
+        raise NotImplementedError
 
     @override
     async def find_due(self, *, now: dt.datetime, limit: int) -> Sequence[str]:
