@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 import pymongo
-from motor.motor_asyncio import AsyncIOMotorCollection
+from motor.motor_asyncio import AsyncIOMotorClientSession, AsyncIOMotorCollection
 from pymongo import DeleteOne, IndexModel, InsertOne, UpdateMany, UpdateOne
 from pymongo.errors import (
     BulkWriteError,
@@ -25,6 +25,9 @@ from domain.errors import Reason, Unavailable
 Document = dict[str, Any]
 Write = InsertOne[Document] | UpdateOne | UpdateMany | DeleteOne
 Answered = Callable[[], AbstractContextManager[None]]
+Session = AsyncIOMotorClientSession
+"""Reads that follow one another: see `Database.session`."""
+
 Failed = Callable[[str], None]
 """Called with what the driver itself says, for the log: it holds no documents."""
 
@@ -82,10 +85,12 @@ class Collection:
         sort: Sequence[tuple[str, int]] | None = None,
         hint: str | None = None,
         collation: Mapping[str, Any] | None = None,
+        session: Session | None = None,
     ) -> list[Document]:
         """At most `limit` documents behind the first `skip`.
 
-        In one round trip where they fit into a reply (16 MiB).
+        In one round trip where they fit into a reply (16 MiB). In a `session` it sees at least what
+        was seen in it before.
         """
         with self._answered():
             cursor = self._driver.find(
@@ -98,6 +103,7 @@ class Collection:
                 hint=hint,
                 collation=collation,
                 max_time_ms=self._answer_ms,
+                session=session,
             )
             return await cursor.to_list(limit)
 

@@ -6,8 +6,8 @@ The ports know collections and documents: what is done with them stands in `coll
 import datetime as dt
 import logging
 import re
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Final
 
 import pymongo
@@ -20,7 +20,14 @@ from pymongo.write_concern import WriteConcern
 from typing_extensions import override
 
 from domain.errors import Reason, Unavailable
-from infrastructure.mongo.core.collection import Collection, Document, Failed, Indexes, answered
+from infrastructure.mongo.core.collection import (
+    Collection,
+    Document,
+    Failed,
+    Indexes,
+    Session,
+    answered,
+)
 
 ANSWER_TIMEOUT: Final = dt.timedelta(seconds=10)
 """How long the server may work on one operation, the wait for its majority included.
@@ -135,6 +142,20 @@ class Database:
     def collection(self, name: str) -> Collection:
         """A collection, with the concerns that every invariant here stands on."""
         return Collection(self._driver_collection(name), self._answer_ms, self._answered)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Causally consistent reads, one after another, until the context is left.
+
+        None is older than those before it, though another member has become the primary in between,
+        which need not know yet all that a majority has.
+        """
+        with self._answered():
+            session = await self._opened().start_session(causal_consistency=True)
+        try:
+            yield session
+        finally:
+            await session.end_session()
 
     async def create_indexes(self, declared: Indexes) -> None:
         """Create the indexes that are not there; the others are left alone."""
