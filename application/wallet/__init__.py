@@ -1,0 +1,1 @@
+"""The wallet (OneBalance): prepaid credit of an account, an append-only ledger."""

@@ -1,0 +1,167 @@
+"""What a wallet's journal is made of: entries, their postings, and the chain of their digests."""
+
+import datetime as dt
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from domain.periods import to_milliseconds
+
+
+class LedgerAccount(StrEnum):
+    """An account of a wallet's books: `+` is the owner's gain."""
+
+    AVAILABLE = "available"
+    HELD = "held"
+    STRIPE = "stripe"
+    DISPUTED = "disputed"
+    USAGE = "usage"
+    COST = "cost"
+    SALES = "sales"
+    GRANTS = "grants"
+    WRITTEN_OFF = "written_off"
+    FX = "fx"
+
+
+class EntryKind(StrEnum):
+    """What has happened to a wallet: application/wallet/README.md has the postings of each."""
+
+    RELOAD = "reload"
+    REVERSAL = "reversal"
+    HOLD = "hold"
+    RELEASE = "release"
+    CAPTURE = "capture"
+    USAGE = "usage"
+    COST = "cost"
+    USAGE_REFUND = "usage_refund"
+    COST_REFUND = "cost_refund"
+    SALE_REFUND = "sale_refund"
+    GRANT = "grant"
+    WRITE_OFF = "write_off"
+    OVERDRAFT = "overdraft"
+    NOTE = "note"
+    OPENING = "opening"
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """An amount in minor units, never zero, that an entry adds to an account of the books."""
+
+    account: LedgerAccount
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """How much of an entry has been refunded in all: units, and millionths of a minor unit."""
+
+    quantity: int
+    exact: int
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What a reload has lost in all, in minor units of the currency that was paid.
+
+    `gone` by refunds and lost disputes, `withheld` by open ones; `number` counts the targets of a
+    reload from 1.
+    """
+
+    number: int
+    gone: int
+    withheld: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry of a wallet's journal. It is never changed; corrections are entries.
+
+    `wallet` is the wallet's name, `sequence` counts its entries from 1. Amounts are minor units of
+    `currency`, `exact` and `carry_after` millionths of one. `quantity` counts what `exact` is the
+    price of, so that it can be refunded in parts; of a capture these are minor units. `reference`
+    is the key of the entry that this one follows from: what is refunded or reversed, or the hold
+    that ends. `refunded` and `targets` are totals after this entry. `rate` is the decimal that a
+    reload was converted at. `details` are for people (service, reason).
+    """
+
+    wallet: str
+    sequence: int
+    key: str
+    payload_hash: str
+    kind: EntryKind
+    postings: tuple[Posting, ...]
+    currency: str
+    available_after: int
+    held_after: int
+    overdraft_after: int
+    exact: int
+    carry_after: int
+    quantity: int
+    reference: str
+    rate: str
+    actor: str
+    created_at: dt.datetime
+    details: Mapping[str, str] = field(default_factory=dict)
+    refunded: Refunded | None = None
+    targets: Targets | None = None
+    digest: str = ""
+
+    def posted(self, account: LedgerAccount) -> int:
+        """What the entry adds to an account, in the wallet's currency."""
+        return sum(
+            posting.amount
+            for posting in self.postings
+            if posting.account is account and posting.currency == self.currency
+        )
+
+
+FIRST_DIGEST: Final = "0" * 64
+"""What stands before the digest of a wallet's first entry."""
+
+_deterministic: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+def chained(before: str, entry: Entry) -> str:
+    """The digest of an entry behind the digest `before`: 64 hexadecimal digits.
+
+    SHA-256 over `before`, a line feed, and the entry as JSON: its own digest left out, keys sorted,
+    no spaces, beyond ASCII escaped, times in milliseconds since 1970, postings as lists of account,
+    amount and currency, and what is None or empty as such.
+    """
+    told: dict[str, Any] = {
+        "wallet": entry.wallet,
+        "sequence": entry.sequence,
+        "key": entry.key,
+        "payload_hash": entry.payload_hash,
+        "kind": entry.kind,
+        "postings": [[one.account, one.amount, one.currency] for one in entry.postings],
+        "currency": entry.currency,
+        "available_after": entry.available_after,
+        "held_after": entry.held_after,
+        "overdraft_after": entry.overdraft_after,
+        "exact": entry.exact,
+        "carry_after": entry.carry_after,
+        "quantity": entry.quantity,
+        "reference": entry.reference,
+        "rate": entry.rate,
+        "actor": entry.actor,
+        "created_at": to_milliseconds(entry.created_at),
+        "details": dict(entry.details),
+        "refunded": entry.refunded and [entry.refunded.quantity, entry.refunded.exact],
+        "targets": entry.targets
+        and [entry.targets.number, entry.targets.gone, entry.targets.withheld],
+    }
+    return hashlib.sha256(f"{before}\n{_deterministic(told)}".encode()).hexdigest()
+
+
+def unbalanced(entry: Entry) -> Mapping[str, int]:
+    """The currencies in which the postings of an entry do not sum to zero, with the sums."""
+    sums: dict[str, int] = defaultdict(int)
+    for posting in entry.postings:
+        sums[posting.currency] += posting.amount
+    return {currency: amount for currency, amount in sums.items() if amount}
