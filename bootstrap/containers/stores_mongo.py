@@ -6,6 +6,7 @@ from bootstrap.settings import Settings
 from infrastructure.mongo.accounts import MongoAccounts
 from infrastructure.mongo.analytics.engine import MongoAnalytics
 from infrastructure.mongo.balance_readings import MongoBalanceReadings
+from infrastructure.mongo.buyers import MongoBuyers
 from infrastructure.mongo.checkpoints import MongoCheckpoints
 from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory
@@ -14,6 +15,7 @@ from infrastructure.mongo.deployment import MongoDeployment
 from infrastructure.mongo.event_log import MongoEventLog
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
+from infrastructure.mongo.journal import MongoJournal
 from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
@@ -26,6 +28,7 @@ from infrastructure.mongo.shadows import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
 from infrastructure.mongo.support import MongoSupportInbox
 from infrastructure.mongo.waiting_events import MongoWaitingEvents
+from infrastructure.mongo.wallet_settings import MongoWalletSettings
 from infrastructure.stripe.readers.befores import read_before
 
 
@@ -43,6 +46,7 @@ class MongoStores(containers.DeclarativeContainer):
     accounts = providers.Singleton(MongoAccounts, database)
     analytics = providers.Singleton(MongoAnalytics, database)
     balance_readings = providers.Singleton(MongoBalanceReadings, database)
+    buyers = providers.Singleton(MongoBuyers, database)
     checkpoints = providers.Singleton(MongoCheckpoints, database)
     connections = providers.Singleton(MongoConnections, database)
     contacts = providers.Singleton(MongoContactDirectory, database)
@@ -50,10 +54,12 @@ class MongoStores(containers.DeclarativeContainer):
     event_log = providers.Singleton(MongoEventLog, database)
     inbox = providers.Singleton(MongoInbox, database)
     invoice_totals = providers.Singleton(MongoInvoiceTotals, database)
+    journal = providers.Singleton(MongoJournal, database)
     mirror = providers.Singleton(MongoMirror, database, read_before)
     mutation_log = providers.Singleton(MongoMutationLog, database)
     notes = providers.Singleton(MongoNotes, database)
     outbox = providers.Singleton(MongoOutbox, database)
+    wallet_settings = providers.Singleton(MongoWalletSettings, database)
     waiting_events = providers.Singleton(MongoWaitingEvents, database)
     process_log = providers.Singleton(MongoProcessLog, database)
     rates = providers.Singleton(MongoRates, database)

@@ -6,6 +6,7 @@ from bootstrap.settings import Settings
 from infrastructure.sqlite.accounts import SqliteAccounts
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
 from infrastructure.sqlite.balance_readings import SqliteBalanceReadings
+from infrastructure.sqlite.buyers import SqliteBuyers
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
 from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory
@@ -14,6 +15,7 @@ from infrastructure.sqlite.deployment import SqliteDeployment
 from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
+from infrastructure.sqlite.journal import SqliteJournal
 from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
@@ -27,6 +29,7 @@ from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
 from infrastructure.sqlite.support import SqliteSupportInbox
 from infrastructure.sqlite.takeover import SqliteTakeover
 from infrastructure.sqlite.waiting_events import SqliteWaitingEvents
+from infrastructure.sqlite.wallet_settings import SqliteWalletSettings
 from infrastructure.stripe.readers.befores import read_before
 
 
@@ -39,6 +42,7 @@ class SqliteStores(containers.DeclarativeContainer):
     accounts = providers.Singleton(SqliteAccounts, database)
     analytics = providers.Singleton(SqliteAnalytics, database)
     balance_readings = providers.Singleton(SqliteBalanceReadings, database)
+    buyers = providers.Singleton(SqliteBuyers, database)
     checkpoints = providers.Singleton(SqliteCheckpoints, database)
     connections = providers.Singleton(SqliteConnections, database)
     contacts = providers.Singleton(SqliteContactDirectory, database)
@@ -46,10 +50,12 @@ class SqliteStores(containers.DeclarativeContainer):
     event_log = providers.Singleton(SqliteEventLog, database)
     inbox = providers.Singleton(SqliteInbox, database)
     invoice_totals = providers.Singleton(SqliteInvoiceTotals, database)
+    journal = providers.Singleton(SqliteJournal, database)
     mirror = providers.Singleton(SqliteMirror, database, read_before)
     mutation_log = providers.Singleton(SqliteMutationLog, database)
     notes = providers.Singleton(SqliteNotes, database)
     outbox = providers.Singleton(SqliteOutbox, database)
+    wallet_settings = providers.Singleton(SqliteWalletSettings, database)
     waiting_events = providers.Singleton(SqliteWaitingEvents, database)
     process_log = providers.Singleton(SqliteProcessLog, database)
     rates = providers.Singleton(SqliteRates, database)

@@ -1,7 +1,8 @@
 """What a database needs before it is used: all indexes, and columns as they are declared.
 
 The indexes are declared by the adapters, beside the queries that need them. The unique ones, and
-`_id`, carry all invariants; their collections stay unsharded.
+`_id`, carry all invariants; their collections stay unsharded, but for the journal of wallets, whose
+indexes all begin with the wallet.
 """
 
 from collections.abc import Sequence
@@ -13,11 +14,13 @@ from application.mirror.nouns import NOUNS
 from application.mirror.ports import Noun
 from infrastructure.mongo import (
     balance_readings,
+    buyers,
     checkpoints,
     connections,
     contacts,
     event_log,
     inbox,
+    journal,
     mutation_log,
     notes,
     outbox,
@@ -27,6 +30,7 @@ from infrastructure.mongo import (
     subscription_history,
     support,
     waiting_events,
+    wallet_settings,
 )
 from infrastructure.mongo.core.collection import Indexes
 from infrastructure.mongo.core.database import Database
@@ -58,6 +62,9 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     reports,
     subscription_history,
     support,
+    journal,
+    wallet_settings,
+    buyers,
 )
 
 

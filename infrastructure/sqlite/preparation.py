@@ -16,12 +16,14 @@ from domain.errors import FailedPrecondition, Reason
 from infrastructure.sqlite import (
     accounts,
     balance_readings,
+    buyers,
     checkpoints,
     connections,
     contacts,
     deployment,
     event_log,
     inbox,
+    journal,
     mutation_log,
     notes,
     outbox,
@@ -31,6 +33,7 @@ from infrastructure.sqlite import (
     subscription_history,
     support,
     waiting_events,
+    wallet_settings,
 )
 from infrastructure.sqlite.core.tables import Tables
 from infrastructure.sqlite.core.transactions import transaction
@@ -65,6 +68,9 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     notes,
     rates,
     balance_readings,
+    journal,
+    wallet_settings,
+    buyers,
 )
 
 

@@ -32,10 +32,12 @@ from application.subscriptions.history import SubscriptionHistory
 from application.support.ports import SupportInbox
 from application.upkeep.ports import Reports
 from application.upkeep.shadows import Shadows
+from application.wallet.ports import Buyers, Journal, WalletSettingsStore
 from domain.money import Money
 from infrastructure.mongo.accounts import MongoAccounts
 from infrastructure.mongo.analytics.engine import MongoAnalytics
 from infrastructure.mongo.balance_readings import MongoBalanceReadings
+from infrastructure.mongo.buyers import MongoBuyers
 from infrastructure.mongo.checkpoints import MongoCheckpoints
 from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory
@@ -44,6 +46,7 @@ from infrastructure.mongo.deployment import MongoDeployment
 from infrastructure.mongo.event_log import MongoEventLog
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
+from infrastructure.mongo.journal import MongoJournal
 from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
@@ -56,9 +59,11 @@ from infrastructure.mongo.shadows import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
 from infrastructure.mongo.support import MongoSupportInbox
 from infrastructure.mongo.waiting_events import MongoWaitingEvents
+from infrastructure.mongo.wallet_settings import MongoWalletSettings
 from infrastructure.sqlite.accounts import SqliteAccounts
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
 from infrastructure.sqlite.balance_readings import SqliteBalanceReadings
+from infrastructure.sqlite.buyers import SqliteBuyers
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
 from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory
@@ -67,6 +72,7 @@ from infrastructure.sqlite.deployment import SqliteDeployment
 from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
+from infrastructure.sqlite.journal import SqliteJournal
 from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
@@ -79,6 +85,7 @@ from infrastructure.sqlite.shadows import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
 from infrastructure.sqlite.support import SqliteSupportInbox
 from infrastructure.sqlite.waiting_events import SqliteWaitingEvents
+from infrastructure.sqlite.wallet_settings import SqliteWalletSettings
 from infrastructure.stripe.readers.befores import read_before
 
 
@@ -178,6 +185,9 @@ class Stores:
     subscription_history: SubscriptionHistory
     shadows: Shadows
     notes: NoteRepository
+    journal: Journal
+    wallet_settings: WalletSettingsStore
+    buyers: Buyers
     explain: Explain
 
 
@@ -236,6 +246,9 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             subscription_history=SqliteSubscriptionHistory(database),
             shadows=SqliteShadows(database, read_before),
             notes=SqliteNotes(database),
+            journal=SqliteJournal(database),
+            wallet_settings=SqliteWalletSettings(database),
+            buyers=SqliteBuyers(database),
             explain=explain,
         )
     finally:
@@ -336,6 +349,9 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             subscription_history=MongoSubscriptionHistory(database),
             shadows=MongoShadows(database, read_before),
             notes=MongoNotes(database),
+            journal=MongoJournal(database),
+            wallet_settings=MongoWalletSettings(database),
+            buyers=MongoBuyers(database),
             explain=explain,
         )
     finally:
