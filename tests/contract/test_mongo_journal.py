@@ -1,0 +1,234 @@
+"""The journal on MongoDB when answers are lost, heads are stale, and old documents are about."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import Any, Final
+from uuid import uuid4
+
+import pymongo
+import pytest
+
+from application.wallet.ports import MAX_COMMANDS, MAX_WAITING
+from domain.errors import RateLimited, Unavailable
+from domain.ledger_commands import Command
+from domain.ledger_entries import Entry, EntryKind
+from domain.ledger_outcomes import Appended, References, Refusal, Refused, Standing
+from infrastructure.mongo import journal as module
+from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.journal import INDEXES, MongoJournal
+from infrastructure.mongo.preparation import prepare
+from sandbox.servers.mongod import own_mongod
+from tests.contract.test_journal import whole
+from tests.contract.test_mongo_failures import NO_MAJORITY, RETRYABLE, Client, FailPoint
+from tests.support.rooms.ledger import WALLET, grant, hold, refund, release, usage
+
+ENTRIES: Final = "onebalance-usage_logs"
+
+
+@pytest.fixture
+def name() -> str:
+    return f"billing_test_{uuid4().hex}"
+
+
+@pytest.fixture
+def client(mongo_url: str, name: str) -> Any:
+    with pymongo.MongoClient[dict[str, Any]](mongo_url) as opened:
+        yield opened
+        opened.drop_database(name)
+
+
+@pytest.fixture
+def fail_point(client: Client) -> FailPoint:
+    return FailPoint(client)
+
+
+@pytest.fixture
+async def database(mongo_url: str, name: str, client: Client) -> AsyncIterator[Database]:
+    del client  # it drops the database after
+    opened = Database(mongo_url, name, partial(prepare, nouns=()))
+    await opened.start()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def journal(database: Database) -> MongoJournal:
+    made = MongoJournal(database)
+    await made.append(WALLET, [grant("g", 10)])
+    return made
+
+
+async def test_an_entry_whose_answer_was_lost_is_the_answer(
+    journal: MongoJournal, fail_point: FailPoint
+) -> None:
+    batch = [usage("a", 1), usage("b", 1), usage("c", 99)]
+    with fail_point.failing({"times": 1}, failCommands=["insert"], writeConcernError=NO_MAJORITY):
+        outcomes = await journal.append(WALLET, batch)
+    assert [type(outcome) for outcome in outcomes] == [Standing, Standing, Refused]
+    assert [entry.key for entry in await whole(journal)] == ["g", "a", "b"]
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+async def test_a_lost_connection_is_not_noticed(
+    journal: MongoJournal, fail_point: FailPoint, times: int
+) -> None:
+    with fail_point.failing({"times": times}, failCommands=["insert"], closeConnection=True):
+        (outcome,) = await journal.append(WALLET, [usage("a", 1)])
+    assert isinstance(outcome, Appended)
+    assert len(await whole(journal)) == 2
+
+
+@pytest.mark.parametrize("commands", [["insert"], ["insert", "find"]])
+async def test_a_lasting_failure_is_unavailable_and_a_repetition_safe(
+    journal: MongoJournal, fail_point: FailPoint, commands: list[str]
+) -> None:
+    batch = [usage("a", 1), usage("b", 1)]
+    with fail_point.failing("alwaysOn", failCommands=commands, errorCode=RETRYABLE) as count:
+        calls = [journal.append(WALLET, [command]) for command in batch]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert 2 <= count() <= 6, "nothing is sent often"
+    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+    outcomes = await journal.append(WALLET, batch)
+    assert [type(outcome) for outcome in outcomes] == [Appended, Appended]
+    assert [entry.key for entry in await whole(journal)] == ["g", "a", "b"]
+
+
+async def test_who_comes_after_a_failure_is_served(
+    journal: MongoJournal, fail_point: FailPoint
+) -> None:
+    with (
+        fail_point.failing("alwaysOn", failCommands=["insert", "find"], errorCode=RETRYABLE),
+        pytest.raises(Unavailable),
+    ):
+        await journal.append(WALLET, [usage("a", 1)])
+    (outcome,) = await journal.append(WALLET, [usage("b", 1)])
+    assert isinstance(outcome, Appended)
+
+
+class Stale(MongoJournal):
+    """A journal whose next reads do not show the newest entries, as before a majority has them."""
+
+    stale: "list[tuple[Entry | None, References]]"
+    before_the_last: Callable[[], None] | None = None
+
+    async def _read(
+        self, wallet: str, commands: Sequence[Command]
+    ) -> tuple[Entry | None, References]:
+        if len(self.stale) == 1 and self.before_the_last is not None:
+            self.before_the_last()
+        return self.stale.pop() if self.stale else await super()._read(wallet, commands)
+
+
+async def test_a_head_that_is_not_visible_yet_is_waited_for(
+    database: Database, journal: MongoJournal
+) -> None:
+    stale = Stale(database)
+    stale.stale = [await journal._read("acme", [])] * 5
+    await journal.append(WALLET, [usage("a", 1)])
+    outcomes = await stale.append(WALLET, [usage("a", 1), usage("b", 1)])
+    assert [type(outcome) for outcome in outcomes] == [Standing, Appended]
+    assert not stale.stale
+    assert [entry.key for entry in await whole(journal)] == ["g", "a", "b"]
+
+
+async def test_what_was_taken_by_an_entry_that_no_majority_got_is_taken_again(
+    database: Database,
+    journal: MongoJournal,
+    client: Client,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As an election can end: the entry that stood in the way is gone."""
+    monkeypatch.setattr(module, "_MAX_PAUSES", 2)
+    stale = Stale(database)
+    head, _ = await journal._read("acme", [])
+    stale.stale = [(head, References())] * 4
+    in_the_way = {"_id": "acme/2"}
+    client[name][ENTRIES].insert_one(in_the_way)
+
+    def roll_back() -> None:
+        client[name][ENTRIES].delete_one(in_the_way)
+
+    stale.before_the_last = roll_back
+    (outcome,) = await stale.append(WALLET, [usage("a", 1)])
+    assert isinstance(outcome, Appended)
+    assert [entry.key for entry in await whole(journal)] == ["g", "a"]
+
+
+async def test_patience_ends(
+    database: Database, journal: MongoJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_PATIENCE_SECONDS", 0.05)
+    stale = Stale(database)
+    stale.stale = [await journal._read("acme", [])] * 10_000
+    await journal.append(WALLET, [usage("a", 1)])
+    with pytest.raises(Unavailable, match="others take every next place"):
+        await stale.append(WALLET, [usage("b", 1)])
+    stale.stale = []
+    (outcome,) = await stale.append(WALLET, [usage("b", 1)])
+    assert isinstance(outcome, Appended)
+
+
+async def test_a_remembered_head_spares_every_read(
+    database: Database, journal: MongoJournal, client: Client, name: str
+) -> None:
+    def finds() -> int:
+        count: int = client.admin.command("serverStatus")["metrics"]["commands"]["find"]["total"]
+        return count
+
+    before = finds()
+    await journal.append(WALLET, [usage("a", 1), hold("h", 2)])
+    await journal.append(WALLET, [grant("b", 1)])
+    assert finds() == before
+    await journal.append(WALLET, [refund("c", "a", 1), release("h")])
+    assert finds() == before + 3, "the head, the entries, what was refunded"
+    other = MongoJournal(database)
+    (outcome,) = await other.append(WALLET, [usage("d", 99)])
+    assert outcome == Refused(Refusal.BALANCE_TOO_LOW, 11)
+    assert client[name][ENTRIES].count_documents({}) == 6
+
+
+async def test_documents_of_the_old_module_are_never_read(
+    journal: MongoJournal, client: Client, name: str
+) -> None:
+    old = {"wallet": "acme", "key": "a", "reference": "a", "balance": 1_000_000}
+    client[name][ENTRIES].insert_many([{**old}, {**old}, {"amount": 5}])
+    await journal.append(WALLET, [usage("a", 1), refund("b", "a", 1, EntryKind.USAGE)])
+    assert [entry.key for entry in await whole(journal)] == ["g", "a", "b"]
+    assert set(await journal.by_keys("acme", ["a"])) == {"a"}
+    last = await journal.last_follower("acme", "a")
+    assert last is not None
+    assert last.key == "b"
+
+
+def test_the_collection_may_be_sharded_by_the_wallet() -> None:
+    for index in INDEXES[ENTRIES]:
+        assert next(iter(index.document["key"])) == "wallet"
+
+
+async def test_too_much_that_waits_is_refused_at_once(journal: MongoJournal) -> None:
+    batch = [grant(f"w{number}", 1) for number in range(MAX_COMMANDS)]
+    calls = [
+        asyncio.create_task(journal.append(WALLET, batch))
+        for _ in range(MAX_WAITING // MAX_COMMANDS + 1)
+    ]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers].count(RateLimited) == 1
+    assert isinstance(answers[-1], RateLimited)
+    assert len(await whole(journal)) == 1 + MAX_COMMANDS
+
+
+async def test_a_standalone_server_will_do() -> None:
+    with own_mongod(replica_set=False) as server:
+        database = Database(server.url, "billing", partial(prepare, nouns=()))
+        await database.start()
+        try:
+            one, other = MongoJournal(database), MongoJournal(database)
+            await one.append(WALLET, [grant("g", 40)])
+            await asyncio.gather(
+                *((one, other)[n % 2].append(WALLET, [usage(f"u{n}", 1)]) for n in range(40))
+            )
+            assert (await whole(one))[-1].available_after == 0
+        finally:
+            await database.close()
