@@ -4,8 +4,9 @@ Pure: stores append what is decided here and hold no rule of their own. What is 
 of entry, and what never changes, is in application/wallet/README.md.
 """
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from domain.ledger_amounts import MILLION, posted, share
@@ -36,11 +37,10 @@ from domain.ledger_entries import (
     Posting,
     Refunded,
     Targets,
-    chained,
+    sealed,
     unbalanced,
 )
 from domain.ledger_outcomes import Appended, Outcome, References, Refusal, Refused, Standing
-from domain.periods import from_milliseconds, to_milliseconds
 from domain.wallets import MAX_AMOUNT, Wallet
 
 MAX_BALANCE: Final = 1_000 * MAX_AMOUNT
@@ -119,7 +119,8 @@ class _Book:
                 available += posting.amount
             elif posting.account is LedgerAccount.HELD:
                 held += posting.amount
-        at = from_milliseconds(to_milliseconds(command.at))
+        at = command.at.astimezone(dt.UTC)
+        at = at.replace(microsecond=at.microsecond // 1_000 * 1_000)
         entry = Entry(
             wallet=self.wallet.name,
             sequence=head.sequence + 1 if head else 1,
@@ -144,7 +145,7 @@ class _Book:
         )
         if unbalanced(entry):
             raise AssertionError(f"{draft.kind}: its postings do not sum to zero")
-        return replace(entry, digest=chained(head.digest if head else FIRST_DIGEST, entry))
+        return sealed(head.digest if head else FIRST_DIGEST, entry)
 
     def _take(self, entry: Entry) -> None:
         self.head = entry

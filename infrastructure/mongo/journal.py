@@ -59,7 +59,7 @@ INDEXES: Final[Indexes] = {
 _MAX_HEADS: Final = 4_096
 """Of how many wallets a process remembers the head."""
 
-_MAX_WRITERS: Final = 16
+_MAX_WRITERS: Final = 24
 """How many wallets are written at once: connections are left for everybody else."""
 
 _MOST_PATIENCE_SECONDS: Final = 10.0

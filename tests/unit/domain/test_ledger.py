@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import json
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,15 @@ from domain.ledger_commands import (
     PostReversal,
     PostWriteOff,
 )
-from domain.ledger_entries import FIRST_DIGEST, Entry, EntryKind, Refunded, Targets, chained
+from domain.ledger_entries import (
+    FIRST_DIGEST,
+    Entry,
+    EntryKind,
+    Refunded,
+    Targets,
+    as_json,
+    chained,
+)
 from domain.ledger_outcomes import Appended, Refusal, Refused, Standing
 from domain.money import Money
 from domain.wallets import MAX_AMOUNT, Wallet
@@ -387,6 +396,22 @@ def test_a_digest_is_the_same_for_good() -> None:
     assert entry.created_at == NOON + dt.timedelta(milliseconds=1)
     assert entry.digest == hashlib.sha256(f"{'0' * 64}\n{ENTRY_AS_JSON}".encode()).hexdigest()
     assert entry.digest == "57eace2bdd45501dc967a93fb1e762f03af9fbf19040d9fc63d23bd6915eab64"
+
+
+def test_what_is_digested_is_json_with_sorted_keys_and_no_spaces() -> None:
+    made = Books()
+    made.append(
+        reload("r", 543, Money(500, "eur"), "1.0858", details={"z": 'a "quote"\n\0', "b": "ß🂡"}),
+        reversal("r", 1, 10, 20),
+        usage("u", exact=1, quantity=2),
+        refund("b", "u", 1),
+    )
+    for entry in made.entries:
+        told = json.loads(as_json(entry))
+        assert {*told, "digest"} == {*Entry.__dataclass_fields__}
+        assert json.dumps(told, sort_keys=True, separators=(",", ":")) == as_json(entry)
+        assert told["details"] == entry.details
+        assert told["postings"] == [[p.account, p.amount, p.currency] for p in entry.postings]
 
 
 ENTRY_AS_JSON = (
