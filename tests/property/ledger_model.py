@@ -223,7 +223,7 @@ class Asking:
         return make(f"{self._prefix}{self._count}")
 
     def _grant(self, key: str) -> Command:
-        return grant(f"g{key}", self._dice.randint(1, 60))
+        return grant(f"g{key}", self._dice.randint(1, 40))
 
     def _opening(self, key: str) -> Command:
         return command(PostOpening, f"opening/{key}", amount=self._dice.randint(-90, 90))
@@ -240,8 +240,8 @@ class Asking:
 
     def _exact(self) -> int:
         return self._dice.choice((
-            0, 1, 999_999, MILLION, self._dice.randint(0, 3 * MILLION),
-            self._dice.randint(0, 40 * MILLION),
+            0, 1, 999_999, self._dice.randint(0, 3 * MILLION),
+            self._dice.randint(0, 40 * MILLION), self._dice.randint(0, 60 * MILLION),
         ))  # fmt: skip
 
     def _usage(self, key: str) -> Command:
@@ -277,7 +277,7 @@ class Asking:
         return capture(name, self._dice.randint(1, most), payload_hash=key)
 
     def _reload(self, key: str) -> Command:
-        credited = self._dice.randint(1, 90)
+        credited = self._dice.randint(1, 60)
         if self._dice.randrange(2):
             return reload(key, credited)
         currency = self._dice.choice(("eur", "jpy"))
