@@ -7,21 +7,21 @@ them and no query reads them.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from secrets import SystemRandom
 from typing import Any, Final
 
 import msgspec
 from typing_extensions import override
 
-from application.wallet.ports import MAX_COMMANDS, MAX_ENTRIES, MAX_WAITING, Journal
-from domain.errors import RateLimited, Reason, Unavailable
+from application.wallet.ports import MAX_ENTRIES, Journal
+from domain.errors import Reason, Unavailable
 from domain.ledger import decide
 from domain.ledger_commands import Command, followed_by, keys_of, looks_back
 from domain.ledger_entries import Entry
 from domain.ledger_outcomes import Appended, Outcome, References, Refused
 from domain.wallets import Wallet
 from infrastructure.documents import to_builtins
+from infrastructure.gathering import Gathering
 from infrastructure.mongo.core.collection import (
     ASCENDING,
     DESCENDING,
@@ -75,35 +75,6 @@ _MAX_PAUSES: Final = 250
 _random = SystemRandom()
 
 
-@dataclass(slots=True)
-class _Call:
-    """The commands of one caller, and who waits for their outcomes."""
-
-    commands: Sequence[Command]
-    done: "asyncio.Future[Sequence[Outcome]]"
-
-
-@dataclass(slots=True)
-class _Writer:
-    """The one that appends to a wallet in this process, as long as somebody waits."""
-
-    calls: list[_Call] = field(default_factory=list)
-    waiting: int = 0
-    task: "asyncio.Task[None] | None" = None
-
-    def take(self) -> list[_Call]:
-        """The calls that come next, with MAX_COMMANDS commands at most; none that was given up."""
-        taken, count = 0, 0
-        for call in self.calls:
-            count += len(call.commands)
-            if count > MAX_COMMANDS:
-                break
-            taken += 1
-        calls, self.calls = self.calls[:taken], self.calls[taken:]
-        self.waiting -= sum(len(call.commands) for call in calls)
-        return [call for call in calls if not call.done.done()]
-
-
 class MongoJournal(Journal):
     """`application.wallet.ports.Journal` on MongoDB.
 
@@ -114,56 +85,12 @@ class MongoJournal(Journal):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._writers: dict[str, _Writer] = {}
+        self._gathering = Gathering(self._append, _MAX_WRITERS)
         self._heads: OrderedDict[str, Entry] = OrderedDict()
-        self._turns = asyncio.Semaphore(_MAX_WRITERS)
 
     @override
     async def append(self, wallet: Wallet, commands: Sequence[Command]) -> Sequence[Outcome]:
-        if not 1 <= len(commands) <= MAX_COMMANDS:
-            raise ValueError(f"commands: 1 to {MAX_COMMANDS}")
-        writer = self._writers.setdefault(wallet.name, _Writer())
-        if writer.waiting + len(commands) > MAX_WAITING:
-            words = "too much waits for this wallet; try again soon"
-            raise RateLimited(Reason.OVERLOADED, words, retry_after_seconds=1)
-        call = _Call(commands, asyncio.get_running_loop().create_future())
-        writer.calls.append(call)
-        writer.waiting += len(commands)
-        if writer.task is None:
-            writer.task = asyncio.create_task(self._write(wallet, writer))
-        return await call.done
-
-    async def _write(self, wallet: Wallet, writer: _Writer) -> None:
-        """Append what waits, batch by batch, until nothing does."""
-        try:
-            while writer.calls:
-                async with self._turns:
-                    await asyncio.sleep(0)  # whoever was just answered may come back at once
-                    calls = writer.take()
-                    if calls:
-                        await self._answer(wallet, calls)
-        finally:
-            del self._writers[wallet.name]
-            for call in writer.calls:  # this process is stopping
-                call.done.cancel()
-
-    async def _answer(self, wallet: Wallet, calls: Sequence[_Call]) -> None:
-        batch = [command for call in calls for command in call.commands]
-        try:
-            outcomes = iter(await self._append(wallet, batch))
-        except Exception as error:  # noqa: BLE001 - each caller hears of it
-            for call in calls:
-                if not call.done.done():
-                    call.done.set_exception(error)
-            return
-        except BaseException:
-            for call in calls:
-                call.done.cancel()
-            raise
-        for call in calls:
-            told = [next(outcomes) for _ in call.commands]
-            if not call.done.done():
-                call.done.set_result(told)
+        return await self._gathering.append(wallet, commands)
 
     async def _append(self, wallet: Wallet, batch: Sequence[Command]) -> Sequence[Outcome]:
         """Decide, insert in order up to the first duplicate, and decide the rest anew.

@@ -8,13 +8,14 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from application.wallet.ports import MAX_COMMANDS, MAX_ENTRIES, Journal
+from application.wallet.ports import MAX_ENTRIES, Journal
 from domain.ledger import decide
 from domain.ledger_commands import Command, followed_by, keys_of
 from domain.ledger_entries import Entry
 from domain.ledger_outcomes import Appended, Outcome, References
 from domain.wallets import Wallet
 from infrastructure.documents import to_json
+from infrastructure.gathering import Gathering
 from infrastructure.sqlite.core.database import Database
 from infrastructure.sqlite.core.tables import Tables
 
@@ -46,20 +47,29 @@ _OLDEST_FIRST: Final = _OF_WALLET + " AND sequence > ? ORDER BY sequence LIMIT ?
 _NEWEST_FIRST: Final = _OF_WALLET + " AND sequence < ? ORDER BY sequence DESC LIMIT ?"
 _LAST: Final = 2**63 - 1
 
+_MAX_WRITERS: Final = 256
+"""How many wallets' batches wait for the writer at once: they share its commits."""
+
 _decode = msgspec.json.Decoder(Entry).decode
 
 
 class SqliteJournal(Journal):
-    """`application.wallet.ports.Journal` on one SQLite file. There is one writer: no races."""
+    """`application.wallet.ports.Journal` on one SQLite file.
+
+    There is one writer, so there are no races. What waits for a wallet is one job of it, and the
+    head is read once.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._gathering = Gathering(self._append, _MAX_WRITERS)
 
     @override
     async def append(self, wallet: Wallet, commands: Sequence[Command]) -> Sequence[Outcome]:
-        if not 1 <= len(commands) <= MAX_COMMANDS:
-            raise ValueError(f"commands: 1 to {MAX_COMMANDS}")
-        return await self._database.write(partial(_append, wallet, commands))
+        return await self._gathering.append(wallet, commands)
+
+    async def _append(self, wallet: Wallet, batch: Sequence[Command]) -> Sequence[Outcome]:
+        return await self._database.write(partial(_append, wallet, batch))
 
     @override
     async def head(self, wallet: str) -> Entry | None:

@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 
-from application.wallet.ports import MAX_COMMANDS, MAX_ENTRIES, Journal
+from application.wallet.ports import MAX_COMMANDS, MAX_ENTRIES, MAX_WAITING, Journal
+from domain.errors import RateLimited
 from domain.ledger_commands import Command
 from domain.ledger_entries import FIRST_DIGEST, Entry, EntryKind, chained
 from domain.ledger_outcomes import Appended, Refusal, Refused, Standing
@@ -237,6 +238,19 @@ async def test_who_gives_up_waiting_holds_up_nobody(stores: Stores) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     kept = {f"u{number}" for number in range(30) if number % 3}
     assert kept <= {entry.key for entry in await whole(stores.journal)}
+
+
+async def test_too_much_that_waits_is_refused_at_once(stores: Stores) -> None:
+    journal = stores.journal
+    batch = [grant(f"w{number}", 1) for number in range(MAX_COMMANDS)]
+    calls = [
+        asyncio.create_task(journal.append(WALLET, batch))
+        for _ in range(MAX_WAITING // MAX_COMMANDS + 1)
+    ]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers].count(RateLimited) == 1
+    assert isinstance(answers[-1], RateLimited)
+    assert len(await whole(journal)) == MAX_COMMANDS
 
 
 async def test_lists_go_both_ways_from_a_place(stores: Stores) -> None:

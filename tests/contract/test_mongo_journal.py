@@ -9,8 +9,7 @@ from uuid import uuid4
 import pymongo
 import pytest
 
-from application.wallet.ports import MAX_COMMANDS, MAX_WAITING
-from domain.errors import RateLimited, Unavailable
+from domain.errors import Unavailable
 from domain.ledger_commands import Command
 from domain.ledger_entries import Entry, EntryKind
 from domain.ledger_outcomes import Appended, References, Refusal, Refused, Standing
@@ -205,18 +204,6 @@ async def test_documents_of_the_old_module_are_never_read(
 def test_the_collection_may_be_sharded_by_the_wallet() -> None:
     for index in INDEXES[ENTRIES]:
         assert next(iter(index.document["key"])) == "wallet"
-
-
-async def test_too_much_that_waits_is_refused_at_once(journal: MongoJournal) -> None:
-    batch = [grant(f"w{number}", 1) for number in range(MAX_COMMANDS)]
-    calls = [
-        asyncio.create_task(journal.append(WALLET, batch))
-        for _ in range(MAX_WAITING // MAX_COMMANDS + 1)
-    ]
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(answer) for answer in answers].count(RateLimited) == 1
-    assert isinstance(answers[-1], RateLimited)
-    assert len(await whole(journal)) == 1 + MAX_COMMANDS
 
 
 async def test_a_standalone_server_will_do() -> None:
