@@ -20,6 +20,8 @@ BENCHES = (
     ("bench.catalogue", "--store", "mongo"),
     ("bench.payouts", "--store", "sqlite"),
     ("bench.payouts", "--store", "mongo"),
+    ("bench.ledger", "--store", "sqlite"),
+    ("bench.ledger", "--store", "mongo"),
     ("bench.start",),
     ("bench.footprint",),
 )
