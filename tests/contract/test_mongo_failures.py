@@ -212,7 +212,7 @@ class FailPoint:
         self._client = client
 
     @contextmanager
-    def failing(self, mode: str | Mapping[str, int], **data: Any) -> Iterator[Callable[[], int]]:
+    def failing(self, mode: str | Mapping[str, float], **data: Any) -> Iterator[Callable[[], int]]:
         """Let commands fail; gives what tells how often one has."""
         before = self._set(mode, **data)
         try:
@@ -220,7 +220,7 @@ class FailPoint:
         finally:
             self._set("off")
 
-    def _set(self, mode: str | Mapping[str, int], **data: Any) -> int:
+    def _set(self, mode: str | Mapping[str, float], **data: Any) -> int:
         answer = self._client.admin.command(
             {
                 "configureFailPoint": "failCommand",

@@ -1,7 +1,7 @@
 """The journal on MongoDB when answers are lost, heads are stale, and old documents are about."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
@@ -9,10 +9,11 @@ from uuid import uuid4
 import pymongo
 import pytest
 
+from application.wallet.proof import prove
 from domain.errors import Unavailable
 from domain.ledger_commands import Command
 from domain.ledger_entries import Entry, EntryKind
-from domain.ledger_outcomes import Appended, References, Refusal, Refused, Standing
+from domain.ledger_outcomes import Appended, Outcome, References, Refusal, Refused, Standing
 from infrastructure.mongo import journal as module
 from infrastructure.mongo.core.database import Database
 from infrastructure.mongo.journal import INDEXES, MongoJournal
@@ -199,6 +200,65 @@ async def test_documents_of_the_old_module_are_never_read(
     last = await journal.last_follower("acme", "a")
     assert last is not None
     assert last.key == "b"
+
+
+async def test_what_is_looked_at_is_never_older_than_the_head(
+    journal: MongoJournal, client: Client, name: str
+) -> None:
+    await journal.append(WALLET, [usage("a", 1)])
+    client[name].command("profile", 2)
+    await journal.append(WALLET, [refund("b", "a", 1)])
+    client[name].command("profile", 0)
+    where = {"op": "query", "ns": f"{name}.{ENTRIES}"}
+    reads = [found["command"] for found in client[name]["system.profile"].find(where)]
+    assert [read["readConcern"]["level"] for read in reads] == ["majority"] * 3
+    assert len({read["lsid"]["id"] for read in reads}) == 1
+    after = [read["readConcern"].get("afterClusterTime") for read in reads]
+    assert after[0] is None
+    assert all(after[1:]), "the others are not older than the first"
+
+
+async def test_many_that_repeat_what_failed_are_served_once_each(
+    database: Database, journal: MongoJournal, fail_point: FailPoint
+) -> None:
+    """Answers are lost, connections break, no majority is there in time, for two processes."""
+    failures: Sequence[Mapping[str, Any]] = (
+        {"failCommands": ["insert"], "closeConnection": True},
+        {"failCommands": ["insert"], "writeConcernError": NO_MAJORITY},
+        {"failCommands": ["find", "insert"], "errorCode": RETRYABLE},
+        {"failCommands": ["insert"], "errorCode": 11600, "writeConcernError": NO_MAJORITY},
+    )
+    journals = journal, MongoJournal(database)
+    await journal.append(WALLET, [grant("plenty", 150)])
+    served: list[Outcome] = []
+
+    async def spend(spender: int) -> None:
+        for number in range(10):
+            asked = usage(f"{spender}-{number}", 1)
+            while True:
+                try:
+                    served.extend(await journals[number % 2].append(WALLET, [asked]))
+                except Unavailable:
+                    continue
+                break
+
+    spending = asyncio.gather(*map(spend, range(16)))
+    place = failed = 0
+    while not spending.done():
+        mode = {"activationProbability": 0.3}
+        with fail_point.failing(mode, **failures[place % len(failures)]) as count:
+            await asyncio.wait([spending], timeout=0.05)
+            failed += count()
+        place += 1
+    await spending
+    proof = await prove(journal, "acme")
+    assert proof.holds, proof.differences
+    refused = [outcome for outcome in served if isinstance(outcome, Refused)]
+    assert (proof.entries, proof.available, len(refused)) == (162, 0, 0)
+    assert len(served) == 160
+    keys = {outcome.entry.key for outcome in served if not isinstance(outcome, Refused)}
+    assert len(keys) == 160
+    assert failed, "nothing has failed"
 
 
 def test_the_collection_may_be_sharded_by_the_wallet() -> None:
