@@ -20,9 +20,9 @@ from application.background.loops import Loop
 from application.background.tasks import Tasks
 from application.mirror.stripe import ObjectReader, Priority
 from application.mirror.writer import MirrorWriter
-from application.mutations.failures import is_definite
 from application.mutations.ports import Lease
 from application.mutations.steps import in_flight
+from application.processes.moves import Moves
 from application.processes.ports import (
     Change,
     Course,
@@ -30,19 +30,10 @@ from application.processes.ports import (
     ProcessLog,
     ProcessRecord,
 )
-from application.processes.process import AnyProcess, Waits
-from application.processes.progress import (
-    TRIES,
-    due_at,
-    entered,
-    failed,
-    resumed,
-    turned_back,
-    waited,
-    went_on,
-)
-from application.processes.run import LeaseLost, ProcessRun
-from domain.errors import BillingError, Conflict, NotFound, RateLimited, Reason, Unavailable
+from application.processes.process import AnyProcess
+from application.processes.progress import due_at, entered, resumed, went_on
+from application.processes.run import ProcessRun
+from domain.errors import BillingError, Conflict, NotFound, Reason, Unavailable
 
 R = TypeVar("R")
 
@@ -50,9 +41,6 @@ LEASE: Final = dt.timedelta(seconds=30)
 """How long a process that died keeps others waiting at most; renewed while it is carried on."""
 
 RENEW_SECONDS: Final = 10.0
-
-BOUND_SECONDS: Final = 80.0
-"""How long one run may take, whoever waits for it."""
 
 POLL_SECONDS: Final = 1.0
 BATCH: Final = 64
@@ -235,7 +223,7 @@ class Processes:
         renewing = asyncio.create_task(self._renew(record.id, lease.owner))
         try:
             answer = None if order is None else await self._ordered(run, order)
-            await self._go_on(process, run)
+            await Moves(process, run).go_on()
             await run.release(due_at(run.progress, run.now()))
         except asyncio.CancelledError:  # our process stops
             await self._hand_over(run)
@@ -266,124 +254,13 @@ class Processes:
         try:
             answer = await order(run)
             await run.save()
-        except Exception:
+        except BaseException as error:
             run.data, run.progress = data, before
-            await run.release(due_at(before, run.now()))
+            if isinstance(error, Exception):
+                with contextlib.suppress(BillingError):  # else the lease ends by itself
+                    await run.release(due_at(before, run.now()))
             raise
         return answer
-
-    async def _go_on(self, process: AnyProcess, run: ProcessRun) -> None:
-        """Stage by stage, until it rests or waits, or something goes wrong."""
-        run.progress = replace(run.progress, look_at=None)
-        for _ in range(2 * len(process.stages) + 3):  # each way once, and to turn
-            if run.progress.attention or not await self._moved(process, run):
-                break
-
-    async def _moved(self, process: AnyProcess, run: ProcessRun) -> bool:
-        """One move; whether another may follow at once."""
-        self._turn_where_settled(process, run)
-        await self._save_a_turn(run)
-        try:
-            async with asyncio.timeout(BOUND_SECONDS):
-                return await self._move(process, run)
-        except Waits as waits:
-            run.progress = waited(run.progress, waits.state, run.now())
-            return run.progress.turning and _may_turn(process, run)
-        except TimeoutError:
-            return await self._failed(process, run, Reason.STRIPE_UNAVAILABLE)
-        except LeaseLost:
-            raise  # the process is somebody else's
-        except RateLimited as error:
-            # Our own pace, and no fault of the process: it uses up none of its tries.
-            wait = dt.timedelta(seconds=max(error.retry_after_seconds, 1))
-            run.progress = replace(
-                run.progress, trouble=str(error.reason), look_at=run.now() + wait
-            )
-            return False
-        except BillingError as error:
-            if error.reason is Reason.STORE_UNAVAILABLE:
-                raise
-            if is_definite(error) and _refuses(process, run):
-                if not run.progress.turning:
-                    run.turn_back(error)
-                if run.steps.is_settled:
-                    self._turn(process, run)
-                    return True
-            return await self._failed(process, run, error.reason)
-        except Exception:  # noqa: BLE001 - whatever it is, other processes go on
-            _log.exception("a process broke", extra={"kind": process.kind, "process_id": run.id})
-            return await self._failed(process, run, "DEFECT")
-
-    async def _move(self, process: AnyProcess, run: ProcessRun) -> bool:
-        progress = run.progress
-        match progress.course:
-            case Course.FORWARD:
-                stage = process.stages[progress.stage]
-                await stage.do(run)
-                self._arrive(process, run, progress.stage + 1)
-            case Course.BACKWARD:
-                if progress.stage >= 0:
-                    undo = process.stages[progress.stage].undo
-                    if undo is not None:
-                        await undo(run)
-                self._retreat(process, run, progress.stage - 1)
-            case Course.COMPLETED | Course.TAKEN_BACK:
-                await process.tend(run)
-                run.progress = went_on(run.progress, run.progress.stage)
-                return False
-        return True
-
-    def _arrive(self, process: AnyProcess, run: ProcessRun, stage: int) -> None:
-        progress = went_on(run.progress, stage)
-        if stage == len(process.stages):
-            progress = replace(progress, course=Course.COMPLETED, look_at=None)
-        state = process.stages[stage].state if stage < len(process.stages) else process.completed
-        run.progress = entered(progress, state, run.now())
-
-    def _retreat(self, process: AnyProcess, run: ProcessRun, stage: int) -> None:
-        progress = went_on(run.progress, max(stage, -1))
-        if stage < 0:
-            progress = replace(progress, course=Course.TAKEN_BACK, look_at=None)
-            failure = run.failure
-            state = process.taken_back if failure is None else process.ended(failure)
-            progress = entered(progress, state, run.now())
-        run.progress = progress
-
-    def _turn_where_settled(self, process: AnyProcess, run: ProcessRun) -> None:
-        """Turn back as is wanted, unless an unknown outcome keeps it, or the pivot."""
-        progress = run.progress
-        if not progress.turning:
-            return
-        if progress.course is not Course.FORWARD or progress.stage > _pivot(process):
-            run.progress = replace(progress, turning=False, failure=None)  # it came too late
-        elif _may_turn(process, run):
-            self._turn(process, run)
-
-    def _turn(self, process: AnyProcess, run: ProcessRun) -> None:
-        why = str(run.failure.reason) if run.failure else ""
-        run.progress = turned_back(run.progress, process.compensating, run.now(), why)
-
-    async def _save_a_turn(self, run: ProcessRun) -> None:
-        """Which way it goes is durable before anything is done on it."""
-        if run.progress.course is Course.BACKWARD is not run.stored.course:
-            await run.save()
-
-    async def _failed(self, process: AnyProcess, run: ProcessRun, why: str) -> bool:
-        """Count a try; the last one is told to people before it is stored."""
-        progress = failed(run.progress, str(why), run.now())
-        if progress.attention:
-            _log.error(
-                "a process needs attention",
-                extra={"kind": process.kind, "process_id": run.id, "reason": progress.attention},
-            )
-            try:
-                await process.attention(run)
-            except Exception:  # noqa: BLE001 - the last try is tried again, and told again
-                _log.exception("nobody was told", extra={"process_id": run.id})
-                before = replace(run.progress, tries=TRIES - 2)
-                progress = failed(before, str(why), run.now())
-        run.progress = progress
-        return False
 
     async def _renew(self, process_id: str, owner: str) -> None:
         """Prolong the lease for as long as the run takes. Where that fails, its writes tell."""
@@ -406,24 +283,3 @@ def process_id(key: ProcessKey) -> str:
     """The id of the process that a request begins: opaque, the same for the same request."""
     parts = f"{key.account}\0{key.kind}\0{key.request_id}"
     return f"{key.kind}_{hashlib.sha256(parts.encode()).hexdigest()[:24]}"
-
-
-def _pivot(process: AnyProcess) -> int:
-    """The index of the stage after which nothing is taken back."""
-    return next((n for n, stage in enumerate(process.stages) if stage.pivot), len(process.stages))
-
-
-def _refuses(process: AnyProcess, run: ProcessRun) -> bool:
-    """Whether a refusal of the stage in hand turns it back: up to the pivot itself."""
-    progress = run.progress
-    return progress.course is Course.FORWARD and progress.stage <= _pivot(process)
-
-
-def _may_turn(process: AnyProcess, run: ProcessRun) -> bool:
-    """Whether it may turn back without asking the stage in hand: that is not the pivot.
-
-    The pivot may be done, and nobody has written that down yet.
-    """
-    progress = run.progress
-    before_the_pivot = progress.course is Course.FORWARD and progress.stage < _pivot(process)
-    return before_the_pivot and run.steps.is_settled

@@ -1,5 +1,7 @@
 """The use cases' side: an RPC that begins a process, and answers with how it stands."""
 
+import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,6 +21,9 @@ from domain.errors import FieldViolation, InvalidArgument, Reason
 
 P = TypeVar("P")
 F = TypeVar("F")
+
+ADVANCE_SECONDS: Final = 60.0
+"""How long a call waits for the process that it began, whatever its deadline."""
 
 _REUSED: Final = "was used before for another change; give each change an id of its own"
 
@@ -88,7 +93,9 @@ class ProcessMethod(Generic[P, F]):
         if record is None:
             frozen = await self._freeze(steps, payload)
             record = await self._processes.start(self._new(key, frozen, payload))
-        await self._processes.advance(record.id)
+        with contextlib.suppress(TimeoutError):  # then it is carried on without the call
+            async with asyncio.timeout(ADVANCE_SECONDS):
+                await self._processes.advance(record.id)
         return Began(record.id)
 
     def _key(self, account: str, request_id: str) -> ProcessKey:

@@ -14,7 +14,7 @@ from application.mutations.steps import LEASE, Steps
 from application.processes.ports import ProcessRecord
 from application.processes.starting import Frozen, ProcessMethod
 from domain.connections import Mode
-from domain.errors import FailedPrecondition, InvalidArgument, Reason
+from domain.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Reason
 from tests.support.fakes.logs import FakeMutationLog
 from tests.support.fakes.stores import Failing, FakeConnections, FakeStripeAccounts, no_pause
 from tests.support.rooms.mutations import CALLER, CONNECTION
@@ -35,6 +35,7 @@ class Asking:
     def __init__(self) -> None:
         self.world, self.log = TransferWorld(), FakeMutationLog()
         self.frozen = 0
+        self.claims: tuple[str, ...] = ()
         self.refusal: Exception | None = None
 
     def method(self) -> tuple[Mutations, ProcessMethod[Wish, Terms]]:
@@ -57,7 +58,8 @@ class Asking:
         self.frozen += 1
         if self.refusal is not None:
             raise self.refusal
-        return Frozen(Terms(wish.name, waits=wish.name == "Waits"), steps.stripe_account)
+        terms = Terms(wish.name, waits=wish.name == "Waits")
+        return Frozen(terms, steps.stripe_account, self.claims)
 
 
 @pytest.fixture
@@ -104,6 +106,18 @@ async def test_what_cannot_be_frozen_makes_no_process(asking: Asking) -> None:
         with pytest.raises(FailedPrecondition):
             await asking.ask()
     assert (asking.frozen, asking.world.log.kept) == (1, {})
+
+
+async def test_a_claim_of_an_open_process_refuses_another_and_names_it(asking: Asking) -> None:
+    asking.claims = ("cart/1",)
+    first = await asking.ask("Waits")
+    for _ in range(2):
+        with pytest.raises(AlreadyExists) as caught:
+            await asking.ask("Waits", "r-2")
+        assert caught.value.metadata == {"process": first.id}
+    await asking.world.paid()
+    await asking.world.later(dt.timedelta())
+    assert (await asking.ask("Ada", "r-3")).progress.state == "completed"
 
 
 async def test_equal_calls_at_once_begin_one(asking: Asking) -> None:

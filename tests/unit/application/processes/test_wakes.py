@@ -1,7 +1,9 @@
 """Every event wakes whoever watches its object, or one that it refers to, and does nothing else."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from application.effects.happenings import EventWithFacts, ProjectedEvent
 from application.events.inbox import ReceivedEvent
 from application.mirror.nouns import CHARGES, CUSTOMERS
-from application.processes.ports import Watch
+from application.mutations.ports import Lease
+from application.processes.ports import Change, Watch
+from application.processes.processes import LEASE
 from application.processes.wakes import ProcessWakes
 from domain.invoices import Invoice
 from domain.money import Money
@@ -17,7 +21,10 @@ from domain.refunds import Refund
 from tests.contract.samples import event as received
 from tests.support.fakes.processes import FakeProcessLog
 from tests.support.fakes.stores import NOON, FakeClock
+from tests.support.rooms.effects import STRIPE, ProjectorWithEffects, invoice
 from tests.support.rooms.processes import ID, TransferWorld
+from tests.support.rooms.transfers import transfer
+from tests.support.servers.stores import sqlite_stores
 
 REFUND = Refund("re_1", NOON, Money(1, "usd"), charge="ch_1", payment_intent="pi_1")
 
@@ -72,6 +79,28 @@ async def test_many_events_are_one_question_and_none_is_none() -> None:
     )
     await wakes.after([], {})
     assert [len(asked) for asked in log.asked] == [15]
+
+
+@pytest.mark.parametrize("account", ["", STRIPE], ids=["the platform's own", "not connected"])
+async def test_it_hears_of_every_event_of_whatever_account_and_age(
+    tmp_path: Path, account: str
+) -> None:
+    async with sqlite_stores(tmp_path / "billing.db") as stores:
+        desk, woken = ProjectorWithEffects(stores), asyncio.Event()
+        desk.more_followers.append(ProcessWakes(stores.process_log, desk.clock, woken))
+        where = account or "acct_platform"
+        made = transfer(desk.clock.now())
+        lease = Lease("one", desk.clock.now() + LEASE)
+        await stores.process_log.begin(made, lease)
+        watching = Change(watches=(Watch(where, "in_1"),))
+        await stores.process_log.release(
+            made.id, lease, watching, due_at=None, wakes=0, now=desk.clock.now()
+        )
+        old = NOON - dt.timedelta(days=29)
+        await desk.receive("evt_1", "invoice.paid", invoice("in_1"), at=old, account=account)
+        await desk.project()
+        assert await stores.process_log.find_due(now=desk.clock.now(), limit=5) == [made.id]
+        assert woken.is_set()
 
 
 async def test_an_event_makes_a_waiting_process_go_on_and_one_of_elsewhere_does_not() -> None:
