@@ -16,7 +16,14 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from application.mirror.ports import Filter, Noun, Order, RowPage
+from application.mirror.ports import (
+    FIRST_KNOWN,
+    NEWEST_FIRST,
+    Filter,
+    Noun,
+    Order,
+    RowPage,
+)
 from application.requests.paging import Position, Scalar
 from domain.mirror import MirroredObject, Row
 from domain.periods import to_milliseconds
@@ -37,6 +44,7 @@ MAX_COMBINATIONS: Final = 100
 """How many combinations of `one_of` values one list may ask for (SQLite merges at most 500)."""
 
 _OBJECT: Final = "object."
+_DERIVED: Final = "derived."
 
 
 def column_values(
@@ -44,17 +52,41 @@ def column_values(
 ) -> dict[str, Scalar | None]:
     """The values of a row's columns, in the order of the declaration; null where `found` is None.
 
-    Those of many values are left to `many_values`. `derived` maps a facet's name to its values.
+    Those of many values are left to `many_values`, when it was first known to the store. `derived`
+    maps a facet's name to its values.
     """
-    values: dict[str, Scalar | None] = dict.fromkeys(
-        column.name for column in noun.columns if not column.many
-    )
+    values: dict[str, Scalar | None] = dict.fromkeys(filled_columns(noun))
     if found is not None:
         for name, read in _readers(noun):
             values[name] = _read(found, name, read)
         for name, path in _derived_paths(noun):
             values[name] = _follow(derived, name, path)
     return values
+
+
+def filled_columns(noun: Noun[Any]) -> tuple[str, ...]:
+    """The columns of one value that the row's halves fill, in the order of the declaration."""
+    return tuple(
+        column.name for column in noun.columns if not column.many and column.path != FIRST_KNOWN
+    )
+
+
+def restates(
+    closing: int | None,
+    before: Mapping[str, Scalar | None] | None,
+    after: Mapping[str, Scalar | None] | None,
+) -> bool:
+    """Whether a change of a row's kept columns is of a time that is closed: below `closing`."""
+    dates = [told[NEWEST_FIRST.column] for told in (before, after) if told is not None]
+    return closing is not None and any(isinstance(at, int) and at < closing for at in dates)
+
+
+def first_known_of(known_at: int | None, now: int) -> int:
+    """When a row that was stored before that was kept was first known: as far as its version tells.
+
+    Else now, which is when it is filled.
+    """
+    return now if known_at is None else min(known_at, now)
 
 
 def many_values(noun: Noun[T], found: T | None) -> dict[str, list[Scalar]]:
@@ -313,7 +345,7 @@ def _derived_paths(noun: Noun[T]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(
         (column.name, tuple(column.path.split(".")[1:]))
         for column in noun.columns
-        if not column.path.startswith(_OBJECT)
+        if column.path.startswith(_DERIVED)
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from application.mirror.ports import NEWEST_FIRST, Column, Noun, Order, Search
+from application.mirror.ports import FIRST_KNOWN, NEWEST_FIRST, Column, Noun, Order, Search
 from domain.balance_transactions import PAYOUT, BalanceTransaction
 from domain.charges import Charge
 from domain.customers import Customer
@@ -248,6 +248,7 @@ BALANCE_TRANSACTIONS: Final = Noun(
         Column("fee", "object.fee.amount"),
         Column("net", "object.net.amount"),
         Column("balance_type", "object.balance_type"),
+        Column("first_known_at", FIRST_KNOWN),
         Column("payout", f"derived.{PAYOUT}.payout"),
     ),
     indexes=(
@@ -260,8 +261,21 @@ BALANCE_TRANSACTIONS: Final = Noun(
         ("payout", "reporting_category", "amount", "fee", "net"),
         # Covers what a balance has changed by.
         ("balance_type", "created", "currency", "net"),
+        # Covers figures of the ledger, also as they were known.
+        (
+            "balance_type",
+            "created",
+            "id",
+            "currency",
+            "reporting_category",
+            "status",
+            "amount",
+            "fee",
+            "first_known_at",
+        ),
     ),
     reading=1,
+    kept=("created", "currency", "reporting_category", "balance_type", "amount", "fee"),
 )
 
 NOUNS: Final[tuple[Noun[Any], ...]] = (

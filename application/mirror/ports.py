@@ -26,6 +26,9 @@ class Column:
     One of `many` values has each distinct one of a sequence in the snapshot; where its elements are
     no plain values, the path goes on behind `[]`: `object.items[].price`. It is filtered by one
     value that the row holds, and orders nothing.
+
+    The path FIRST_KNOWN is the store's own: when it got the first snapshot of the row, in
+    milliseconds by our clock. It is set once, and stays with the row whatever comes.
     """
 
     name: str
@@ -42,6 +45,9 @@ class Order:
 
 
 NEWEST_FIRST: Final = Order("created")
+
+FIRST_KNOWN: Final = "first_known_at"
+"""The path of the column that tells when a row's first snapshot was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,9 @@ class Noun(Generic[T]):
     that has no return: of two observations at the same time the further one is the later. `search`
     is there where the noun is searched; it needs the column `created`. `last` names the attributes
     of an object that its row keeps when it is deleted, in the facet LAST. `reading` grows where
-    more of an object is read than before: a backfill then reads the noun again.
+    more of an object is read than before: a backfill then reads the noun again. `kept` names the
+    columns of which the store keeps every change (`Change`), together with the row; such a noun
+    also has a column of the path FIRST_KNOWN.
     """
 
     name: str
@@ -81,12 +89,18 @@ class Noun(Generic[T]):
     search: Search | None = None
     last: tuple[str, ...] = ()
     reading: int = 0
+    kept: tuple[str, ...] = ()
     many: tuple[str, ...] = field(init=False, compare=False)
     """The names of the columns of many values: nearly no noun has one, and every row asks."""
+
+    first_known: str | None = field(init=False, compare=False)
+    """The name of the column that tells when a row was first known; None where there is none."""
 
     def __post_init__(self) -> None:
         many = tuple(column.name for column in self.columns if column.many)
         object.__setattr__(self, "many", many)
+        own = [column.name for column in self.columns if column.path == FIRST_KNOWN]
+        object.__setattr__(self, "first_known", own[0] if own else None)
         known = {"id", *(column.name for column in self.columns)}
         named = {name for index in self.indexes for name in index}
         named |= {order.column for order in self.orders}
@@ -95,6 +109,7 @@ class Noun(Generic[T]):
         if not named <= known:
             raise ValueError(f"{self.name}: no such column: {sorted(named - known)}")
         self._check_many()
+        self._check_kept()
 
     def _check_many(self) -> None:
         many = {*self.many}
@@ -104,6 +119,13 @@ class Noun(Generic[T]):
             raise ValueError(f"{self.name}: not of the snapshot: {sorted(beside & derived)}")
         if many & {name for index in self.indexes for name in index[1:]}:
             raise ValueError(f"{self.name}: a column of many values leads its index")
+
+    def _check_kept(self) -> None:
+        plain = {c.name for c in self.columns if c.path.startswith("object.") and not c.many}
+        if not {*self.kept} <= plain:
+            raise ValueError(f"{self.name}: cannot be kept: {sorted({*self.kept} - plain)}")
+        if self.kept and (self.first_known is None or NEWEST_FIRST.column not in self.kept):
+            raise ValueError(f"{self.name}: what is kept needs {FIRST_KNOWN} and its date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +180,68 @@ class Holders:
     more: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How the kept columns of a row changed with its snapshot of a revision; it stands for ever.
+
+    `known_at` is when it was stored, in milliseconds by our clock. `before` is None where the row
+    counted nowhere (first known, or deleted until then), `after` where it does no more. A row's
+    first snapshot makes a Change only where it restates. `restates`: the row was, or is, of a time
+    that was closed.
+    """
+
+    stripe_account: str
+    id: str
+    revision: int
+    known_at: int
+    before: Mapping[str, Scalar | None] | None
+    after: Mapping[str, Scalar | None] | None
+    restates: bool
+
+    @property
+    def place(self) -> "ChangePlace":
+        """Where it stands in the order of changes."""
+        return self.known_at, self.id, self.revision
+
+
+ChangePlace = tuple[int, str, int]
+"""When a change was known, of which row, at which revision: no two of an account are alike."""
+
+MAX_CHANGES: Final = 1_000
+"""How many changes a call reads at most."""
+
+
+class Changes(Protocol):
+    """Reads the changes that the mirror has kept of the nouns with `kept` columns.
+
+    All methods raise Unavailable (STORE_UNAVAILABLE) when the store does not answer, and ValueError
+    for a limit out of 1 to MAX_CHANGES.
+    """
+
+    async def list(
+        self, noun: Noun[T], stripe_account: str, *, after: ChangePlace | None, limit: int
+    ) -> Sequence[Change]:
+        """The restatements, the last known first, from after a place."""
+        ...
+
+    async def since(
+        self, noun: Noun[T], stripe_account: str, *, after: ChangePlace, limit: int
+    ) -> Sequence[Change]:
+        """All changes, the first known first, from after a place: `(ms, "", 0)` is an instant."""
+        ...
+
+
+class Closings(Protocol):
+    """Tells the mirror's writer what is closed. `upkeep` answers."""
+
+    async def closing(self, stripe_account: str) -> int | None:
+        """Below which `created` (milliseconds) changes of the account are restatements.
+
+        None: nothing is closed. At least what anybody is told as closed, within the minute after.
+        """
+        ...
+
+
 class Mirror(Protocol):
     """The local copy of Stripe's objects, keyed by (Stripe account, id).
 
@@ -179,7 +263,11 @@ class Mirror(Protocol):
         ...
 
     async def replace(
-        self, noun: Noun[T], snapshots: Sequence[tuple[Snapshot[T], int]]
+        self,
+        noun: Noun[T],
+        snapshots: Sequence[tuple[Snapshot[T], int]],
+        *,
+        closed: Mapping[str, int] | None = None,
     ) -> Sequence[tuple[str, str]]:
         """Store each snapshot whose row still has the revision that comes with it (0: no snapshot).
 
@@ -187,6 +275,10 @@ class Mirror(Protocol):
         stored one meanwhile: fetch again and decide again. Each row is replaced atomically and
         independently of the others; the derived half is untouched. One snapshot a key and at most
         1,000 a call; rows of several Stripe accounts may be mixed.
+
+        Of a noun with `kept` columns the row and its Change are one write: there is never one
+        without the other. `closed` says, by Stripe account, below which `created` (milliseconds)
+        a change is a restatement; an account that is not there restates nothing.
         """
         ...
 

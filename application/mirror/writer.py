@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from application.mirror.ports import Mirror, Noun
+from application.mirror.ports import Closings, Mirror, Noun
 from domain.errors import RateLimited, Reason
 from domain.mirror import (
     LAST,
@@ -34,8 +34,10 @@ class MirrorWriter:
     order: a row is written only by someone who has decided against the very revision that it has.
     """
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror, closings: Closings | None = None) -> None:
+        """Without `closings` no change is a restatement: a shadow's are none."""
         self._mirror = mirror
+        self._closings = closings
 
     async def observe(self, noun: Noun[T], snapshots: Sequence[Snapshot[T]]) -> list[Verdict]:
         """The verdict on each observation, in their order; what stands is durable on return.
@@ -66,12 +68,25 @@ class MirrorWriter:
                 (change, rows[key].revision if key in rows else 0)
                 for key, change in standing.items()
             ]
-            lost = set(await self._mirror.replace(noun, changes)) if changes else set()
+            lost = set(await self._replace(noun, changes)) if changes else set()
             waiting = [(i, s) for i, s in waiting if (s.stripe_account, s.id) in lost]
             if not waiting:
                 return [verdicts[index] for index in range(len(snapshots))]
         message = f"{noun.name}: rows keep changing under the decision"
         raise RateLimited(Reason.OVERLOADED, message, retry_after_seconds=1)
+
+    async def _replace(
+        self, noun: Noun[T], changes: Sequence[tuple[Snapshot[T], int]]
+    ) -> Sequence[ObjectKey]:
+        """Store what stands; what is closed is asked for where changes are kept, and only there."""
+        if not noun.kept or self._closings is None:
+            return await self._mirror.replace(noun, changes)
+        closed = {}
+        for stripe_account in {snapshot.stripe_account for snapshot, _ in changes}:
+            closing = await self._closings.closing(stripe_account)
+            if closing is not None:
+                closed[stripe_account] = closing
+        return await self._mirror.replace(noun, changes, closed=closed)
 
     async def _keep_last(
         self, noun: Noun[T], outlived: Sequence[Snapshot[T]], rows: Mapping[ObjectKey, Row[T]]

@@ -37,6 +37,7 @@ from infrastructure.sqlite import (
 )
 from infrastructure.sqlite.core.tables import Tables
 from infrastructure.sqlite.core.transactions import transaction
+from infrastructure.sqlite.mirror import changes
 from infrastructure.sqlite.mirror.columns import prepare_mirror, refill
 
 VERSION: Final = 4
@@ -71,6 +72,7 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     journal,
     wallet_settings,
     buyers,
+    changes,
 )
 
 

@@ -74,6 +74,8 @@ async def test_every_index_is_declared_and_a_declared_tuple_of_columns_has_one(
         wanted = {index_keys(columns) for columns in noun.indexes} | {("_id",)}
         if noun.search is not None:
             wanted.add(("stripe_account", "terms", "created", "id"))
+        if noun.kept:
+            wanted.add(("stripe_account", "changed_at"))
         assert set(found[noun.collection].values()) == wanted
     declared = {
         collection: {"_id_", *(index.document["name"] for index in indexes)}

@@ -3,6 +3,8 @@
 from typing import Any, Final
 
 from application.mirror.ports import Noun
+from domain.periods import to_milliseconds
+from infrastructure.clock import SystemClock
 from infrastructure.documents import FIELDS, fields_stamp, search_stamp
 from infrastructure.mongo.core.collection import Collection
 from infrastructure.mongo.mirror.rows import TERMS, refilling
@@ -31,7 +33,8 @@ async def refill(rows: Collection, stamps: Collection, noun: Noun[Any]) -> int:
     read = 0
     after = ""
     while batch := await rows.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=_BATCH):
-        await rows.write([refilling(noun, document) for document in batch])
+        now = to_milliseconds(SystemClock().now())
+        await rows.write([refilling(noun, document, now) for document in batch])
         read += len(batch)
         after = batch[-1]["_id"]
     await stamps.upsert(stamp, {"$set": {"columns": declared}})

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
+from application.background.clock import Clock
 from application.mirror.ports import (
     NEWEST_FIRST,
     Filter,
@@ -16,8 +17,10 @@ from application.mirror.ports import (
 )
 from application.requests.paging import Position, Scalar
 from domain.mirror import Facet, Row, Snapshot
+from domain.periods import to_milliseconds
 from infrastructure import documents
 from infrastructure.befores import ReadBefore
+from infrastructure.clock import SystemClock
 from infrastructure.documents import (
     MAX_ROWS,
     Serving,
@@ -34,6 +37,7 @@ from infrastructure.documents import (
 )
 from infrastructure.mongo.core.collection import ASCENDING, DESCENDING, Document, Indexes, index
 from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.mirror.changes import CHANGED
 from infrastructure.mongo.mirror.holders import HolderCount
 from infrastructure.mongo.mirror.rows import (
     OWN_FIELDS,
@@ -55,11 +59,13 @@ def indexes_of(noun: Noun[Any]) -> Indexes:
     if taken:
         raise ValueError(f"{noun.name}: a column cannot be called {sorted(taken)}")
     searches = [] if noun.search is None else [SEARCHED]
+    changed = [CHANGED] if noun.kept else []
     return {
         noun.collection: [
             index(*index_keys(columns), name=mirror_index(columns))
             for columns in (*noun.indexes, *searches)
         ]
+        + changed
     }
 
 
@@ -70,9 +76,12 @@ class MongoMirror:
     `_id`: the unique index on `_id` and the atomic update of one document are all that it needs.
     """
 
-    def __init__(self, database: Database, read_before: ReadBefore) -> None:
+    def __init__(
+        self, database: Database, read_before: ReadBefore, clock: Clock | None = None
+    ) -> None:
         self._database = database
         self._read_before = read_before
+        self._clock = clock or SystemClock()
 
     async def fetch(
         self, noun: Noun[T], stripe_account: str, ids: Sequence[str]
@@ -88,15 +97,23 @@ class MongoMirror:
         return {document["id"]: to_row(noun, document, self._read_before) for document in found}
 
     async def replace(
-        self, noun: Noun[T], snapshots: Sequence[tuple[Snapshot[T], int]]
+        self,
+        noun: Noun[T],
+        snapshots: Sequence[tuple[Snapshot[T], int]],
+        *,
+        closed: Mapping[str, int] | None = None,
     ) -> Sequence[tuple[str, str]]:
         if not snapshots:
             return []
         check_bounds(len(snapshots))
         collection = self._database.collection(noun.collection)
-        writer = uuid4().hex
+        writer, closings = uuid4().hex, closed or {}
+        now = to_milliseconds(self._clock.now())
         stored, _ = await collection.write(
-            [replacement(noun, snapshot, seen, writer) for snapshot, seen in snapshots]
+            [
+                replacement(noun, it, seen, writer, closings.get(it.stripe_account), now)
+                for it, seen in snapshots
+            ]
         )
         if stored == len(snapshots):
             return []

@@ -11,15 +11,17 @@ from typing import Any, Final
 import msgspec
 from pymongo import UpdateOne
 
-from application.mirror.ports import Noun, T
+from application.mirror.ports import NEWEST_FIRST, Noun, T
 from domain.mirror import AHEAD_MS, FOREVER_MS, Facet, Row, Snapshot, Version
 from domain.search import terms_of
 from infrastructure.befores import EncodedBefore, ReadBefore
 from infrastructure.documents import (
     column_values,
+    first_known_of,
     index_keys,
     lacking,
     many_values,
+    restates,
     search_words,
     to_builtins,
 )
@@ -34,10 +36,16 @@ BEFORE: Final = "before"
 TERMS: Final = "terms"
 """The field of a searched noun's row that holds all beginnings of its words, each an index key."""
 
+CHANGES: Final = "changes"
+"""The field that holds the changes of a row's kept columns, the first known first."""
+
+CHANGED_AT: Final = "changed_at"
+"""When the last of them was known; not there where there is none."""
+
 OWN_FIELDS: Final = frozenset(
     (
         f"_id stripe_account id revision snapshot unknown befores {BEFORE} version deleted derived"
-        f" writer {TERMS}"
+        f" writer {TERMS} {CHANGES} {CHANGED_AT}"
     ).split()
 )
 """The fields of a mirrored row that are no columns."""
@@ -53,8 +61,13 @@ def key(stripe_account: str, id_: str) -> str:
     return f"{stripe_account}/{id_}"
 
 
-def replacement(noun: Noun[T], snapshot: Snapshot[T], seen: int, writer: str) -> UpdateOne:
-    """Store a snapshot if the row has the revision `seen` (0: or is not there)."""
+def replacement(
+    noun: Noun[T], snapshot: Snapshot[T], seen: int, writer: str, closing: int | None, now: int
+) -> UpdateOne:
+    """Store a snapshot if the row has the revision `seen` (0: or is not there), at `now`.
+
+    `closing` is what its account has closed, in milliseconds.
+    """
     fields = {
         "stripe_account": snapshot.stripe_account,
         "id": snapshot.id,
@@ -69,7 +82,13 @@ def replacement(noun: Noun[T], snapshot: Snapshot[T], seen: int, writer: str) ->
         **_terms(noun, snapshot.object),
     }
     update: Any = {"$set": fields, "$setOnInsert": {"derived": {}}}
-    if derived := _derived_columns(noun):
+    if noun.kept:  # an expression anyway: `before` is what is stored
+        update = [
+            changing(noun, snapshot.object, seen, closing, now),
+            {"$replaceWith": {"$mergeObjects": [{"derived": {}}, "$$ROOT", {"$literal": fields}]}},
+            *_derived_columns(noun),
+        ]
+    elif derived := _derived_columns(noun):
         # As an expression (a sixth slower): these columns follow what is stored. In a literal,
         # since metadata is the tenant's own and may begin with a dollar sign.
         update = [
@@ -82,6 +101,59 @@ def replacement(noun: Noun[T], snapshot: Snapshot[T], seen: int, writer: str) ->
         update,
         upsert=seen == 0,
     )
+
+
+def changing(noun: Noun[T], found: T | None, seen: int, closing: int | None, now: int) -> Document:
+    """The stage that keeps how a snapshot changes the kept columns, before it is stored.
+
+    It reads the row as it is stored: that no other snapshot was stored since is the filter's.
+    """
+    columns = column_values(noun, found, {})
+    after = None if found is None else {name: columns[name] for name in noun.kept}
+    first = _first_known(str(noun.first_known), now)
+    if seen == 0:
+        if not restates(closing, None, after):
+            return {"$set": first}
+        return {
+            "$set": {**first, **_appended(_change(seen, now, None, after, restating=True), now)}
+        }
+    live = {"$eq": [{"$type": "$snapshot"}, "object"]}
+    before = {name: {"$ifNull": [f"${name}", None]} for name in noun.kept}
+    date = f"${NEWEST_FIRST.column}"
+    restating: Any = {"$literal": restates(closing, None, after)}
+    if closing is not None:
+        restating = {"$or": [restating, {"$and": [live, {"$lt": [date, closing]}]}]}
+    change = _change(seen, now, {"$cond": [live, before, None]}, after, restating=restating)
+    differs = {"$or": [{"$ne": [before[name], {"$literal": columns[name]}]} for name in noun.kept]}
+    kept = {
+        name: {"$cond": [differs, value, {"$ifNull": [f"${name}", "$$REMOVE"]}]}
+        for name, value in _appended(change, now).items()
+    }
+    return {"$set": {**first, **kept}}
+
+
+def _first_known(column: str, now: int) -> Document:
+    return {column: {"$ifNull": [f"${column}", now]}}
+
+
+def _change(
+    seen: int, now: int, before: Any, after: Document | None, *, restating: Any
+) -> Document:
+    return {
+        "revision": seen + 1,
+        "known_at": now,
+        "before": before,
+        "after": {"$literal": after},
+        "restates": restating,
+    }
+
+
+def _appended(change: Document, now: int) -> Document:
+    """The fields of the changes, with one more."""
+    return {
+        CHANGES: {"$concatArrays": [{"$ifNull": [f"${CHANGES}", []]}, [change]]},
+        CHANGED_AT: now,
+    }
 
 
 def derivation(noun: Noun[T], facet: Facet) -> UpdateOne:
@@ -127,16 +199,20 @@ def _place(version: str) -> tuple[Document, Document]:
     return later_end, {"$min": [low, later_end]}
 
 
-def refilling(noun: Noun[Any], document: Document) -> UpdateOne:
+def refilling(noun: Noun[Any], document: Document, now: int) -> UpdateOne:
     """Fill the columns anew from the row's own halves, if no snapshot has come meanwhile.
 
-    A row whose object was stored before a field of it was read names that field unknown.
+    A row whose object was stored before a field of it was read names that field unknown. One that
+    was stored before it was kept when a row is first known has that from its version, or `now`.
     """
     told = document["snapshot"]
     found = None if told is None else _object(noun, told)
     columns = {**_columns(noun, found), **_terms(noun, found)}
     if told is not None and (names := lacking(noun, told)):
         columns["unknown"] = sorted({*document["unknown"], *names})
+    first = noun.first_known
+    if first is not None and document["revision"] and document.get(first) is None:
+        columns[first] = first_known_of(document["version"].get("known_at"), now)
     return UpdateOne(
         {"_id": document["_id"], "revision": document["revision"]},
         [

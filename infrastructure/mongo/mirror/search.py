@@ -12,7 +12,7 @@ from typing import Final
 from application.mirror.ports import Noun, T
 from application.requests.paging import Position
 from infrastructure.mongo.core.collection import DESCENDING, Collection, Document
-from infrastructure.mongo.mirror.rows import TERMS, mirror_index
+from infrastructure.mongo.mirror.rows import CHANGES, TERMS, mirror_index
 
 SEARCHED: Final = (TERMS, "created")
 """The columns of the index that a searched noun has beside the declared ones."""
@@ -25,9 +25,14 @@ _COUNTED: Final = 1_000
 WITHOUT_TERMS: Final = {TERMS: 0}
 """The fields that whoever reads rows asks for: the terms serve the index alone."""
 
+WITHOUT_CHANGES: Final = {**WITHOUT_TERMS, CHANGES: 0}
+"""The same of a noun whose changes are kept."""
+
 
 def row_fields(noun: Noun[T]) -> Document | None:
     """What is read of a row; None for all."""
+    if noun.kept:
+        return WITHOUT_CHANGES
     return None if noun.search is None else WITHOUT_TERMS
 
 

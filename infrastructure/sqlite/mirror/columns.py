@@ -8,6 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from application.mirror.ports import Noun
+from domain.periods import to_milliseconds
+from infrastructure.clock import SystemClock
 from infrastructure.documents import (
     FIELDS,
     column_values,
@@ -197,6 +199,19 @@ def _refill_some(connection: sqlite3.Connection, noun: Noun[Any]) -> int:
         return rows
 
 
+def _fill_first_known(
+    connection: sqlite3.Connection, noun: Noun[Any], after: int, last: int
+) -> None:
+    """Say of rows that were stored before it was kept when they were first known."""
+    column = quoted(str(noun.first_known))
+    now = to_milliseconds(SystemClock().now())
+    connection.execute(
+        f"UPDATE {quoted(noun.collection)} SET {column} = min(coalesce(known_at, ?1), ?1)"
+        f" WHERE rowid > ?2 AND rowid <= ?3 AND revision > 0 AND {column} IS NULL",
+        (now, after, last),
+    )
+
+
 def _refill_after(
     connection: sqlite3.Connection, noun: Noun[Any], rowid: int, names: Sequence[str]
 ) -> tuple[int, int]:
@@ -204,12 +219,14 @@ def _refill_after(
     decode = msgspec.json.Decoder(noun.type).decode
     table = quoted(noun.collection)
     many = [name for name in names if name in noun.many]
-    own = [name for name in names if name not in {*many, FIELDS}]
+    own = [name for name in names if name not in {*many, FIELDS, noun.first_known}]
     rows = connection.execute(
         f"SELECT rowid, stripe_account, id, object, facets, unknown FROM {table} WHERE rowid > ?"
         " ORDER BY rowid LIMIT ?",
         (rowid, _REFILL_ROWS),
     ).fetchall()
+    if rows and noun.first_known in names:
+        _fill_first_known(connection, noun, rowid, rows[-1][0])
     filled, terms, told_less = [], [], []
     lines = ManyIndex(noun, many)
     for rowid, stripe_account, id_, found, facets, unknown in rows:

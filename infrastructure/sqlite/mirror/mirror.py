@@ -8,16 +8,20 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from application.background.clock import Clock
 from application.mirror.ports import Filter, Group, Holders, Noun, Order, RowPage
 from application.requests.paging import Position, Scalar
 from domain.mirror import Facet, MirroredObject, Row, Snapshot, Version
+from domain.periods import to_milliseconds
 from infrastructure.befores import EncodedBefore, ReadBefore
+from infrastructure.clock import SystemClock
 from infrastructure.documents import (
     check_bounds,
     check_list,
     check_search,
     column_values,
     derived_values,
+    filled_columns,
     having_index,
     holders_index,
     many_values,
@@ -28,6 +32,7 @@ from infrastructure.sqlite.core.database import Database, Job
 from infrastructure.sqlite.core.names import MIN_INTEGER, quoted
 from infrastructure.sqlite.core.row_cache import Key as RowKey
 from infrastructure.sqlite.core.row_cache import RowCache
+from infrastructure.sqlite.mirror.changes import ChangeLog
 from infrastructure.sqlite.mirror.columns import index_name
 from infrastructure.sqlite.mirror.facets import (
     EMPTY,
@@ -58,9 +63,12 @@ _FOUND_ROW: Final = ", ".join(f"r.{name}" for name in _ROW.split(", "))
 class SqliteMirror:
     """`application.mirror.ports.Mirror` on one SQLite file."""
 
-    def __init__(self, database: Database, read_before: ReadBefore) -> None:
+    def __init__(
+        self, database: Database, read_before: ReadBefore, clock: Clock | None = None
+    ) -> None:
         self._database = database
         self._read_before = read_before
+        self._clock = clock or SystemClock()
         self._tables: dict[str, _Table[Any]] = {}
         self._cache: RowCache[Row[Any]] = RowCache()
 
@@ -103,7 +111,11 @@ class SqliteMirror:
         return {object_id: row}
 
     async def replace(
-        self, noun: Noun[T], snapshots: Sequence[tuple[Snapshot[T], int]]
+        self,
+        noun: Noun[T],
+        snapshots: Sequence[tuple[Snapshot[T], int]],
+        *,
+        closed: Mapping[str, int] | None = None,
     ) -> Sequence[tuple[str, str]]:
         check_bounds(len(snapshots))
         table = self._table(noun)
@@ -112,7 +124,13 @@ class SqliteMirror:
         else:
             prepared = await asyncio.to_thread(table.prepare, snapshots)
         keys = [(noun.name, snapshot.stripe_account, snapshot.id) for snapshot, _ in snapshots]
-        return await self._write(keys, partial(table.store, prepared))
+
+        def job(connection: sqlite3.Connection) -> Sequence[Key]:
+            # The instant of the write itself: what waits for the writer is not known yet.
+            now = to_milliseconds(self._clock.now())
+            return table.store(prepared, connection, closed or {}, now)
+
+        return await self._write(keys, job)
 
     async def derive(self, noun: Noun[T], facets: Sequence[Facet]) -> None:
         check_bounds(len(facets))
@@ -281,7 +299,7 @@ class _Table(Generic[T]):
         self.terms = TermIndex(noun)
         name = quoted(noun.collection)
         self._many = ManyIndex(noun)
-        columns = [*_OWN, *(quoted(column.name) for column in noun.columns if not column.many)]
+        columns = [*_OWN, *map(quoted, filled_columns(noun))]
         if self._searched:
             columns.append(WORDS)
         self.fetch = (
@@ -289,11 +307,14 @@ class _Table(Generic[T]):
             " WHERE stripe_account = ? AND id IN (SELECT value FROM json_each(?))"
         )
         self.fetch_one = f"SELECT {_ROW} FROM {name} WHERE stripe_account = ? AND id = ?"
+        self._log = ChangeLog(noun)
+        known = [] if noun.first_known is None else [quoted(noun.first_known)]
+        fresh = [*columns, *known]
         self._insert = (
-            f"INSERT INTO {name} ({', '.join(columns)}, stripe_account, id, revision)"
-            f" VALUES ({', '.join('?' * len(columns))}, ?, ?, ? + 1)"
+            f"INSERT INTO {name} ({', '.join(fresh)}, stripe_account, id, revision)"
+            f" VALUES ({', '.join('?' * len(fresh))}, ?, ?, ? + 1)"
             " ON CONFLICT (stripe_account, id) DO UPDATE SET revision = excluded.revision, "
-            + ", ".join(f"{column} = excluded.{column}" for column in columns)
+            + ", ".join(f"{column} = excluded.{column}" for column in fresh)
             + " WHERE revision = 0"
         )
         self._update = (
@@ -370,7 +391,13 @@ class _Table(Generic[T]):
             columns[WORDS] = words_value(self._noun, found)
         return columns
 
-    def store(self, prepared: Sequence[_Prepared], connection: sqlite3.Connection) -> Sequence[Key]:
+    def store(
+        self,
+        prepared: Sequence[_Prepared],
+        connection: sqlite3.Connection,
+        closed: Mapping[str, int],
+        now: int,
+    ) -> Sequence[Key]:
         """The writer's half of `replace`: the keys of those that came too late."""
         lost = []
         for row in prepared:
@@ -380,16 +407,22 @@ class _Table(Generic[T]):
                 facets, _ = connection.execute(self._facets, row.key).fetchone() or (EMPTY, 0)
                 columns = columns | self._derived_of(decode_facets(facets))
             statement = self._update if row.revision else self._insert
-            bound = (*row.own, *columns.values(), *row.key, row.revision)
+            known = () if row.revision or self._noun.first_known is None else (now,)
+            bound = (*row.own, *columns.values(), *known, *row.key, row.revision)
+            kept = self._log.of(connection, row.key) if self._log and row.revision else None
             before = NO_TERMS
             if self._searched and row.revision:
                 before = self.terms.of(connection, row.key)
             if not connection.execute(statement, bound).rowcount:
                 lost.append(row.key)
                 continue
+            if self._log:
+                after = columns if row.live else None
+                closing = closed.get(row.key[0])
+                self._log.append(connection, row.key, row.revision + 1, kept, after, closing, now)
             if self._searched:
-                after = (columns[WORDS], columns["created"])
-                self.terms.change(connection, row.key, before, after)
+                terms = (columns[WORDS], columns["created"])
+                self.terms.change(connection, row.key, before, terms)
             if self._many:
                 fresh = not row.revision
                 self._many.change(connection, row.key, row.many, columns, fresh=fresh)

@@ -121,7 +121,11 @@ class FakeMirror(Fake, Mirror):
 
     @override
     async def replace(
-        self, noun: Noun[T], snapshots: Sequence[tuple[Snapshot[T], int]]
+        self,
+        noun: Noun[T],
+        snapshots: Sequence[tuple[Snapshot[T], int]],
+        *,
+        closed: Mapping[str, int] | None = None,
     ) -> Sequence[tuple[str, str]]:
         check_bounds(len(snapshots))
         keys = [(snapshot.stripe_account, snapshot.id) for snapshot, _ in snapshots]

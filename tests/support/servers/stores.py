@@ -23,7 +23,7 @@ from application.events.lists import EventHistory
 from application.invoices.totals_port import InvoiceTotals
 from application.jobs.outbox import Outbox
 from application.mirror.nouns import NOUNS
-from application.mirror.ports import NEWEST_FIRST, Column, Mirror, Noun, Order
+from application.mirror.ports import NEWEST_FIRST, Changes, Column, Mirror, Noun, Order
 from application.mutations.ports import MutationLog
 from application.notes.ports import NoteRepository
 from application.payouts.ports import BalanceReadings
@@ -34,6 +34,7 @@ from application.upkeep.ports import Reports
 from application.upkeep.shadows import Shadows
 from application.wallet.ports import Buyers, Journal, WalletSettingsStore
 from domain.money import Money
+from infrastructure.clock import SystemClock
 from infrastructure.mongo.accounts import MongoAccounts
 from infrastructure.mongo.analytics.engine import MongoAnalytics
 from infrastructure.mongo.balance_readings import MongoBalanceReadings
@@ -47,6 +48,7 @@ from infrastructure.mongo.event_log import MongoEventLog
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
 from infrastructure.mongo.journal import MongoJournal
+from infrastructure.mongo.mirror.changes import MongoChanges
 from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
@@ -73,6 +75,7 @@ from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
 from infrastructure.sqlite.journal import SqliteJournal
+from infrastructure.sqlite.mirror.changes import SqliteChanges
 from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
@@ -158,12 +161,24 @@ class Explain(Protocol):
     async def __call__(self, action: Callable[[], Awaitable[object]]) -> Sequence[Plan]: ...
 
 
+class StoreClock:
+    """The clock by which rows are known: the machine's, until a test sets its `instant`."""
+
+    def __init__(self) -> None:
+        self.instant: dt.datetime | None = None
+
+    def now(self) -> dt.datetime:
+        """As the port says."""
+        return self.instant or SystemClock().now()
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Every store port on one database."""
+    """Every store port on one database. `clock` is the mirror's."""
 
     kind: str
     mirror: Mirror
+    changes: Changes
     inbox: Inbox
     event_log: EventLog
     event_history: EventHistory
@@ -188,6 +203,7 @@ class Stores:
     journal: Journal
     wallet_settings: WalletSettingsStore
     buyers: Buyers
+    clock: StoreClock
     explain: Explain
 
 
@@ -203,6 +219,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
     """The stores on a SQLite file; an `Opener` once bound to its path."""
     statements: list[str] = []
     explaining = False
+    clock = StoreClock()
 
     def trace(statement: str) -> None:
         if explaining:
@@ -224,7 +241,8 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
     try:
         yield Stores(
             kind="sqlite",
-            mirror=SqliteMirror(database, read_before),
+            mirror=SqliteMirror(database, read_before, clock),
+            changes=SqliteChanges(database),
             inbox=SqliteInbox(database),
             event_log=SqliteEventLog(database),
             event_history=SqliteEventLog(database),
@@ -249,6 +267,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             journal=SqliteJournal(database),
             wallet_settings=SqliteWalletSettings(database),
             buyers=SqliteBuyers(database),
+            clock=clock,
             explain=explain,
         )
     finally:
@@ -307,6 +326,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
         if not (connect_only and opened.name == name):  # shadows beside it are always made
             await prepare_mongo(opened, NOUNS_UNDER_TEST)
 
+    clock = StoreClock()
     database = MongoDatabase(url, name, prepare)
     await database.start()
 
@@ -327,7 +347,8 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
     try:
         yield Stores(
             kind="mongo",
-            mirror=MongoMirror(database, read_before),
+            mirror=MongoMirror(database, read_before, clock),
+            changes=MongoChanges(database),
             inbox=MongoInbox(database),
             event_log=MongoEventLog(database),
             event_history=MongoEventLog(database),
@@ -352,6 +373,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             journal=MongoJournal(database),
             wallet_settings=MongoWalletSettings(database),
             buyers=MongoBuyers(database),
+            clock=clock,
             explain=explain,
         )
     finally:

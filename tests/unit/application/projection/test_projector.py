@@ -139,10 +139,10 @@ class Refusing(FakeMirror):
         self._id = id_
 
     @override
-    async def replace(self, noun: Noun[Any], snapshots: Any) -> Any:
+    async def replace(self, noun: Noun[Any], snapshots: Any, **told: Any) -> Any:
         if any(snapshot.id == self._id for snapshot, _ in snapshots):
             raise OverflowError("too large")
-        return await super().replace(noun, snapshots)
+        return await super().replace(noun, snapshots, **told)
 
 
 async def test_pauses_grow_and_then_the_event_is_dead(

@@ -178,10 +178,10 @@ async def test_another_object_that_cannot_be_stored_holds_up_its_event_alone(
 ) -> None:
     class Refusing(FakeMirror):
         @override
-        async def replace(self, noun: Any, snapshots: Any) -> Any:
+        async def replace(self, noun: Any, snapshots: Any, **told: Any) -> Any:
             if any(snapshot.id == "cus_9" for snapshot, _ in snapshots):
                 raise OverflowError("too large")
-            return await super().replace(noun, snapshots)
+            return await super().replace(noun, snapshots, **told)
 
     desk.mirror = Refusing()
     await receive(desk, "evt_1", 2_000, "cus_9")

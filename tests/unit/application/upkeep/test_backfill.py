@@ -319,10 +319,10 @@ class Refusing(FakeMirror):
         self._ids = ids
 
     @override
-    async def replace(self, noun: Noun[Any], snapshots: Any) -> Any:
+    async def replace(self, noun: Noun[Any], snapshots: Any, **told: Any) -> Any:
         if any(snapshot.id in self._ids for snapshot, _ in snapshots):
             raise OverflowError("too large")
-        return await super().replace(noun, snapshots)
+        return await super().replace(noun, snapshots, **told)
 
 
 def over(world: StripeAndMirror, mirror: FakeMirror) -> StripeAndMirror:
