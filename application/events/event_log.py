@@ -124,6 +124,13 @@ class EventLog(Protocol):
         """
         ...
 
+    async def oldest_pending(self, stripe_account: str) -> int | None:
+        """The least `created` of a Stripe account's PENDING events, in milliseconds; None: none.
+
+        Looks at all of them.
+        """
+        ...
+
 
 def check_filter(where: EventFilter) -> None:
     """ValueError for a filter that no index serves."""

@@ -177,6 +177,18 @@ class MongoEventLog(EventLog, EventHistory):
             for state in (EventState.PENDING, EventState.DEAD)
         }
 
+    @override
+    async def oldest_pending(self, stripe_account: str) -> int | None:
+        where = EventFilter(stripe_account=stripe_account)
+        found = await self._events.aggregate(
+            [
+                {"$match": _matching(where, EventState.PENDING)},
+                {"$group": {"_id": None, "oldest": {"$min": "$created"}}},
+            ],
+            hint=_serving(where, EventState.PENDING),
+        )
+        return int(found[0]["oldest"]) if found else None
+
     @property
     def _events(self) -> Collection:
         return self._database.collection(INBOX)

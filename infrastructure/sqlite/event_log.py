@@ -65,6 +65,10 @@ _OF_ACCOUNT: Final = (
     " WHERE stripe_account = ? AND (received_at, id) > (?, ?) AND state <> 'ignored'"
     " ORDER BY received_at, id LIMIT ?"
 )
+_OLDEST: Final = (
+    f'SELECT min(created) FROM "billing.events" INDEXED BY {_OPEN}'
+    " WHERE state = 'pending' AND stripe_account = ?"
+)
 _PLACE: Final = 'SELECT received_at, id FROM "billing.events" WHERE id = ? AND stripe_account = ?'
 _FROM_THE_FIRST: Final = (MIN_INTEGER, "")
 
@@ -182,6 +186,14 @@ class SqliteEventLog(EventLog, EventHistory):
                 statement = f"{_COUNT}'{state.value}'{one}"
                 (counted[state],) = connection.execute(statement, values).fetchone()
             return counted
+
+        return await self._database.read(job)
+
+    @override
+    async def oldest_pending(self, stripe_account: str) -> int | None:
+        def job(connection: sqlite3.Connection) -> int | None:
+            (oldest,) = connection.execute(_OLDEST, (stripe_account,)).fetchone()
+            return None if oldest is None else int(oldest)
 
         return await self._database.read(job)
 

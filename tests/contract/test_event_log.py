@@ -318,6 +318,23 @@ async def test_counts_are_of_what_is_pending_and_dead(stores: Stores) -> None:
     assert await log.counts("") == {EventState.PENDING: 1, EventState.DEAD: 0}
 
 
+async def test_the_oldest_pending_event_is_of_those_that_are_not_done(stores: Stores) -> None:
+    log = stores.event_log
+    assert await log.oldest_pending(OURS) is None
+    events = {"evt_old": 7, "evt_done": 5, "evt_dead": 3, "evt_new": 9}
+    await receive(
+        stores,
+        *(replace(told(id_), created=at) for id_, at in events.items()),
+        replace(told("evt_theirs", account=THEIRS), created=1),
+        replace(told("evt_p", account=""), created=2),
+    )
+    await hold(stores)
+    await kill(stores, "evt_dead")
+    await settle(stores, Settled("evt_done", EventState.PROCESSED, "applied"))
+    assert await log.oldest_pending(OURS) == 7
+    assert await log.oldest_pending("") == 2
+
+
 async def test_an_accounts_history_comes_in_the_order_of_receipt(stores: Stores) -> None:
     wanted = [told("evt_9", 0), told("evt_b", 1), told("evt_c", 1), told("evt_a", 2)]
     await receive(

@@ -101,6 +101,19 @@ class FakeEventLog(Fake, EventLog):
             return self._make_due(found[:limit], now)
 
     @override
+    async def oldest_pending(self, stripe_account: str) -> int | None:
+        async with self._step("event_log.oldest_pending"):
+            return min(
+                (
+                    record.created
+                    for record in self.records.values()
+                    if record.state is EventState.PENDING
+                    and record.stripe_account == stripe_account
+                ),
+                default=None,
+            )
+
+    @override
     async def counts(self, stripe_account: str | None) -> dict[EventState, int]:
         async with self._step("event_log.counts"):
             where = EventFilter(stripe_account=stripe_account)
