@@ -147,6 +147,12 @@ class Backfill:
         done = state.finished_ms is not None
         return state.again or (done and _renewed(state, self._nouns) is not state)
 
+    async def has_ended(self, stripe_account: str) -> bool:
+        """Whether all was read to its end, though some nouns may be read again since."""
+        checkpoint = await self._checkpoints.load(stripe_account, TASK)
+        state = _state(checkpoint) if checkpoint.revision else None
+        return state is not None and (state.again or state.finished_ms is not None)
+
     async def progress(self, stripe_account: str) -> Progress | None:
         """Where the last run has come to; None where there was none."""
         checkpoint = await self._checkpoints.load(stripe_account, TASK)
