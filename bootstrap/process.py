@@ -174,6 +174,7 @@ def _endless(container: Container) -> list[Loop]:
         container.payout_membership().loop,
         container.balances().loop,
         container.upgrade().loop,
+        container.closing().loop,
         container.operations().loop,
         container.store_health().loop,
     ]

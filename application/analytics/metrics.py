@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from application.mirror.nouns import CHARGES
+from application.mirror.nouns import BALANCE_TRANSACTIONS, CHARGES
 from application.mirror.ports import Noun
 from domain.analytics import FAILED, SUCCEEDED
+from domain.balance_transactions import PAYMENTS
 
 
 class Unit(StrEnum):
@@ -79,6 +80,26 @@ class Metric:
         return self.index[: self.index.index(self.date)]
 
     @property
+    def known_at(self) -> str | None:
+        """The column of its index that tells when a row was first known; None where none does."""
+        name = self.noun.first_known
+        return name if name in self.index else None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its noun keeps the changes of all that it reads, so that the past is known."""
+        read = {*self.where, *self.above_zero, self.date, self.currency, *self.by, *self.columns}
+        return self.known_at is not None and read <= {*self.noun.kept}
+
+    def counts(self, values: Mapping[str, Any], currency: str | None = None) -> bool:
+        """Whether a row with these columns counts: what the engines ask of an index."""
+        return (
+            all(values.get(name) in allowed for name, allowed in self.where.items())
+            and all((values.get(name) or 0) > 0 for name in self.above_zero)
+            and currency in (None, values.get(self.currency))
+        )
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that are summed, each once."""
         return tuple(dict.fromkeys(name for sum_ in self.sums for name in sum_.columns))
@@ -125,6 +146,28 @@ FAILED_CHARGES: Final = Metric(
     date="created",
     where={"status": (FAILED,)},
 )
+
+LEDGER: Final = Metric(
+    name="ledger",
+    doc="All rows of the balance of payments: what moved it, and what that cost.",
+    unit=Unit.AMOUNT,
+    noun=BALANCE_TRANSACTIONS,
+    index=(
+        "balance_type",
+        "created",
+        "id",
+        "currency",
+        "reporting_category",
+        "status",
+        "amount",
+        "fee",
+        "first_known_at",
+    ),
+    date="created",
+    where={"balance_type": (PAYMENTS,)},
+    sums=(Sum("amount", ("amount",)), Sum("fee", ("fee",))),
+)
+"""What ExplainFigure explains; its parts are those of some reporting categories."""
 
 METRICS: Final[tuple[Metric, ...]] = (GROSS_VOLUME, SUCCEEDED_CHARGES, FAILED_CHARGES)
 """Every declared metric: the contract suite proves each on every store."""

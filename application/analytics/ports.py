@@ -37,6 +37,8 @@ class Analytics(Protocol):
         stripe_account: str,
         edges: Sequence[dt.datetime],
         currency: str | None = None,
+        *,
+        known_by: dt.datetime | None = None,
     ) -> Sequence[FigureRow]:
         """The figures of a metric, at most one row a bucket, currency and group.
 
@@ -44,6 +46,9 @@ class Analytics(Protocol):
         `[edges[i], edges[i + 1])`. Rows come in no particular order; where nothing counts there is
         no row. `currency` None means all. Read from the metric's covering index: the cost follows
         the period asked for, not the history, and hardly the number of buckets.
+
+        `known_by` leaves out rows that were first known after an instant of our clock; the others
+        are as they are now. ValueError where the metric's index does not tell (`Metric.known_at`).
 
         Raises Unavailable (STORE_UNAVAILABLE) when the store does not answer.
         """
@@ -62,6 +67,12 @@ def folded(metric: Metric, cells: Iterable[Cell]) -> Sequence[FigureRow]:
         totals[bucket, currency, group].update(sums)
         counts[bucket, currency, group] += count
     return [FigureRow(*key, metric.sums_of(totals[key]), count) for key, count in counts.items()]
+
+
+def check_known_by(metric: Metric, known_by: dt.datetime | None) -> None:
+    """ValueError where a metric's index does not tell when its rows were first known."""
+    if known_by is not None and metric.known_at is None:
+        raise ValueError(f"{metric.name}: its index does not tell when rows were first known")
 
 
 class Rates(Protocol):

@@ -1,9 +1,15 @@
 """Up to when figures stand: what every reply tells beside its figures."""
 
 import datetime as dt
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Final, Protocol
+
+from domain.errors import FieldViolation, InvalidArgument
+
+SETTLED_AFTER: Final = dt.timedelta(minutes=1)
+"""How old an instant must be to be asked for: what was known at it is then stored for certain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +75,48 @@ class BucketTrust:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What a reply tells beside its figures. `as_of` is None where the caller names none."""
+    """Up to when the figures of a reply stand. `as_of` is None where the caller names none."""
 
     time_zone: str
     standing: Standing
     as_of: dt.datetime | None = None
-    currencies: tuple[CurrencyTrust, ...] = ()
-    missing_rates: tuple[str, ...] = field(default=())
 
     def closes(self, end: dt.datetime) -> bool:
         """Whether a bucket that ends at an instant is closed."""
         closed_through = self.standing.closed_through
         return closed_through is not None and end <= closed_through
+
+
+class TrustAnswers:
+    """What every question tells beside its figures, and whether the past can be asked for."""
+
+    def __init__(self, standings: Standings) -> None:
+        self._standings = standings
+
+    async def of(
+        self, stripe_account: str, time_zone: str, *, as_of: dt.datetime | None = None
+    ) -> Trust:
+        """The trust of figures, of an account.
+
+        InvalidArgument where `as_of` is before the account's history was imported.
+        """
+        standing = await self._standings.of(stripe_account)
+        known_from = standing.imported_at
+        if as_of is not None and (known_from is None or as_of < known_from):
+            since = "it is not yet" if known_from is None else f"{known_from:%Y-%m-%dT%H:%M:%SZ}"
+            rule = f"not before the account's history was imported: {since}"
+            raise InvalidArgument([FieldViolation("as_of", rule)])
+        return Trust(time_zone, standing, as_of)
+
+
+def as_of_violations(as_of: dt.datetime | None, now: dt.datetime) -> Iterator[FieldViolation]:
+    """What is wrong with an instant of the past by the clock alone."""
+    if as_of is None:
+        return
+    if as_of > now:
+        yield FieldViolation("as_of", "must not be in the future")
+    elif now - as_of < SETTLED_AFTER:
+        yield FieldViolation("as_of", "must be a minute old: leave it out for what is known now")
 
 
 def _share(part: int | None, figure: int) -> Fraction | None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from application.analytics.base_totals import BaseTotals
 from application.analytics.metrics import FAILED_CHARGES, GROSS_VOLUME, SUCCEEDED_CHARGES, Metric
 from application.analytics.ports import Analytics, FigureRow
+from application.analytics.trust import Trust, TrustAnswers
 from application.background.clock import Clock
 from application.connections.use_cases import Connections
 from application.requests.callers import Caller
@@ -80,12 +81,14 @@ class Compared:
     """What every answer tells of the time that it is of.
 
     `so_far` is as much of `previous` as has passed of `period`; None unless that is running.
+    `trust` is from before the figures were read.
     """
 
     period: Period
     previous: Period
     so_far: Period | None
     buckets: Sequence[Bucket]
+    trust: Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +148,13 @@ class RevenueAnalytics:
         connections: Connections,
         clock: Clock,
         base_totals: BaseTotals,
+        trust: TrustAnswers,
     ) -> None:
         self._analytics = analytics
         self._connections = connections
         self._clock = clock
         self._base_totals = base_totals
+        self._trust = trust
 
     async def gross_volume(
         self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
@@ -184,7 +189,9 @@ class RevenueAnalytics:
         period, bucket_edges = _checked(question, [*violations, *self._of_base(question)])
         connection = await self._connections.of(caller)
         now, before = self._clock.now(), previous(period)
-        time = Compared(period, before, so_far(period, before, now), buckets(bucket_edges, now))
+        trust = await self._trust.of(connection.stripe_account, period.time_zone)
+        passed = so_far(period, before, now)
+        time = Compared(period, before, passed, buckets(bucket_edges, now), trust)
         return _Asked(connection.stripe_account, question.currency, bucket_edges, time)
 
     def _of_base(self, question: Question) -> Iterator[FieldViolation]:

@@ -184,15 +184,16 @@ class Holders:
 class Change:
     """How the kept columns of a row changed with its snapshot of a revision; it stands for ever.
 
-    `known_at` is when it was stored, in milliseconds by our clock. `before` is None where the row
-    counted nowhere (first known, or deleted until then), `after` where it does no more. A row's
-    first snapshot makes a Change only where it restates. `restates`: the row was, or is, of a time
-    that was closed.
+    `known_at` is when it was stored, in milliseconds by our clock; `first_known_at` when the row's
+    first snapshot was. `before` is None where the row counted nowhere (first known, or deleted
+    until then), `after` where it does no more. A row's first snapshot makes a Change only where it
+    restates. `restates`: the row was, or is, of a time that was closed.
     """
 
     stripe_account: str
     id: str
     revision: int
+    first_known_at: int
     known_at: int
     before: Mapping[str, Scalar | None] | None
     after: Mapping[str, Scalar | None] | None

@@ -4,7 +4,11 @@ from dependency_injector import containers, providers
 
 from application.accounts.administration import AccountAdministration
 from application.analytics.base_totals import BaseTotals
+from application.analytics.explanation import Explaining
+from application.analytics.ledger import Ledger
 from application.analytics.rates import ExchangeRates
+from application.analytics.restatements import Restatements
+from application.analytics.trust import Standings, TrustAnswers
 from application.analytics.use_cases import RevenueAnalytics
 from application.background.clock import Clock
 from application.background.leases import Leases
@@ -76,6 +80,7 @@ class Rooms(containers.DeclarativeContainer):
     clock: providers.Dependency[Clock] = providers.Dependency()
     phones: providers.Dependency[PhoneNumbers] = providers.Dependency()
     short_links: providers.Dependency[ShortLinks | None] = providers.Dependency()
+    standings: providers.Dependency[Standings] = providers.Dependency()
     mode = providers.Dependency(instance_of=Mode)
     base_currency = providers.Dependency(instance_of=str)
     page_tokens = providers.Dependency(instance_of=PageTokens)
@@ -164,8 +169,16 @@ class Rooms(containers.DeclarativeContainer):
         clock,
     )
     base_totals = providers.Singleton(BaseTotals, stores.analytics, stores.rates, base_currency)
+    trust = providers.Singleton(TrustAnswers, standings)
     revenue_analytics = providers.Singleton(
-        RevenueAnalytics, stores.analytics, connections, clock, base_totals
+        RevenueAnalytics, stores.analytics, connections, clock, base_totals, trust
+    )
+    restatements = providers.Singleton(
+        Restatements, stores.changes, connections, page_tokens, trust
+    )
+    ledger = providers.Singleton(Ledger, stores.analytics, stores.changes)
+    explaining = providers.Singleton(
+        Explaining, ledger, mirror, connections, page_tokens, clock, trust
     )
     exchange_rates = providers.Singleton(ExchangeRates, stores.rates, page_tokens, base_currency)
     payouts = providers.Singleton(
@@ -193,7 +206,9 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(CustomerServicer, customers),
         providers.Singleton(ChargeServicer, charges),
         providers.Singleton(InvoiceServicer, invoices),
-        providers.Singleton(AnalyticsServicer, revenue_analytics, exchange_rates),
+        providers.Singleton(
+            AnalyticsServicer, revenue_analytics, exchange_rates, restatements, explaining
+        ),
         providers.Singleton(ConnectionServicer, connections),
         providers.Singleton(EventServicer, events, watching),
         providers.Singleton(MirrorServicer, operations, mirror_reports, mirror_statuses),

@@ -51,6 +51,7 @@ from application.subscriptions.changes import SubscriptionChanges
 from application.support.payment_notices import PaymentNotices
 from application.upkeep.backfill import Backfill, BackfillWork
 from application.upkeep.catch_up import CatchUp
+from application.upkeep.closing import AnnouncedClosings, Closing
 from application.upkeep.comparison import Comparison
 from application.upkeep.deriving import Deriving
 from application.upkeep.payout_membership import PayoutMembership
@@ -183,7 +184,9 @@ class Container(containers.DeclarativeContainer):
         Connections, stores.connections, stripe_accounts, mirror, clock, mode
     )
     mirrored_accounts = providers.Singleton(MirroredAccounts, stores.connections, platform, mode)
-    mirror_writer = providers.Singleton(MirrorWriter, mirror)
+    mirror_writer = providers.Singleton(
+        MirrorWriter, mirror, providers.Singleton(AnnouncedClosings, stores.checkpoints)
+    )
     enrichment = providers.Singleton(Enrichment, mirror)
     importer = providers.Singleton(Importer, mirror_writer, object_reader, enrichment)
     backfill = providers.Singleton(Backfill, lister, importer, stores.checkpoints, clock)
@@ -242,6 +245,16 @@ class Container(containers.DeclarativeContainer):
         mirrored_accounts,
     )
 
+    closing = providers.Singleton(
+        Closing,
+        stores.checkpoints,
+        backfill,
+        catch_up,
+        stores.event_log,
+        mirrored_accounts,
+        platform,
+        clock,
+    )
     rebuild = providers.Singleton(
         RebuildInShadow,
         stores.shadows,
@@ -393,6 +406,7 @@ class Container(containers.DeclarativeContainer):
         mirror_statuses=mirror_statuses,
         payout_membership=payout_membership,
         balances=balances,
+        standings=closing,
     )
     account_administration = rooms.account_administration
     contact_administration = rooms.contact_administration

@@ -16,6 +16,7 @@ from infrastructure.mongo.event_log import MongoEventLog
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
 from infrastructure.mongo.journal import MongoJournal
+from infrastructure.mongo.mirror.changes import MongoChanges
 from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
@@ -47,6 +48,7 @@ class MongoStores(containers.DeclarativeContainer):
     analytics = providers.Singleton(MongoAnalytics, database)
     balance_readings = providers.Singleton(MongoBalanceReadings, database)
     buyers = providers.Singleton(MongoBuyers, database)
+    changes = providers.Singleton(MongoChanges, database)
     checkpoints = providers.Singleton(MongoCheckpoints, database)
     connections = providers.Singleton(MongoConnections, database)
     contacts = providers.Singleton(MongoContactDirectory, database)

@@ -16,6 +16,7 @@ from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
 from infrastructure.sqlite.journal import SqliteJournal
+from infrastructure.sqlite.mirror.changes import SqliteChanges
 from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
@@ -43,6 +44,7 @@ class SqliteStores(containers.DeclarativeContainer):
     analytics = providers.Singleton(SqliteAnalytics, database)
     balance_readings = providers.Singleton(SqliteBalanceReadings, database)
     buyers = providers.Singleton(SqliteBuyers, database)
+    changes = providers.Singleton(SqliteChanges, database)
     checkpoints = providers.Singleton(SqliteCheckpoints, database)
     connections = providers.Singleton(SqliteConnections, database)
     contacts = providers.Singleton(SqliteContactDirectory, database)

@@ -30,6 +30,7 @@ from tests.support.expected.revenue import (
     gross_by_bucket,
     within,
 )
+from tests.support.fakes.standings import some_trust
 from tests.support.fakes.stores import FakeClock, FakeConnections, FakeMirror, FakeStripeAccounts
 from tests.support.servers.stores import Stores
 
@@ -113,7 +114,11 @@ async def test_an_example_of_charges(stores: Stores, example: Example) -> None:
         FakeConnections(connection), FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST
     )
     analytics = RevenueAnalytics(
-        stores.analytics, connections, clock, BaseTotals(stores.analytics, stores.rates, "usd")
+        stores.analytics,
+        connections,
+        clock,
+        BaseTotals(stores.analytics, stores.rates, "usd"),
+        some_trust(),
     )
     question = question_of(example)
     volume = await analytics.gross_volume(CALLER, question)

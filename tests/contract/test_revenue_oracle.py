@@ -21,6 +21,7 @@ from tests.contract.samples import NOON, store_new
 from tests.property.revenue_histories import CURRENCIES, ZONES, revenue_histories
 from tests.support.expected import revenue as oracle
 from tests.support.expected.revenue import History, Volume, first_day, within
+from tests.support.fakes.standings import some_trust
 from tests.support.fakes.stores import FakeClock, FakeConnections, FakeMirror, FakeStripeAccounts
 from tests.support.servers.stores import Stores
 
@@ -37,7 +38,11 @@ def asking(stores: Stores, stripe_account: str, account: str = "acme") -> Revenu
         FakeConnections(connection), FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST
     )
     return RevenueAnalytics(
-        stores.analytics, connections, clock, BaseTotals(stores.analytics, stores.rates, "usd")
+        stores.analytics,
+        connections,
+        clock,
+        BaseTotals(stores.analytics, stores.rates, "usd"),
+        some_trust(),
     )
 
 

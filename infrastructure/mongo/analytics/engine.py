@@ -7,7 +7,7 @@ from typing import Any
 from typing_extensions import override
 
 from application.analytics.metrics import Metric
-from application.analytics.ports import Analytics, Cell, FigureRow, folded
+from application.analytics.ports import Analytics, Cell, FigureRow, check_known_by, folded
 from domain.periods import Span, cells, to_milliseconds
 from infrastructure.mongo.core.collection import Document
 from infrastructure.mongo.core.database import Database
@@ -27,11 +27,17 @@ class MongoAnalytics(Analytics):
         stripe_account: str,
         edges: Sequence[dt.datetime],
         currency: str | None = None,
+        *,
+        known_by: dt.datetime | None = None,
     ) -> Sequence[FigureRow]:
+        check_known_by(metric, known_by)
+        match = _match(metric, stripe_account, edges, currency)
+        if known_by is not None:
+            match[str(metric.known_at)] = {"$lte": to_milliseconds(known_by)}
         runs, bucket_of_cell = cells(edges)
         groups = await self._database.collection(metric.noun.collection).aggregate(
             [
-                {"$match": _match(metric, stripe_account, edges, currency)},
+                {"$match": match},
                 {"$group": _group(metric, runs)},
             ],
             hint=mirror_index(metric.index),

@@ -91,6 +91,7 @@ def _change(stripe_account: str, document: Document) -> Change:
         stripe_account,
         document["id"],
         kept["revision"],
+        kept["first_known_at"],
         kept["known_at"],
         kept["before"],
         kept["after"],

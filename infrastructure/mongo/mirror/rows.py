@@ -115,7 +115,10 @@ def changing(noun: Noun[T], found: T | None, seen: int, closing: int | None, now
         if not restates(closing, None, after):
             return {"$set": first}
         return {
-            "$set": {**first, **_appended(_change(seen, now, None, after, restating=True), now)}
+            "$set": {
+                **first,
+                **_appended(_change(seen, now, first, None, after, restating=True), now),
+            }
         }
     live = {"$eq": [{"$type": "$snapshot"}, "object"]}
     before = {name: {"$ifNull": [f"${name}", None]} for name in noun.kept}
@@ -123,7 +126,8 @@ def changing(noun: Noun[T], found: T | None, seen: int, closing: int | None, now
     restating: Any = {"$literal": restates(closing, None, after)}
     if closing is not None:
         restating = {"$or": [restating, {"$and": [live, {"$lt": [date, closing]}]}]}
-    change = _change(seen, now, {"$cond": [live, before, None]}, after, restating=restating)
+    known = {"$cond": [live, before, None]}
+    change = _change(seen, now, first, known, after, restating=restating)
     differs = {"$or": [{"$ne": [before[name], {"$literal": columns[name]}]} for name in noun.kept]}
     kept = {
         name: {"$cond": [differs, value, {"$ifNull": [f"${name}", "$$REMOVE"]}]}
@@ -137,9 +141,11 @@ def _first_known(column: str, now: int) -> Document:
 
 
 def _change(
-    seen: int, now: int, before: Any, after: Document | None, *, restating: Any
+    seen: int, now: int, first: Document, before: Any, after: Document | None, *, restating: Any
 ) -> Document:
+    (first_known,) = first.values()
     return {
+        "first_known_at": first_known,
         "revision": seen + 1,
         "known_at": now,
         "before": before,

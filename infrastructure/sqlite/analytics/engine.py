@@ -13,7 +13,7 @@ from typing import Any
 from typing_extensions import override
 
 from application.analytics.metrics import Metric
-from application.analytics.ports import Analytics, Cell, FigureRow, folded
+from application.analytics.ports import Analytics, Cell, FigureRow, check_known_by, folded
 from domain.periods import to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.core.database import Database
@@ -33,12 +33,16 @@ class SqliteAnalytics(Analytics):
         stripe_account: str,
         edges: Sequence[dt.datetime],
         currency: str | None = None,
+        *,
+        known_by: dt.datetime | None = None,
     ) -> Sequence[FigureRow]:
-        statement = _statement(metric, narrowed=currency is not None)
+        check_known_by(metric, known_by)
+        statement = _statement(metric, narrowed=currency is not None, known_by=known_by is not None)
         values = {
             "buckets": to_json(list(pairwise(map(to_milliseconds, edges)))).decode(),
             "stripe_account": stripe_account,
             "currency": currency,
+            "known_by": None if known_by is None else to_milliseconds(known_by),
             **{f"{name}_{number}": value for name, number, value in _further(metric)},
         }
 
@@ -48,7 +52,7 @@ class SqliteAnalytics(Analytics):
         return await self._database.read(job)
 
 
-def _statement(metric: Metric, *, narrowed: bool) -> str:
+def _statement(metric: Metric, *, narrowed: bool, known_by: bool) -> str:
     """The question for one value of each leading column."""
     date = _column(metric.date)
     columns = ["bucket.key", _column(metric.currency), *map(_column, metric.by)]
@@ -61,6 +65,7 @@ def _statement(metric: Metric, *, narrowed: bool) -> str:
         *_further_conditions(metric),
         *(f"{_column(name)} > 0" for name in metric.above_zero),
         *([f"{_column(metric.currency)} = :currency"] if narrowed else ()),
+        *([f"{_column(str(metric.known_at))} <= :known_by"] if known_by else ()),
     ]
     return (
         f"SELECT {', '.join((*columns, *sums, 'count(*)'))}"

@@ -18,8 +18,9 @@ TABLES: Final = Tables(
     """
     CREATE TABLE IF NOT EXISTS "billing.changes" (
         noun TEXT NOT NULL, stripe_account TEXT NOT NULL, known_at INTEGER NOT NULL,
-        id TEXT NOT NULL, revision INTEGER NOT NULL, restates INTEGER NOT NULL, before TEXT,
-        after TEXT, PRIMARY KEY (noun, stripe_account, known_at, id, revision)
+        id TEXT NOT NULL, revision INTEGER NOT NULL, first_known_at INTEGER NOT NULL,
+        restates INTEGER NOT NULL, before TEXT, after TEXT,
+        PRIMARY KEY (noun, stripe_account, known_at, id, revision)
     ) WITHOUT ROWID
     """,
     # Most changes are of times that are open still: a page of restatements steps over none.
@@ -30,14 +31,16 @@ TABLES: Final = Tables(
 )
 
 Values = Mapping[str, Scalar | None]
+Stored = tuple[int | None, Values | None]
+NOT_STORED: Final[Stored] = (None, None)
 
 _APPEND: Final = (
     'INSERT INTO "billing.changes"'
-    " (noun, stripe_account, known_at, id, revision, restates, before, after)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " (noun, stripe_account, known_at, id, revision, first_known_at, restates, before, after)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _FIND: Final = (
-    'SELECT id, revision, known_at, before, after, restates FROM "billing.changes"'
+    'SELECT id, revision, first_known_at, known_at, before, after, restates FROM "billing.changes"'
     " WHERE noun = ? AND stripe_account = ?"
 )
 _IN_ORDER: Final = " ORDER BY known_at {0}, id {0}, revision {0} LIMIT ?"
@@ -52,38 +55,41 @@ class ChangeLog:
 
     def __init__(self, noun: Noun[Any]) -> None:
         self._noun = noun
-        columns = ", ".join(map(quoted, noun.kept))
+        columns = ", ".join(map(quoted, (str(noun.first_known), *noun.kept)))
         self._kept = (
-            f"SELECT {columns} FROM {quoted(noun.collection)}"
-            " WHERE stripe_account = ? AND id = ? AND object IS NOT NULL"
+            f"SELECT object IS NOT NULL, {columns} FROM {quoted(noun.collection)}"
+            " WHERE stripe_account = ? AND id = ?"
         )
 
     def __bool__(self) -> bool:
         return bool(self._noun.kept)
 
-    def of(self, connection: sqlite3.Connection, key: tuple[str, str]) -> Values | None:
-        """The kept columns of a row as it is stored; None where it is not live."""
+    def of(self, connection: sqlite3.Connection, key: tuple[str, str]) -> Stored:
+        """When a stored row was first known, and its kept columns; None where it is not live."""
         found = connection.execute(self._kept, key).fetchone()
-        return None if found is None else dict(zip(self._noun.kept, found, strict=True))
+        live, first, *values = found or (0, None)
+        return first, dict(zip(self._noun.kept, values, strict=True)) if live else None
 
     def append(
         self,
         connection: sqlite3.Connection,
         key: tuple[str, str],
         revision: int,
-        before: Values | None,
+        stored: Stored,
         columns: Values | None,
         closing: int | None,
         now: int,
     ) -> None:
         """Keep what the write of a revision changed: of a first one only where it restates."""
+        first, before = stored
         after = None if columns is None else {name: columns[name] for name in self._noun.kept}
         told = restates(closing, before, after)
         if before == after or (revision == 1 and not told):
             return
         stripe_account, id_ = key
         texts = (None if it is None else to_json(it).decode() for it in (before, after))
-        bound = (self._noun.name, stripe_account, now, id_, revision, int(told), *texts)
+        first = now if first is None else first
+        bound = (self._noun.name, stripe_account, now, id_, revision, first, int(told), *texts)
         connection.execute(_APPEND, bound)
 
 
@@ -137,10 +143,10 @@ def check_changes(limit: int) -> None:
 def _changes(stripe_account: str, rows: Iterable[Sequence[Any]]) -> Sequence[Change]:
     return [
         Change(
-            stripe_account, id_, revision, known_at,
+            stripe_account, id_, revision, first, known_at,
             None if before is None else _decode(before),
             None if after is None else _decode(after),
             bool(told),
         )
-        for id_, revision, known_at, before, after, told in rows
+        for id_, revision, first, known_at, before, after, told in rows
     ]  # fmt: skip

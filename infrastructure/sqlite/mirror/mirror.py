@@ -32,7 +32,7 @@ from infrastructure.sqlite.core.database import Database, Job
 from infrastructure.sqlite.core.names import MIN_INTEGER, quoted
 from infrastructure.sqlite.core.row_cache import Key as RowKey
 from infrastructure.sqlite.core.row_cache import RowCache
-from infrastructure.sqlite.mirror.changes import ChangeLog
+from infrastructure.sqlite.mirror.changes import NOT_STORED, ChangeLog
 from infrastructure.sqlite.mirror.columns import index_name
 from infrastructure.sqlite.mirror.facets import (
     EMPTY,
@@ -409,7 +409,9 @@ class _Table(Generic[T]):
             statement = self._update if row.revision else self._insert
             known = () if row.revision or self._noun.first_known is None else (now,)
             bound = (*row.own, *columns.values(), *known, *row.key, row.revision)
-            kept = self._log.of(connection, row.key) if self._log and row.revision else None
+            kept = NOT_STORED
+            if self._log and row.revision:
+                kept = self._log.of(connection, row.key)
             before = NO_TERMS
             if self._searched and row.revision:
                 before = self.terms.of(connection, row.key)

@@ -1,5 +1,6 @@
 """Questions about revenue and their answers."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from billing_client.v1 import analytics_service_pb2 as pb
@@ -18,6 +19,7 @@ from application.requests.paging import Page
 from domain.analytics import Bucket, Comparison
 from domain.errors import FieldViolation
 from domain.rates import Rate
+from interfaces.grpc.analytics.trust_mapping import trust_message
 from interfaces.grpc.core.money import money_message
 from interfaces.grpc.core.periods import period_message, read_granularity
 from interfaces.grpc.core.timestamps import read_instant, timestamp_message
@@ -46,6 +48,7 @@ def gross_volume_message(answer: GrossVolume) -> pb.GrossVolume:
         previous_so_far=_so_far(answer.time),
         currencies=[_currency(volume, answer) for volume in answer.currencies],
         base=None if answer.base is None else _base(answer.base),
+        trust=trust_message(answer.time.trust, missing_rates=_missing(answer.base)),
     )
 
 
@@ -56,6 +59,7 @@ def charge_counts_message(answer: ChargeCounts) -> pb.ChargeCounts:
         period=period_message(answer.time.period),
         previous_period=period_message(answer.time.previous),
         previous_so_far=_so_far(answer.time),
+        trust=trust_message(answer.time.trust),
         succeeded=_count(answer.succeeded),
         failed=_count(answer.failed),
         buckets=[
@@ -122,6 +126,10 @@ def _base(volume: BaseVolume) -> pb.BaseVolume:
         previous_missing_currencies=volume.previous_missing,
         amounts=[money_message(amount, code) for amount in volume.amounts],
     )
+
+
+def _missing(volume: BaseVolume | None) -> Sequence[str]:
+    return () if volume is None else (*volume.missing, *volume.previous_missing)
 
 
 def _volume(bucket: Bucket, amount: int, count: int, currency: str) -> pb.VolumeBucket:

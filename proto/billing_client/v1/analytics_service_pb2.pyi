@@ -5,11 +5,13 @@ isort:skip_file
 
 from billing_client.v1 import money_pb2 as _money_pb2
 from billing_client.v1 import period_pb2 as _period_pb2
+from billing_client.v1 import trust_pb2 as _trust_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +22,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _RestatementCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RestatementCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RestatementCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESTATEMENT_CAUSE_UNSPECIFIED: _RestatementCause.ValueType  # 0
+    """Never told."""
+    RESTATEMENT_CAUSE_LATE: _RestatementCause.ValueType  # 1
+    """The transaction was first known when its time was closed already."""
+    RESTATEMENT_CAUSE_CHANGED: _RestatementCause.ValueType  # 2
+    """Amount, fee, category, currency, balance or time of a known one changed."""
+    RESTATEMENT_CAUSE_REMOVED: _RestatementCause.ValueType  # 3
+    """Stripe shows the transaction no more."""
+
+class RestatementCause(_RestatementCause, metaclass=_RestatementCauseEnumTypeWrapper):
+    """RestatementCause says why a figure changed."""
+
+RESTATEMENT_CAUSE_UNSPECIFIED: RestatementCause.ValueType  # 0
+"""Never told."""
+RESTATEMENT_CAUSE_LATE: RestatementCause.ValueType  # 1
+"""The transaction was first known when its time was closed already."""
+RESTATEMENT_CAUSE_CHANGED: RestatementCause.ValueType  # 2
+"""Amount, fee, category, currency, balance or time of a known one changed."""
+RESTATEMENT_CAUSE_REMOVED: RestatementCause.ValueType  # 3
+"""Stripe shows the transaction no more."""
+Global___RestatementCause: _TypeAlias = RestatementCause  # noqa: Y015
 
 @_typing.final
 class GetGrossVolumeRequest(_message.Message):
@@ -74,6 +104,7 @@ class GrossVolume(_message.Message):
     CURRENCIES_FIELD_NUMBER: _builtins.int
     PREVIOUS_SO_FAR_FIELD_NUMBER: _builtins.int
     BASE_FIELD_NUMBER: _builtins.int
+    TRUST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def period(self) -> _period_pb2.Period:
         """period is the period of the request."""
@@ -98,6 +129,10 @@ class GrossVolume(_message.Message):
     def base(self) -> Global___BaseVolume:
         """base is the total in the base currency, where it was asked for."""
 
+    @_builtins.property
+    def trust(self) -> _trust_pb2.Trust:
+        """trust tells up to when the figures stand. Those of charges also change as a payment goes on."""
+
     def __init__(
         self,
         *,
@@ -106,10 +141,11 @@ class GrossVolume(_message.Message):
         currencies: _abc.Iterable[Global___CurrencyVolume] | None = ...,
         previous_so_far: _period_pb2.Period | None = ...,
         base: Global___BaseVolume | None = ...,
+        trust: _trust_pb2.Trust | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "currencies", b"currencies", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "currencies", b"currencies", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far", "trust", b"trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -330,6 +366,7 @@ class ChargeCounts(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     BUCKETS_FIELD_NUMBER: _builtins.int
     PREVIOUS_SO_FAR_FIELD_NUMBER: _builtins.int
+    TRUST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def period(self) -> _period_pb2.Period:
         """period is the period of the request."""
@@ -356,6 +393,10 @@ class ChargeCounts(_message.Message):
         that is running.
         """
 
+    @_builtins.property
+    def trust(self) -> _trust_pb2.Trust:
+        """trust tells up to when the figures stand. Those of charges also change as a payment goes on."""
+
     def __init__(
         self,
         *,
@@ -365,10 +406,11 @@ class ChargeCounts(_message.Message):
         failed: Global___CountComparison | None = ...,
         buckets: _abc.Iterable[Global___ChargeCountBucket] | None = ...,
         previous_so_far: _period_pb2.Period | None = ...,
+        trust: _trust_pb2.Trust | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far", "succeeded", b"succeeded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far", "succeeded", b"succeeded", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "failed", b"failed", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far", "succeeded", b"succeeded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "failed", b"failed", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far", "succeeded", b"succeeded", "trust", b"trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -630,3 +672,311 @@ class ListRatesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRatesResponse: _TypeAlias = ListRatesResponse  # noqa: Y015
+
+@_typing.final
+class ListRestatementsRequest(_message.Message):
+    """ListRestatementsRequest asks for a page of restatements."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    page_size: _builtins.int
+    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    page_token: _builtins.str
+    """page_token of the page before; empty: the first page."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRestatementsRequest: _TypeAlias = ListRestatementsRequest  # noqa: Y015
+
+@_typing.final
+class ListRestatementsResponse(_message.Message):
+    """ListRestatementsResponse is a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESTATEMENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TRUST_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token of the page behind this one; empty on the last."""
+    @_builtins.property
+    def restatements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Restatement]:
+        """restatements, the last known first."""
+
+    @_builtins.property
+    def trust(self) -> _trust_pb2.Trust:
+        """trust tells up to when figures stand. Its time_zone is empty."""
+
+    def __init__(
+        self,
+        *,
+        restatements: _abc.Iterable[Global___Restatement] | None = ...,
+        next_page_token: _builtins.str = ...,
+        trust: _trust_pb2.Trust | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trust", b"trust"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "restatements", b"restatements", "trust", b"trust"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRestatementsResponse: _TypeAlias = ListRestatementsResponse  # noqa: Y015
+
+@_typing.final
+class Restatement(_message.Message):
+    """Restatement is one change of a balance transaction that figures below closed_through show."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BALANCE_TRANSACTION_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    KNOWN_TIME_FIELD_NUMBER: _builtins.int
+    FIRST_KNOWN_TIME_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    balance_transaction: _builtins.str
+    """balance_transaction is its id at Stripe."""
+    cause: Global___RestatementCause.ValueType
+    """cause of the change."""
+    @_builtins.property
+    def known_time(self) -> _timestamp_pb2.Timestamp:
+        """known_time is when it was stored here."""
+
+    @_builtins.property
+    def first_known_time(self) -> _timestamp_pb2.Timestamp:
+        """first_known_time is when the transaction was first stored here."""
+
+    @_builtins.property
+    def before(self) -> Global___LedgerEntry:
+        """before is what the transaction counted as. Absent where it counted nowhere."""
+
+    @_builtins.property
+    def after(self) -> Global___LedgerEntry:
+        """after is what it counts as since. Absent where it counts nowhere."""
+
+    def __init__(
+        self,
+        *,
+        balance_transaction: _builtins.str = ...,
+        cause: Global___RestatementCause.ValueType = ...,
+        known_time: _timestamp_pb2.Timestamp | None = ...,
+        first_known_time: _timestamp_pb2.Timestamp | None = ...,
+        before: Global___LedgerEntry | None = ...,
+        after: Global___LedgerEntry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "first_known_time", b"first_known_time", "known_time", b"known_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "balance_transaction", b"balance_transaction", "before", b"before", "cause", b"cause", "first_known_time", b"first_known_time", "known_time", b"known_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Restatement: _TypeAlias = Restatement  # noqa: Y015
+
+@_typing.final
+class LedgerEntry(_message.Message):
+    """LedgerEntry is what a balance transaction counts as."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    FEE_FIELD_NUMBER: _builtins.int
+    REPORTING_CATEGORY_FIELD_NUMBER: _builtins.int
+    BALANCE_TYPE_FIELD_NUMBER: _builtins.int
+    reporting_category: _builtins.str
+    """reporting_category at Stripe; empty where Stripe tells none."""
+    balance_type: _builtins.str
+    """balance_type at Stripe; empty where Stripe tells none, which counts as `payments`."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """create_time decides its bucket."""
+
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """amount in the settlement currency."""
+
+    @_builtins.property
+    def fee(self) -> _money_pb2.Money:
+        """fee that is taken off it."""
+
+    def __init__(
+        self,
+        *,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        amount: _money_pb2.Money | None = ...,
+        fee: _money_pb2.Money | None = ...,
+        reporting_category: _builtins.str = ...,
+        balance_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "fee", b"fee"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "balance_type", b"balance_type", "create_time", b"create_time", "fee", b"fee", "reporting_category", b"reporting_category"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LedgerEntry: _TypeAlias = LedgerEntry  # noqa: Y015
+
+@_typing.final
+class ExplainFigureRequest(_message.Message):
+    """ExplainFigureRequest asks for the rows of a figure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    REPORTING_CATEGORIES_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    currency: _builtins.str
+    """currency that the figure is in."""
+    page_size: _builtins.int
+    """page_size is how many rows at most: 0 stands for 50, and 100 is the most."""
+    page_token: _builtins.str
+    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """start_time is the first instant of the bucket."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """end_time is the instant after its last, later by at most 7,320 days."""
+
+    @_builtins.property
+    def reporting_categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """reporting_categories to narrow to, at most 50, such as those of one part of net; empty: all."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """as_of is an instant of our clock, at least a minute ago and after the history was imported: the
+        figure as it was known then. Absent: as it is known now.
+        """
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        currency: _builtins.str = ...,
+        reporting_categories: _abc.Iterable[_builtins.str] | None = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "currency", b"currency", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "reporting_categories", b"reporting_categories", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainFigureRequest: _TypeAlias = ExplainFigureRequest  # noqa: Y015
+
+@_typing.final
+class ExplainFigureResponse(_message.Message):
+    """ExplainFigureResponse is a page of rows, and what all of them add up to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    FEE_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KNOWN_TIME_FIELD_NUMBER: _builtins.int
+    TRUST_FIELD_NUMBER: _builtins.int
+    row_count: _builtins.int
+    """row_count is how many rows there are."""
+    next_page_token: _builtins.str
+    """next_page_token of the page behind this one; empty on the last."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """amount is the sum of all rows' amounts."""
+
+    @_builtins.property
+    def fee(self) -> _money_pb2.Money:
+        """fee is the sum of their fees."""
+
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___FigureRow]:
+        """rows, the newest first."""
+
+    @_builtins.property
+    def known_time(self) -> _timestamp_pb2.Timestamp:
+        """known_time is the instant as of which all pages are."""
+
+    @_builtins.property
+    def trust(self) -> _trust_pb2.Trust:
+        """trust tells up to when the figure stands. Its time_zone is empty."""
+
+    def __init__(
+        self,
+        *,
+        amount: _money_pb2.Money | None = ...,
+        fee: _money_pb2.Money | None = ...,
+        row_count: _builtins.int = ...,
+        rows: _abc.Iterable[Global___FigureRow] | None = ...,
+        next_page_token: _builtins.str = ...,
+        known_time: _timestamp_pb2.Timestamp | None = ...,
+        trust: _trust_pb2.Trust | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "fee", b"fee", "known_time", b"known_time", "trust", b"trust"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "fee", b"fee", "known_time", b"known_time", "next_page_token", b"next_page_token", "row_count", b"row_count", "rows", b"rows", "trust", b"trust"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainFigureResponse: _TypeAlias = ExplainFigureResponse  # noqa: Y015
+
+@_typing.final
+class FigureRow(_message.Message):
+    """FigureRow is one balance transaction of a figure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BALANCE_TRANSACTION_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    balance_transaction: _builtins.str
+    """balance_transaction is its id at Stripe."""
+    source: _builtins.str
+    """source is the id of what caused it; empty where Stripe tells none, and where Stripe shows the
+    transaction no more.
+    """
+    @_builtins.property
+    def entry(self) -> Global___LedgerEntry:
+        """entry is what it counts as."""
+
+    def __init__(
+        self,
+        *,
+        balance_transaction: _builtins.str = ...,
+        entry: Global___LedgerEntry | None = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_transaction", b"balance_transaction", "entry", b"entry", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FigureRow: _TypeAlias = FigureRow  # noqa: Y015

@@ -60,6 +60,16 @@ class AnalyticsServiceStub:
                 request_serializer=billing_dot_v1_dot_analytics__service__pb2.GetChargeCountsRequest.SerializeToString,
                 response_deserializer=billing_dot_v1_dot_analytics__service__pb2.ChargeCounts.FromString,
                 _registered_method=True)
+        self.ListRestatements = channel.unary_unary(
+                '/billing.v1.AnalyticsService/ListRestatements',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.ListRestatementsRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_analytics__service__pb2.ListRestatementsResponse.FromString,
+                _registered_method=True)
+        self.ExplainFigure = channel.unary_unary(
+                '/billing.v1.AnalyticsService/ExplainFigure',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureResponse.FromString,
+                _registered_method=True)
         self.ImportRates = channel.unary_unary(
                 '/billing.v1.AnalyticsService/ImportRates',
                 request_serializer=billing_dot_v1_dot_analytics__service__pb2.ImportRatesRequest.SerializeToString,
@@ -108,6 +118,31 @@ class AnalyticsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRestatements(self, request, context):
+        """ListRestatements lists what has changed figures of the ledger below closed_through: balance
+        transactions that were known late, and amounts, fees, categories, currencies and times of known
+        ones that changed. The last known comes first. Each stands for ever.
+
+        Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+        another list or account (INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainFigure(self, request, context):
+        """ExplainFigure lists the balance transactions that make up a figure of the ledger, the newest
+        first. The amounts and fees of all pages add up to the totals, which every page tells: all pages
+        are as of one instant, which the page token carries.
+
+        Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
+        future, of the last minute or before the history was imported; and for a page token of another
+        list or account (INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportRates(self, request, context):
         """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
         needs no connection.
@@ -144,6 +179,16 @@ def add_AnalyticsServiceServicer_to_server(servicer, server):
                     servicer.GetChargeCounts,
                     request_deserializer=billing_dot_v1_dot_analytics__service__pb2.GetChargeCountsRequest.FromString,
                     response_serializer=billing_dot_v1_dot_analytics__service__pb2.ChargeCounts.SerializeToString,
+            ),
+            'ListRestatements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRestatements,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.ListRestatementsRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_analytics__service__pb2.ListRestatementsResponse.SerializeToString,
+            ),
+            'ExplainFigure': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainFigure,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureResponse.SerializeToString,
             ),
             'ImportRates': grpc.unary_unary_rpc_method_handler(
                     servicer.ImportRates,
@@ -226,6 +271,60 @@ class AnalyticsService:
             '/billing.v1.AnalyticsService/GetChargeCounts',
             billing_dot_v1_dot_analytics__service__pb2.GetChargeCountsRequest.SerializeToString,
             billing_dot_v1_dot_analytics__service__pb2.ChargeCounts.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRestatements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/ListRestatements',
+            billing_dot_v1_dot_analytics__service__pb2.ListRestatementsRequest.SerializeToString,
+            billing_dot_v1_dot_analytics__service__pb2.ListRestatementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainFigure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/ExplainFigure',
+            billing_dot_v1_dot_analytics__service__pb2.ExplainFigureRequest.SerializeToString,
+            billing_dot_v1_dot_analytics__service__pb2.ExplainFigureResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,23 @@ class AnalyticsServiceStub:
     charge. Every charge is one attempt: a payment with three attempts counts three times. An
     authorisation that is not captured is neither.
     """
+    ListRestatements: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRestatementsRequest, _analytics_service_pb2.ListRestatementsResponse]
+    """ListRestatements lists what has changed figures of the ledger below closed_through: balance
+    transactions that were known late, and amounts, fees, categories, currencies and times of known
+    ones that changed. The last known comes first. Each stands for ever.
+
+    Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+    another list or account (INVALID_PAGE_TOKEN).
+    """
+    ExplainFigure: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ExplainFigureRequest, _analytics_service_pb2.ExplainFigureResponse]
+    """ExplainFigure lists the balance transactions that make up a figure of the ledger, the newest
+    first. The amounts and fees of all pages add up to the totals, which every page tells: all pages
+    are as of one instant, which the page token carries.
+
+    Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
+    future, of the last minute or before the history was imported; and for a page token of another
+    list or account (INVALID_PAGE_TOKEN).
+    """
     ImportRates: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]
     """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
     needs no connection.
@@ -104,6 +121,23 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     """GetChargeCounts counts charges that took money and charges that failed, by the time of the
     charge. Every charge is one attempt: a payment with three attempts counts three times. An
     authorisation that is not captured is neither.
+    """
+    ListRestatements: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRestatementsRequest, _analytics_service_pb2.ListRestatementsResponse]  # type: ignore[assignment]
+    """ListRestatements lists what has changed figures of the ledger below closed_through: balance
+    transactions that were known late, and amounts, fees, categories, currencies and times of known
+    ones that changed. The last known comes first. Each stands for ever.
+
+    Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+    another list or account (INVALID_PAGE_TOKEN).
+    """
+    ExplainFigure: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ExplainFigureRequest, _analytics_service_pb2.ExplainFigureResponse]  # type: ignore[assignment]
+    """ExplainFigure lists the balance transactions that make up a figure of the ledger, the newest
+    first. The amounts and fees of all pages add up to the totals, which every page tells: all pages
+    are as of one instant, which the page token carries.
+
+    Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
+    future, of the last minute or before the history was imported; and for a page token of another
+    list or account (INVALID_PAGE_TOKEN).
     """
     ImportRates: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]  # type: ignore[assignment]
     """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
@@ -160,6 +194,35 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetChargeCounts counts charges that took money and charges that failed, by the time of the
         charge. Every charge is one attempt: a payment with three attempts counts three times. An
         authorisation that is not captured is neither.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRestatements(
+        self,
+        request: _analytics_service_pb2.ListRestatementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_analytics_service_pb2.ListRestatementsResponse, _abc.Awaitable[_analytics_service_pb2.ListRestatementsResponse]]:
+        """ListRestatements lists what has changed figures of the ledger below closed_through: balance
+        transactions that were known late, and amounts, fees, categories, currencies and times of known
+        ones that changed. The last known comes first. Each stands for ever.
+
+        Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+        another list or account (INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainFigure(
+        self,
+        request: _analytics_service_pb2.ExplainFigureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_analytics_service_pb2.ExplainFigureResponse, _abc.Awaitable[_analytics_service_pb2.ExplainFigureResponse]]:
+        """ExplainFigure lists the balance transactions that make up a figure of the ledger, the newest
+        first. The amounts and fees of all pages add up to the totals, which every page tells: all pages
+        are as of one instant, which the page token carries.
+
+        Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
+        future, of the last minute or before the history was imported; and for a page token of another
+        list or account (INVALID_PAGE_TOKEN).
         """
 
     @_abc_1.abstractmethod

@@ -11,10 +11,20 @@ from billing_client.v1 import connection_service_pb2 as connections_pb
 from billing_client.v1 import customer_service_pb2 as pb
 from billing_client.v1.money_pb2 import Money
 from billing_client.v1.period_pb2 import GRANULARITY_HOUR, Period
+from billing_client.v1.trust_pb2 import Trust as TrustMessage
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from application.analytics.explanation import ExplainFigure, Explaining, Explanation, FigureEntry
 from application.analytics.rates import ExchangeRates
+from application.analytics.restatements import (
+    Cause,
+    LedgerEntry,
+    ListRestatements,
+    Restatement,
+    Restatements,
+)
+from application.analytics.trust import Standing, Trust
 from application.analytics.use_cases import (
     BaseVolume,
     ChargeCounts,
@@ -40,6 +50,7 @@ from domain.analytics import Bucket, Comparison
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.customers import Address, Customer
 from domain.errors import NotFound
+from domain.money import Money as LedgerMoney
 from domain.stripe_accounts import StripeAccount
 from interfaces.grpc.analytics.servicer import AnalyticsServicer
 from interfaces.grpc.connections.servicer import ConnectionServicer
@@ -221,11 +232,27 @@ PERIOD_MESSAGE = Period(
 )
 BUCKETS = [Bucket(START, START.replace(day=5), False), Bucket(START.replace(day=5), END, True)]
 SO_FAR = periods.Period(START, START.replace(day=5), "Europe/Brussels")
-TIME = Compared(PERIOD, PERIOD, SO_FAR, BUCKETS)
+STANDING = Standing(END, START, 3, importing=False)
+TRUST = Trust("Europe/Brussels", STANDING, END)
+TRUST_MESSAGE = TrustMessage(
+    time_zone="Europe/Brussels",
+    data_through=PERIOD_MESSAGE.end_time,
+    closed_through=PERIOD_MESSAGE.start_time,
+    dead_letter_count=3,
+    as_of=PERIOD_MESSAGE.end_time,
+)
+TIME = Compared(PERIOD, PERIOD, SO_FAR, BUCKETS, TRUST)
 
 
 def answering(analytics: Any) -> AnalyticsServicer:
-    return AnalyticsServicer(analytics, create_autospec(ExchangeRates, instance=True))
+    return servicer(analytics)
+
+
+def servicer(
+    analytics: Any = None, restatements: Any = None, explaining: Any = None
+) -> AnalyticsServicer:
+    rates = create_autospec(ExchangeRates, instance=True)
+    return AnalyticsServicer(analytics, rates, restatements, explaining)
 
 
 async def test_gross_volume() -> None:
@@ -260,6 +287,9 @@ async def test_gross_volume() -> None:
     assert (reply.base.currency, reply.base.current.amount, reply.base.growth) == ("usd", 30, 0.5)
     assert [amount.amount for amount in reply.base.amounts] == [10, 20]
     assert [*reply.base.previous_missing_currencies] == ["gbp"]
+    assert [*reply.trust.missing_rate_currencies] == ["gbp"]
+    reply.trust.ClearField("missing_rate_currencies")
+    assert reply.trust == TRUST_MESSAGE
 
 
 async def test_charge_counts() -> None:
@@ -276,9 +306,75 @@ async def test_charge_counts() -> None:
     assert (reply.succeeded.previous_so_far, reply.succeeded.growth_so_far) == (4, -0.25)
     assert (reply.failed.previous_so_far, reply.failed.HasField("growth_so_far")) == (0, False)
     assert reply.HasField("previous_so_far")
+    assert reply.trust == TRUST_MESSAGE
     assert [(b.succeeded, b.failed, b.partial) for b in reply.buckets] == [
         (1, 1, False), (2, 0, True),
     ]  # fmt: skip
+
+
+ENTRY = LedgerEntry(CREATED, LedgerMoney(5, "jpy"), LedgerMoney(-1, "jpy"), "charge", "")
+ENTRY_MESSAGE = analytics_pb.LedgerEntry(
+    create_time=JENNY_MESSAGE.create_time,
+    amount=Money(amount=5, currency="jpy"),
+    fee=Money(amount=-1, currency="jpy"),
+    reporting_category="charge",
+)
+
+
+@pytest.mark.parametrize(
+    ("cause", "before", "after", "told"),
+    [
+        (Cause.LATE, None, ENTRY, analytics_pb.RESTATEMENT_CAUSE_LATE),
+        (Cause.CHANGED, ENTRY, ENTRY, analytics_pb.RESTATEMENT_CAUSE_CHANGED),
+        (Cause.REMOVED, ENTRY, None, analytics_pb.RESTATEMENT_CAUSE_REMOVED),
+    ],
+)
+async def test_restatements(cause: Cause, before: Any, after: Any, told: int) -> None:
+    restatements = create_autospec(Restatements, instance=True)
+    found = Restatement("txn_1", cause, END, START, before, after)
+    restatements.list.return_value = (Page([found], "next"), TRUST)
+    request = analytics_pb.ListRestatementsRequest(page_size=7, page_token="this")
+    asked = servicer(restatements=restatements)
+    reply, _, _ = await invoke(asked, ANALYTICS["ListRestatements"], request)
+    restatements.list.assert_awaited_once_with(CALLER, ListRestatements(7, "this"))
+    (message,) = reply.restatements
+    assert message == analytics_pb.Restatement(
+        balance_transaction="txn_1",
+        cause=message.cause,
+        known_time=PERIOD_MESSAGE.end_time,
+        first_known_time=PERIOD_MESSAGE.start_time,
+        before=ENTRY_MESSAGE if before else None,
+        after=ENTRY_MESSAGE if after else None,
+    )
+    assert (message.cause, reply.next_page_token, reply.trust) == (told, "next", TRUST_MESSAGE)
+
+
+async def test_a_figure_is_explained() -> None:
+    explaining = create_autospec(Explaining, instance=True)
+    explaining.explain.return_value = Explanation(
+        LedgerMoney(5, "jpy"), LedgerMoney(-1, "jpy"), 9,
+        [FigureEntry("txn_1", ENTRY, "ch_1")], "next", END, TRUST,
+    )  # fmt: skip
+    request = analytics_pb.ExplainFigureRequest(
+        start_time=PERIOD_MESSAGE.start_time, end_time=Timestamp(nanos=-1), currency="jpy",
+        reporting_categories=["charge"], page_size=7, page_token="this",
+    )  # fmt: skip
+    asked = servicer(explaining=explaining)
+    reply, _, _ = await invoke(asked, ANALYTICS["ExplainFigure"], request)
+    caller, query, violations = explaining.explain.await_args.args
+    assert (caller, [v.field for v in violations]) == (CALLER, ["end_time"])
+    assert query == ExplainFigure(START, None, "jpy", ("charge",), None, 7, "this")
+    assert reply == analytics_pb.ExplainFigureResponse(
+        amount=ENTRY_MESSAGE.amount,
+        fee=ENTRY_MESSAGE.fee,
+        row_count=9,
+        rows=[
+            analytics_pb.FigureRow(balance_transaction="txn_1", entry=ENTRY_MESSAGE, source="ch_1")
+        ],
+        next_page_token="next",
+        known_time=PERIOD_MESSAGE.end_time,
+        trust=TRUST_MESSAGE,
+    )
 
 
 async def test_a_question_collects_what_is_malformed() -> None:

@@ -65,7 +65,9 @@ async def test_of_an_update_mask(path: str) -> None:
 
 
 async def test_of_a_question() -> None:
-    analytics = AnalyticsServicer(RevenueAnalytics(NOBODY, NOBODY, NOBODY, NOBODY), NOBODY)
+    analytics = AnalyticsServicer(
+        RevenueAnalytics(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY), NOBODY, NOBODY, NOBODY
+    )
     request = analytics_pb.GetGrossVolumeRequest(
         period=Period(start_time=Timestamp(seconds=2**62), time_zone="Mars/Olympus"),
         currency="EUR",

@@ -12,6 +12,7 @@ from typing_extensions import override
 from application.analytics.base_totals import BaseTotals
 from application.analytics.metrics import GROSS_VOLUME, Metric, Unit
 from application.analytics.ports import Analytics, FigureRow
+from application.analytics.trust import Standing, Trust
 from application.analytics.use_cases import Question, RevenueAnalytics
 from application.connections.use_cases import Connections
 from application.requests.callers import Caller
@@ -21,6 +22,7 @@ from domain.errors import FailedPrecondition, InvalidArgument
 from domain.periods import Granularity
 from domain.rates import Rate
 from tests.support.fakes.rates import FakeRates
+from tests.support.fakes.standings import some_trust
 from tests.support.fakes.stores import (
     NOON,
     FakeClock,
@@ -82,6 +84,9 @@ DATABASE = (
 )
 
 
+STANDING = Standing(MIDNIGHT + DAY, MIDNIGHT, 3, importing=False)
+
+
 def revenue(
     database: Database, *kept: Connection, totals: BaseTotals | None = None
 ) -> RevenueAnalytics:
@@ -89,8 +94,21 @@ def revenue(
     repository = FakeConnections(*kept)
     connections = Connections(repository, FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST)
     return RevenueAnalytics(
-        database, connections, clock, totals or BaseTotals(database, FakeRates(), "")
+        database,
+        connections,
+        clock,
+        totals or BaseTotals(database, FakeRates(), ""),
+        some_trust(STANDING),
     )
+
+
+async def test_every_answer_tells_up_to_when_it_stands() -> None:
+    asked = revenue(Database(*DATABASE), CONNECTION)
+    trust = Trust(QUESTION.time_zone, STANDING)
+    assert (await asked.gross_volume(CALLER, QUESTION)).time.trust == trust
+    assert (await asked.charge_counts(CALLER, QUESTION)).time.trust == trust
+    assert (trust.closes(MIDNIGHT), trust.closes(MIDNIGHT + DAY)) == (True, False)
+    assert not Trust("UTC", Standing()).closes(MIDNIGHT)
 
 
 async def test_gross_volume() -> None:
