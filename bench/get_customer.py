@@ -133,7 +133,7 @@ async def serve_billing(path: Path, key: str) -> None:
     server = Server(
         services(
             CustomerServicer(customers),
-            AnalyticsServicer(nothing, nothing),
+            AnalyticsServicer(nothing, nothing, nothing, nothing),
             ConnectionServicer(connections),
             EventServicer(nothing, nothing),
             MirrorServicer(nothing, nothing, nothing),

@@ -19,7 +19,9 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from application.accounts.tenancy import Tenancy
+from application.analytics.explanation import Explaining
 from application.analytics.rates import ExchangeRates
+from application.analytics.restatements import Restatements
 from application.analytics.use_cases import RevenueAnalytics
 from application.connections.use_cases import Connections
 from application.customers.use_cases import Customers
@@ -127,6 +129,7 @@ async def running_server(
     mirror: MirrorServicer | None = None,
     rates: ExchangeRates | None = None,
     payouts: PayoutServicer | None = None,
+    restatements: Restatements | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """Serve until left; `options` are those of ServerOptions, its address apart."""
@@ -141,7 +144,12 @@ async def running_server(
     server = Server(
         services(
             CustomerServicer(customers),
-            AnalyticsServicer(analytics, rates or create_autospec(ExchangeRates, instance=True)),
+            AnalyticsServicer(
+                analytics,
+                rates or create_autospec(ExchangeRates, instance=True),
+                restatements or create_autospec(Restatements, instance=True),
+                create_autospec(Explaining, instance=True),
+            ),
             ConnectionServicer(connections),
             EventServicer(shown, watching or create_autospec(Watching, instance=True)),
             mirror or _mirror_servicer(),
