@@ -1,96 +1,27 @@
 """What is closed: never too much, never back, and nobody is told before writers are."""
 
 import datetime as dt
-from typing import Any, Final, cast
+from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.analytics.trust import Standing
-from application.background.checkpoints import Checkpoint
-from application.connections.platform import Platform
-from application.connections.sources import MirroredAccounts, Source
 from application.events.inbox import EventState, ReceivedEvent
-from application.upkeep import backfill, catch_up, refresh_balance_transactions
-from application.upkeep.backfill import Backfill
-from application.upkeep.catch_up import CatchUp
-from application.upkeep.closing import AnnouncedClosings, Closing, ClosingState
-from domain.connections import Connection, ConnectionKind, Mode
+from application.upkeep import backfill, catch_up
+from application.upkeep.closing import AnnouncedClosings, ClosingState
 from domain.errors import Conflict
 from domain.periods import to_milliseconds
-from tests.support.fakes.event_log import FakeEventLog
-from tests.support.fakes.lists import FakeCheckpoints
-from tests.support.fakes.stores import (
-    NOON,
-    FakeClock,
-    FakeConnections,
-    FakeDeployment,
-    FakeStripeAccounts,
-    no_pause,
-    store_down,
-)
+from tests.support.fakes.stores import NOON, no_pause, store_down
+from tests.support.rooms.closing import ACCOUNT, NOBODY, SOURCE, Kept
 
-ACCOUNT: Final = "acct_1"
-SOURCE: Final = Source(ACCOUNT, ours=False, since=NOON)
 HOUR: Final = dt.timedelta(hours=1)
 MINUTE: Final = dt.timedelta(minutes=1)
-NOBODY: Final = cast("Any", None)
-
-
-class Kept:
-    """An account whose work has come so far."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.clock.advance(days=1)
-        self.checkpoints = FakeCheckpoints()
-        self.events = FakeEventLog()
-        connections = FakeConnections(
-            Connection("a", ACCOUNT, Mode.TEST, ConnectionKind.MANUAL, NOON)
-        )
-        platform = Platform(FakeDeployment(), FakeStripeAccounts(), Mode.TEST)
-        self.sources = MirroredAccounts(connections, platform, Mode.TEST)
-        reading = Backfill(NOBODY, NOBODY, self.checkpoints, self.clock)
-        polling = CatchUp(
-            NOBODY, NOBODY, self.checkpoints, self.sources, reading, NOBODY, self.clock, NOBODY
-        )
-        self.closing = Closing(
-            self.checkpoints, reading, polling, self.events, self.sources, platform, self.clock
-        )
-
-    async def save(self, task: str, **state: object) -> None:
-        """Set a checkpoint."""
-        kept = await self.checkpoints.load(ACCOUNT, task)
-        told = Checkpoint(ACCOUNT, task, kept.revision, state)
-        await self.checkpoints.save(told, now=self.clock.now())
-
-    async def come_to(self, data_through: dt.datetime, transactions: dt.datetime) -> None:
-        """Let events and transactions be known so far."""
-        through = to_milliseconds(data_through), to_milliseconds(transactions)
-        await self.save(catch_up.TASK, through_ms=through[0])
-        await self.save(refresh_balance_transactions.TASK, through_ms=through[1])
-
-    async def told(self) -> Standing:
-        """What callers are told."""
-        return await self.closing.of(ACCOUNT)
-
-    async def settle(self) -> dt.datetime | None:
-        """Close what can be closed, and wait until it is told."""
-        await self.closing.close(SOURCE)
-        self.clock.advance(minutes=1)
-        await self.closing.close(SOURCE)
-        return (await self.told()).closed_through
 
 
 @pytest.fixture
 def kept() -> Kept:
     return Kept()
-
-
-async def imported(kept: Kept) -> None:
-    """The first import has ended."""
-    await kept.save(backfill.TASK, started_ms=1, finished_ms=2)
 
 
 async def test_nothing_is_closed_before_the_first_import_has_ended(kept: Kept) -> None:
@@ -99,7 +30,7 @@ async def test_nothing_is_closed_before_the_first_import_has_ended(kept: Kept) -
     assert await kept.settle() is None
     told = await kept.told()
     assert (told.importing, told.imported_at, told.data_through) == (True, None, NOON)
-    await imported(kept)
+    await kept.imported()
     now = kept.clock.now()
     assert await kept.settle() == NOON - HOUR
     assert (await kept.told()).imported_at == now
@@ -119,13 +50,13 @@ async def test_nothing_is_closed_before_the_first_import_has_ended(kept: Kept) -
 async def test_the_hour_below_the_least_is_closed(
     kept: Kept, data_through: dt.datetime, transactions: dt.datetime, closed: dt.datetime
 ) -> None:
-    await imported(kept)
+    await kept.imported()
     await kept.come_to(data_through, transactions)
     assert await kept.settle() == closed
 
 
 async def test_a_pending_event_holds_it_and_a_dead_one_does_not(kept: Kept) -> None:
-    await imported(kept)
+    await kept.imported()
     await kept.come_to(NOON, NOON + HOUR)
     for id_, hours, state in (("evt_1", 3, EventState.PENDING), ("evt_2", 9, EventState.DEAD)):
         created = to_milliseconds(NOON - hours * HOUR - MINUTE)
@@ -137,7 +68,7 @@ async def test_a_pending_event_holds_it_and_a_dead_one_does_not(kept: Kept) -> N
 
 
 async def test_writers_hear_of_it_a_minute_before_anybody_is_told(kept: Kept) -> None:
-    await imported(kept)
+    await kept.imported()
     await kept.come_to(NOON, NOON + HOUR)
     writers = AnnouncedClosings(kept.checkpoints)
     assert await writers.closing(ACCOUNT) is None
@@ -153,7 +84,7 @@ async def test_writers_hear_of_it_a_minute_before_anybody_is_told(kept: Kept) ->
 
 
 async def test_it_never_goes_back(kept: Kept) -> None:
-    await imported(kept)
+    await kept.imported()
     await kept.come_to(NOON, NOON + HOUR)
     assert await kept.settle() == NOON
     await kept.come_to(NOON - 9 * HOUR, NOON)
@@ -181,7 +112,7 @@ def test_whatever_comes_neither_goes_back(looks: list[tuple[int, int | None]]) -
 
 
 async def test_an_accounts_failures_are_its_own(kept: Kept) -> None:
-    await imported(kept)
+    await kept.imported()
     await kept.come_to(NOON, NOON + HOUR)
 
     async def conflict(where: str) -> None:
