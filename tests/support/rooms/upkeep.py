@@ -25,6 +25,7 @@ from application.mirror.writer import MirrorWriter
 from application.projection.projector import Projector
 from application.upkeep.backfill import Backfill, Progress
 from application.upkeep.catch_up import CatchUp
+from application.upkeep.closing import AnnouncedClosings, Closing
 from application.upkeep.comparison import Comparison
 from application.upkeep.payout_membership import PayoutMembership
 from application.upkeep.ports import Report
@@ -78,8 +79,8 @@ class Flows:
         self.arrived = asyncio.Event()
         self.lister = StripeLister(self.api, Mode.TEST)
         self.objects = StripeObjectReader(self.api)
-        self.writer = MirrorWriter(self.stores.mirror)
-        self.importer = self.importer_into(self.stores.mirror)
+        self.writer = MirrorWriter(self.stores.mirror, AnnouncedClosings(self.stores.checkpoints))
+        self.importer = Importer(self.writer, self.objects, Enrichment(self.stores.mirror))
         self.platform = Platform(
             self.stores.deployment, StripeConnectedAccounts(self.api), Mode.TEST
         )
@@ -103,6 +104,10 @@ class Flows:
         self.balance_transactions = BalanceTransactions(
             self.lister, self.importer, self.stores.mirror, self.stores.checkpoints,
             self.mirrored_accounts, self.clock, retries=self.retries, debounce_seconds=0.01,
+        )  # fmt: skip
+        self.closing = Closing(
+            self.stores.checkpoints, self.backfill, self.catch_up, self.stores.event_log,
+            self.mirrored_accounts, self.platform, self.clock,
         )  # fmt: skip
         self.payout_membership = PayoutMembership(
             self.lister, self.importer, self.stores.mirror, self.stores.checkpoints,
