@@ -98,11 +98,14 @@ async def test_only_what_carries_an_invariant_is_unique_beside_the_ids(
         if about.get("unique")
     }
     assert unique == {
+        ("billing.buyers", "stripe_account_customer"),
         ("billing.connections", "stripe_account_mode"),
         ("billing.contact_links", "account_stripe_account_contact"),
         ("billing.processes", "account_kind_request_id"),
         ("billing.processes", "claims"),
         ("billing.processes", "watches"),
+        ("onebalance-usage_logs", "wallet_key"),
+        ("onebalance-usage_logs", "wallet_sequence"),
         ("queues", "position"),
         ("support.conversations", "begun_by_billing"),
     }

@@ -25,7 +25,9 @@ from domain.notes import Note
 from domain.rates import Rate
 from domain.subscription_history import SubscriptionChange
 from domain.subscriptions import Subscription
+from domain.wallets import Buyer, WalletSettings
 from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
+from tests.support.rooms.ledger import WALLET, grant
 from tests.support.servers.stores import Opener, Stores
 
 LEASE = Lease("one", NOON)
@@ -64,6 +66,18 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "event_log.retry_dead": lambda s: s.event_log.retry_dead(EventFilter(), now=NOON, limit=1),
     "event_log.counts": lambda s: s.event_log.counts(None),
     "event_history.of_account": lambda s: s.event_history.of_account(OURS, after="", limit=1),
+    "journal.append": lambda s: s.journal.append(WALLET, [grant("g", 1)]),
+    "journal.head": lambda s: s.journal.head("acme"),
+    "journal.by_keys": lambda s: s.journal.by_keys("acme", ["g"]),
+    "journal.last_follower": lambda s: s.journal.last_follower("acme", "g"),
+    "journal.list": lambda s: s.journal.list("acme", limit=1),
+    "wallet_settings.get": lambda s: s.wallet_settings.get("acme"),
+    "wallet_settings.put": lambda s: s.wallet_settings.put(WalletSettings("acme", NOON)),
+    "wallet_settings.see": lambda s: s.wallet_settings.see("acme", available=1, sequence=1),
+    "wallet_settings.list_short": lambda s: s.wallet_settings.list_short(after="", limit=1),
+    "buyers.add": lambda s: s.buyers.add(Buyer("acme", OURS, "cus_1", NOON)),
+    "buyers.get": lambda s: s.buyers.get("acme", OURS),
+    "buyers.find": lambda s: s.buyers.find(OURS, "cus_1"),
     "log.begin": lambda s: s.mutation_log.begin(record(), LEASE, now=NOON),
     "log.save_step": lambda s: s.mutation_log.save_step(KEY, LEASE, Step("create", b"{}")),
     "log.finish": lambda s: s.mutation_log.finish(KEY, LEASE, reply=b"{}", failure=None),
