@@ -43,8 +43,9 @@ LEASE: Final = dt.timedelta(seconds=30)
 RENEW_SECONDS: Final = 10.0
 
 POLL_SECONDS: Final = 1.0
-BATCH: Final = 64
 AT_ONCE: Final = 16
+BATCH: Final = 4 * AT_ONCE
+"""How many that are due are looked up at once: more than are under way, so there are fresh ones."""
 
 UNKNOWN_PAUSE: Final = dt.timedelta(minutes=10)
 """How long a process of a kind that this release does not know is left alone."""
@@ -73,8 +74,9 @@ class Processes:
         self._tasks = tasks
         self._kinds: dict[str, AnyProcess] = {}
         self._running: dict[str, asyncio.Task[Any]] = {}
+        self._advancing: dict[str, asyncio.Task[None]] = {}
         # None is begun once our process stops, so that the drain sees the last of them.
-        self.loop: Final = Loop("processes", self.advance_due, POLL_SECONDS, wake=woken)
+        self.loop: Final = Loop("processes", self.keep_up, POLL_SECONDS, wake=woken)
 
     def register(self, process: AnyProcess) -> None:
         """Let a kind of process be begun and carried on. ValueError for a kind that is there."""
@@ -154,25 +156,40 @@ class Processes:
 
         await self.act(process_id, order)
 
-    async def advance_due(self) -> int:
-        """Carry on what is due, some at once; returns how many were."""
-        due = await self._log.find_due(now=self._clock.now(), limit=BATCH)
-        slots = asyncio.Semaphore(AT_ONCE)
+    async def keep_up(self) -> int:
+        """Begin what is due, AT_ONCE at a time, until all is begun; returns how many that were.
 
-        async def advance(process_id: str) -> None:
-            async with slots:
-                if not self.loop.stopping:
-                    await self.advance(process_id, Priority.REREAD)
+        It waits for a free slot and never for the slowest. Raises Unavailable where the store does
+        not answer.
+        """
+        begun = 0
+        while not self.loop.stopping:
+            if len(self._advancing) >= AT_ONCE:
+                await asyncio.wait(
+                    self._advancing.values(),
+                    timeout=POLL_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                continue
+            due = await self._log.find_due(now=self._clock.now(), limit=BATCH)
+            fresh = [process_id for process_id in due if process_id not in self._advancing]
+            if not fresh:
+                break
+            for process_id in fresh[: AT_ONCE - len(self._advancing)]:
+                begun += 1
+                self._advancing[process_id] = self._tasks.spawn(self._advance_apart(process_id))
+        return begun
 
-        results = await asyncio.gather(*map(advance, due), return_exceptions=True)
-        defects = [one for one in results if isinstance(one, Exception)]
-        for error in defects:
-            if not isinstance(error, BillingError):
-                _log.error("a process cannot be carried on", exc_info=error)
-        for error in defects:
-            if isinstance(error, Unavailable):
-                raise error
-        return len(due)
+    async def _advance_apart(self, process_id: str) -> None:
+        """Carry on what is due; what goes wrong is nobody else's affair."""
+        try:
+            await self.advance(process_id, Priority.REREAD)
+        except BillingError as error:
+            _log.warning("a process is put off", extra={"reason": error.reason})
+        except Exception:  # noqa: BLE001 - other processes go on
+            _log.exception("a process cannot be carried on", extra={"process_id": process_id})
+        finally:
+            del self._advancing[process_id]
 
     def _spawn(self, process_id: str, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         """A task that is the only one of a process here."""

@@ -37,6 +37,7 @@ from sandbox.emulator.settings import PLATFORM_KEY
 from sandbox.servers.children import die_with_parent
 from tests.crash.kill_points import Killer, KillPoint
 from tests.crash.nursery import Ahead
+from tests.support.rooms.processes import carried_on
 from tests.support.rooms.transfers import Transfers, transfer
 from tests.support.servers.stores import Stores, mongo_stores, sqlite_stores
 
@@ -148,7 +149,7 @@ async def live(life: Life) -> Mapping[str, int]:
 
 async def _settle(service: Processes, stores: Stores, clock: Passing) -> None:
     for _ in range(_ROUNDS):
-        while await service.advance_due():
+        while await carried_on(service):
             pass
         clock.ahead += 600.0
         later = clock.now() + dt.timedelta(days=30)

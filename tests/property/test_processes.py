@@ -16,7 +16,7 @@ from application.processes.processes import LEASE
 from domain.errors import PaymentDeclined, RateLimited, Reason, Unavailable
 from tests.property.seed import EFFORT, FIGURES, SEED
 from tests.support.fakes.stores import no_pause, store_down
-from tests.support.rooms.processes import ID, TransferWorld
+from tests.support.rooms.processes import ID, TransferWorld, carried_on
 from tests.support.rooms.transfers import TransferRun
 
 LIVES: Final = 150 * EFFORT
@@ -60,7 +60,7 @@ class Life:
             case "go on":
                 await self.world.service().advance(ID)
             case "due":
-                await self.world.service().advance_due()
+                await carried_on(self.world.service())
             case "wake":
                 await self.world.wake(self.chance.choice(("cus_1", "cus_2", "cus_9")))
             case "pay" if len(self.world.stripe.customers) == 1 and not self.world.stripe.deleted:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from application.mutations.failures import is_definite
+from application.mutations.ports import Lease
 from application.mutations.steps import KEY_LIFETIME
 from application.mutations.stripe import Unanswered
 from application.processes.ports import Course, Watch
-from application.processes.processes import LEASE, Processes
+from application.processes.processes import AT_ONCE, LEASE, Processes
 from application.processes.progress import TRIES
 from domain.errors import (
     AlreadyExists,
@@ -24,8 +25,8 @@ from domain.errors import (
     Unavailable,
 )
 from tests.support.fakes.stores import Failing, no_pause
-from tests.support.rooms.processes import ID, TransferWorld
-from tests.support.rooms.transfers import TransferRun, transfer
+from tests.support.rooms.processes import ID, TransferWorld, carried_on
+from tests.support.rooms.transfers import Learnt, TransferRun, transfer
 
 WAITS = b'{"name":"Ada","waits":true}'
 DECLINED = PaymentDeclined("use another card", decline_code="lost_card")
@@ -370,7 +371,7 @@ async def test_a_kind_that_this_release_does_not_know_is_left_alone(
         world.log, known._writer, world.objects, world.clock, known._tasks, asyncio.Event()
     )
     world.clock.instant += dt.timedelta(seconds=10)
-    await unknown.advance_due()
+    await carried_on(unknown)
     assert "unknown kind" in caplog.text
     assert world.progress.state == "awaiting_customer"
     await world.paid()
@@ -436,3 +437,95 @@ def test_errors_are_as_expected() -> None:
     """What turns a process back is a definite refusal, a watched object's too."""
     assert is_definite(AlreadyExists(Reason.ALREADY_EXISTS, "x"))
     assert not is_definite(Conflict(Reason.REQUEST_IN_FLIGHT, "x"))
+
+
+async def _renewed(world: TransferWorld, until: dt.datetime) -> None:
+    for _ in range(1_000):
+        lease = world.log.kept[ID].lease
+        if lease is not None and lease.until >= until:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("the lease is not renewed")
+
+
+async def test_a_lease_is_renewed_for_as_long_as_a_run_takes(
+    world: TransferWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("application.processes.processes.RENEW_SECONDS", 0.0)
+    others: list[bool] = []
+
+    async def slow(where: str) -> None:
+        if where != "stripe.request":
+            return
+        for _ in range(5):
+            world.clock.instant += LEASE / 2
+            now = world.clock.instant
+            await _renewed(world, now + LEASE)
+            taken = await world.log.take(ID, Lease("another", now + LEASE), now=now)
+            others.append(taken is None or taken[1])
+
+    world.stripe.pause = slow
+    await world.begin()
+    assert world.progress.state == "completed"
+    assert others == [False] * 15
+
+
+async def test_nothing_of_an_order_is_kept_where_its_service_dies(world: TransferWorld) -> None:
+    await world.begin(WAITS)
+    before = world.record
+    under_way = asyncio.Event()
+
+    async def order(run: TransferRun) -> None:
+        run.data = Learnt(tended=99)
+        run.enter("half done")
+        under_way.set()
+        await asyncio.sleep(3_600)
+
+    service = world.service()
+    given = asyncio.create_task(service.act(ID, order))
+    await under_way.wait()
+    assert await service._tasks.drain(0) == 1
+    await asyncio.gather(given, return_exceptions=True)
+    assert world.record.progress == before.progress
+    assert world.log.kept[ID].lease is None, "handed over"
+    await world.paid()
+    await world.until_it_rests()
+    assert world.progress.state == "completed"
+
+
+async def test_a_state_that_waits_until_a_time_that_has_passed_is_no_busy_loop(
+    world: TransferWorld,
+) -> None:
+    async def tend(run: TransferRun) -> None:
+        run.wait("overdue", until=run.record.created_at - dt.timedelta(days=1))
+
+    world.transfers.tending = tend
+    await world.begin()
+    assert world.log.kept[ID].due_at == world.clock.now() + dt.timedelta(seconds=10)
+
+
+async def test_nobody_waits_for_the_slowest(world: TransferWorld) -> None:
+    stuck = asyncio.Event()
+
+    async def pause(where: str) -> None:
+        if where == "stripe.request" and not stuck.is_set() and not world.stripe.sends:
+            stuck.set()
+            await asyncio.sleep(3_600)
+
+    for number in range(3 * AT_ONCE):
+        record = transfer(world.clock.now(), request_id=f"r-{number}")
+        await world.log.begin(record, Lease("dead", world.clock.now()))
+    world.stripe.pause = pause
+    service = world.service()
+    assert await service.keep_up() == 3 * AT_ONCE
+    assert await service._tasks.drain(0.5) == 1 + 1
+    states = [kept.record.progress.state for kept in world.log.kept.values()]
+    assert states.count("completed") == 3 * AT_ONCE - 1
+
+
+async def test_none_is_begun_once_the_service_stops(world: TransferWorld) -> None:
+    await world.log.begin(transfer(world.clock.now()), Lease("dead", world.clock.now()))
+    service = world.service()
+    service.loop.stop()
+    assert await service.keep_up() == 0
+    assert world.sends == []

@@ -22,7 +22,7 @@ from tests.contract.samples import event as received
 from tests.support.fakes.processes import FakeProcessLog
 from tests.support.fakes.stores import NOON, FakeClock
 from tests.support.rooms.effects import STRIPE, ProjectorWithEffects, invoice
-from tests.support.rooms.processes import ID, TransferWorld
+from tests.support.rooms.processes import ID, TransferWorld, carried_on
 from tests.support.rooms.transfers import transfer
 from tests.support.servers.stores import sqlite_stores
 
@@ -114,5 +114,5 @@ async def test_an_event_makes_a_waiting_process_go_on_and_one_of_elsewhere_does_
     await wakes.after([event("cus_1")], {})
     assert woken.is_set()
     assert world.log.kept[ID].due_at == world.clock.now()
-    await world.service().advance_due()
+    await carried_on(world.service())
     assert world.progress.state == "completed"
