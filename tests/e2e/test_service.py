@@ -136,6 +136,53 @@ async def test_payments_become_revenue(here: ServiceAndEmulator) -> None:
     assert sum(bucket.charge_count for bucket in part.buckets) == 2
 
 
+async def test_figures_say_up_to_when_they_stand_and_what_makes_them_up(
+    here: ServiceAndEmulator,
+) -> None:
+    tenant = await here.tenant()
+    await pay(here, tenant, 4_200, "pm_card_visa")
+    asked = here.service.analytics
+    request = analytics.ExplainFigureRequest(
+        start_time=today().start_time, end_time=today().end_time, currency="usd"
+    )
+
+    async def settled() -> analytics.ExplainFigureResponse | None:
+        figure = await asked.ExplainFigure(request, metadata=tenant.metadata)
+        return figure if figure.row_count else None
+
+    figure = await until(settled)
+    (row,) = figure.rows
+    assert (figure.amount.amount, row.entry.amount.amount) == (4_200, 4_200)
+    assert figure.fee == row.entry.fee
+    assert row.source.startswith(("ch_", "py_"))
+    volume = await asked.GetGrossVolume(
+        analytics.GetGrossVolumeRequest(period=today()), metadata=tenant.metadata
+    )
+    assert volume.trust.time_zone == today().time_zone
+    assert volume.trust.history_importing, "no backfill was started"
+    assert not volume.trust.HasField("closed_through")
+    page = await asked.ListRestatements(
+        analytics.ListRestatementsRequest(), metadata=tenant.metadata
+    )
+    assert not page.restatements
+    request.as_of.FromDatetime(dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await asked.ExplainFigure(request, metadata=tenant.metadata)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    request.as_of.FromDatetime(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1))
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await asked.ExplainFigure(request, metadata=tenant.metadata)
+    assert reason_of(refused.value) == "INVALID_FIELDS"
+    stranger = await here.tenant()
+    other = await asked.ExplainFigure(
+        analytics.ExplainFigureRequest(
+            start_time=today().start_time, end_time=today().end_time, currency="usd"
+        ),
+        metadata=stranger.metadata,
+    )
+    assert (other.row_count, [*other.rows]) == (0, [])
+
+
 async def test_duplicates_and_disorder_change_nothing(here: ServiceAndEmulator) -> None:
     tenant = await here.tenant()
     control = here.emulator.control

@@ -17,6 +17,7 @@ from domain.contacts import Contact, ContactField, ContactSync, folded
 from domain.errors import AlreadyExists, Reason
 from domain.jobs import Job
 from domain.subscription_history import SubscriptionChange
+from tests.support.fakes.lists import FakeCheckpoints
 from tests.support.fakes.logs import FakeInbox
 from tests.support.fakes.stores import (
     Fake,
@@ -334,6 +335,7 @@ def memory_stores() -> Stores:
     there: dict[str, Any] = {
         "kind": "memory",
         "mirror": FakeMirror(),
+        "checkpoints": FakeCheckpoints(),
         "inbox": FakeInbox(),
         "connections": FakeConnections(),
         "deployment": FakeDeployment(),
