@@ -12,6 +12,9 @@ PAYOUT: Final = "payout"
 PAYMENTS: Final = "payments"
 """The `balance_type` of what is earned and paid out; others are set apart."""
 
+PENDING: Final = "pending"
+"""The status of a transaction until it is available: its fee may change."""
+
 
 @dataclass(frozen=True, slots=True)
 class FeeDetail:

@@ -7,13 +7,14 @@ they count now is taken away, and what they counted then is put in its place.
 import datetime as dt
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from application.analytics.metrics import Metric
 from application.analytics.ports import Analytics, Cell, FigureRow, folded
 from application.mirror.ports import MAX_CHANGES, Change, ChangePlace, Changes, Noun
 from application.requests.paging import Scalar
+from domain.balance_transactions import PENDING
 from domain.errors import RateLimited, Reason
 from domain.mirror import AHEAD_MS
 from domain.periods import to_milliseconds
@@ -99,6 +100,20 @@ class Ledger:
                 counted.append((*place, dict.fromkeys(metric.columns, 0), 1))
         bare = [(*cell[:3], cell[3], 0) for cell in cells]
         return folded(metric, [*bare, *counted])
+
+    async def pending(
+        self,
+        metric: Metric,
+        stripe_account: str,
+        edges: Sequence[dt.datetime],
+        currency: str | None = None,
+    ) -> Sequence[FigureRow]:
+        """How much of a figure is of rows that Stripe has not made available: it may change still.
+
+        ValueError where the metric's index has no `status`.
+        """
+        of_pending = replace(metric, where={**metric.where, "status": (PENDING,)})
+        return await self._analytics.figures(of_pending, stripe_account, edges, currency)
 
     async def changed_since(
         self, noun: Noun[Any], stripe_account: str, as_of: dt.datetime

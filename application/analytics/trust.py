@@ -1,11 +1,13 @@
 """Up to when figures stand: what every reply tells beside its figures."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Protocol
 
+from application.analytics.ports import FigureRow
 from domain.errors import FieldViolation, InvalidArgument
 
 SETTLED_AFTER: Final = dt.timedelta(minutes=1)
@@ -121,3 +123,48 @@ def as_of_violations(as_of: dt.datetime | None, now: dt.datetime) -> Iterator[Fi
 
 def _share(part: int | None, figure: int) -> Fraction | None:
     return None if part is None or figure == 0 else Fraction(abs(part), abs(figure))
+
+
+def bucket_trusts(
+    trust: Trust, ends: Sequence[dt.datetime], restated: Iterable[FigureRow], currency: str
+) -> Sequence[BucketTrust]:
+    """What each bucket of a series tells, by its end and its rows of `Ledger.restated`.
+
+    The first of their sums counts, over all groups.
+    """
+    sums, counts = Counter[int](), Counter[int]()
+    for row in restated:
+        if row.currency == currency:
+            sums[row.bucket] += row.sums[0]
+            counts[row.bucket] += row.count
+    return [
+        BucketTrust(trust.closes(end), sums[number] if counts[number] else None, counts[number])
+        for number, end in enumerate(ends)
+    ]
+
+
+def currency_trusts(
+    figures: Iterable[FigureRow],
+    provisional: Iterable[FigureRow] | None,
+    restated: Iterable[FigureRow] | None,
+) -> Sequence[CurrencyTrust]:
+    """What each currency of a period's figures tells, in order of their code.
+
+    The first sum of the rows counts. None: the figure does not tell how much of it is so.
+    """
+    totals, parts = (
+        _totals(figures),
+        [None if rows is None else _totals(rows) for rows in (provisional, restated)],
+    )
+    codes = {*totals, *(code for part in parts if part for code in part)}
+    return [
+        CurrencyTrust(code, totals[code], *(None if part is None else part[code] for part in parts))
+        for code in sorted(codes)
+    ]
+
+
+def _totals(rows: Iterable[FigureRow]) -> Counter[str]:
+    totals = Counter[str]()
+    for row in rows:
+        totals[row.currency] += row.sums[0]
+    return totals

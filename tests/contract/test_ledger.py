@@ -355,6 +355,18 @@ async def test_only_a_figure_whose_rows_are_kept_has_a_past(stores: Stores) -> N
         await ledger.figures(by_status, "acct_1", EDGES, as_of=TODAY)
 
 
+async def test_what_is_pending_is_told_apart(stores: Stores) -> None:
+    account = f"acct_{uuid4().hex}"
+    await write(stores, account, Told("txn_1", 0), 1, None)
+    told = Told("txn_2", 0, amount=20).snapshot(account, 2_000)
+    assert told.object is not None
+    pending = replace(told, object=replace(told.object, status="pending"))
+    await MirrorWriter(stores.mirror).observe(BALANCE_TRANSACTIONS, [pending])
+    ledger = Ledger(stores.analytics, stores.changes)
+    (row,) = await ledger.pending(LEDGER, account, EDGES)
+    assert (row.sums, row.count) == ((20, 3), 1)
+
+
 async def test_an_index_covers_what_was_known(stores: Stores) -> None:
     await write(stores, "acct_1", Told("txn_1", 0), 1, None)
 
