@@ -247,6 +247,15 @@ def payouts() -> typer.Typer:
     return payouts_app(reach)
 
 
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def restatements() -> typer.Typer:
+    """List what changed figures of a closed time, the last known first."""
+    from bootstrap.reach import reach
+    from interfaces.cli.restatements import restatements_app
+
+    return restatements_app(reach)
+
+
 @app.command(rich_help_panel=_SERVE)
 def serve(env_file: EnvFileOption = None, child: _Child = False) -> None:
     """Run the service until SIGTERM: gRPC, webhooks, projection, recovery."""
