@@ -1,6 +1,5 @@
 """Who subscribes to prices and products, counted from the mirrored subscriptions."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,6 +14,8 @@ MAX_VALUES: Final = 1_000
 """How many prices all groups of one count may name."""
 
 _STATUSES: Final = ("active", "past_due", "trialing")
+
+_NONE: Final = SubscriberCounts()
 
 
 class Subscribers:
@@ -31,14 +32,12 @@ class Subscribers:
         At most MAX_VALUES prices in all. Each group has its counts, be they zero.
         """
         named = {group: prices for group, prices in groups.items() if prices}
-        counts: dict[str, dict[str, int]] = defaultdict(dict)
-        more: set[str] = set()
+        counts = dict.fromkeys(groups, _NONE)
         if named:
-            for held in await self._mirror.count_holders(
+            for group, told, more in await self._mirror.count_holders(
                 SUBSCRIPTIONS, stripe_account, "prices", named,
                 by="status", among=_STATUSES, most=MAX_COUNTED,
             ):  # fmt: skip
-                counts[held.group][str(held.by)] = held.count
-                if held.more:
-                    more.add(held.group)
-        return {group: SubscriberCounts(**counts[group], more=group in more) for group in groups}
+                active, past_due, trialing = told
+                counts[group] = SubscriberCounts(active, past_due, trialing, more)
+        return counts

@@ -29,7 +29,7 @@ from application.catalogue.violations import (
 )
 from application.connections.use_cases import Connections
 from application.mirror.nouns import PRICES, PRODUCTS
-from application.mirror.ports import NEWEST_FIRST, Filter, Mirror
+from application.mirror.ports import NEWEST_FIRST, Filter, Live, Mirror
 from application.mirror.reader import MirrorReader, equal_to, within
 from application.requests.callers import Caller
 from application.requests.paging import Page
@@ -213,8 +213,8 @@ class Catalogue:
             limit=MAX_VALUES,
         )  # fmt: skip
         prices: dict[str, list[PriceDetails]] = defaultdict(list)
-        for each in sorted(_details(rows), key=_age, reverse=True):
-            prices[each.price.product].append(each)
+        for row in sorted(rows, key=_age, reverse=True):
+            prices[row.object.product].append(PriceDetails(row.object, row.unknown))
         is_cut = len(rows) == MAX_VALUES
         counts = await self._subscribers.of(
             stripe_account,
@@ -239,8 +239,8 @@ def _details(rows: Sequence[Row[Price]]) -> list[PriceDetails]:
     ]
 
 
-def _age(details: PriceDetails) -> tuple[dt.datetime, str]:
-    return details.price.created, details.price.id
+def _age(row: Live[Price]) -> tuple[dt.datetime, str]:
+    return row.object.created, row.object.id
 
 
 def _object(row: Row[Product] | None) -> Product | None:

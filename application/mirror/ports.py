@@ -7,7 +7,7 @@ code.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from application.requests.paging import Position, Scalar
 from domain.mirror import Facet, MirroredObject, Rank, Row, Snapshot
@@ -154,6 +154,13 @@ class RowPage(Generic[T]):
     previous: Position | None = None
 
 
+class Live(NamedTuple, Generic[T]):
+    """What a live row shows: its object, and the names of those of its fields that are unknown."""
+
+    object: T
+    unknown: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """The live rows that agree in some columns: their values, how many, and sums over them.
@@ -167,16 +174,15 @@ class Group:
     sums: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Holders:
-    """How many live rows hold a value of a group, by the value of another column, `by`.
+class Holders(NamedTuple):
+    """How many live rows hold a value of a group, by the value of another column.
 
-    `more`: there are more; of a value of the group only so many were counted.
+    `counts` are in the order asked for. `more`: there are more; of a value of the group only so
+    many were counted.
     """
 
     group: str
-    by: Scalar
-    count: int
+    counts: tuple[int, ...]
     more: bool = False
 
 
@@ -323,11 +329,11 @@ class Mirror(Protocol):
         values: Sequence[Scalar],
         *,
         limit: int,
-    ) -> Sequence[Row[T]]:
-        """Live rows that have one of some values in a column, in no order: at most `limit`.
+    ) -> Sequence[Live[T]]:
+        """What live rows show that have one of some values in a column, in no order.
 
-        1 to 1,000 rows, of at most 100 values; a declared index begins with the column. ValueError
-        where none does, and for a column of many values.
+        At most `limit` of them, 1 to 1,000, of at most 100 values; a declared index begins with the
+        column. ValueError where none does, and for a column of many values.
         """
         ...
 
@@ -361,10 +367,10 @@ class Mirror(Protocol):
     ) -> Sequence[Holders]:
         """How many live rows hold at least one value of each group in a column of many values.
 
-        They are told apart by the column `by`, of which only the values `among` count; (column,
-        by) begin a declared index. A row counts once a group. Of each value, and each of `among`,
-        at most `most` rows (1 to 100,000) are counted. At most 1,000 values in all. Only what is
-        not zero is told. ValueError where no index serves it.
+        They are told apart by the column `by`, of which only the values `among` count, each named
+        once; (column, by) begin a declared index. A row counts once a group. Of each value, and
+        each of `among`, at most `most` rows (1 to 100,000) are counted. At most 1,000 values in
+        all. Each group that has any is told, once. ValueError where no index serves it.
         """
         ...
 

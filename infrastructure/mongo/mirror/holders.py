@@ -3,6 +3,7 @@
 The index on an array covers no query: the documents are read.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,9 +71,12 @@ class HolderCount:
         (told,) = found
         if sum(one["rows"] for one in told["all"]) > self._most:
             return None
+        counts: dict[str, dict[Scalar, int]] = defaultdict(dict)
+        for one in told["groups"]:
+            counts[names[one["_id"]["group"]]][one["_id"]["told"]] = one["count"]
         return [
-            Holders(names[one["_id"]["group"]], one["_id"]["told"], one["count"])
-            for one in told["groups"]
+            Holders(group, tuple(own.get(told, 0) for told in among))
+            for group, own in counts.items()
         ]
 
     async def counted_apart(
@@ -81,9 +85,10 @@ class HolderCount:
         """The same, each value by itself, of which at most so many rows are counted."""
         holders = []
         for group, values in groups.items():
-            for told in dict.fromkeys(among):
+            counts: list[int] = []
+            more = False
+            for told in among:
                 ids: set[str] = set()
-                more = False
                 for value in dict.fromkeys(values):
                     found = await self._rows.find(
                         self._match(value, [told]),
@@ -93,8 +98,9 @@ class HolderCount:
                     )
                     more |= len(found) > self._most
                     ids.update(one["id"] for one in found[: self._most])
-                if ids:
-                    holders.append(Holders(group, told, len(ids), more))
+                counts.append(len(ids))
+            if any(counts):
+                holders.append(Holders(group, tuple(counts), more))
         return holders
 
     def _match(self, held: Any, among: Sequence[Scalar]) -> Document:

@@ -10,6 +10,7 @@ from application.mirror.ports import (
     Filter,
     Group,
     Holders,
+    Live,
     Noun,
     Order,
     RowPage,
@@ -40,11 +41,13 @@ from infrastructure.mongo.core.database import Database
 from infrastructure.mongo.mirror.changes import CHANGED
 from infrastructure.mongo.mirror.holders import HolderCount
 from infrastructure.mongo.mirror.rows import (
+    LIVE_FIELDS,
     OWN_FIELDS,
     derivation,
     key,
     mirror_index,
     replacement,
+    to_live,
     to_row,
 )
 from infrastructure.mongo.mirror.search import SEARCHED, row_fields, search
@@ -194,15 +197,15 @@ class MongoMirror:
         values: Sequence[Scalar],
         *,
         limit: int,
-    ) -> Sequence[Row[T]]:
+    ) -> Sequence[Live[T]]:
         hint = mirror_index(having_index(noun, column, values, limit))
         found = await self._database.collection(noun.collection).find(
             {"stripe_account": stripe_account, column: {"$in": list(dict.fromkeys(values))}},
-            fields=row_fields(noun),
+            fields=LIVE_FIELDS,
             limit=limit,
             hint=hint,
         )
-        return [to_row(noun, document, self._read_before) for document in found]
+        return [to_live(noun, document) for document in found]
 
     async def group(
         self,

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from pymongo import UpdateOne
 
-from application.mirror.ports import NEWEST_FIRST, Noun, T
+from application.mirror.ports import NEWEST_FIRST, Live, Noun, T
 from domain.mirror import AHEAD_MS, FOREVER_MS, Facet, Row, Snapshot, Version
 from domain.search import terms_of
 from infrastructure.befores import EncodedBefore, ReadBefore
@@ -49,6 +49,9 @@ OWN_FIELDS: Final = frozenset(
     ).split()
 )
 """The fields of a mirrored row that are no columns."""
+
+LIVE_FIELDS: Final[Document] = {"snapshot": 1, "unknown": 1}
+"""The fields from which `to_live` tells what a row shows."""
 
 
 def mirror_index(columns: Sequence[str]) -> str:
@@ -278,6 +281,11 @@ def _read_befores(noun: Noun[T], document: Document, read: ReadBefore) -> Sequen
         return EncodedBefore(before["told"], partial(read, noun))
     states = document["befores"]
     return tuple(None if state is None else _object(noun, state) for state in states)
+
+
+def to_live(noun: Noun[T], document: Document) -> Live[T]:
+    """What the live row shows whose LIVE_FIELDS a document holds."""
+    return Live(_object(noun, document["snapshot"]), frozenset(document["unknown"]))
 
 
 def to_row(noun: Noun[T], document: Document, read_before: ReadBefore) -> Row[T]:

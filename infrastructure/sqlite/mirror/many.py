@@ -6,10 +6,11 @@ behind it in an index of the declaration, so that such an index is one of this t
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
-from application.mirror.ports import Noun
+from application.mirror.ports import Holders, Noun
 from application.requests.paging import Scalar
 from infrastructure.documents import ID, to_json
 from infrastructure.sqlite.core.names import quoted
@@ -122,7 +123,11 @@ class _Lines:
 
 
 class HolderCount:
-    """How many rows hold the values of some groups."""
+    """How many rows hold the values of some groups.
+
+    A value is counted where its entries stand. Only where a group has several values that are held
+    are the rows told apart, since one that holds two of them counts once.
+    """
 
     def __init__(
         self,
@@ -135,52 +140,87 @@ class HolderCount:
         most: int,
         index: str,
     ) -> None:
-        """`index` is the name of that which `holders_index` chose."""
+        """`index` is the name of that which `holders_index` chose; `among` is not empty."""
         self._groups = groups
-        self._among = list(dict.fromkeys(among))
+        self._among = among
         self._account = stripe_account
         self._most = most
         keys = f"{quoted(many_table(noun, column))} AS k INDEXED BY {quoted(index)}"
         value, told = f"k.{quoted(column)}", f"k.{quoted(by)}"
         marks = ", ".join("?" * len(self._among))
+        counts = (
+            f"(SELECT count(*) FROM (SELECT 1 FROM {keys} WHERE k.stripe_account = ?1"
+            f" AND {value} = w.value AND {told} = ?{place} LIMIT ?2))"
+            for place in range(4, 4 + len(self._among))
+        )
+        self._counts = f"SELECT w.value, {', '.join(counts)} FROM json_each(?3) AS w"
         self._all = (
             f"SELECT {value}, {told}, k.id FROM json_each(?) AS w CROSS JOIN {keys}"
-            f" WHERE k.stripe_account = ? AND {value} = w.value AND {told} IN ({marks}) LIMIT ?"
+            f" WHERE k.stripe_account = ? AND {value} = w.value AND {told} IN ({marks})"
         )
         self._each = (
             f"SELECT k.id FROM {keys} WHERE k.stripe_account = ? AND {value} = ? AND {told} = ?"
             " LIMIT ?"
         )
 
-    def counted(self, connection: sqlite3.Connection) -> list[tuple[Any, ...]] | None:
-        """Group, value, count, whether there are more; None where one value may have too many."""
-        groups: dict[Scalar, list[str]] = defaultdict(list)
-        for group, values in self._groups.items():
-            for value in dict.fromkeys(values):
-                groups[value].append(group)
-        wanted = to_json(list(groups)).decode()
-        bound = (wanted, self._account, *self._among, self._most + 1)
-        found = connection.execute(self._all, bound).fetchall()
-        if len(found) > self._most:
-            return None
-        ids: dict[tuple[str, Scalar], set[str]] = defaultdict(set)
-        for value, told, id_ in found:
-            for group in groups[value]:
-                ids[group, told].add(id_)
-        return [(*key, len(holders), False) for key, holders in ids.items()]
+    def counted(self, connection: sqlite3.Connection) -> list[Holders]:
+        """The counts of the groups; `more` where one of a group's values has too many rows."""
+        values = dict.fromkeys(chain(*self._groups.values()))
+        bound = (self._account, self._most + 1, to_json(list(values)).decode(), *self._among)
+        counts = {row[0]: row[1:] for row in connection.execute(self._counts, bound)}
+        found: list[Holders] = []
+        shared: dict[str, list[Scalar]] = {}
+        for group, named in self._groups.items():
+            held = [value for value in named if any(counts[value])]
+            if len(held) > 1:
+                held = [*dict.fromkeys(held)]
+            if len(held) == 1:
+                found.append(self._of_value(group, counts[held[0]]))
+            elif held:
+                shared[group] = held
+        if shared:
+            total = sum(sum(counts[value]) for value in {*chain(*shared.values())})
+            apart = self._apart if total > self._most else self._together
+            found += apart(connection, shared)
+        return found
 
-    def counted_apart(self, connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    def _of_value(self, group: str, counts: tuple[int, ...]) -> Holders:
+        """The holders of a group of which one value is held."""
+        if max(counts) <= self._most:
+            return Holders(group, counts)
+        return Holders(group, tuple(min(count, self._most) for count in counts), more=True)
+
+    def _together(
+        self, connection: sqlite3.Connection, shared: Mapping[str, Sequence[Scalar]]
+    ) -> Iterator[Holders]:
+        """The rows of all these groups at once: they are few."""
+        wanted = to_json([*dict.fromkeys(chain(*shared.values()))]).decode()
+        bound = (wanted, self._account, *self._among)
+        ids: dict[tuple[Scalar, Scalar], list[str]] = defaultdict(list)
+        for value, told, id_ in connection.execute(self._all, bound):
+            ids[value, told].append(id_)
+        for group, held in shared.items():
+            yield Holders(
+                group,
+                tuple(
+                    len({id_ for value in held for id_ in ids.get((value, told), ())})
+                    for told in self._among
+                ),
+            )
+
+    def _apart(
+        self, connection: sqlite3.Connection, shared: Mapping[str, Sequence[Scalar]]
+    ) -> Iterator[Holders]:
         """The same, each value by itself, of which at most so many rows are counted."""
-        rows: list[tuple[Any, ...]] = []
-        for group, values in self._groups.items():
+        for group, held in shared.items():
+            counts: list[int] = []
+            more = False
             for told in self._among:
                 ids: set[str] = set()
-                more = False
-                for value in dict.fromkeys(values):
+                for value in held:
                     bound = (self._account, value, told, self._most + 1)
-                    found = connection.execute(self._each, bound).fetchall()
-                    more |= len(found) > self._most
-                    ids.update(id_ for (id_,) in found[: self._most])
-                if ids:
-                    rows.append((group, told, len(ids), more))
-        return rows
+                    rows = connection.execute(self._each, bound).fetchall()
+                    more |= len(rows) > self._most
+                    ids.update(id_ for (id_,) in rows[: self._most])
+                counts.append(len(ids))
+            yield Holders(group, tuple(counts), more)

@@ -19,7 +19,7 @@ from application.background.clock import Clock
 from application.connections.deployment import Deployment
 from application.connections.ports import ConnectionRepository
 from application.connections.stripe import StripeAccounts
-from application.mirror.ports import Filter, Group, Holders, Mirror, Noun, Order, RowPage
+from application.mirror.ports import Filter, Group, Holders, Live, Mirror, Noun, Order, RowPage
 from application.requests.paging import Position, Scalar
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionState, Mode
@@ -209,11 +209,15 @@ class FakeMirror(Fake, Mirror):
         values: Sequence[Scalar],
         *,
         limit: int,
-    ) -> Sequence[Row[T]]:
+    ) -> Sequence[Live[T]]:
         having_index(noun, column, values, limit)
         async with self._step("mirror.having"):
             live = self._live(noun, stripe_account)
-        return [row for columns, row in live if columns[column] in values][:limit]
+        return [
+            Live(row.snapshot.object, row.snapshot.unknown)
+            for columns, row in live
+            if columns[column] in values and row.snapshot and row.snapshot.object
+        ][:limit]
 
     @override
     async def group(
@@ -252,13 +256,12 @@ class FakeMirror(Fake, Mirror):
         holders_index(noun, column, groups, by, among, most)
         async with self._step("mirror.count_holders"):
             live = self._live(noun, stripe_account)
-        counts = Counter(
-            (group, columns[by])
-            for columns, _ in live
-            for group, values in groups.items()
-            if columns[by] in among and {*columns[column]} & {*values}
-        )
-        return [Holders(group, told, count) for (group, told), count in counts.items()]
+        counts: dict[str, Counter[Scalar]] = defaultdict(Counter)
+        for columns, _ in live:
+            for group, values in groups.items():
+                if columns[by] in among and {*columns[column]} & {*values}:
+                    counts[group][columns[by]] += 1
+        return [Holders(group, tuple(own[told] for told in among)) for group, own in counts.items()]
 
     @override
     async def search(
