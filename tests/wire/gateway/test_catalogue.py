@@ -217,6 +217,35 @@ async def test_a_price_is_changed_and_found_as_wanted(
     assert refused.value.violations[0].field == "price.tax_behavior"
 
 
+async def test_currency_options_are_created_read_added_and_replaced(
+    prices: StripePrices, call: MakeCall, gold: str
+) -> None:
+    began = now()
+    tiers = (Tier(10, unit_amount=8), Tier(None, unit_amount_decimal="0.5"))
+    in_tiers = replace(TERMS, currency_options={"eur": CurrencyOption(tiers=tiers)})
+    made = shown(await prices.create(call("a"), NewPrice(in_tiers, gold)))
+    assert made.currency_options["eur"].tiers == (
+        Tier(10, None, None, 8, "8"), Tier(None, None, None, None, "0.5"),
+    )  # fmt: skip
+    assert shown(await prices.find_created(call("a"), NewPrice(in_tiers, gold), began)) == made
+
+    flat = PriceTerms("usd", 9, currency_options={"eur": CurrencyOption(8)})
+    price = shown(await prices.create(call("b"), NewPrice(flat, gold)))
+    more = {"eur": CurrencyOption(7), "jpy": CurrencyOption(unit_amount_decimal="80.5")}
+    change = PriceChange(price.id, PriceFields(currency_options=more))
+    assert await prices.find_updated(call("c"), change, now()) is None
+    changed = shown(await prices.update(call("c"), change))
+    assert {
+        currency: (option.unit_amount, option.unit_amount_decimal)
+        for currency, option in changed.currency_options.items()
+    } == {"usd": (9, "9"), "eur": (7, "7"), "jpy": (None, "80.5")}
+    assert shown(await prices.find_updated(call("c"), change, now())) == changed
+    own = PriceChange(price.id, PriceFields(currency_options={"usd": CurrencyOption(1)}))
+    with pytest.raises(InvalidArgument) as refused:
+        await prices.update(call("d"), own)
+    assert refused.value.violations[0].field == "price.currency_options.usd"
+
+
 async def test_a_picture_is_uploaded_once_and_found_by_its_tag(
     pictures: StripePictures, call: MakeCall, emulator: RunningEmulator, account: str
 ) -> None:
