@@ -1,5 +1,6 @@
 """Ids of another tenant's in every field that takes one, beside ids of one's own."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest_asyncio
 from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
 
-from tests.support.contract.tenant import Fields, Ground, fresh
-from tests.support.servers.service import ServiceAndEmulator, reason_of
+from tests.support.contract.tenant import METHODS, Fields, Ground, fresh
+from tests.support.pictures import GIF
+from tests.support.servers.service import ServiceAndEmulator, reason_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -31,6 +33,7 @@ class Shelf:
     draft: str
     opened: str
     charge: str
+    payout: str
 
 
 async def shelf(ground: Ground) -> Shelf:
@@ -50,8 +53,24 @@ async def shelf(ground: Ground) -> Shelf:
     return Shelf(
         ground, customer, methods.payment_methods[0].id, source.id, price, once.id,
         str(once.product), subscribed.id, subscribed.items[0].id, await ground.draft(),
-        await ground.opened(), await ground.charge(),
+        await ground.opened(), await ground.charge(), await payout(ground),
     )  # fmt: skip
+
+
+async def payout(ground: Ground) -> str:
+    """A payout that the mirror knows."""
+    v1, options = ground.world.sdk.v1, ground.tenant.options
+    await v1.charges.create_async(
+        {"amount": 5_000, "currency": "usd", "source": "tok_bypassPending"}, options
+    )
+    made = await v1.payouts.create_async({"amount": 700, "currency": "usd"}, options)
+
+    async def look() -> bool:
+        listed = await ground.call("PayoutService.ListPayouts", {})
+        return made.id in [payout.id for payout in listed.payouts]
+
+    assert await until(look)
+    return made.id
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -109,6 +128,11 @@ def requests(mine: Shelf, theirs: Shelf) -> list[tuple[str, str, Fields]]:
         ("InvoiceService.GetInvoice", "invoice", {"id": theirs.opened}),
         ("SubscriptionService.GetSubscription", "subscription", {"id": theirs.subscription}),
     ]  # fmt: skip
+    named += [*catalogue_requests(mine, theirs)]
+    named += [
+        (f"PayoutService.{verb}", "payout", {"id": theirs.payout})
+        for verb in ("GetPayout", "ListPayoutTransactions", "SummarizePayout")
+    ]
     named += [
         (f"InvoiceService.{verb}", "invoice", {"id": theirs.opened})
         for verb in (
@@ -149,6 +173,26 @@ def requests(mine: Shelf, theirs: Shelf) -> list[tuple[str, str, Fields]]:
     return named
 
 
+def catalogue_requests(mine: Shelf, theirs: Shelf) -> Iterator[tuple[str, str, Fields]]:
+    """The same of CatalogService."""
+    service, cost = "CatalogService.", {"currency": "usd", "unit_amount": 800}
+    for verb in ("GetProduct", "ArchiveProduct", "UnarchiveProduct", "DeleteProduct"):
+        yield service + verb, "product", {"id": theirs.product}
+    for verb in ("GetPrice", "ArchivePrice", "UnarchivePrice"):
+        yield service + verb, "price", {"id": theirs.price}
+    yield service + "UpdateProduct", "product", {"product": {"id": theirs.product, "name": "x"}}
+    yield (
+        service + "UpdateProduct",
+        "product.default_price",
+        {"product": {"id": mine.product, "default_price": theirs.once}},
+    )
+    yield service + "CreatePrice", "product", {"product": theirs.product, "price": cost}
+    yield service + "UpdatePrice", "price", {"price": {"id": theirs.price, "nickname": "x"}}
+    yield service + "ReplacePrice", "price", {"id": theirs.price, "price": {"unit_amount": 800}}
+    picture = {"product": theirs.product, "size": len(GIF), "piece": GIF}
+    yield service + "UploadProductImage", "product", picture
+
+
 def resource_of(error: grpc.aio.AioRpcError) -> str:
     """What is not found, or the one field that is refused."""
     status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read of a call
@@ -175,13 +219,13 @@ async def test_ids_of_another_tenant_are_nowhere_taken(shelves: tuple[Shelf, She
     before = await control.snapshot()
     wrong: dict[str, Any] = {}
     for place, (name, what, fields) in enumerate(requests(mine, theirs)):
-        changing = not name.partition(".")[2].startswith(("Get", "List", "Preview"))
+        changing = "request_id" in METHODS[name][0].input_type.fields_by_name
         asked = {**fields, "request_id": fresh()} if changing else fields
-        listed = what.startswith("items")
+        inside = "." in what  # of what is sent: that field is refused
         met = await refusal(mine.ground, name, asked)
-        if listed and met != ("INVALID_FIELDS", what):
+        if inside and met != ("INVALID_FIELDS", what):
             wrong[f"{place} {name} {what}"] = met
-        if not listed and (met[0] != "NOT_FOUND" or not met[1].startswith(what)):
+        if not inside and (met[0] != "NOT_FOUND" or not met[1].startswith(what)):
             wrong[f"{place} {name} {what}"] = met
     assert wrong == {}
     after = await control.snapshot()
@@ -200,5 +244,8 @@ async def test_lists_narrowed_to_another_tenants_ids_are_empty(
         ("ChargeService.ListCharges", {"customer": theirs.customer}, "charges"),
         ("ChargeService.ListRefunds", {"charge": theirs.charge}, "refunds"),
         ("InvoiceService.GetInvoiceTotals", {"customer": theirs.customer}, "currencies"),
+        ("CatalogService.ListPrices", {"product": theirs.product}, "prices"),
+        ("CatalogService.CountPrices", {"product": theirs.product}, "counts"),
+        ("CatalogService.BatchGetProducts", {"ids": [theirs.product]}, "products"),
     ):
         assert list(getattr(await mine.ground.call(name, fields), held)) == []
