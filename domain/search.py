@@ -31,6 +31,8 @@ MAX_QUERY_WORDS: Final = 10
 MAX_READINGS: Final = 8
 """Ten words hold at most three runs of digits, each of two readings."""
 
+_FLAG: Final = "="
+
 _ASCII_WORDS: Final = re.compile(r"[0-9a-z]+")
 _DOTTED_I: Final = re.compile("i\u0307+")
 """What folding makes of the Turkish capital, and nobody types."""
@@ -76,9 +78,18 @@ def readings_of(query: str) -> list[list[str]]:
     return [list(words) for words in distinct if words]
 
 
+def flag(name: str, value: bool) -> str:
+    """What stands among an object's words for a flag of it. No query has it: it is no word."""
+    return f"{name}{_FLAG}{int(value)}"
+
+
 def terms_of(words: Iterable[str]) -> frozenset[str]:
-    """All beginnings of the words: an object has exactly these in the index."""
-    return frozenset(word[:end] for word in words for end in range(1, len(word) + 1))
+    """All beginnings of the words, and the flags: an object has exactly these in the index."""
+    return frozenset(
+        word[:end]
+        for word in words
+        for end in range(len(word) if _FLAG in word else 1, len(word) + 1)
+    )
 
 
 def _needed(words: Iterable[str]) -> list[str]:

@@ -27,7 +27,7 @@ from application.mirror.ports import (
 from application.requests.paging import Position, Scalar
 from domain.mirror import MirroredObject, Row
 from domain.periods import to_milliseconds
-from domain.search import MAX_QUERY_WORDS, MAX_READINGS, RULES, object_words
+from domain.search import MAX_QUERY_WORDS, MAX_READINGS, RULES, flag, object_words
 
 T = TypeVar("T", bound=MirroredObject)
 
@@ -107,21 +107,26 @@ def derived_values(
 
 
 def search_words(noun: Noun[T], found: T | None) -> tuple[str, ...]:
-    """The words by which an object is found; none for a deleted one, or an unsearched noun."""
+    """The words by which an object is found, then its flags.
+
+    None for a deleted one, or an unsearched noun.
+    """
     if found is None or noun.search is None:
         return ()
     texts, phones = (
         [getattr(found, name) or "" for name in names]
         for names in (noun.search.texts, noun.search.phones)
     )
-    return object_words(texts, phones)
+    flags = (flag(name, getattr(found, name)) for name in noun.search.flags)
+    return (*object_words(texts, phones), *flags)
 
 
 def search_stamp(noun: Noun[Any]) -> str:
     """What the stored words of a noun follow from: where it changes they are made anew."""
     if noun.search is None:
         return ""
-    return f"{RULES}: {', '.join(noun.search.texts)}; {', '.join(noun.search.phones)}"
+    found_by = f"{RULES}: {', '.join(noun.search.texts)}; {', '.join(noun.search.phones)}"
+    return "; ".join((found_by, *noun.search.flags))
 
 
 FIELDS: Final = "(fields)"
@@ -142,8 +147,13 @@ def lacking(noun: Noun[Any], stored: Mapping[str, Any]) -> set[str]:
     return {field.name for field in fields(noun.type)} - stored.keys()
 
 
-def check_search(noun: Noun[Any], readings: Sequence[Sequence[str]], limit: int) -> None:
-    """ValueError for a search that the port does not allow."""
+def search_readings(
+    noun: Noun[Any],
+    readings: Sequence[Sequence[str]],
+    limit: int,
+    flags: Mapping[str, bool] | None,
+) -> Sequence[Sequence[str]]:
+    """What the terms of a row must have one of, whole. ValueError for what the port forbids."""
     if noun.search is None:
         raise ValueError(f"{noun.name}: is not searched")
     if not 1 <= len(readings) <= MAX_READINGS:
@@ -152,6 +162,11 @@ def check_search(noun: Noun[Any], readings: Sequence[Sequence[str]], limit: int)
         raise ValueError(f"words: from 1 to {MAX_QUERY_WORDS} a reading")
     if not 1 <= limit <= MAX_ROWS:
         raise ValueError(f"limit: from 1 to {MAX_ROWS}")
+    told = dict(flags or {})
+    if unknown := told.keys() - {*noun.search.flags}:
+        raise ValueError(f"{noun.name}: no such flag: {sorted(unknown)}")
+    narrowed = [flag(name, value) for name, value in told.items()]
+    return [[*words, *narrowed] for words in readings]
 
 
 @dataclass(frozen=True, slots=True)

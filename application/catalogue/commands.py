@@ -28,6 +28,7 @@ class SearchProducts:
     query: str
     page_size: int = 0
     page_token: str = ""
+    active: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ class Catalogue:
             readings_of(query.query),
             page_size=query.page_size,
             page_token=query.page_token,
+            flags=None if query.active is None else {"active": query.active},
         )
         items = await self._with_prices(stripe_account, page.items)
         return Page(items, page.next_page_token)

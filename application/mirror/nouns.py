@@ -164,7 +164,7 @@ PRODUCTS: Final = Noun(
     columns=(_CREATED, Column("active", "object.active")),
     # The second covers the counts of filters, too.
     indexes=(("created",), ("active", "created")),
-    search=Search(texts=("name",)),
+    search=Search(texts=("name",), flags=("active",)),
     last=("name",),
     reading=1,
 )

@@ -55,11 +55,12 @@ class Search:
     """By which words of an object it is found, as `domain.search` says.
 
     Attributes of the object: `texts` are split into words, `phones` are reduced to their digits.
-    None and empty have no words.
+    None and empty have no words. What is found may be narrowed by the booleans `flags`.
     """
 
     texts: tuple[str, ...]
     phones: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,12 +383,14 @@ class Mirror(Protocol):
         *,
         after: Position | None,
         limit: int,
+        flags: Mapping[str, bool] | None = None,
     ) -> RowPage[T]:
         """Live rows whose objects have a word beginning with each word of a reading, newest first.
 
         `readings` are those of `domain.search.readings_of`, 1 to MAX_READINGS, each of 1 to
-        MAX_QUERY_WORDS words; whichever fits counts. Paging as `list` promises. Served by an index;
-        ValueError where the noun declares no search.
+        MAX_QUERY_WORDS words; whichever fits counts. `flags` narrow to the objects that have these
+        values; they stand in the index as the words do. Paging as `list` promises. Served by an
+        index; ValueError where the noun declares no search, or not such a flag.
         """
         ...
 

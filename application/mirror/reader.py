@@ -102,15 +102,18 @@ class MirrorReader:
         *,
         page_size: int,
         page_token: str,
+        flags: Mapping[str, bool] | None = None,
     ) -> Page[T]:
         """A page of the live objects that have all words of a reading, as `list` gives it."""
-        scope = digest("search", noun.name, stripe_account, sorted(map(sorted, readings)))
+        words, told = sorted(map(sorted, readings)), sorted((flags or {}).items())
+        scope = digest("search", noun.name, stripe_account, words, *told)
         page = await self._mirror.search(
             noun,
             stripe_account,
             readings,
             after=self._page_tokens.read(page_token, scope),
             limit=page_size or DEFAULT_PAGE_SIZE,
+            flags=flags,
         )
         return _objects(self._page(page, scope))
 

@@ -60,8 +60,6 @@ def _add_list(app: typer.Typer, reach: Reach) -> None:
         as_json: JsonOption = False,
     ) -> None:
         """List products on sale, the last one made first."""
-        if search and archived:
-            raise typer.BadParameter("not together with --search", param_hint="--archived")
         page = run(_page(reach(target), account, search, limit, active=not archived), _FLAGS)
         if as_json:
             print_json(page)
@@ -145,7 +143,9 @@ async def _page(
     async with _stub(connect) as stub:
         if search:
             return await stub.SearchProducts(
-                pb.SearchProductsRequest(account=account, query=search, page_size=limit)
+                pb.SearchProductsRequest(
+                    account=account, query=search, page_size=limit, active=active
+                )
             )
         return await stub.ListProducts(
             pb.ListProductsRequest(account=account, page_size=limit, active=active)

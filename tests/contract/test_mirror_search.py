@@ -1,6 +1,6 @@
 """The promises of `application.mirror.ports` on searches, the same on every store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -9,12 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.mirror.nouns import CHARGES, CUSTOMERS
+from application.mirror.nouns import CHARGES, CUSTOMERS, PRODUCTS
 from application.mirror.ports import Mirror, Noun
 from application.requests.paging import Position
 from domain.customers import Customer
 from domain.mirror import MirroredObject
 from domain.periods import from_milliseconds
+from domain.products import Product
 from domain.search import MAX_QUERY_WORDS, MAX_READINGS, object_words, readings_of
 from tests.contract.samples import NOON, OURS, SECOND, THEIRS, facet, snapshot, store_new, tombstone
 from tests.support.fakes.stores import FakeMirror
@@ -41,13 +42,14 @@ async def search(
     limit: int = 1_000,
     stripe_account: str = OURS,
     noun: Noun[Any] = CUSTOMERS,
+    flags: Mapping[str, bool] | None = None,
 ) -> list[str]:
     """The ids of all pages of what a query finds, in the order found."""
     ids: list[str] = []
     after: Position | None = None
     for _ in range(_MOST_PAGES):
         page = await mirror.search(
-            noun, stripe_account, readings_of(query), after=after, limit=limit
+            noun, stripe_account, readings_of(query), after=after, limit=limit, flags=flags
         )
         assert len(page.rows) <= limit
         ids += [row.id for row in page.rows]
@@ -252,6 +254,34 @@ async def test_a_row_found_all_the_while_is_told_once_whatever_is_written(
             assert not await mirror.replace(CUSTOMERS, [(tombstone(f"cus_x{turn}"), 1)])
     assert len(told) == len(set(told))
     assert {one.id for one in stays} <= set(told)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 9])
+async def test_a_search_is_narrowed_by_flags_of_the_objects(mirror: Mirror, limit: int) -> None:
+    seats = [
+        Product(f"prod_{n}", NOON + n * SECOND, f"Seat {n % 2}", active=n % 3 > 0) for n in range(7)
+    ]
+    await store_new(mirror, PRODUCTS, *seats, Product("prod_x", NOON, "active 1", active=True))
+
+    async def found(query: str, *, active: bool | None) -> list[str]:
+        flags = None if active is None else {"active": active}
+        return await search(mirror, query, limit=limit, noun=PRODUCTS, flags=flags)
+
+    def expected(wanted: Iterable[int]) -> list[str]:
+        return [f"prod_{n}" for n in wanted]
+
+    assert await found("seat", active=None) == expected(range(6, -1, -1))
+    assert await found("seat", active=True) == expected([5, 4, 2, 1])
+    assert await found("sea 1", active=False) == expected([3])
+    assert await found("active=1", active=None) == ["prod_x"]
+    assert await found("active", active=False) == await found("nobody", active=True) == []
+    # It follows the object.
+    sold = replace(seats[3], active=True)
+    assert await mirror.replace(PRODUCTS, [(snapshot(sold), 1)]) == []
+    assert await found("seat", active=False) == expected([6, 0])
+    assert await found("seat", active=True) == expected([5, 4, 3, 2, 1])
+    with pytest.raises(ValueError, match="flag"):
+        await search(mirror, "ada", flags={"active": True})
 
 
 async def test_a_search_that_is_none_is_refused(mirror: Mirror) -> None:

@@ -10,12 +10,13 @@ from uuid import uuid4
 import pymongo
 import pytest
 
-from application.mirror.nouns import CUSTOMERS
+from application.mirror.nouns import CUSTOMERS, PRODUCTS
 from application.mirror.ports import Noun, Search
 from application.mirror.writer import MirrorWriter
 from application.requests.paging import Position
 from domain.customers import Customer
 from domain.errors import Unavailable
+from domain.products import Product
 from domain.search import RULES
 from infrastructure import documents
 from infrastructure.mongo.core.database import Database as MongoDatabase
@@ -62,6 +63,21 @@ async def test_a_reading_is_one_range_of_the_index_in_order(
     assert sorted(steps[1:]) == sorted([row, *[other] * (len(words) - 1)])
     for plan in counts:
         assert "SEARCH billing.customers terms USING PRIMARY KEY" in plan.text
+
+
+@pytest.mark.parametrize("active", [True, False])
+async def test_a_flag_is_a_range_of_the_index_as_a_word_is(stores: Stores, active: bool) -> None:
+    seats = [Product(f"prod_{n}", NOON, "Seat", active=n < 1) for n in range(9)]
+    await store_new(stores.mirror, PRODUCTS, *seats)
+    flags = {"active": active}
+    plans = await assert_ordered(
+        stores,
+        lambda: stores.mirror.search(PRODUCTS, OURS, [["seat"]], after=None, limit=5, flags=flags),
+    )
+    assert len(plans) == 3, "two to find what is rarer"
+    if stores.kind == "mongo":
+        for plan in plans:
+            assert {*plan.indexes} == {("stripe_account", "terms", "created", "id")}, plan.text
 
 
 @pytest.mark.parametrize("after", POSITIONS)

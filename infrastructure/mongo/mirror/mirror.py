@@ -27,13 +27,13 @@ from infrastructure.documents import (
     Serving,
     check_bounds,
     check_list,
-    check_search,
     combinations,
     grouping_index,
     having_index,
     holders_index,
     index_keys,
     row_page,
+    search_readings,
     serving,
 )
 from infrastructure.mongo.core.collection import ASCENDING, DESCENDING, Document, Indexes, index
@@ -269,10 +269,11 @@ class MongoMirror:
         *,
         after: Position | None,
         limit: int,
+        flags: Mapping[str, bool] | None = None,
     ) -> RowPage[T]:
-        check_search(noun, readings, limit)
+        wanted = search_readings(noun, readings, limit, flags)
         rows = self._database.collection(noun.collection)
-        found = await search(rows, stripe_account, readings, after, limit + 1)
+        found = await search(rows, stripe_account, wanted, after, limit + 1)
         return row_page(
             [to_row(noun, document, self._read_before) for document in found],
             [Position(document[NEWEST_FIRST.column], document["id"]) for document in found],

@@ -18,7 +18,6 @@ from infrastructure.clock import SystemClock
 from infrastructure.documents import (
     check_bounds,
     check_list,
-    check_search,
     column_values,
     derived_values,
     filled_columns,
@@ -26,6 +25,7 @@ from infrastructure.documents import (
     holders_index,
     many_values,
     row_page,
+    search_readings,
     to_json,
 )
 from infrastructure.sqlite.core.database import Database, Job
@@ -239,14 +239,15 @@ class SqliteMirror:
         *,
         after: Position | None,
         limit: int,
+        flags: Mapping[str, bool] | None = None,
     ) -> RowPage[T]:
-        check_search(noun, readings, limit)
+        wanted = search_readings(noun, readings, limit, flags)
         table = self._table(noun)
 
         def job(connection: sqlite3.Connection) -> RowPage[T]:
             by_reading = (
                 table.terms.newest(connection, _FOUND_ROW, stripe_account, words, after, limit + 1)
-                for words in readings
+                for words in wanted
             )
             return table.to_page(stripe_account, _merged([*filter(None, by_reading)]), limit)
 

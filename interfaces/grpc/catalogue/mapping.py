@@ -186,7 +186,12 @@ def read_product_list(
 
 def read_search(request: pb.SearchProductsRequest) -> SearchProducts:
     """What to search for."""
-    return SearchProducts(request.query, request.page_size, request.page_token)
+    return SearchProducts(
+        query=request.query,
+        page_size=request.page_size,
+        page_token=request.page_token,
+        active=request.active if request.HasField("active") else None,
+    )
 
 
 def read_price_list(request: pb.ListPricesRequest, violations: list[FieldViolation]) -> ListPrices:

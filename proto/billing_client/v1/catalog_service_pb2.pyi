@@ -827,6 +827,7 @@ class SearchProductsRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """account to act for; empty: the token's own."""
     query: _builtins.str
@@ -834,7 +835,9 @@ class SearchProductsRequest(_message.Message):
     page_size: _builtins.int
     """page_size is how many at most: 0 stands for 50, and 100 is the most."""
     page_token: _builtins.str
-    """page_token of the page before; empty: the first page. The query must be as it was."""
+    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    active: _builtins.bool
+    """active narrows what is found to products on sale, or to archived ones; absent: all."""
     def __init__(
         self,
         *,
@@ -842,12 +845,15 @@ class SearchProductsRequest(_message.Message):
         query: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        active: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "page_size", b"page_size", "page_token", b"page_token", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "account", b"account", "active", b"active", "page_size", b"page_size", "page_token", b"page_token", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__active: _TypeAlias = _typing.Literal["active"]  # noqa: Y015
+    _WhichOneofArgType__active: _TypeAlias = _typing.Literal["_active", b"_active"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__active) -> _WhichOneofReturnType__active | None: ...
 
 Global___SearchProductsRequest: _TypeAlias = SearchProductsRequest  # noqa: Y015
 

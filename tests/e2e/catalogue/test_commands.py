@@ -52,6 +52,8 @@ async def test_products_are_listed_searched_and_shown(ground: Ground) -> None:
     told = json.loads((await run(ground, products_app, "show", made.product.id, "--json")).stdout)
     assert told["product"]["id"] == made.product.id
     assert "no such products" in (await run(ground, products_app, "list", "--archived")).stdout
+    nothing = await run(ground, products_app, "list", "--archived", "--search", "gol")
+    assert "no products for gol" in nothing.stdout
 
 
 async def test_a_price_is_replaced_and_refusals_name_the_flag(ground: Ground) -> None:

@@ -150,6 +150,9 @@ async def test_products_are_searched_counted_archived_and_put_on_sale_again(
     found = await ask(ground, "SearchProducts", query="gol")
     assert [each.product.id for each in found.products] == [gold]
     assert [len(each.prices) for each in found.products] == [1]
+    for active, ids in ((True, []), (False, [gold])):
+        narrowed = await ask(ground, "SearchProducts", query="gol", active=active)
+        assert [each.product.id for each in narrowed.products] == ids
     assert (await change(ground, "UnarchiveProduct", id=gold)).active
     assert (await ask(ground, "CountProducts")).active == 2
     page = await ask(ground, "ListProducts", page_size=1)

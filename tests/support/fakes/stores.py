@@ -30,13 +30,13 @@ from domain.stripe_accounts import StripeAccount
 from infrastructure.documents import (
     check_bounds,
     check_list,
-    check_search,
     column_values,
     grouping_index,
     having_index,
     holders_index,
     many_values,
     row_page,
+    search_readings,
     search_words,
     serving,
 )
@@ -272,15 +272,16 @@ class FakeMirror(Fake, Mirror):
         *,
         after: Position | None,
         limit: int,
+        flags: Mapping[str, bool] | None = None,
     ) -> RowPage[T]:
-        check_search(noun, readings, limit)
+        wanted = search_readings(noun, readings, limit, flags)
         async with self._step("mirror.search"):
             live = self._live(noun, stripe_account)
         found = [
             (columns["created"], row.id, row)
             for columns, row in live
             if row.snapshot
-            and any(map(terms_of(search_words(noun, row.snapshot.object)).issuperset, readings))
+            and any(map(terms_of(search_words(noun, row.snapshot.object)).issuperset, wanted))
         ]
         past = None if after is None else (after.value, after.id)
         ordered = sorted(
