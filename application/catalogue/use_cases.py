@@ -203,7 +203,7 @@ class Catalogue:
     async def _with_prices(
         self, stripe_account: str, products: Sequence[Product]
     ) -> Sequence[ProductDetails]:
-        """The products with their prices and subscribers, in two queries however many they are.
+        """The products with their prices and subscribers, in as many queries however many they are.
 
         Where they have more prices than one query reads, what is missing is told as `more`.
         """

@@ -120,7 +120,8 @@ async def test_a_page_is_as_many_queries_whatever_is_on_it(
     page, plans = await asked(
         stores, lambda: catalogue.list_products(CALLER, ListProducts(page_size=size))
     )
-    assert len(plans) == 3
+    # SQLite tells the holders of a product's several prices apart in a query of its own.
+    assert len(plans) == {"sqlite": 4, "mongo": 3}[stores.kind]
     nouns = ("billing.products", "billing.prices", "billing.subscriptions")
     about = {name for plan in plans for name in nouns if name in plan.text}
     assert about == {*nouns}
