@@ -12,13 +12,17 @@ from domain.products import Product
 
 @dataclass(frozen=True, slots=True)
 class ListProducts:
-    """A page of the products; times bound `created`, from inclusive to exclusive."""
+    """A page of the products; times bound `created`, from inclusive to exclusive.
+
+    The newest come first, unless `oldest_first`.
+    """
 
     page_size: int = 0
     page_token: str = ""
     active: bool | None = None
     created_after: dt.datetime | None = None
     created_before: dt.datetime | None = None
+    oldest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,10 @@ class SearchProducts:
 
 @dataclass(frozen=True, slots=True)
 class ListPrices:
-    """A page of the prices; times bound `created`, from inclusive to exclusive."""
+    """A page of the prices; times bound `created`, from inclusive to exclusive.
+
+    The newest come first, unless `oldest_first`.
+    """
 
     page_size: int = 0
     page_token: str = ""
@@ -44,6 +51,7 @@ class ListPrices:
     lookup_key: str = ""
     created_after: dt.datetime | None = None
     created_before: dt.datetime | None = None
+    oldest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

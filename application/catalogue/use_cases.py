@@ -29,7 +29,7 @@ from application.catalogue.violations import (
 )
 from application.connections.use_cases import Connections
 from application.mirror.nouns import PRICES, PRODUCTS
-from application.mirror.ports import NEWEST_FIRST, Filter, Live, Mirror
+from application.mirror.ports import NEWEST_FIRST, Filter, Live, Mirror, Order
 from application.mirror.reader import MirrorReader, equal_to, within
 from application.requests.callers import Caller
 from application.requests.paging import Page
@@ -68,7 +68,7 @@ class Catalogue:
     async def list_products(
         self, caller: Caller, query: ListProducts, violations: Sequence[FieldViolation] = ()
     ) -> Page[ProductDetails]:
-        """A page of products in the mirror, newest first, with prices and subscribers."""
+        """A page of products in the mirror, with prices and subscribers."""
         refuse(chain(violations, product_list_violations(query)))
         stripe_account = await self._stripe_account(caller)
         page = await self._reader.list(
@@ -80,6 +80,7 @@ class Catalogue:
             ),
             page_size=query.page_size,
             page_token=query.page_token,
+            order=_order(oldest_first=query.oldest_first),
         )
         items = await self._with_prices(stripe_account, page.items)
         return Page(items, page.next_page_token, page.previous_page_token)
@@ -149,7 +150,7 @@ class Catalogue:
     async def list_prices(
         self, caller: Caller, query: ListPrices, violations: Sequence[FieldViolation] = ()
     ) -> Page[PriceDetails]:
-        """A page of prices in the mirror, newest first; it may end short, with its token."""
+        """A page of prices in the mirror; it may end short, with its token."""
         refuse(chain(violations, price_list_violations(query)))
         stripe_account = await self._stripe_account(caller)
         equals = equal_to(
@@ -167,6 +168,7 @@ class Catalogue:
             ),
             page_size=query.page_size,
             page_token=query.page_token,
+            order=_order(oldest_first=query.oldest_first),
         )
         return Page(_details(page.items), page.next_page_token, page.previous_page_token)
 
@@ -238,6 +240,10 @@ def _details(rows: Sequence[Row[Price]]) -> list[PriceDetails]:
         for row in rows
         if row.snapshot is not None and row.snapshot.object is not None
     ]
+
+
+def _order(*, oldest_first: bool) -> Order:
+    return Order("created", descending=not oldest_first)
 
 
 def _age(row: Live[Price]) -> tuple[dt.datetime, str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class ListPayouts:
     """A page of the payouts, ordered by `order`: `arrival_date` or `created`, the latest first.
 
-    Times bound `arrival_date` and `created`, from inclusive to exclusive. Empty `statuses` are all.
+    `oldest_first` turns that around. Times bound `arrival_date` and `created`, from inclusive to
+    exclusive. Empty `statuses` are all.
     """
 
     page_size: int = 0
@@ -21,6 +22,7 @@ class ListPayouts:
     created_after: dt.datetime | None = None
     created_before: dt.datetime | None = None
     order: str = "arrival_date"
+    oldest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Payouts:
     async def list(
         self, caller: Caller, query: ListPayouts, violations: Sequence[FieldViolation] = ()
     ) -> Page[ListedPayout]:
-        """A page of payouts in the mirror, the latest first."""
+        """A page of payouts in the mirror, in the order that is asked for."""
         refuse(chain(violations, list_violations(query)))
         connection = await self._connections.of(caller)
         page = await self._reader.list_rows(
@@ -96,7 +96,7 @@ class Payouts:
             _filter_of(query),
             page_size=query.page_size,
             page_token=query.page_token,
-            order=Order(query.order),
+            order=Order(query.order, descending=not query.oldest_first),
         )
         items = list(_listed(page.items))
         return Page(items, page.next_page_token, page.previous_page_token)

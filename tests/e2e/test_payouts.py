@@ -220,6 +220,10 @@ async def test_manual_payouts_are_not_reconcilable(business: Business) -> None:
 
 async def test_payouts_are_listed_and_narrowed(business: Business) -> None:
     every = await business.listed()
+    for order in (pb.PAYOUT_ORDER_ARRIVAL_TIME, pb.PAYOUT_ORDER_CREATE_TIME):
+        latest_first = [one.id for one in await business.listed(order=order)]
+        turned = await business.listed(order=order, oldest_first=True)
+        assert [one.id for one in turned] == latest_first[::-1]
     assert {one.id for one in await business.listed(order=pb.PAYOUT_ORDER_CREATE_TIME)} == {
         one.id for one in every
     }

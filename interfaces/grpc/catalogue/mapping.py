@@ -181,6 +181,7 @@ def read_product_list(
         active=request.active if request.HasField("active") else None,
         created_after=read_instant(request, "created_after", violations),
         created_before=read_instant(request, "created_before", violations),
+        oldest_first=request.oldest_first,
     )
 
 
@@ -206,6 +207,7 @@ def read_price_list(request: pb.ListPricesRequest, violations: list[FieldViolati
         lookup_key=request.lookup_key,
         created_after=read_instant(request, "created_after", violations),
         created_before=read_instant(request, "created_before", violations),
+        oldest_first=request.oldest_first,
     )
 
 

@@ -41,6 +41,7 @@ def read_list(request: pb.ListPayoutsRequest, violations: list[FieldViolation]) 
         created_after=read_instant(request, "created_after", violations),
         created_before=read_instant(request, "created_before", violations),
         order=_ORDERS.get(request.order, "arrival_date"),
+        oldest_first=request.oldest_first,
     )
 
 

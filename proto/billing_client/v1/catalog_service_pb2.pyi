@@ -749,6 +749,7 @@ class ListProductsRequest(_message.Message):
     ACTIVE_FIELD_NUMBER: _builtins.int
     CREATED_AFTER_FIELD_NUMBER: _builtins.int
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    OLDEST_FIRST_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """account to act for; empty: the token's own."""
     page_size: _builtins.int
@@ -757,6 +758,8 @@ class ListProductsRequest(_message.Message):
     """page_token of the page before or after; empty: the first page. All other fields must be as they were."""
     active: _builtins.bool
     """active narrows the list to products on sale, or to archived ones; absent: all."""
+    oldest_first: _builtins.bool
+    """oldest_first turns the order of the list around."""
     @_builtins.property
     def created_after(self) -> _timestamp_pb2.Timestamp:
         """created_after narrows the list to products created at or after an instant."""
@@ -774,10 +777,11 @@ class ListProductsRequest(_message.Message):
         active: _builtins.bool | None = ...,
         created_after: _timestamp_pb2.Timestamp | None = ...,
         created_before: _timestamp_pb2.Timestamp | None = ...,
+        oldest_first: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "created_after", b"created_after", "created_before", b"created_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "account", b"account", "active", b"active", "created_after", b"created_after", "created_before", b"created_before", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "account", b"account", "active", b"active", "created_after", b"created_after", "created_before", b"created_before", "oldest_first", b"oldest_first", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__active: _TypeAlias = _typing.Literal["active"]  # noqa: Y015
     _WhichOneofArgType__active: _TypeAlias = _typing.Literal["_active", b"_active"]  # noqa: Y015
@@ -800,7 +804,7 @@ class ListProductsResponse(_message.Message):
     """previous_page_token is empty on the first page."""
     @_builtins.property
     def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductDetails]:
-        """products, newest first."""
+        """products, in the order asked for."""
 
     def __init__(
         self,
@@ -1329,6 +1333,7 @@ class ListPricesRequest(_message.Message):
     LOOKUP_KEY_FIELD_NUMBER: _builtins.int
     CREATED_AFTER_FIELD_NUMBER: _builtins.int
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    OLDEST_FIRST_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """account to act for; empty: the token's own."""
     page_size: _builtins.int
@@ -1345,6 +1350,8 @@ class ListPricesRequest(_message.Message):
     """currency to narrow the list to; empty: all."""
     lookup_key: _builtins.str
     """lookup_key to narrow the list to; empty: all."""
+    oldest_first: _builtins.bool
+    """oldest_first turns the order of the list around."""
     @_builtins.property
     def created_after(self) -> _timestamp_pb2.Timestamp:
         """created_after narrows the list to prices created at or after an instant."""
@@ -1366,10 +1373,11 @@ class ListPricesRequest(_message.Message):
         lookup_key: _builtins.str = ...,
         created_after: _timestamp_pb2.Timestamp | None = ...,
         created_before: _timestamp_pb2.Timestamp | None = ...,
+        oldest_first: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "active", b"active", "created_after", b"created_after", "created_before", b"created_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "account", b"account", "active", b"active", "created_after", b"created_after", "created_before", b"created_before", "currency", b"currency", "lookup_key", b"lookup_key", "page_size", b"page_size", "page_token", b"page_token", "product", b"product", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "account", b"account", "active", b"active", "created_after", b"created_after", "created_before", b"created_before", "currency", b"currency", "lookup_key", b"lookup_key", "oldest_first", b"oldest_first", "page_size", b"page_size", "page_token", b"page_token", "product", b"product", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__active: _TypeAlias = _typing.Literal["active"]  # noqa: Y015
     _WhichOneofArgType__active: _TypeAlias = _typing.Literal["_active", b"_active"]  # noqa: Y015
@@ -1392,7 +1400,7 @@ class ListPricesResponse(_message.Message):
     """previous_page_token is empty on the first page."""
     @_builtins.property
     def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Price]:
-        """prices, newest first."""
+        """prices, in the order asked for."""
 
     def __init__(
         self,

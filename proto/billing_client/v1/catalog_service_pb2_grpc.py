@@ -155,7 +155,8 @@ class CatalogServiceServicer:
     """
 
     def ListProducts(self, request, context):
-        """ListProducts lists the products in the mirror, newest first, with their prices and subscribers.
+        """ListProducts lists the products in the mirror, newest first or oldest first, with their prices and
+        subscribers.
 
         Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
         page token of another list or account (INVALID_PAGE_TOKEN).
@@ -268,7 +269,7 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPrices(self, request, context):
-        """ListPrices lists the prices in the mirror, newest first.
+        """ListPrices lists the prices in the mirror, newest first or oldest first.
 
         A page that has looked at 10,000 prices ends short, or empty, with its token. Fails as ListProducts
         does.

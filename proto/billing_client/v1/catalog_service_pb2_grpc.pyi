@@ -44,7 +44,8 @@ class CatalogServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CatalogServiceAsyncStub: ...
     ListProducts: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListProductsRequest, _catalog_service_pb2.ListProductsResponse]
-    """ListProducts lists the products in the mirror, newest first, with their prices and subscribers.
+    """ListProducts lists the products in the mirror, newest first or oldest first, with their prices and
+    subscribers.
 
     Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
     page token of another list or account (INVALID_PAGE_TOKEN).
@@ -112,7 +113,7 @@ class CatalogServiceStub:
     TOO_MANY_IMAGES for a ninth one, and NOT_FOUND for an unknown product.
     """
     ListPrices: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListPricesRequest, _catalog_service_pb2.ListPricesResponse]
-    """ListPrices lists the prices in the mirror, newest first.
+    """ListPrices lists the prices in the mirror, newest first or oldest first.
 
     A page that has looked at 10,000 prices ends short, or empty, with its token. Fails as ListProducts
     does.
@@ -174,7 +175,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListProducts: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListProductsRequest, _catalog_service_pb2.ListProductsResponse]  # type: ignore[assignment]
-    """ListProducts lists the products in the mirror, newest first, with their prices and subscribers.
+    """ListProducts lists the products in the mirror, newest first or oldest first, with their prices and
+    subscribers.
 
     Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
     page token of another list or account (INVALID_PAGE_TOKEN).
@@ -242,7 +244,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     TOO_MANY_IMAGES for a ninth one, and NOT_FOUND for an unknown product.
     """
     ListPrices: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListPricesRequest, _catalog_service_pb2.ListPricesResponse]  # type: ignore[assignment]
-    """ListPrices lists the prices in the mirror, newest first.
+    """ListPrices lists the prices in the mirror, newest first or oldest first.
 
     A page that has looked at 10,000 prices ends short, or empty, with its token. Fails as ListProducts
     does.
@@ -307,7 +309,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_service_pb2.ListProductsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_service_pb2.ListProductsResponse, _abc.Awaitable[_catalog_service_pb2.ListProductsResponse]]:
-        """ListProducts lists the products in the mirror, newest first, with their prices and subscribers.
+        """ListProducts lists the products in the mirror, newest first or oldest first, with their prices and
+        subscribers.
 
         Fails with INVALID_ARGUMENT for a page size out of range, a bad filter (INVALID_FIELDS), and a
         page token of another list or account (INVALID_PAGE_TOKEN).
@@ -441,7 +444,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_service_pb2.ListPricesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_service_pb2.ListPricesResponse, _abc.Awaitable[_catalog_service_pb2.ListPricesResponse]]:
-        """ListPrices lists the prices in the mirror, newest first.
+        """ListPrices lists the prices in the mirror, newest first or oldest first.
 
         A page that has looked at 10,000 prices ends short, or empty, with its token. Fails as ListProducts
         does.

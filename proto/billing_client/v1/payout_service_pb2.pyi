@@ -470,6 +470,7 @@ class ListPayoutsRequest(_message.Message):
     CREATED_AFTER_FIELD_NUMBER: _builtins.int
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
+    OLDEST_FIRST_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """account to act for; empty: the token's own."""
     page_size: _builtins.int
@@ -484,6 +485,8 @@ class ListPayoutsRequest(_message.Message):
     """currency to narrow the list to, lower-case; empty: all."""
     order: Global___PayoutOrder.ValueType
     """order of the list."""
+    oldest_first: _builtins.bool
+    """oldest_first turns the order of the list around."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """statuses to narrow the list to: `pending`, `in_transit`, `paid`, `failed`, `canceled`; empty: all."""
@@ -518,10 +521,11 @@ class ListPayoutsRequest(_message.Message):
         created_after: _timestamp_pb2.Timestamp | None = ...,
         created_before: _timestamp_pb2.Timestamp | None = ...,
         order: Global___PayoutOrder.ValueType = ...,
+        oldest_first: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_automatic", b"_automatic", "arrival_after", b"arrival_after", "arrival_before", b"arrival_before", "automatic", b"automatic", "created_after", b"created_after", "created_before", b"created_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_automatic", b"_automatic", "account", b"account", "arrival_after", b"arrival_after", "arrival_before", b"arrival_before", "automatic", b"automatic", "created_after", b"created_after", "created_before", b"created_before", "currency", b"currency", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_automatic", b"_automatic", "account", b"account", "arrival_after", b"arrival_after", "arrival_before", b"arrival_before", "automatic", b"automatic", "created_after", b"created_after", "created_before", b"created_before", "currency", b"currency", "oldest_first", b"oldest_first", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__automatic: _TypeAlias = _typing.Literal["automatic"]  # noqa: Y015
     _WhichOneofArgType__automatic: _TypeAlias = _typing.Literal["_automatic", b"_automatic"]  # noqa: Y015

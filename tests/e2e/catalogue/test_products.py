@@ -160,6 +160,14 @@ async def test_products_are_searched_counted_archived_and_put_on_sale_again(
     back = await ask(ground, "ListProducts", page_size=1, page_token=following.previous_page_token)
     assert {each.product.id for each in (*page.products, *following.products)} == {gold, silver}
     assert back.products == page.products
+    whole = await ask(ground, "ListProducts")
+    turned = await ask(ground, "ListProducts", oldest_first=True)
+    assert [*turned.products] == [*whole.products][::-1]
+    wrong = {"page_token": page.next_page_token, "oldest_first": True}
+    assert await reason(ask(ground, "ListProducts", page_size=1, **wrong)) == "INVALID_PAGE_TOKEN"
+    prices = (await ask(ground, "ListPrices")).prices
+    turned = await ask(ground, "ListPrices", oldest_first=True)
+    assert [*turned.prices] == [*prices][::-1]
     assert fields_of(await refused(ask(ground, "SearchProducts", query="-"))) == ["query"]
     for method in ("ArchiveProduct", "UnarchiveProduct"):
         assert await reason(change(ground, method, id="nothing")) == "NOT_FOUND"
