@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from billing_client.v1 import money_pb2
 from billing_client.v1 import payout_service_pb2 as pb
 from rich.table import Table
+from rich.text import Text
 
 from domain.money import Money
 from interfaces.cli.output import facts_table, table_of
@@ -14,18 +15,20 @@ _NO_CATEGORY = "(none)"
 
 
 def payouts_table(payouts: Iterable[pb.Payout]) -> Table:
-    """A row a payout, with both of its dates."""
-    table = table_of(
-        "payout", "status", "arrives", "came back", "kind", ids=("payout", "arrives", "came back"),
-        numbers=("amount",),
-    )  # fmt: skip
+    """A row a payout, with both of its dates; it fits 80 columns."""
+    table = table_of("payout", "status", "arrives", ids=("payout",), numbers=("amount",))
     for payout in payouts:
-        failed = shown(payout.failure_time) if payout.HasField("failure_time") else ""
-        status = f"{payout.status}: {payout.failure_code}" if payout.failure_code else payout.status
+        why = payout.failure_code.replace("_", " ")
+        status = f"{payout.status}: {why}" if why else payout.status
+        dates = shown(payout.arrival_time)
+        if payout.HasField("failure_time"):
+            dates += f"\ncame back {shown(payout.failure_time)}"
         table.add_row(
-            payout.id, status, shown(payout.arrival_time), failed, _kind(payout),
-            money(payout.amount),
-        )  # fmt: skip
+            Text(payout.id),
+            Text(f"{status}\n{_kind(payout)}"),
+            Text(dates),
+            Text(money(payout.amount)),
+        )
     return table
 
 
@@ -68,19 +71,19 @@ def summary_table(summary: pb.PayoutSummary) -> Table:
 
 
 def balance_table(balance: pb.Balance) -> Table:
-    """A row a currency; the parts of instant payouts and reserves beside it."""
-    table = table_of(
-        "currency",
-        numbers=(
-            "available", "pending", "instant", "reserved", "by the mirror", "difference",
-        ),
-    )  # fmt: skip
+    """A row a part of each currency's balance, however large the amounts are."""
+    table = table_of("currency", "part", numbers=("amount",))
     for part in balance.currencies:
-        table.add_row(
-            part.currency, money(part.available), money(part.pending),
-            money(part.instant_available), money(part.reserved), money(part.mirrored),
-            money(part.difference) if part.HasField("difference") else "not known yet",
-        )  # fmt: skip
+        difference = money(part.difference) if part.HasField("difference") else "not known yet"
+        for name, amount in (
+            ("available", money(part.available)),
+            ("of that instant", money(part.instant_available)),
+            ("pending", money(part.pending)),
+            ("reserved", money(part.reserved)),
+            ("by the mirror", money(part.mirrored)),
+            ("difference", difference),
+        ):
+            table.add_row(part.currency, name, amount)
     return table
 
 

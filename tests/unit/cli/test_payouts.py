@@ -46,9 +46,9 @@ class Terminal:
     room: PayoutsOn
     running: Running
 
-    async def run(self, *arguments: str) -> Result:
+    async def run(self, *arguments: str, columns: int = 200) -> Result:
         app = payouts_app(self._reach)
-        environment = {"COLUMNS": "200", "TERM": "dumb"}
+        environment = {"COLUMNS": str(columns), "TERM": "dumb"}
         return await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
 
     async def printed(self, *arguments: str) -> str:
@@ -106,13 +106,30 @@ async def test_payouts_are_listed(terminal: Terminal) -> None:
     )  # fmt: skip
     text = await terminal.printed("list", "--account", "acme")
     assert text.index("po_1") < text.index("po_2")
-    for words in ("10.99 USD", "700 JPY", "failed: account_closed", "manual standard"):
+    for words in ("10.99 USD", "700 JPY", "failed: account closed", "manual standard"):
         assert words in text
     narrowed = ("--status", "failed", "--status", "paid", "--manual", "--since", "2020-01-01")
     found = json.loads(await terminal.printed("list", *narrowed, "--json"))
     assert ([one["id"] for one in found["payouts"]], found["more"]) == (["po_2"], False)
     first = json.loads(await terminal.printed("list", "--limit", "1", "--json"))
     assert ([one["id"] for one in first["payouts"]], first["more"]) == (["po_1"], True)
+
+
+async def test_tables_fit_eighty_columns(terminal: Terminal) -> None:
+    long = "po_1OaFDbEcg9tTZuTgNYmX0PKB"
+    await explained(terminal.room)
+    await terminal.room.hold(
+        payout(long, 1_234_567_890, status="failed", failure_code="bank_account_restricted")
+    )
+    large = CurrencyReading("usd", 12_345_678_901, 30, 200, 7, {}, {})
+    terminal.room.stripe.balances = [
+        BalanceReading(to_milliseconds(NOON), to_milliseconds(NOON), (large,))
+    ]
+    for command in (["list"], ["show", "po_1"], ["show", long], ["balance"]):
+        result = await terminal.run(*command, columns=80)
+        assert result.exit_code == 0, result.exception
+        assert max(map(len, result.stdout.splitlines())) <= 80, result.stdout
+    assert long in (await terminal.run("list", columns=80)).stdout
 
 
 async def test_a_payout_is_shown_with_all_it_consists_of(terminal: Terminal) -> None:
