@@ -15,17 +15,17 @@ _NO_CATEGORY = "(none)"
 
 
 def payouts_table(payouts: Iterable[pb.Payout]) -> Table:
-    """A row a payout, with both of its dates; it fits 80 columns."""
+    """A row a payout, with both of its dates; folded, it fits 80 columns."""
     table = table_of("payout", "status", "arrives", ids=("payout",), numbers=("amount",))
     for payout in payouts:
         why = payout.failure_code.replace("_", " ")
         status = f"{payout.status}: {why}" if why else payout.status
         dates = shown(payout.arrival_time)
         if payout.HasField("failure_time"):
-            dates += f"\ncame back {shown(payout.failure_time)}"
+            dates += f", came back {shown(payout.failure_time)}"
         table.add_row(
             Text(payout.id),
-            Text(f"{status}\n{_kind(payout)}"),
+            Text(f"{status}, {_kind(payout)}"),
             Text(dates),
             Text(money(payout.amount)),
         )
