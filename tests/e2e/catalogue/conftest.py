@@ -10,22 +10,19 @@ from tests.support.servers.on_mongo import mongo_world
 from tests.support.servers.service import ServiceAndEmulator, joined
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def mongo_running_world(
-    mongo_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[ServiceAndEmulator]:
-    async with mongo_world(mongo_url, tmp_path_factory.mktemp("mongo")) as made:
-        yield made
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "mongo"])
 async def here(
     request: pytest.FixtureRequest,
     running_world: ServiceAndEmulator,
-    mongo_running_world: ServiceAndEmulator,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[ServiceAndEmulator]:
-    running = running_world if request.param == "sqlite" else mongo_running_world
-    async with joined(running) as made:
+    if request.param == "sqlite":
+        async with joined(running_world) as made:
+            yield made
+        return
+    # It ends with the file: a service that goes on would be seen by the tests of the store.
+    mongo_url = request.getfixturevalue("mongo_url")
+    async with mongo_world(mongo_url, tmp_path_factory.mktemp("mongo")) as made:
         yield made
 
 
