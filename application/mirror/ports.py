@@ -20,8 +20,10 @@ class Column:
     """A value of a row that is filtered, ordered or summed by the store.
 
     `path` leads to it from the row: `object.…` into the snapshot, `derived.<facet>.…` into the
-    derived half. An instant is kept as integer milliseconds. The columns of a tombstone, and of a
-    row without snapshot, are null: no list and no sum sees them.
+    derived half. Of several paths the first that leads to a value counts; behind one of the derived
+    half each `object.…` is that of another column, too. Where none does, the value is `absent`,
+    since no store covers a filter for null. An instant is kept as integer milliseconds. The columns
+    of a tombstone, and of a row without snapshot, are null: no list and no sum sees them.
 
     One of `many` values has each distinct one of a sequence in the snapshot; where its elements are
     no plain values, the path goes on behind `[]`: `object.items[].price`. It is filtered by one
@@ -32,8 +34,30 @@ class Column:
     """
 
     name: str
-    path: str
+    path: str | tuple[str, ...]
     many: bool = False
+    absent: Scalar | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Its paths, in the order in which they count."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+    @property
+    def of_snapshot(self) -> bool:
+        """Whether the snapshot alone tells it."""
+        return all(path.startswith("object.") for path in self.paths)
+
+    @property
+    def of_derived(self) -> bool:
+        """Whether the derived half tells it, at least in part."""
+        return any(path.startswith("derived.") for path in self.paths)
+
+    @property
+    def source(self) -> str:
+        """What its values follow from, in a word: where it changes they are made anew."""
+        paths = " else ".join(self.paths)
+        return paths if self.absent is None else f"{paths} else {self.absent!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +135,26 @@ class Noun(Generic[T]):
             raise ValueError(f"{self.name}: no such column: {sorted(named - known)}")
         self._check_many()
         self._check_kept()
+        for column in self.columns:
+            if column.of_derived:
+                self.beside(column)
+
+    def beside(self, column: Column) -> tuple[str, ...]:
+        """Whence a column of the derived half has its value: `derived.…`, or a column's name.
+
+        ValueError where it leads into the snapshot and no other column does so.
+        """
+        plain = {other.path: other.name for other in self.columns if not other.many}
+        behind = [path for path in column.paths if path.startswith("object.")]
+        if not {*behind} <= plain.keys():
+            raise ValueError(f"{self.name}: {column.name}: no column beside it is {behind}")
+        return tuple(plain[path] if path in behind else path for path in column.paths)
 
     def _check_many(self) -> None:
         many = {*self.many}
-        derived = {column.name for column in self.columns if not column.path.startswith("object.")}
+        derived = {column.name for column in self.columns if not column.of_snapshot}
+        if any(len(column.paths) > 1 for column in self.columns if column.many):
+            raise ValueError(f"{self.name}: a column of many values has one path")
         beside = {name for index in self.indexes if many & {*index} for name in index}
         if beside & derived:
             raise ValueError(f"{self.name}: not of the snapshot: {sorted(beside & derived)}")
@@ -122,7 +162,7 @@ class Noun(Generic[T]):
             raise ValueError(f"{self.name}: a column of many values leads its index")
 
     def _check_kept(self) -> None:
-        plain = {c.name for c in self.columns if c.path.startswith("object.") and not c.many}
+        plain = {c.name for c in self.columns if c.of_snapshot and not c.many}
         if not {*self.kept} <= plain:
             raise ValueError(f"{self.name}: cannot be kept: {sorted({*self.kept} - plain)}")
         if self.kept and (self.first_known is None or NEWEST_FIRST.column not in self.kept):

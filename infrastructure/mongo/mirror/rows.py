@@ -255,13 +255,22 @@ def _derived_columns(noun: Noun[Any]) -> tuple[Document, ...]:
     """The stage that fills the columns of the derived half, which only the server knows in full."""
     columns: Document = {}
     for column in noun.columns:
-        if column.path.startswith(_DERIVED):
-            facet, _, path = column.path.removeprefix(_DERIVED).partition(".")
-            value = f"${_DERIVED}{facet}.values.{path}"
-            plain = {"$cond": [{"$eq": [{"$type": value}, "date"]}, {"$toLong": value}, value]}
+        if column.of_derived:
+            value: Any = {"$literal": column.absent}
+            for source in reversed(noun.beside(column)):
+                value = {"$ifNull": [_source(source), value]}
             live = {"$eq": [{"$type": "$snapshot"}, "object"]}
-            columns[column.name] = {"$cond": [live, {"$ifNull": [plain, None]}, None]}
+            columns[column.name] = {"$cond": [live, value, None]}
     return ({"$set": columns},) if columns else ()
+
+
+def _source(source: str) -> Any:
+    """The value of a column beside, or of a path into the derived half."""
+    if not source.startswith(_DERIVED):
+        return f"${source}"
+    facet, _, path = source.removeprefix(_DERIVED).partition(".")
+    value = f"${_DERIVED}{facet}.values.{path}"
+    return {"$cond": [{"$eq": [{"$type": value}, "date"]}, {"$toLong": value}, value]}
 
 
 def _befores(befores: Sequence[Any], revision: int) -> Document:

@@ -19,7 +19,9 @@ from infrastructure.documents import (
     check_bounds,
     check_list,
     column_values,
+    derived_columns,
     derived_values,
+    fallbacks,
     filled_columns,
     having_index,
     holders_index,
@@ -289,7 +291,8 @@ class _Table(Generic[T]):
         self._read_before = partial(read_before, noun)
         self._decode = msgspec.json.Decoder(noun.type).decode
         self._decode_all = msgspec.json.Decoder(tuple[noun.type | None, ...]).decode  # type: ignore[name-defined]  # known at run time only
-        self._derived = tuple(derived_values(noun, {}))
+        self._derived = derived_columns(noun)
+        self._fallbacks = fallbacks(noun)
         self._searched = noun.search is not None
         self.terms = TermIndex(noun)
         name = quoted(noun.collection)
@@ -317,9 +320,8 @@ class _Table(Generic[T]):
             + ", ".join(f"{column} = ?" for column in columns)
             + " WHERE stripe_account = ? AND id = ? AND revision = ?"
         )
-        self._facets = (
-            f"SELECT facets, object IS NOT NULL FROM {name} WHERE stripe_account = ? AND id = ?"
-        )
+        beside = ", ".join(("facets", "object IS NOT NULL", *map(quoted, self._fallbacks)))
+        self._facets = f"SELECT {beside} FROM {name} WHERE stripe_account = ? AND id = ?"
         derived = ["facets", *map(quoted, self._derived)]
         self._derive = (
             f"INSERT INTO {name} ({', '.join(derived)}, stripe_account, id)"
@@ -403,8 +405,8 @@ class _Table(Generic[T]):
             columns = row.columns
             if self._derived and row.live:
                 # Only the row as stored knows what its facets say.
-                facets, _ = connection.execute(self._facets, row.key).fetchone() or (EMPTY, 0)
-                columns = columns | self._derived_of(decode_facets(facets))
+                facets, *_ = connection.execute(self._facets, row.key).fetchone() or (EMPTY,)
+                columns = columns | self._derived_of(decode_facets(facets), columns)
             statement = self._update if row.revision else self._insert
             known = () if row.revision or self._noun.first_known is None else (now,)
             bound = (*row.own, *columns.values(), *known, *row.key, row.revision)
@@ -429,19 +431,24 @@ class _Table(Generic[T]):
                 self._many.change(connection, row.key, row.many, columns, fresh=fresh)
         return lost
 
-    def _derived_of(self, facets: Mapping[str, StoredFacet]) -> dict[str, Scalar | None]:
-        return derived_values(self._noun, values_of(facets))
+    def _derived_of(
+        self, facets: Mapping[str, StoredFacet], beside: Mapping[str, Scalar | None]
+    ) -> dict[str, Scalar | None]:
+        return derived_values(self._noun, values_of(facets), beside)
 
     def derive(self, facets: Sequence[Facet], connection: sqlite3.Connection) -> None:
         """The writer's half of the port's `derive`."""
         for facet in facets:
             key = (facet.stripe_account, facet.id)
-            text, live = connection.execute(self._facets, key).fetchone() or (EMPTY, 0)
+            row = connection.execute(self._facets, key).fetchone()
+            text, live, *beside = row or (EMPTY, 0)
             stored = decode_facets(text)
             if facet.name in stored and _later(stored[facet.name].version, facet.version):
                 continue
             stored[facet.name] = StoredFacet(facet.values, facet.version)
-            columns = self._derived_of(stored) if live else dict.fromkeys(self._derived)
+            columns: dict[str, Scalar | None] = dict.fromkeys(self._derived)
+            if live:
+                columns = self._derived_of(stored, dict(zip(self._fallbacks, beside, strict=True)))
             connection.execute(self._derive, (encode_facets(stored), *columns.values(), *key))
 
 

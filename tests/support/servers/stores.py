@@ -119,6 +119,8 @@ PROBES: Final = Noun(
         Column("fee", "derived.balance.fee"),
         Column("invoice", "derived.attribution.invoice"),
         Column("tags", "object.tags", many=True),
+        Column("at", ("derived.balance.at_ms", "object.created")),
+        Column("holder", ("derived.balance.holder", "object.owner"), absent="nobody"),
     ),
     indexes=(
         ("created",),
@@ -131,6 +133,8 @@ PROBES: Final = Noun(
         ("live", "currency", "owner", "rank"),
         ("tags", "created"),
         ("tags", "owner"),
+        ("at",),
+        ("holder", "created"),
     ),
     orders=(NEWEST_FIRST, Order("created", descending=False), Order("rank", descending=False)),
 )
