@@ -3,11 +3,18 @@
 from dependency_injector import containers, providers
 
 from application.accounts.administration import AccountAdministration
+from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
+from application.analytics.customers import CustomerAnalytics
 from application.analytics.explanation import Explaining
 from application.analytics.ledger import Ledger
+from application.analytics.net import NetAnalytics
+from application.analytics.overview import OverviewAnalytics
+from application.analytics.payments import PaymentAnalytics
+from application.analytics.payouts import PayoutAnalytics
 from application.analytics.rates import ExchangeRates
 from application.analytics.restatements import Restatements
+from application.analytics.returns import ReturnAnalytics
 from application.analytics.trust import Standings, TrustAnswers
 from application.analytics.use_cases import RevenueAnalytics
 from application.background.clock import Clock
@@ -49,7 +56,7 @@ from application.upkeep.payout_membership import PayoutMembership
 from application.upkeep.reports import MirrorReports
 from application.upkeep.status import MirrorStatuses
 from domain.connections import Mode
-from interfaces.grpc.analytics.servicer import AnalyticsServicer
+from interfaces.grpc.analytics.servicer import Analyses, AnalyticsServicer
 from interfaces.grpc.catalogue.servicer import CatalogServicer
 from interfaces.grpc.charges.servicer import ChargeServicer
 from interfaces.grpc.connections.servicer import ConnectionServicer
@@ -170,8 +177,29 @@ class Rooms(containers.DeclarativeContainer):
     )
     base_totals = providers.Singleton(BaseTotals, stores.analytics, stores.rates, base_currency)
     trust = providers.Singleton(TrustAnswers, standings)
-    revenue_analytics = providers.Singleton(
-        RevenueAnalytics, stores.analytics, connections, clock, base_totals, trust
+    asking = providers.Singleton(Asking, stores.analytics, connections, clock, base_totals, trust)
+    revenue_analytics = providers.Singleton(RevenueAnalytics, asking)
+    net_analytics = providers.Singleton(NetAnalytics, asking)
+    payment_analytics = providers.Singleton(PaymentAnalytics, asking)
+    return_analytics = providers.Singleton(ReturnAnalytics, asking)
+    payout_analytics = providers.Singleton(PayoutAnalytics, asking)
+    analyses = providers.Singleton(
+        Analyses,
+        revenue_analytics,
+        net_analytics,
+        payment_analytics,
+        return_analytics,
+        payout_analytics,
+        providers.Singleton(CustomerAnalytics, asking, mirror, page_tokens),
+        providers.Singleton(
+            OverviewAnalytics,
+            asking,
+            revenue_analytics,
+            net_analytics,
+            payment_analytics,
+            return_analytics,
+            payout_analytics,
+        ),
     )
     restatements = providers.Singleton(
         Restatements, stores.changes, connections, page_tokens, trust
@@ -206,9 +234,7 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(CustomerServicer, customers),
         providers.Singleton(ChargeServicer, charges),
         providers.Singleton(InvoiceServicer, invoices),
-        providers.Singleton(
-            AnalyticsServicer, revenue_analytics, exchange_rates, restatements, explaining
-        ),
+        providers.Singleton(AnalyticsServicer, analyses, exchange_rates, restatements, explaining),
         providers.Singleton(ConnectionServicer, connections),
         providers.Singleton(EventServicer, events, watching),
         providers.Singleton(MirrorServicer, operations, mirror_reports, mirror_statuses),

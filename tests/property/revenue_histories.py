@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from domain.balance_transactions import BalanceTransaction
 from domain.charges import Charge
 from domain.disputes import Dispute
+from domain.invoice_payments import InvoicePayment
+from domain.invoices import Invoice
 from domain.money import Money
 from domain.payment_intents import PaymentIntent
 from domain.payouts import Payout
@@ -34,6 +36,13 @@ TURNS: Final = (
 """Local times where a day, a month, or a clock turns."""
 
 CURRENCIES: Final = ("usd", "eur", "jpy", "kwd")
+CUSTOMERS: Final = (None, "cus_b", "cus_a", "cus_c")
+RISKS: Final = ("normal", None, "elevated", "highest")
+CODES: Final = ("card_declined", None, "expired_card")
+REASONS: Final = (
+    "subscription_create", "subscription_cycle", "subscription_update", "manual", "of_tomorrow",
+    "subscription", "subscription_threshold", "quote_accept",
+)  # fmt: skip
 _DAY: Final = dt.timedelta(days=1)
 
 
@@ -53,6 +62,8 @@ class _Business:
     disputes: list[Dispute] = field(default_factory=list)
     payouts: list[Payout] = field(default_factory=list)
     transactions: list[BalanceTransaction] = field(default_factory=list)
+    invoices: list[Invoice] = field(default_factory=list)
+    invoice_payments: list[InvoicePayment] = field(default_factory=list)
 
     def charge(
         self, at: dt.datetime, amount: Money, status: str = "succeeded", *,
@@ -63,7 +74,9 @@ class _Business:
         made = Charge(
             f"ch_{len(self.charges)}", at, amount, Money(taken, amount.currency),
             Money(0, amount.currency), status, taken > 0, False, False, payment_intent=intent,
-            outcome_type=outcome,
+            outcome_type=outcome, customer=CUSTOMERS[len(self.charges) % len(CUSTOMERS)],
+            risk_level=RISKS[len(self.charges) % len(RISKS)],
+            failure_code=CODES[len(self.charges) % len(CODES)] if status == "failed" else None,
         )  # fmt: skip
         self.charges.append(made)
         return made
@@ -102,6 +115,24 @@ def _paid(business: _Business, at: dt.datetime, amount: Money, late: int) -> Non
     charge = business.charge(at, amount, intent=business.intent(at, amount))
     status = "pending" if late % 2 else "available"
     business.moved(at, "charge", amount, fee=late, source=charge.id, status=status)
+
+
+def _billed(business: _Business, at: dt.datetime, amount: Money, late: int) -> None:
+    intent = business.intent(at, amount)
+    charge = business.charge(at, amount, intent=intent)
+    if late % 3:  # else it settles later than anybody looks
+        business.moved(at + late * _DAY, "charge", amount, fee=late, source=charge.id)
+    number = len(business.invoices)
+    reason = REASONS[late % len(REASONS)]
+    business.invoices.append(
+        Invoice(
+            f"in_{number}", at, amount.currency, "paid", amount, amount, amount, amount,
+            billing_reason=reason,
+        )
+    )  # fmt: skip
+    business.invoice_payments.append(
+        InvoicePayment(f"inpay_{number}", at, f"in_{number}", "paid", amount, payment_intent=intent)
+    )
 
 
 def _legacy(business: _Business, at: dt.datetime, amount: Money, late: int) -> None:
@@ -228,7 +259,7 @@ def _movement(business: _Business, at: dt.datetime, amount: Money, late: int) ->
 FATES: Final[tuple[Fate, ...]] = (
     _paid, _legacy, _captured_in_part, _authorised, _recovered, _declined, _blocked, _unheard_of,
     _debit_that_fails, _debit_under_way, _refunded, _refund_fails, _dispute_lost, _dispute_won,
-    _inquiry, _payout, _movement,
+    _inquiry, _payout, _movement, _billed,
 )  # fmt: skip
 
 
@@ -255,4 +286,6 @@ def revenue_histories(draw: st.DrawFn, most: int = 25) -> tuple[dt.datetime, His
         tuple(business.disputes),
         tuple(business.payouts),
         tuple(business.transactions),
+        tuple(business.invoices),
+        tuple(business.invoice_payments),
     )
