@@ -212,6 +212,17 @@ def reports() -> typer.Typer:
 
 
 @app.command(cls=Late, rich_help_panel=_OPERATE)
+def overview() -> typer.Typer:
+    """Show what came in, what is left of it, and how payments go, day by day."""
+    from bootstrap.reach import reach
+    from interfaces.cli.overview import add_overview
+
+    commands = typer.Typer(add_completion=False)
+    add_overview(commands, reach)
+    return commands
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
 def rates() -> typer.Typer:
     """Import and list exchange rates."""
     from bootstrap.reach import reach

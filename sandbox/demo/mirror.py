@@ -9,7 +9,9 @@ from billing_client.v1.analytics_service_pb2 import (
     ChargeCounts,
     GetChargeCountsRequest,
     GetGrossVolumeRequest,
+    GetOverviewRequest,
     GrossVolume,
+    Overview,
 )
 from billing_client.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
 from billing_client.v1.customer_service_pb2 import Customer, ListCustomersRequest
@@ -81,6 +83,14 @@ class Mirror:
         """Charges that succeeded and failed, by local day."""
         return await self._analytics.GetChargeCounts(
             GetChargeCountsRequest(period=over, granularity=GRANULARITY_DAY),
+            metadata=bearer(business),
+            timeout=SECONDS,
+        )
+
+    async def overview(self, business: Business, over: Period) -> Overview:
+        """All figures of a period, by local day."""
+        return await self._analytics.GetOverview(
+            GetOverviewRequest(period=over, granularity=GRANULARITY_DAY),
             metadata=bearer(business),
             timeout=SECONDS,
         )

@@ -91,6 +91,7 @@ class _Demo:
             await self._work_at_the_desk(bounds)
         reports = await self._reconcile()
         self._console.print(present.reconciliation(self._businesses, reports))
+        await self._overview()
         self._console.print(present.verdict(checks, reports))
         right = all(check.equal for check in checks) and not any(r.drifted_count for r in reports)
         return bool(checks) and right
@@ -117,6 +118,17 @@ class _Demo:
         with self._console.status("Fees come by no webhook: reading them, and comparing every row"):
             await asyncio.gather(*map(self._mirror.backfill, self._businesses))
             return await asyncio.gather(*map(self._mirror.reconcile, self._businesses))
+
+    async def _overview(self) -> None:
+        """Show what is left of what came in: fees are known only now."""
+        now = datetime.now(UTC)
+        overviews = await asyncio.gather(
+            *(
+                self._mirror.overview(each, period(each, *present.shown_days(each, now)))
+                for each in self._businesses
+            )
+        )
+        self._console.print(present.gross_to_net(self._businesses, overviews))
 
     def _tell_what_comes(self) -> None:
         say = self._console.print
