@@ -127,7 +127,7 @@ class Running:
         return [json.loads(line) for line in (await self.log_text(lines)).splitlines()]
 
 
-def analyses(revenue: RevenueAnalytics) -> Analyses:
+def analyses_of(revenue: RevenueAnalytics) -> Analyses:
     """Use cases of which those about revenue are given, and the rest autospecced mocks."""
     rest = (create_autospec(kind, instance=True) for kind in (
         NetAnalytics, PaymentAnalytics, ReturnAnalytics, PayoutAnalytics, CustomerAnalytics,
@@ -145,6 +145,7 @@ async def running_server(
     rates: ExchangeRates | None = None,
     payouts: PayoutServicer | None = None,
     restatements: Restatements | None = None,
+    analyses: Analyses | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """Serve until left; `options` are those of ServerOptions, its address apart."""
@@ -160,7 +161,7 @@ async def running_server(
         services(
             CustomerServicer(customers),
             AnalyticsServicer(
-                analyses(analytics),
+                analyses or analyses_of(analytics),
                 rates or create_autospec(ExchangeRates, instance=True),
                 restatements or create_autospec(Restatements, instance=True),
                 create_autospec(Explaining, instance=True),

@@ -54,7 +54,7 @@ from domain.stripe_accounts import StripeAccount
 from interfaces.grpc.analytics.servicer import AnalyticsServicer
 from interfaces.grpc.connections.servicer import ConnectionServicer
 from interfaces.grpc.customers.servicer import CustomerServicer
-from tests.support.servers.grpc import analyses
+from tests.support.servers.grpc import analyses_of
 from tests.unit.grpc.bridge import CALLER, invoke
 
 CREATED = dt.datetime(2026, 3, 4, 5, 6, 7, 89_000, tzinfo=dt.UTC)
@@ -252,7 +252,7 @@ def servicer(
     analytics: Any = None, restatements: Any = None, explaining: Any = None
 ) -> AnalyticsServicer:
     rates = create_autospec(ExchangeRates, instance=True)
-    return AnalyticsServicer(analyses(analytics), rates, restatements, explaining)
+    return AnalyticsServicer(analyses_of(analytics), rates, restatements, explaining)
 
 
 async def test_gross_volume() -> None:

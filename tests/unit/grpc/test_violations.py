@@ -16,7 +16,7 @@ from domain.errors import InvalidArgument
 from interfaces.grpc.analytics.servicer import AnalyticsServicer
 from interfaces.grpc.core.calls import act_as
 from interfaces.grpc.customers.servicer import CustomerServicer
-from tests.support.servers.grpc import analyses
+from tests.support.servers.grpc import analyses_of
 from tests.unit.grpc.bridge import CALLER
 
 NOBODY: Any = None
@@ -68,7 +68,7 @@ async def test_of_an_update_mask(path: str) -> None:
 
 async def test_of_a_question() -> None:
     analytics = AnalyticsServicer(
-        analyses(RevenueAnalytics(Asking(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY))),
+        analyses_of(RevenueAnalytics(Asking(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY))),
         NOBODY,
         NOBODY,
         NOBODY,
