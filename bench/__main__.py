@@ -14,6 +14,7 @@ BENCHES = (
     ("bench.backfill", "--store", "mongo"),
     ("bench.get_customer",),
     ("bench.analytics",),
+    ("bench.money",),
     ("bench.search", "--store", "sqlite"),
     ("bench.search", "--store", "mongo"),
     ("bench.catalogue", "--store", "sqlite"),

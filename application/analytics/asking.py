@@ -171,14 +171,15 @@ class Asking:
         )
 
     async def figures(self, asked: Asked, metric: Metric) -> Figures:
-        """A metric over the buckets asked for, and over the period before."""
-        return Figures(
-            asked,
-            *await asyncio.gather(
+        """A metric over the buckets asked for, and over the period before; read once a question."""
+        place = (metric.name, asked.currency)
+        if place not in asked.reads:
+            asked.reads[place] = asyncio.gather(
                 self._over(asked, metric, asked.edges),
                 self._over(asked, metric, asked.edges_before),
-            ),
-        )
+            )
+        now, before = await asked.reads[place]
+        return Figures(asked, now, before)
 
     async def base_volume(
         self, asked: Asked, metric: Metric, figure: Figure = first_sum

@@ -54,16 +54,23 @@ class OverviewAnalytics:
     ) -> Overview:
         """All parts of one period, as seen at one instant of our clock."""
         asked = await self._asking.asked(caller, question, violations)
-        async with asyncio.TaskGroup() as group:
-            gross = group.create_task(self._revenue.gross_of(asked))
-            net = group.create_task(self._net.net_of(asked))
-            payments = group.create_task(self._payments.payments_of(asked))
-            failures = group.create_task(self._payments.failures_of(asked))
-            split = group.create_task(self._revenue.split_of(asked))
-            refunds = group.create_task(self._returns.refunds_of(asked))
-            disputes = group.create_task(self._returns.disputes_of(asked))
-            payouts = group.create_task(self._payouts.payouts_of(asked))
+        (
+            (gross, net, payments, failures),
+            (split, refunds, disputes, payouts),
+        ) = await asyncio.gather(
+            asyncio.gather(
+                self._revenue.gross_of(asked),
+                self._net.net_of(asked),
+                self._payments.payments_of(asked),
+                self._payments.failures_of(asked),
+            ),
+            asyncio.gather(
+                self._revenue.split_of(asked),
+                self._returns.refunds_of(asked),
+                self._returns.disputes_of(asked),
+                self._payouts.payouts_of(asked),
+            ),
+        )
         return Overview(
-            asked.time, gross.result(), net.result(), payments.result(), failures.result(),
-            split.result(), refunds.result(), disputes.result(), payouts.result(),
-        )  # fmt: skip
+            asked.time, gross, net, payments, failures, split, refunds, disputes, payouts
+        )

@@ -1,8 +1,10 @@
 """Questions about figures: what callers ask, and what is wrong with it."""
 
+import asyncio
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from application.analytics.ports import FigureRow
 from application.analytics.trust import Trust
@@ -11,7 +13,7 @@ from domain.errors import FieldViolation, InvalidArgument
 from domain.money import CURRENCIES
 from domain.periods import MAX_PERIOD, YEARS, Granularity, Period, edges, zone_of
 
-CURRENCY_RULE = "a currency that Stripe knows, lower-case ISO 4217, such as usd"
+CURRENCY_RULE: Final = "a currency that Stripe knows, lower-case ISO 4217, such as usd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,10 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question that was checked: of whom, over which edges, compared with which stretch."""
+    """A question that was checked: of whom, over which edges, compared with which stretch.
+
+    `reads` holds what is read for it, by metric and currency: parts of one answer share it.
+    """
 
     account: str
     stripe_account: str
@@ -51,6 +56,9 @@ class Asked:
     base_total: bool
     edges: Sequence[dt.datetime]
     time: Compared
+    reads: dict[tuple[str, str], asyncio.Future[Any]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def edges_before(self) -> Sequence[dt.datetime]:
