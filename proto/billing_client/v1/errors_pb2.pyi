@@ -239,7 +239,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: a grant behind a thousand others of 10 billion USD.
     """
     ERROR_REASON_WRONG_CURRENCY: _ErrorReason.ValueType  # 51
-    """FAILED_PRECONDITION: the wallet is kept in another currency than the deployment's base currency.
+    """FAILED_PRECONDITION: the wallet is kept in another currency than the deployment's base currency,
+    or the deployment has none.
     Example: BASE_CURRENCY was changed after the wallet's first entry.
     """
     ERROR_REASON_NO_PAYMENT_METHOD: _ErrorReason.ValueType  # 52
@@ -477,7 +478,8 @@ ERROR_REASON_BALANCE_TOO_LARGE: ErrorReason.ValueType  # 50
 Example: a grant behind a thousand others of 10 billion USD.
 """
 ERROR_REASON_WRONG_CURRENCY: ErrorReason.ValueType  # 51
-"""FAILED_PRECONDITION: the wallet is kept in another currency than the deployment's base currency.
+"""FAILED_PRECONDITION: the wallet is kept in another currency than the deployment's base currency,
+or the deployment has none.
 Example: BASE_CURRENCY was changed after the wallet's first entry.
 """
 ERROR_REASON_NO_PAYMENT_METHOD: ErrorReason.ValueType  # 52
