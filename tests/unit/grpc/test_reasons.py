@@ -17,8 +17,7 @@ from tools.api_table import COMMON
 
 ROOT: Final = Path(__file__).parents[3]
 WITHOUT_REASONS: Final = frozenset(
-    "ExportNotes ImportRates GetConnection GetContactMapping"
-    " ListContactFields".split()
+    "ExportNotes ImportRates GetConnection GetContactMapping ListContactFields".split()
 )
 """They need neither a connection nor an object that may be missing."""
 
