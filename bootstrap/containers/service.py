@@ -62,6 +62,7 @@ from application.upkeep.reports import MirrorReports
 from application.upkeep.shadow_rebuild import RebuildInShadow
 from application.upkeep.status import MirrorStatuses
 from application.upkeep.upgrade import Upgrade
+from application.wallet.administration import WalletAdministration
 from application.wallet.aftermath import Aftermath
 from application.wallet.costs import Costs
 from application.wallet.low import LowBalances
@@ -383,6 +384,10 @@ class Container(containers.DeclarativeContainer):
         wallet_costs,
         providers.Singleton(LowBalances, stores.wallet_settings, stores.outbox, clock, queued),
         clock,
+    )
+
+    wallet_administration = providers.Singleton(
+        WalletAdministration, stores.accounts, wallets, stores.journal, clock
     )
 
     # --- long work ---

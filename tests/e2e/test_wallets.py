@@ -15,7 +15,13 @@ from tests.support.rooms.wallets_end_to_end import (
     family_with_credit,
 )
 from tests.support.servers.on_mongo import mongo_world
-from tests.support.servers.service import ServiceAndEmulator, Tenant, token_for, until, world
+from tests.support.servers.service import (
+    ServiceAndEmulator,
+    Tenant,
+    token_for,
+    until,
+    world,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
