@@ -267,6 +267,16 @@ def restatements() -> typer.Typer:
     return restatements_app(reach)
 
 
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def wallet() -> typer.Typer:
+    """Show wallets, what has happened to them, adjust and prove them."""
+    from bootstrap.commands import keep_wallets
+    from bootstrap.reach import reach
+    from interfaces.cli.wallet.app import wallet_app
+
+    return wallet_app(reach, keep_wallets)
+
+
 @app.command(rich_help_panel=_SERVE)
 def serve(env_file: EnvFileOption = None, child: _Child = False) -> None:
     """Run the service until SIGTERM: gRPC, webhooks, projection, recovery."""

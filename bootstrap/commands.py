@@ -12,6 +12,7 @@ import uvloop
 
 from application.accounts.administration import AccountAdministration
 from application.contacts.administration import ContactAdministration
+from application.wallet.administration import WalletAdministration
 from bootstrap import process, settings_table
 from bootstrap.settings import Settings, ignored_names, load
 from infrastructure.telemetry.logs import configure
@@ -59,6 +60,18 @@ def administer(
     async def run(settings: Settings) -> T:
         async with process.opened(settings) as container:
             return await work(container.account_administration())
+
+    return asyncio.run(run(load(env_file)))
+
+
+def keep_wallets(
+    work: Callable[[WalletAdministration], Awaitable[T]], env_file: Path | None = None
+) -> T:
+    """Do something with the wallets of the store that the settings name."""
+
+    async def run(settings: Settings) -> T:
+        async with process.opened(settings) as container:
+            return await work(container.wallet_administration())
 
     return asyncio.run(run(load(env_file)))
 

@@ -53,7 +53,7 @@ async def opened(settings: Settings) -> AsyncIterator[Container]:
         yield container
     finally:
         await container.stripe_api().close()
-        if settings.short_links == "internal_api":
+        if "internal_api" in (settings.short_links, settings.price_list):
             await container.internal_api().close()
         await database.close()
 
@@ -177,6 +177,7 @@ def _endless(container: Container) -> list[Loop]:
         container.closing().loop,
         container.operations().loop,
         container.store_health().loop,
+        container.wallet_aftermath().loop,
     ]
 
 

@@ -51,6 +51,9 @@ BUSINESSES: Final = (
 
 
 CONTACT: Final = "grace"
+PRICES: Final = {"sms.us": "0.0079", "call.us": "0.014", "email": "0.001", "seat": "3.00"}
+"""What usage costs in the sandbox, in US dollars a unit."""
+
 TOKEN_LIFETIME: Final = dt.timedelta(hours=12)
 
 _CALL: Final = """\
@@ -169,12 +172,22 @@ def _settings(folder: Path, stripe_url: str, grpc_address: str, http_address: st
             stripe_url=stripe_url,
             reflection=True,
             log_level="warning",
+            base_currency="usd",
+            price_list="file",
+            price_list_file=_write_prices(folder),
         )
     except ValidationError as error:
         words = "; ".join(problems(error))
         for field, flag in (("grpc_address", "--grpc-address"), ("http_address", "--http-address")):
             words = words.replace(environment_name(field), flag)
         raise SandboxError(words) from None
+
+
+def _write_prices(folder: Path) -> Path:
+    """What usage costs in the sandbox."""
+    path = folder / "prices.json"
+    path.write_text(json.dumps({"currency": "usd", "prices": PRICES}), encoding="utf-8")
+    return path
 
 
 async def _fill(settings: Settings) -> None:

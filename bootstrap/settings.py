@@ -32,6 +32,9 @@ from infrastructure.security.tokens import MIN_SECRET_BYTES, caller_keys
 SHORT_LINKS_PATH: Final = "/short-links"
 """Where API_BASE_URL makes short links, unless a setting names another address."""
 
+PRICES_PATH: Final = "/prices"
+"""Where API_BASE_URL tells prices, unless a setting names another address."""
+
 _STRIPE_KEY: Final = re.compile(r"(?:sk|rk)_(test|live)_[A-Za-z0-9]{1,255}")
 _WEBHOOK_SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,255}")
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
@@ -202,21 +205,19 @@ class Settings(BaseSettings):
     base_currency: Annotated[str, AfterValidator(_currency)] = Field(
         default="",
         validation_alias="BASE_CURRENCY",
-        description="the currency, such as usd, into which accounts import exchange rates",
+        description="the currency, such as usd, of wallets and of exchange rates",
     )
     api_base_url: Annotated[str, AfterValidator(_api_url)] = Field(
         default="",
         validation_alias="API_BASE_URL",
         description="the address of the platform's internal API",
-        json_schema_extra=required_by(
-            "BILLING_SHORT_LINKS=internal_api, or BILLING_SHORT_LINKS_URL"
-        ),
+        json_schema_extra=required_by("BILLING_SHORT_LINKS or BILLING_PRICE_LIST is internal_api"),
     )
     app_secret: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="APP_SECRET",
         description="signs Billing's tokens for the internal API; at least 32 bytes",
-        json_schema_extra=required_by("BILLING_SHORT_LINKS=internal_api"),
+        json_schema_extra=required_by("BILLING_SHORT_LINKS or BILLING_PRICE_LIST is internal_api"),
     )
     short_links_url: Annotated[str, AfterValidator(_api_url)] = Field(
         default="",
@@ -226,6 +227,18 @@ class Settings(BaseSettings):
         default="off",
         validate_default=True,
         description="what makes payment links short: off (they stay long) or internal_api",
+    )
+    price_list_file: Path = Field(
+        default=Path("prices.json"), description="the file of prices, for BILLING_PRICE_LIST=file"
+    )
+    price_list_url: Annotated[str, AfterValidator(_api_url)] = Field(
+        default="",
+        description="the address that tells prices, if not API_BASE_URL/prices",
+    )
+    price_list: Literal["off", "file", "internal_api"] = Field(
+        default="off",
+        validate_default=True,
+        description="what tells the prices of usage: off, file or internal_api",
     )
     drain_seconds: float = Field(
         default=25,
@@ -277,6 +290,22 @@ class Settings(BaseSettings):
             raise ValueError(f"internal_api needs APP_SECRET of at least {MIN_SECRET_BYTES} bytes")
         return choice
 
+    @field_validator("price_list")
+    @classmethod
+    def _prices_somewhere(cls, choice: str, info: ValidationInfo) -> str:
+        needed = {"base_currency", "api_base_url", "app_secret", "price_list_url"}
+        if choice == "off" or not needed <= {*info.data}:
+            return choice
+        if not info.data["base_currency"]:
+            raise ValueError(f"{choice} needs BASE_CURRENCY")
+        if choice == "file":
+            return choice
+        if not info.data["api_base_url"] and not info.data["price_list_url"]:
+            raise ValueError("internal_api needs API_BASE_URL or BILLING_PRICE_LIST_URL")
+        if len(info.data["app_secret"].get_secret_value().encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"internal_api needs APP_SECRET of at least {MIN_SECRET_BYTES} bytes")
+        return choice
+
     @field_validator("reuse_port")
     @classmethod
     def _one_process_on_sqlite(cls, reuse: bool, info: ValidationInfo) -> bool:
@@ -314,6 +343,11 @@ class Settings(BaseSettings):
     def short_links_address(self) -> str:
         """Where short links are made."""
         return self.short_links_url or f"{self.api_base_url}{SHORT_LINKS_PATH}"
+
+    @property
+    def price_list_address(self) -> str:
+        """Where prices are told."""
+        return self.price_list_url or f"{self.api_base_url}{PRICES_PATH}"
 
     @property
     def callers(self) -> Mapping[str, bytes]:

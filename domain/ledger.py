@@ -263,7 +263,9 @@ def _usage(book: _Book, command: PostUsage) -> _Draft:
 
 
 def _cost(book: _Book, command: PostCost) -> _Draft:
-    return _spent(book, EntryKind.COST, LedgerAccount.COST, command, spends=False)
+    draft = _spent(book, EntryKind.COST, LedgerAccount.COST, command, spends=False)
+    draft.reference = command.key.rpartition("/")[0]  # that of `costs_of`: so the last one is found
+    return draft
 
 
 def _spent(

@@ -44,6 +44,11 @@ def cost_key(account: str, sequence: int) -> str:
     return f"cost/{account}/{sequence}"
 
 
+def costs_of(account: str) -> str:
+    """What all costs of a sub-account's usage refer to in its parent's wallet: no entry's key."""
+    return f"cost/{account}"
+
+
 def opening_key(name: str) -> str:
     """The key of a balance that was brought from elsewhere."""
     return f"opening/{name}"

@@ -85,8 +85,9 @@ class Entry:
     `currency`, `exact` and `carry_after` millionths of one. `quantity` counts what `exact` is the
     price of, so that it can be refunded in parts; of a capture these are minor units. `reference`
     is the key of the entry that this one follows from: what is refunded or reversed, or the hold
-    that ends. `refunded` and `targets` are totals after this entry. `rate` is the decimal that a
-    reload was converted at. `details` are for people (service, reason).
+    that ends; of a cost what `costs_of` gives. `refunded` and `targets` are totals after this
+    entry. `rate` is the decimal that a reload was converted at. `details` are for people (service,
+    reason).
     """
 
     wallet: str

@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
@@ -16,6 +16,8 @@ MAX_AMOUNT: Final = 1_000_000_000_000
 """No entry moves more minor units: in millionths it still fits into 63 bits."""
 
 MAX_MULTIPLIERS: Final = 200
+_REMEMBERED: Final = 8
+"""How many of their last changes settings know by name."""
 
 SERVICE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 SERVICE_RULE: Final = "1 to 64 lower-case letters, digits, _, . or -, the first a letter"
@@ -89,7 +91,9 @@ class WalletSettings:
     """What the owner (`auto_reload`) and the creditor (`multipliers`) have set.
 
     `multipliers`: service → what the sub-account pays of the platform's price, decimal text; under
-    `*` stands that of every other service. `revision` grows by one with each change, from 1.
+    `*` stands that of every other service. `revision` grows by one with each change, from 1; 0 is
+    that of a wallet for which nothing was ever set. `changes` are the names of the last ones, so
+    that a change which is made again is known.
     """
 
     wallet: str
@@ -97,10 +101,11 @@ class WalletSettings:
     auto_reload: AutoReload | None = None
     multipliers: Mapping[str, str] = field(default_factory=dict)
     revision: int = 1
+    changes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.revision < 1:
-            raise ValueError("revision: from 1")
+        if self.revision < 0:
+            raise ValueError("revision: from 0")
         if len(self.multipliers) > MAX_MULTIPLIERS:
             raise ValueError(f"multipliers: at most {MAX_MULTIPLIERS}")
         for service, multiplier in self.multipliers.items():
@@ -113,6 +118,11 @@ class WalletSettings:
     def etag(self) -> str:
         """Another one for each revision of each wallet's settings."""
         return hashlib.sha256(f"{self.wallet}/{self.revision}".encode()).hexdigest()[:16]
+
+    def next(self, change: str, now: dt.datetime) -> "WalletSettings":
+        """The next revision, made by a change of this name."""
+        changes = (*self.changes, change)[-_REMEMBERED:]
+        return replace(self, updated_at=now, revision=self.revision + 1, changes=changes)
 
     def multiplier(self, service: str) -> str:
         """What the sub-account pays of the platform's price for a service."""

@@ -25,6 +25,7 @@ ROOMS: Final = {
     "catalog": ("catalogue",),
     "contact_link": ("contacts",),
     "mirror": ("upkeep", "operations"),
+    "wallet": ("wallet",),
 }
 """The application's rooms of services whose plural is not their name."""
 

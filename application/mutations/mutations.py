@@ -135,6 +135,11 @@ class Mutations:
             raise ValueError(f"{name} is declared twice")
         return mutation
 
+    @property
+    def declared(self) -> frozenset[str]:
+        """The names of the methods that are declared."""
+        return frozenset(self._methods)
+
     async def run(self, mutation: Mutation[P, R], caller: Caller, request_id: str, payload: P) -> R:
         """See `Mutation.run`."""
         if violations := request_id_violations(request_id):

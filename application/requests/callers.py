@@ -13,7 +13,8 @@ class Caller:
 
     `account` is the one acted for, already checked; OPERATOR where it is all of them.
     `request_id` names the call in logs. `deadline` is when the caller stops waiting, in seconds of
-    the event loop's clock (None: never).
+    the event loop's clock (None: never). `token_account` is the account that the token belongs to,
+    OPERATOR for operators; empty: the one acted for.
     """
 
     subject: str
@@ -21,6 +22,12 @@ class Caller:
     scopes: frozenset[str]
     request_id: str = ""
     deadline: float | None = None
+    token_account: str = ""
+
+    @property
+    def home(self) -> str:
+        """The account that the token belongs to; OPERATOR for operators."""
+        return self.token_account or self.account
 
     @property
     def is_operator(self) -> bool:

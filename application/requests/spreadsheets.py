@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -10,6 +11,7 @@ BYTE_ORDER_MARK: Final = "\ufeff"
 """Stands before the first row: without it Excel does not take a file for UTF-8."""
 
 _FORMULA_STARTS: Final = frozenset("=+-@")
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _LINE_STARTS: Final = ("\t", "\r", "\n")
 
 
@@ -25,10 +27,12 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet runs as a formula (OWASP, "CSV Injection").
+    """A cell that no spreadsheet runs as a formula (OWASP, "CSV Injection"). A number is none.
 
     Spaces and what is not seen may be dropped in front, and signs of full width taken for others.
     """
+    if _NUMBER.fullmatch(cell):
+        return cell
     first = next((one for one in cell if not _is_dropped(one)), "")
     runs = unicodedata.normalize("NFKC", first)[:1] in _FORMULA_STARTS
     return f"'{cell}" if runs or cell.startswith(_LINE_STARTS) else cell

@@ -28,6 +28,7 @@ from application.catalogue.replacement import PriceReplacement
 from application.catalogue.subscribers import Subscribers
 from application.catalogue.use_cases import Catalogue
 from application.charges.use_cases import Charges
+from application.connections.platform import Platform
 from application.connections.use_cases import Connections
 from application.contacts.administration import ContactAdministration
 from application.contacts.link_all_calls import ContactLinkJobs
@@ -55,6 +56,18 @@ from application.subscriptions.use_cases import Subscriptions
 from application.upkeep.payout_membership import PayoutMembership
 from application.upkeep.reports import MirrorReports
 from application.upkeep.status import MirrorStatuses
+from application.wallet.adjustments import Adjustments
+from application.wallet.aftermath import Aftermath
+from application.wallet.buying import Buying
+from application.wallet.costs import Costs
+from application.wallet.posting import Posting
+from application.wallet.preparing import MethodPreparation
+from application.wallet.prices import PriceList
+from application.wallet.rebilling import Rebillings
+from application.wallet.statements import Statements
+from application.wallet.usage import Usage
+from application.wallet.use_cases import AccountWallets
+from application.wallet.whose import Wallets
 from domain.connections import Mode
 from interfaces.grpc.analytics.servicer import Analyses, AnalyticsServicer
 from interfaces.grpc.catalogue.servicer import CatalogServicer
@@ -71,6 +84,7 @@ from interfaces.grpc.payment_links.servicer import PaymentLinkServicer
 from interfaces.grpc.payment_methods.servicer import PaymentMethodServicer
 from interfaces.grpc.payouts.servicer import PayoutServicer
 from interfaces.grpc.subscriptions.servicer import SubscriptionServicer
+from interfaces.grpc.wallet.servicer import WalletServicer
 
 
 class Rooms(containers.DeclarativeContainer):
@@ -104,6 +118,12 @@ class Rooms(containers.DeclarativeContainer):
     mirror_statuses = providers.Dependency(instance_of=MirrorStatuses)
     payout_membership = providers.Dependency(instance_of=PayoutMembership)
     balances = providers.Dependency(instance_of=Balances)
+
+    platform = providers.Dependency(instance_of=Platform)
+    wallets = providers.Dependency(instance_of=Wallets)
+    wallet_costs = providers.Dependency(instance_of=Costs)
+    wallet_aftermath = providers.Dependency(instance_of=Aftermath)
+    price_list: providers.Dependency[PriceList] = providers.Dependency()
 
     # --- use cases ---
     leases = providers.Singleton(Leases, stores.checkpoints, clock)
@@ -217,6 +237,38 @@ class Rooms(containers.DeclarativeContainer):
         stripe.payouts,
         providers.Singleton(Memberships, payout_membership),
     )
+    wallet_posting = providers.Singleton(Posting, stores.journal, wallet_aftermath, clock)
+    wallet_usage = providers.Singleton(
+        Usage,
+        wallets,
+        stores.journal,
+        stores.wallet_settings,
+        price_list,
+        wallet_posting,
+        clock,
+    )
+    wallet_adjustments = providers.Singleton(Adjustments, wallets, wallet_posting, clock)
+    buying = providers.Singleton(
+        Buying, wallets, connections, platform, stores.buyers, stripe.customers
+    )
+    account_wallets = providers.Singleton(
+        AccountWallets,
+        wallets,
+        stores.journal,
+        stores.wallet_settings,
+        buying,
+        stripe.payment_methods,
+        mutations,
+        page_tokens,
+        clock,
+    )
+    method_preparation = providers.Singleton(
+        MethodPreparation, wallets, buying, mutations, stripe.payment_methods
+    )
+    rebillings = providers.Singleton(
+        Rebillings, wallets, stores.journal, wallet_costs, account_wallets, clock
+    )
+    statements = providers.Singleton(Statements, wallets, stores.journal)
     contact_administration = providers.Singleton(
         ContactAdministration,
         stores.contacts,
@@ -252,4 +304,13 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(ContactLinkServicer, contact_links, contact_link_jobs),
         providers.Singleton(PaymentLinkServicer, payment_links),
         providers.Singleton(PayoutServicer, payouts, balances),
+        providers.Singleton(
+            WalletServicer,
+            account_wallets,
+            wallet_usage,
+            wallet_adjustments,
+            rebillings,
+            method_preparation,
+            statements,
+        ),
     )

@@ -62,11 +62,18 @@ from application.upkeep.reports import MirrorReports
 from application.upkeep.shadow_rebuild import RebuildInShadow
 from application.upkeep.status import MirrorStatuses
 from application.upkeep.upgrade import Upgrade
+from application.wallet.administration import WalletAdministration
+from application.wallet.aftermath import Aftermath
+from application.wallet.costs import Costs
+from application.wallet.low import LowBalances
+from application.wallet.prices import PriceList
+from application.wallet.whose import Wallets
 from bootstrap.containers.rooms import Rooms
 from bootstrap.containers.stripe import Stripe
 from bootstrap.settings import Settings
 from infrastructure.clock import SystemClock
 from infrastructure.phones import NumberingPlans
+from infrastructure.price_file import NoPrices, PriceFile
 from infrastructure.security.tokens import CallerTokens
 from interfaces.grpc.server import Server, ServerOptions
 
@@ -121,6 +128,12 @@ def _internal_short_links(api: "InternalApi", url: str) -> ShortLinks:
     return InternalShortLinks(api, url)
 
 
+def _internal_prices(api: "InternalApi", url: str, currency: str) -> PriceList:
+    from infrastructure.internal_api.prices import InternalPrices
+
+    return InternalPrices(api, url, currency)
+
+
 class Container(containers.DeclarativeContainer):
     """Every object of one process, made on first use."""
 
@@ -168,6 +181,20 @@ class Container(containers.DeclarativeContainer):
         off=providers.Object(None),
         internal_api=providers.Singleton(
             _internal_short_links, internal_api, settings.provided.short_links_address
+        ),
+    )
+
+    price_list = providers.Selector(
+        settings.provided.price_list,
+        off=providers.Singleton(NoPrices),
+        file=providers.Singleton(
+            PriceFile, settings.provided.price_list_file, settings.provided.base_currency
+        ),
+        internal_api=providers.Singleton(
+            _internal_prices,
+            internal_api,
+            settings.provided.price_list_address,
+            settings.provided.base_currency,
         ),
     )
 
@@ -346,6 +373,23 @@ class Container(containers.DeclarativeContainer):
         arrived,
     )
 
+    # --- wallets ---
+    wallets = providers.Singleton(Wallets, stores.accounts, settings.provided.base_currency)
+    wallet_costs = providers.Singleton(Costs, stores.journal, clock)
+    wallet_aftermath = providers.Singleton(
+        Aftermath,
+        stores.accounts,
+        wallets,
+        stores.journal,
+        wallet_costs,
+        providers.Singleton(LowBalances, stores.wallet_settings, stores.outbox, clock, queued),
+        clock,
+    )
+
+    wallet_administration = providers.Singleton(
+        WalletAdministration, stores.accounts, wallets, stores.journal, clock
+    )
+
     # --- long work ---
     operation_log = providers.Singleton(OperationLog, stores.checkpoints, clock)
     taking_over = providers.Singleton(TakingOver, stores.takeover, operation_log, clock)
@@ -407,6 +451,11 @@ class Container(containers.DeclarativeContainer):
         payout_membership=payout_membership,
         balances=balances,
         standings=closing,
+        platform=platform,
+        wallets=wallets,
+        wallet_costs=wallet_costs,
+        wallet_aftermath=wallet_aftermath,
+        price_list=price_list,
     )
     account_administration = rooms.account_administration
     contact_administration = rooms.contact_administration

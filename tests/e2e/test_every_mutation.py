@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from application.catalogue.fields import IMMUTABLE as NEVER_CHANGED
+from bootstrap.process import opened
 from sandbox.emulator.core.messages import FaultSpec
 from tests.support.contract.every_mutation import MUTATING, TABLE, Done, Mutation
 from tests.support.contract.requests import with_nul
@@ -41,6 +42,13 @@ every_mutation = pytest.mark.parametrize("name", MUTATING)
 
 async def test_the_table_has_every_mutating_rpc_and_no_other() -> None:
     assert sorted(TABLE) == MUTATING
+
+
+async def test_the_table_says_which_rpcs_the_mutation_log_records(here: ServiceAndEmulator) -> None:
+    async with opened(here.service.parsed()) as container:
+        container.rooms.offered()
+        declared = container.mutations().declared
+    assert {name for name, one in TABLE.items() if one.logged} == declared
 
 
 async def changes(here: ServiceAndEmulator) -> Mapping[str, int]:

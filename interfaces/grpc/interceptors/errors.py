@@ -11,7 +11,7 @@ from grpc_status import rpc_status
 from structlog.typing import FilteringBoundLogger
 from typing_extensions import override
 
-from domain.errors import BillingError, Reason
+from domain.errors import BillingError, Reason, UnknownMethod
 from interfaces.grpc.core.calls import REQUEST_ID, Call, Context, current_call
 from interfaces.grpc.core.methods import Method
 from interfaces.grpc.core.statuses import code_of, internal_status, status_of
@@ -54,6 +54,11 @@ class Errors(MethodInterceptor):
         if isinstance(error, grpc.aio.AbortError):  # answered already
             raise error
         call = current_call()
+        if (
+            isinstance(error, NotImplementedError)
+            and context.code() is grpc.StatusCode.UNIMPLEMENTED
+        ):
+            error = UnknownMethod()  # what the generated base class of a servicer says of a method
         if isinstance(error, BillingError):
             call.code, call.reason = code_of(error), error.reason
             status = status_of(error)

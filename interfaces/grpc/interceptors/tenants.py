@@ -32,4 +32,13 @@ class Tenants(Gate):
             sub_accounts=method.sub_accounts,
             operators=method.operators,
         )
-        act_as(Caller(token.subject, call.account, token.scopes, call.request_id, call.deadline))
+        act_as(
+            Caller(
+                token.subject,
+                call.account,
+                token.scopes,
+                call.request_id,
+                call.deadline,
+                token.account,
+            )
+        )

@@ -199,6 +199,58 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     transactions. RetryInfo says when to try again.
     Example: SummarizePayout for a payout that was made a minute ago.
     """
+    ERROR_REASON_BALANCE_TOO_LOW: _ErrorReason.ValueType  # 42
+    """FAILED_PRECONDITION: the wallet has less available than this takes. Metadata holds `available`, in
+    minor units, for the wallet's owner only.
+    Example: DebitUsage that costs 3.00 USD, with 2.50 USD available.
+    """
+    ERROR_REASON_SELLER_UNAVAILABLE: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION: the account's parent cannot sell at the moment. Nothing more is told.
+    Example: DebitUsage of a sub-account whose parent cannot pay the platform's price.
+    """
+    ERROR_REASON_PRICE_UNAVAILABLE: _ErrorReason.ValueType  # 44
+    """UNAVAILABLE: the price list does not answer, or not with a price. Nothing was spent.
+    Example: the internal API restarts.
+    """
+    ERROR_REASON_RATE_UNAVAILABLE: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION: no rate between two currencies is known that is young enough. Metadata holds
+    both.
+    Example: ReloadWallet in CHF, whose last rate is of the day before yesterday.
+    """
+    ERROR_REASON_NOT_CREDITOR: _ErrorReason.ValueType  # 46
+    """PERMISSION_DENIED: only the creditor of the wallet may do this: the parent of a sub-account, or
+    operators for a main account.
+    Example: AdjustWallet by the wallet's owner.
+    """
+    ERROR_REASON_NOT_OWNER: _ErrorReason.ValueType  # 47
+    """PERMISSION_DENIED: only the owner of the wallet may do this, with a token of the account itself.
+    Example: a parent reloads the wallet of its sub-account.
+    """
+    ERROR_REASON_REFUND_TOO_LARGE: _ErrorReason.ValueType  # 48
+    """FAILED_PRECONDITION: more would be given back than there was, or than is left of it.
+    Example: RefundUsage of 3 units of an entry of 2.
+    """
+    ERROR_REASON_NO_SUCH_DEBT: _ErrorReason.ValueType  # 49
+    """FAILED_PRECONDITION: the wallet owes less than is to be written off.
+    Example: AdjustWallet writes off 5.00 USD of a debt of 3.00 USD.
+    """
+    ERROR_REASON_BALANCE_TOO_LARGE: _ErrorReason.ValueType  # 50
+    """FAILED_PRECONDITION: the balance would be larger than a wallet can hold.
+    Example: a grant behind a thousand others of 10 billion USD.
+    """
+    ERROR_REASON_WRONG_CURRENCY: _ErrorReason.ValueType  # 51
+    """FAILED_PRECONDITION: the wallet is kept in another currency than the deployment's base currency,
+    or the deployment has none.
+    Example: BASE_CURRENCY was changed after the wallet's first entry.
+    """
+    ERROR_REASON_NO_PAYMENT_METHOD: _ErrorReason.ValueType  # 52
+    """FAILED_PRECONDITION: no payment method is named, and there is no default to take.
+    Example: ReloadWallet before the first PrepareMethod.
+    """
+    ERROR_REASON_RELOAD_OPEN: _ErrorReason.ValueType  # 53
+    """FAILED_PRECONDITION: another reload of the wallet is open. Metadata holds its id.
+    Example: ReloadWallet while another one waits for the owner.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the stable reason of a refused call.
@@ -385,5 +437,57 @@ ERROR_REASON_PAYOUT_NOT_RECONCILED: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION: Stripe is still reconciling the payout, or Billing has not read all of its
 transactions. RetryInfo says when to try again.
 Example: SummarizePayout for a payout that was made a minute ago.
+"""
+ERROR_REASON_BALANCE_TOO_LOW: ErrorReason.ValueType  # 42
+"""FAILED_PRECONDITION: the wallet has less available than this takes. Metadata holds `available`, in
+minor units, for the wallet's owner only.
+Example: DebitUsage that costs 3.00 USD, with 2.50 USD available.
+"""
+ERROR_REASON_SELLER_UNAVAILABLE: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION: the account's parent cannot sell at the moment. Nothing more is told.
+Example: DebitUsage of a sub-account whose parent cannot pay the platform's price.
+"""
+ERROR_REASON_PRICE_UNAVAILABLE: ErrorReason.ValueType  # 44
+"""UNAVAILABLE: the price list does not answer, or not with a price. Nothing was spent.
+Example: the internal API restarts.
+"""
+ERROR_REASON_RATE_UNAVAILABLE: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION: no rate between two currencies is known that is young enough. Metadata holds
+both.
+Example: ReloadWallet in CHF, whose last rate is of the day before yesterday.
+"""
+ERROR_REASON_NOT_CREDITOR: ErrorReason.ValueType  # 46
+"""PERMISSION_DENIED: only the creditor of the wallet may do this: the parent of a sub-account, or
+operators for a main account.
+Example: AdjustWallet by the wallet's owner.
+"""
+ERROR_REASON_NOT_OWNER: ErrorReason.ValueType  # 47
+"""PERMISSION_DENIED: only the owner of the wallet may do this, with a token of the account itself.
+Example: a parent reloads the wallet of its sub-account.
+"""
+ERROR_REASON_REFUND_TOO_LARGE: ErrorReason.ValueType  # 48
+"""FAILED_PRECONDITION: more would be given back than there was, or than is left of it.
+Example: RefundUsage of 3 units of an entry of 2.
+"""
+ERROR_REASON_NO_SUCH_DEBT: ErrorReason.ValueType  # 49
+"""FAILED_PRECONDITION: the wallet owes less than is to be written off.
+Example: AdjustWallet writes off 5.00 USD of a debt of 3.00 USD.
+"""
+ERROR_REASON_BALANCE_TOO_LARGE: ErrorReason.ValueType  # 50
+"""FAILED_PRECONDITION: the balance would be larger than a wallet can hold.
+Example: a grant behind a thousand others of 10 billion USD.
+"""
+ERROR_REASON_WRONG_CURRENCY: ErrorReason.ValueType  # 51
+"""FAILED_PRECONDITION: the wallet is kept in another currency than the deployment's base currency,
+or the deployment has none.
+Example: BASE_CURRENCY was changed after the wallet's first entry.
+"""
+ERROR_REASON_NO_PAYMENT_METHOD: ErrorReason.ValueType  # 52
+"""FAILED_PRECONDITION: no payment method is named, and there is no default to take.
+Example: ReloadWallet before the first PrepareMethod.
+"""
+ERROR_REASON_RELOAD_OPEN: ErrorReason.ValueType  # 53
+"""FAILED_PRECONDITION: another reload of the wallet is open. Metadata holds its id.
+Example: ReloadWallet while another one waits for the owner.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

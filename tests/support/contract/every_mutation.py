@@ -6,13 +6,20 @@ from typing import Any, Final
 
 from tests.support.contract.tenant import EMAIL, METHODS, Fields, Ground, invoice, plan
 from tests.support.pictures import GIF
+from tests.support.rooms.wallets_end_to_end import credited, sub_account, used
 from tests.support.servers.service import PRIVATE
 
 Facts = tuple[object, object]
 
+COMING: Final = {
+    f"WalletService.{name}"
+    for name in ("ReloadWallet", "RetryReload", "CancelReload", "RefundReload")
+}
+"""Those of the contract that this release does not serve yet."""
+
 MUTATING: Final = sorted(
     name for name, (method, _) in METHODS.items()
-    if "request_id" in method.input_type.fields_by_name
+    if "request_id" in method.input_type.fields_by_name and name not in COMING
 )  # fmt: skip
 
 
@@ -33,6 +40,8 @@ class Mutation:
     that it sends to Stripe, each once. `event` is the type of the one event that its effect is at
     Stripe. `facts` gives what Stripe shows afterwards and what Billing shows: they are equal.
     `foreign` is the reason for which another tenant's ids are refused; empty: it takes none.
+    `logged`: the mutation log is its record; else an entry of a wallet is, by the key
+    `<method>:<request id>`.
     """
 
     make: Callable[[Ground], Awaitable[Fields]]
@@ -40,6 +49,7 @@ class Mutation:
     routes: tuple[str, ...] = ()
     event: str = ""
     foreign: str = "NOT_FOUND"
+    logged: bool = True
 
 
 async def cancelling(g: Ground) -> Fields:
@@ -194,6 +204,39 @@ async def price_facts(done: Done) -> Facts:
     )
 
 
+async def entry_facts(done: Done) -> Facts:
+    """The last entry of a wallet, and its balance."""
+    account = {"account": done.fields.get("account", "")}
+    page = await done.ground.call("WalletService.ListEntries", account)
+    wallet = await done.ground.call("WalletService.GetWallet", account)
+    entry = page.entries[0]
+    return (done.reply, wallet.available, wallet.sequence), (
+        entry, entry.available_after, entry.sequence,
+    )  # fmt: skip
+
+
+async def wallet_facts(done: Done) -> Facts:
+    """The settings of a wallet."""
+    wallet = await done.ground.call("WalletService.GetWallet", {})
+    return done.reply, wallet.settings
+
+
+async def rebilling_facts(done: Done) -> Facts:
+    """The multipliers of a sub-account."""
+    account = {"account": done.fields["account"]}
+    told = await done.ground.call("WalletService.GetRebilling", account)
+    return done.reply, told.settings
+
+
+async def prepared_facts(done: Done) -> Facts:
+    """The one setup intent of a sub-account."""
+    there = await done.ground.stripe("/v1/setup_intents", customer=done.reply.customer)
+    account = {"account": done.fields["account"]}
+    wallet = await done.ground.call("WalletService.GetWallet", account)
+    assert wallet.customer == done.reply.customer
+    return [one["id"] for one in there["data"]], [done.reply.setup_intent.id]
+
+
 async def archived_product(g: Ground) -> Fields:
     id_ = await g.product()
     await g.mutate("CatalogService.ArchiveProduct", id=id_)
@@ -231,6 +274,10 @@ def inside(
 INVOICE: Final = "POST /v1/invoices/{id}"
 SUBSCRIPTION: Final = "POST /v1/subscriptions/{id}"
 
+AUTO_RELOAD: Final = {
+    "threshold": 500, "amount": 1_000, "payment_method": "pm_1", "most_per_charge": 5_000,
+    "most_per_day": 20_000,
+}  # fmt: skip
 PRODUCT: Final = "POST /v1/products/{id}"
 PRICE: Final = "POST /v1/prices/{id}"
 
@@ -379,6 +426,25 @@ TABLE: Final[Mapping[str, Mutation]] = {
     ),
     "SubscriptionService.ResumeCollection": Mutation(
         paused, subscription_facts, (SUBSCRIPTION,), "customer.subscription.updated"
+    ),
+    "WalletService.PrepareMethod": Mutation(
+        make(account=sub_account), prepared_facts,
+        ("POST /v1/customers", "POST /v1/setup_intents"), "setup_intent.created", foreign="",
+    ),
+    "WalletService.UpdateWalletSettings": Mutation(
+        make(settings={"auto_reload": AUTO_RELOAD}), wallet_facts, foreign=""
+    ),
+    "WalletService.UpdateRebilling": Mutation(
+        make(account=sub_account, settings={"multipliers": {"*": "1.5"}}), rebilling_facts,
+        foreign="INVALID_FIELDS",
+    ),
+    "WalletService.DebitUsage": Mutation(
+        credited, entry_facts, foreign="BALANCE_TOO_LOW", logged=False
+    ),
+    "WalletService.RefundUsage": Mutation(used, entry_facts, foreign="NOT_CREDITOR", logged=False),
+    "WalletService.AdjustWallet": Mutation(
+        make(account=sub_account, reason="gift", grant={"amount": 5, "currency": "usd"}),
+        entry_facts, foreign="NOT_CREDITOR", logged=False,
     ),
 }  # fmt: skip
 """How every mutating RPC is tried, by `Service.Method`."""

@@ -48,6 +48,9 @@ START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 40.0
 CONNECT_SECRET: Final = f"whsec_{secrets.token_hex(16)}"
 PLATFORM_SECRET: Final = f"whsec_{secrets.token_hex(16)}"
+PRICES: Final = {"sms.us": "0.0079", "seat": "3.00"}
+"""What the services of these tests cost, in USD."""
+
 CALLER_SECRET: Final = secrets.token_hex(32)
 
 PRIVATE: Final = "Xanthippe"
@@ -316,8 +319,15 @@ class ServiceAndEmulator:
 async def world(folder: Path, **settings: str) -> AsyncIterator[ServiceAndEmulator]:
     """Everything started, connected and empty; everything ended afterwards."""
     async with emulator_process() as emulator, emulator.sdk() as sdk:
-        defaults = {"BILLING_SQLITE_PATH": str(folder / "billing.db")}
-        service = Service(settings_for(emulator.url, **defaults, **settings), folder / "log")
+        prices = folder / "prices.json"
+        prices.write_text(json.dumps({"currency": "usd", "prices": PRICES}))
+        defaults = {
+            "BILLING_SQLITE_PATH": str(folder / "billing.db"),
+            "BASE_CURRENCY": "usd",
+            "BILLING_PRICE_LIST": "file",
+            "BILLING_PRICE_LIST_FILE": str(prices),
+        }
+        service = Service(settings_for(emulator.url, **{**defaults, **settings}), folder / "log")
         try:
             await service.start()
             made = ServiceAndEmulator(service, emulator, sdk)
@@ -390,10 +400,15 @@ async def arrived(
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """The one ErrorInfo's reason."""
+    return details_of(error).reason
+
+
+def details_of(error: grpc.aio.AioRpcError) -> ErrorInfo:
+    """The one ErrorInfo."""
     status = rpc_status.from_call(error)  # type: ignore[arg-type]  # typed for synchronous calls
     assert status is not None
     (detail,) = (detail for detail in status.details if detail.Is(ErrorInfo.DESCRIPTOR))
     info = ErrorInfo()
     detail.Unpack(info)
     assert info.domain == "billing.v1"
-    return info.reason
+    return info

@@ -14,6 +14,7 @@ from domain.ledger_commands import (
     PostReload,
     PostReversal,
     PostWriteOff,
+    costs_of,
 )
 from domain.ledger_entries import (
     FIRST_DIGEST,
@@ -94,7 +95,9 @@ def test_a_capture_gives_the_rest_back(amount: int, rest: int) -> None:
 def test_usage_and_cost() -> None:
     made = books()
     assert moved(made.append(usage("a", 30))) == {"available": -30, "usage": 30}
-    assert moved(made.append(cost("lily/7", 12))) == {"available": -12, "cost": 12}
+    posted = made.append(cost("lily/7", 12))
+    assert moved(posted) == {"available": -12, "cost": 12}
+    assert posted.reference == costs_of("lily")
 
 
 def test_a_grant_a_debt_and_its_write_off() -> None:

@@ -70,7 +70,7 @@ def test_bounds_of_auto_reload(values: dict[str, Any]) -> None:
 
 def test_bounds_of_settings_and_buyers() -> None:
     many = {f"s{number}": "1" for number in range(MAX_MULTIPLIERS + 1)}
-    for values in ({"revision": 0}, {"multipliers": many}, {"multipliers": {"S": "1"}}):
+    for values in ({"revision": -1}, {"multipliers": many}, {"multipliers": {"S": "1"}}):
         with pytest.raises(ValueError, match=r"\w+: "):
             WalletSettings("acme", NOON, **values)  # type: ignore[arg-type]
     for buyer in (("a b", "acct_1", "cus_1"), ("acme", "", "cus_1"), ("acme", "acct_1", "")):

@@ -13,6 +13,7 @@ EXCEPTIONS: Final = {
     "catalog": {"application": ("catalogue",), "grpc": "catalogue"},
     "contact_link": {"application": ("contacts",), "grpc": "contacts"},
     "mirror": {"application": ("upkeep", "operations"), "grpc": "mirror"},
+    "wallet": {"application": ("wallet",), "grpc": "wallet"},
 }
 """Nouns of services whose rooms are not their plural, and where those are."""
 

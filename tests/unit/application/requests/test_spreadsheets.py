@@ -33,6 +33,6 @@ def test_a_cell_that_would_be_run_gets_an_apostrophe(start: str) -> None:
     assert read == f"'{cell}"
 
 
-@pytest.mark.parametrize("cell", ["", " ", "a=1", "1-2", "'=1", "ö", " a"])
+@pytest.mark.parametrize("cell", ["", " ", "a=1", "1-2", "'=1", "ö", " a", "-1", "-10.05", "0.5"])
 def test_all_others_stay_as_they_are(cell: str) -> None:
     assert harmless(cell) == cell
