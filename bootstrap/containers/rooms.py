@@ -13,6 +13,7 @@ from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
 from application.analytics.payouts import PayoutAnalytics
 from application.analytics.rates import ExchangeRates
+from application.analytics.remembering import RememberedAnalytics
 from application.analytics.restatements import Restatements
 from application.analytics.returns import ReturnAnalytics
 from application.analytics.trust import Standings, TrustAnswers
@@ -90,6 +91,7 @@ class Rooms(containers.DeclarativeContainer):
     standings: providers.Dependency[Standings] = providers.Dependency()
     mode = providers.Dependency(instance_of=Mode)
     base_currency = providers.Dependency(instance_of=str)
+    remembered_figures = providers.Dependency(instance_of=int)
     page_tokens = providers.Dependency(instance_of=PageTokens)
     connections = providers.Dependency(instance_of=Connections)
     mutations = providers.Dependency(instance_of=Mutations)
@@ -175,9 +177,12 @@ class Rooms(containers.DeclarativeContainer):
         stores.invoice_totals,
         clock,
     )
-    base_totals = providers.Singleton(BaseTotals, stores.analytics, stores.rates, base_currency)
+    analytics = providers.Singleton(
+        RememberedAnalytics, stores.analytics, stores.remembered_figures, clock, remembered_figures
+    )
+    base_totals = providers.Singleton(BaseTotals, analytics, stores.rates, base_currency)
     trust = providers.Singleton(TrustAnswers, standings)
-    asking = providers.Singleton(Asking, stores.analytics, connections, clock, base_totals, trust)
+    asking = providers.Singleton(Asking, analytics, connections, clock, base_totals, trust)
     revenue_analytics = providers.Singleton(RevenueAnalytics, asking)
     net_analytics = providers.Singleton(NetAnalytics, asking)
     payment_analytics = providers.Singleton(PaymentAnalytics, asking)

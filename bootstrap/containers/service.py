@@ -391,6 +391,7 @@ class Container(containers.DeclarativeContainer):
         mode=mode,
         phones=phones,
         base_currency=settings.provided.base_currency,
+        remembered_figures=settings.provided.remembered_figures,
         page_tokens=page_tokens,
         short_links=short_links,
         connections=connections,
