@@ -60,10 +60,7 @@ _KEEP: Final = (
     'INSERT OR REPLACE INTO "billing.remembered_figures"'
     " (stripe_account, metric, currency, start, stop, marks, rows) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_FORGET: Final = (
-    'DELETE FROM "billing.remembered_figures"'
-    ' WHERE place <= (SELECT max(place) FROM "billing.remembered_figures") - ?'
-)
+_FORGET: Final = 'DELETE FROM "billing.remembered_figures" WHERE place <= last_insert_rowid() - ?'
 
 
 def raise_marks(connection: sqlite3.Connection, marks: Iterable[Marked]) -> None:
@@ -115,8 +112,10 @@ class SqliteRememberedFigures(RememberedFigures):
         ]  # fmt: skip
 
         def job(connection: sqlite3.Connection) -> None:
-            connection.executemany(_KEEP, rows)
-            connection.execute(_FORGET, (most,))
+            for row in rows:
+                connection.execute(_KEEP, row)
+            if rows:
+                connection.execute(_FORGET, (most,))
 
         await self._database.write(job)
 

@@ -19,10 +19,12 @@ from application.analytics.metrics import Metric
 from application.analytics.ports import FigureRow
 from application.analytics.remembered_port import Asked, Bucket, Remembered, RememberedFigures
 from application.analytics.remembering import MAX_BUCKETS, RememberedAnalytics
+from application.mirror.nouns import CHARGES
 from domain.errors import Reason, Unavailable
 from domain.money import Money
 from infrastructure.mongo.day_marks import SHARED_SECONDS
 from sandbox.servers.mongod import drop_mongo_database
+from tests.contract.samples import NOON_MS, OURS, charge, snapshot, store_new
 from tests.support.rooms.remembering import (
     SETTLED_SALES,
     SOLD,
@@ -31,6 +33,7 @@ from tests.support.rooms.remembering import (
     World,
     opened,
 )
+from tests.support.servers.stores import Stores
 
 MIDNIGHT: Final = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 DAY: Final = dt.timedelta(days=1)
@@ -597,3 +600,21 @@ async def test_a_year_is_recalled_in_one_question(world: World) -> None:
     assert (await answer(world.first, year))[1] == [365]
     rows, questions = await answer(world.second, year)
     assert (len(rows), questions) == (13, [])
+
+
+async def test_nothing_is_scanned_for_it(stores: Stores) -> None:
+    await store_new(stores.mirror, CHARGES, charge())
+    figures = stores.remembered_figures
+    kept = [Remembered((number, number + 1), 0, ()) for number in range(20)]
+
+    async def work() -> None:
+        await stores.mirror.replace(CHARGES, [(snapshot(charge(amount=7), at=NOON_MS + 1), 1)])
+        await figures.marks(OURS, "charge", range(30_000))
+        await figures.keep(ASKED, kept, most=10)
+        await figures.recall(ASKED, [entry.bucket for entry in kept])
+
+    plans = await stores.explain(work)
+    assert len(plans) >= 4
+    for plan in plans:
+        assert not plan.scans, plan.text
+        assert not plan.sorts, plan.text
