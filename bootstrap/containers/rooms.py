@@ -16,6 +16,7 @@ from application.analytics.rates import ExchangeRates
 from application.analytics.remembering import RememberedAnalytics
 from application.analytics.restatements import Restatements
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.tie_out import TieOuts
 from application.analytics.trust import Standings, TrustAnswers
 from application.analytics.use_cases import RevenueAnalytics
 from application.background.clock import Clock
@@ -106,6 +107,7 @@ class Rooms(containers.DeclarativeContainer):
     mirror_statuses = providers.Dependency(instance_of=MirrorStatuses)
     payout_membership = providers.Dependency(instance_of=PayoutMembership)
     balances = providers.Dependency(instance_of=Balances)
+    tie_outs = providers.Dependency(instance_of=TieOuts)
 
     # --- use cases ---
     leases = providers.Singleton(Leases, stores.checkpoints, clock)
@@ -205,6 +207,7 @@ class Rooms(containers.DeclarativeContainer):
             return_analytics,
             payout_analytics,
         ),
+        tie_outs,
     )
     restatements = providers.Singleton(
         Restatements, stores.changes, connections, page_tokens, trust

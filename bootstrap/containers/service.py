@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from dependency_injector import containers, providers
 
 from application.accounts.tenancy import Tenancy
+from application.analytics.tie_out import TieOuts
+from application.analytics.trust import TrustAnswers
 from application.background.clock import Clock
 from application.background.tasks import Tasks
 from application.connections.access import MirrorAccess
@@ -49,6 +51,7 @@ from application.projection.projector import Projector
 from application.requests.paging import PageTokens
 from application.subscriptions.changes import SubscriptionChanges
 from application.support.payment_notices import PaymentNotices
+from application.upkeep.anchors import BalanceAnchors
 from application.upkeep.backfill import Backfill, BackfillWork
 from application.upkeep.catch_up import CatchUp
 from application.upkeep.closing import AnnouncedClosings, Closing
@@ -255,6 +258,16 @@ class Container(containers.DeclarativeContainer):
         platform,
         clock,
     )
+    tie_outs = providers.Singleton(
+        TieOuts,
+        stores.analytics,
+        mirror,
+        providers.Singleton(
+            BalanceAnchors, stores.balance_readings, backfill, stores.checkpoints, clock
+        ),
+        connections,
+        providers.Singleton(TrustAnswers, closing),
+    )
     rebuild = providers.Singleton(
         RebuildInShadow,
         stores.shadows,
@@ -407,6 +420,7 @@ class Container(containers.DeclarativeContainer):
         mirror_statuses=mirror_statuses,
         payout_membership=payout_membership,
         balances=balances,
+        tie_outs=tie_outs,
         standings=closing,
     )
     account_administration = rooms.account_administration

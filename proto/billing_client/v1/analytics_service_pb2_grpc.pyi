@@ -5,6 +5,7 @@ isort:skip_file
 
 from billing_client.v1 import analytics_service_pb2 as _analytics_service_pb2
 from billing_client.v1 import money_figures_pb2 as _money_figures_pb2
+from billing_client.v1 import tie_out_pb2 as _tie_out_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -116,6 +117,14 @@ class AnalyticsServiceStub:
     future, of the last minute or before the history was imported; and for a page token of another
     list or account (INVALID_PAGE_TOKEN).
     """
+    GetTieOut: _grpc.UnaryUnaryMultiCallable[_tie_out_pb2.GetTieOutRequest, _tie_out_pb2.TieOut]
+    """GetTieOut holds each day against the balance that Stripe has told: opening, net and what is shown
+    apart make closing, and the nearest balances on both sides say whether it ties. A day that differs
+    is listed again at Stripe, once.
+
+    The time of each balance transaction decides the day, in settlement currency. A period of more
+    than 400 days is refused.
+    """
     ImportRates: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]
     """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
     needs no connection.
@@ -219,6 +228,14 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
     future, of the last minute or before the history was imported; and for a page token of another
     list or account (INVALID_PAGE_TOKEN).
+    """
+    GetTieOut: _aio.UnaryUnaryMultiCallable[_tie_out_pb2.GetTieOutRequest, _tie_out_pb2.TieOut]  # type: ignore[assignment]
+    """GetTieOut holds each day against the balance that Stripe has told: opening, net and what is shown
+    apart make closing, and the nearest balances on both sides say whether it ties. A day that differs
+    is listed again at Stripe, once.
+
+    The time of each balance transaction decides the day, in settlement currency. A period of more
+    than 400 days is refused.
     """
     ImportRates: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]  # type: ignore[assignment]
     """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
@@ -398,6 +415,20 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
         future, of the last minute or before the history was imported; and for a page token of another
         list or account (INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def GetTieOut(
+        self,
+        request: _tie_out_pb2.GetTieOutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tie_out_pb2.TieOut, _abc.Awaitable[_tie_out_pb2.TieOut]]:
+        """GetTieOut holds each day against the balance that Stripe has told: opening, net and what is shown
+        apart make closing, and the nearest balances on both sides say whether it ties. A day that differs
+        is listed again at Stripe, once.
+
+        The time of each balance transaction decides the day, in settlement currency. A period of more
+        than 400 days is refused.
         """
 
     @_abc_1.abstractmethod

@@ -8,6 +8,7 @@ from typing import Any, Final
 import grpc
 import pytest
 from billing_client.v1 import analytics_service_pb2 as pb
+from billing_client.v1 import tie_out_pb2
 from billing_client.v1.period_pb2 import Period
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest
@@ -20,6 +21,7 @@ from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
 from application.analytics.payouts import PayoutAnalytics
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.tie_out import TieOuts
 from application.analytics.use_cases import RevenueAnalytics
 from application.connections.use_cases import Connections
 from application.mirror.nouns import CUSTOMERS
@@ -41,6 +43,7 @@ from tests.support.fakes.stores import (
     FakeMirror,
     FakeStripeAccounts,
 )
+from tests.support.rooms.tie_out import TieOutsOn
 from tests.support.servers.grpc import Running, details, running_server
 from tests.support.servers.stores import sqlite_stores
 
@@ -48,6 +51,7 @@ DAY: Final = dt.timedelta(days=1)
 QUESTIONS: Final = (
     "GetOverview", "GetGrossVolume", "GetNetVolume", "GetChargeCounts", "GetPayments",
     "GetFailures", "GetRevenueSplit", "GetRefunds", "GetDisputes", "GetPayouts", "ListTopCustomers",
+    "GetTieOut",
 )  # fmt: skip
 
 
@@ -80,7 +84,11 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         )  # fmt: skip
         customers = CustomerAnalytics(asking, stores.mirror, PageTokens(b"key", clock))
         overview = OverviewAnalytics(asking, *parts)
-        async with running_server(analyses=Analyses(*parts, customers, overview)) as server:
+        tie_outs = TieOutsOn(stores, "acct_a")
+        await tie_outs.know(imported=True)
+        tied = TieOuts(stores.analytics, stores.mirror, tie_outs.anchors, connections, some_trust())
+        analyses = Analyses(*parts, customers, overview, tied)
+        async with running_server(analyses=analyses) as server:
             yield server
 
 
@@ -90,7 +98,8 @@ def request(method: str, **fields: Any) -> Any:
     period.end_time.FromDatetime(NOON + 30 * DAY)
     if method == "ListTopCustomers":
         fields = {"currency": "usd", **fields}
-    return getattr(pb, f"{method}Request")(**{"period": period, **fields})
+    messages = tie_out_pb2 if method == "GetTieOut" else pb
+    return getattr(messages, f"{method}Request")(**{"period": period, **fields})
 
 
 def violations(error: grpc.aio.AioRpcError) -> Any:
@@ -182,6 +191,19 @@ async def test_all_violations_at_once(running: Running, method: str) -> None:
         await ask(running, method, period=period, currency="USD")
     told = {each.field for each in violations(refusal.value)}
     assert told == {"period.end_time", "period.time_zone", "currency"}
+
+
+async def test_days_tie_to_the_bank(running: Running) -> None:
+    (usd,) = (await ask(running, "GetTieOut")).currencies
+    net = (await ask(running, "GetNetVolume")).currencies[0]
+    assert sum(day.net.amount for day in usd.days) == net.net.current.amount
+    for day in usd.days:
+        moved = sum(part.amount.amount for part in day.parts)
+        assert day.opening.amount + moved == day.closing.amount
+        assert day.verdict == tie_out_pb2.TieOutDay.VERDICT_UNKNOWN  # no balance was read
+        assert day.before.balance.amount == 0
+        assert not day.before.HasField("start_time")
+        assert not day.HasField("after")
 
 
 async def test_what_customers_need(running: Running) -> None:
