@@ -61,9 +61,11 @@ from application.upkeep.payout_membership import PayoutMembership
 from application.upkeep.reconciliation import Reconciliation, ReconciliationWork
 from application.upkeep.refresh_balance_transactions import BalanceTransactions
 from application.upkeep.refresh_invoice_payments import InvoicePayments
+from application.upkeep.relisting import Relisting
 from application.upkeep.reports import MirrorReports
 from application.upkeep.shadow_rebuild import RebuildInShadow
 from application.upkeep.status import MirrorStatuses
+from application.upkeep.unsettled import Unsettled
 from application.upkeep.upgrade import Upgrade
 from bootstrap.containers.rooms import Rooms
 from bootstrap.containers.stripe import Stripe
@@ -267,6 +269,19 @@ class Container(containers.DeclarativeContainer):
         ),
         connections,
         providers.Singleton(TrustAnswers, closing),
+    )
+    relisting = providers.Singleton(
+        Relisting, tie_outs, lister, importer, stores.checkpoints, mirrored_accounts, clock
+    )
+    unsettled = providers.Singleton(
+        Unsettled,
+        lister,
+        importer,
+        mirror,
+        stores.checkpoints,
+        backfill,
+        mirrored_accounts,
+        clock,
     )
     rebuild = providers.Singleton(
         RebuildInShadow,
