@@ -40,7 +40,7 @@ class BalanceAnchors(Anchors):
 
     @override
     async def around(self, stripe_account: str, start_ms: int, end_ms: int) -> Sequence[Anchor]:
-        known_ms = await self._known_ms(stripe_account)
+        known_ms = await self.known_ms(stripe_account)
         before = _known(
             reversed(await self._readings.before(stripe_account, start_ms, limit=RUN_UP)), known_ms
         )
@@ -60,7 +60,7 @@ class BalanceAnchors(Anchors):
         self, stripe_account: str, start_ms: int | None, *, limit: int
     ) -> Sequence[Anchor]:
         beginning = await self._beginning(stripe_account) if start_ms is None else ()
-        since, known_ms = (start_ms or 0) + 1, await self._known_ms(stripe_account)
+        since, known_ms = (start_ms or 0) + 1, await self.known_ms(stripe_account)
         while found := await self._readings.between(stripe_account, since, known_ms, limit=limit):
             if anchors := _known(found, known_ms):
                 return (*beginning, *anchors)[:limit]
@@ -70,7 +70,7 @@ class BalanceAnchors(Anchors):
     async def _beginning(self, stripe_account: str) -> Sequence[Anchor]:
         return (BEGINNING,) if await self._backfill.has_ended(stripe_account) else ()
 
-    async def _known_ms(self, stripe_account: str) -> int:
+    async def known_ms(self, stripe_account: str) -> int:
         """Up to when all balance transactions are known, in Stripe's time; 0: nobody can say."""
         checkpoint = await self._checkpoints.load(stripe_account, TRANSACTIONS)
         through = msgspec.convert(checkpoint.state, WindowState).through_ms

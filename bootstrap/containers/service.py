@@ -58,6 +58,7 @@ from application.upkeep.closing import AnnouncedClosings, Closing
 from application.upkeep.comparison import Comparison
 from application.upkeep.deriving import Deriving
 from application.upkeep.payout_membership import PayoutMembership
+from application.upkeep.proof import Proof, ProofWork
 from application.upkeep.reconciliation import Reconciliation, ReconciliationWork
 from application.upkeep.refresh_balance_transactions import BalanceTransactions
 from application.upkeep.refresh_invoice_payments import InvoicePayments
@@ -260,13 +261,14 @@ class Container(containers.DeclarativeContainer):
         platform,
         clock,
     )
+    anchors = providers.Singleton(
+        BalanceAnchors, stores.balance_readings, backfill, stores.checkpoints, clock
+    )
     tie_outs = providers.Singleton(
         TieOuts,
         stores.analytics,
         mirror,
-        providers.Singleton(
-            BalanceAnchors, stores.balance_readings, backfill, stores.checkpoints, clock
-        ),
+        anchors,
         connections,
         providers.Singleton(TrustAnswers, closing),
     )
@@ -385,6 +387,21 @@ class Container(containers.DeclarativeContainer):
         ),
         rebuild,
         link_all,
+        providers.Singleton(
+            ProofWork,
+            providers.Singleton(
+                Proof,
+                mirror,
+                stores.analytics,
+                anchors,
+                stores.checkpoints,
+                stores.reports,
+                clock,
+            ),
+            stores.checkpoints,
+            stores.reports,
+            clock,
+        ),
     )
     operations = providers.Singleton(
         Operations, operation_log, works, mirror_access, mirrored_accounts, clock

@@ -345,7 +345,7 @@ def test_every_command_that_prints_a_table_prints_json() -> None:
 
 
 def test_every_command_that_asks_the_service_takes_an_address_and_a_token() -> None:
-    asking = {"status", "backfill", "reconcile", "rebuild", "reports", "contacts link"}
+    asking = {"status", "backfill", "reconcile", "rebuild", "prove", "reports"}
     asking |= {
         f"events {name}" for name in ("list", "show", "explain", "retry", "retry-dead", "watch")
     }

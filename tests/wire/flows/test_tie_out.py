@@ -1,5 +1,6 @@
 """Tying to the bank with a balance that the emulator tells, and mending what does not tie."""
 
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,8 @@ from application.mirror.ports import Noun
 from application.mirror.stripe import Priority
 from application.payouts.balance import Balances
 from application.upkeep.anchors import BalanceAnchors
+from application.upkeep.ports import Check, Report
+from application.upkeep.proof import Proof
 from application.upkeep.relisting import MAX_DAYS_A_ROUND, Relisting
 from application.upkeep.unsettled import MAX_ASKED, Unsettled
 from domain.mirror import Snapshot, Version
@@ -22,7 +25,7 @@ from infrastructure.stripe.payouts.gateway import StripePayouts
 from sandbox.emulator.core.messages import AccountSpec
 from tests.support.fakes.standings import some_trust
 from tests.support.rooms.payouts import PayoutsOn
-from tests.support.rooms.upkeep import Flows
+from tests.support.rooms.upkeep import Flows, last
 from tests.wire.flows.test_payout_membership import AVAILABLE, DAY, MIDNIGHT
 
 LISTS = "GET /v1/balance_transactions"
@@ -52,6 +55,10 @@ class Bank:
         self.relisting = Relisting(
             self.tie_outs, flows.lister, flows.importer, flows.stores.checkpoints,
             flows.mirrored_accounts, flows.clock, retries=flows.retries,
+        )  # fmt: skip
+        self.proof = Proof(
+            flows.stores.mirror, flows.stores.analytics, anchors, flows.stores.checkpoints,
+            flows.stores.reports, flows.clock,
         )  # fmt: skip
         self.unsettled = Unsettled(
             flows.lister, flows.importer, flows.stores.mirror, flows.stores.checkpoints,
@@ -85,6 +92,13 @@ class Bank:
         lost = Snapshot(self.flows.account, id_, Version.of_event(1), bare)
         await self.flows.stores.mirror.replace(BALANCE_TRANSACTIONS, [(lost, row.revision)])
         return found.net.amount
+
+    async def proved(self) -> Report:
+        """The report of a proof."""
+        step = await last(self.proof.run(self.flows.account))
+        report = await self.flows.stores.reports.get(self.flows.account, step.report_id)
+        assert report is not None
+        return report
 
     async def lists(self) -> int:
         """How often balance transactions were listed."""
@@ -221,3 +235,84 @@ async def test_nothing_is_asked_for_before_history_is_imported(flows: Flows) -> 
     await flows.caught_up()
     await flows.pass_time(7_200)
     assert await bank.unsettled.ask(flows.account) == 0
+
+
+def found(report: Report) -> dict[Check, tuple[int, int]]:
+    """How often each check was made, and did not hold."""
+    return {count.check: (count.checked, count.differed) for count in report.checks}
+
+
+async def proved_books(bank: Bank) -> Report:
+    """The proof of some days in which all was mirrored."""
+    await live(bank, 4)
+    await bank.read()
+    await bank.flows.caught_up()
+    payouts = (await bank.flows.get("/v1/payouts"))["data"]
+    for payout in payouts:
+        await bank.flows.payout_membership.read(bank.flows.account, payout["id"])
+    return await bank.proved()
+
+
+@pytest.mark.parametrize("page", [3, 500])
+async def test_books_that_hold(bank: Bank, page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("application.upkeep.proof._PAGE", page)
+    report = await proved_books(bank)
+    assert report.differences == ()
+    counts = found(report)
+    assert report.differed == 0
+    rows = len(await bank.flows.listed(BALANCE_TRANSACTIONS))
+    assert counts[Check.PARTS] == (rows, 0)
+    assert counts[Check.FIGURES] == (2, 0), "a month in two currencies"
+    assert counts[Check.SETTLEMENTS][0] == rows - 4, "a fee has no source that is mirrored"
+    assert counts[Check.BANK][0] == 5 * 2, "from the beginning over each reading, by currency"
+    assert counts[Check.PAYOUTS][0] >= 1
+
+
+async def test_a_row_that_is_lost_is_named_by_the_proof(bank: Bank) -> None:
+    assert (await proved_books(bank)).differed == 0
+    rows = await bank.flows.listed(BALANCE_TRANSACTIONS)
+    lost = next(
+        row for row in rows
+        if MIDNIGHT + DAY < row["created"] < MIDNIGHT + 2 * DAY
+        and row["reporting_category"] == "charge"
+    )  # fmt: skip
+    moved = await bank.lose(lost["id"])
+    report = await bank.proved()
+    named = {each.check: each for each in report.differences}
+    assert set(named) == {Check.SETTLEMENTS, Check.BANK, Check.PAYOUTS} & set(named) | {
+        Check.SETTLEMENTS, Check.BANK,
+    }  # fmt: skip
+    settlement, banked = named[Check.SETTLEMENTS], named[Check.BANK]
+    assert (settlement.subject, settlement.expected, settlement.found) == (lost["id"], 0, moved)
+    assert banked.found is not None
+    assert banked.expected is not None
+    assert (banked.currency, banked.found - banked.expected) == (lost["currency"], moved)
+
+
+@pytest.mark.parametrize("steps_first", [1, 2, 4, 7])
+async def test_a_proof_goes_on_where_it_was_cut_off(
+    bank: Bank, steps_first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("application.upkeep.proof._PAGE", 4)
+    whole = await proved_books(bank)
+    async with aclosing(bank.proof.run(bank.flows.account)) as steps:
+        for _ in range(steps_first):
+            await anext(steps)
+    again = await bank.proved()
+    assert again.checks == whole.checks
+
+
+async def test_a_net_that_is_no_net_is_named(bank: Bank) -> None:
+    await live(bank, 1)
+    await bank.read()
+    flows = bank.flows
+    (id_, *_) = await flows.ids(BALANCE_TRANSACTIONS)
+    row = (await flows.stores.mirror.fetch(BALANCE_TRANSACTIONS, flows.account, [id_]))[id_]
+    assert row.snapshot is not None
+    assert row.snapshot.object is not None
+    net = row.snapshot.object.net
+    wrong = replace(row.snapshot.object, net=Money(net.amount + 1, net.currency))
+    spoilt = replace(row.snapshot, object=wrong)
+    await flows.stores.mirror.replace(BALANCE_TRANSACTIONS, [(spoilt, row.revision)])
+    (parts,) = [each for each in (await bank.proved()).differences if each.check is Check.PARTS]
+    assert (parts.subject, parts.expected, parts.found) == (id_, net.amount, net.amount + 1)
