@@ -350,7 +350,8 @@ def test_every_command_that_asks_the_service_takes_an_address_and_a_token() -> N
         f"events {name}" for name in ("list", "show", "explain", "retry", "retry-dead", "watch")
     }
     asking |= {"rates import", "rates list", "products list", "products show", "prices replace"}
-    asking |= {"payouts list", "payouts show", "payouts balance", "restatements", "overview"}
+    asking |= {"payouts list", "payouts show", "payouts balance"}
+    asking |= {"restatements", "overview", "contacts link"}
     flags = {"--address", "--token", "--tls", "--tls-ca", "--env-file"}
     for path, command in _leaves(typer.main.get_command(cli.app)):
         names = {name for parameter in command.params for name in parameter.opts}
