@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,9 +28,11 @@ import pymongo
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from typing_extensions import override
 
 from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
+from application.analytics.ledger import Ledger
 from application.analytics.metrics import (
     ATTEMPTS,
     FAILURES,
@@ -50,10 +52,11 @@ from application.analytics.payouts import PayoutAnalytics
 from application.analytics.ports import Analytics
 from application.analytics.questions import Asked, Compared
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.tie_out import RUN_UP, Anchors, TieOuts
 from application.analytics.trust import Standing, Trust
 from application.analytics.use_cases import RevenueAnalytics
 from application.mirror.nouns import BALANCE_TRANSACTIONS, CHARGES, PAYMENT_INTENTS
-from application.mirror.ports import Mirror, Noun
+from application.mirror.ports import Changes, Mirror, Noun
 from bench.analytics import (
     ACCOUNT,
     END_MS,
@@ -73,14 +76,17 @@ from domain.mirror import Snapshot, Version
 from domain.money import Money
 from domain.payment_intents import PaymentIntent
 from domain.periods import Granularity, edges, previous
+from domain.tie_out import Anchor
 from infrastructure.mongo.analytics.engine import MongoAnalytics
 from infrastructure.mongo.core.database import Database as MongoDatabase
+from infrastructure.mongo.mirror.changes import MongoChanges
 from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mirror.rows import mirror_index
 from infrastructure.mongo.preparation import prepare as prepare_mongo
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
 from infrastructure.sqlite.core.database import Database as SqliteDatabase
 from infrastructure.sqlite.core.names import quoted
+from infrastructure.sqlite.mirror.changes import SqliteChanges
 from infrastructure.sqlite.mirror.columns import index_name
 from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
@@ -181,6 +187,7 @@ class Opened:
 
     mirror: Mirror
     analytics: Analytics
+    changes: Changes
     floor: Floor
     top: Floor
 
@@ -200,6 +207,7 @@ async def sqlite(folder: Path) -> AsyncIterator[Opened]:
             yield Opened(
                 SqliteMirror(database, read_before),
                 SqliteAnalytics(database),
+                SqliteChanges(database),
                 lambda metric: asked(_sqlite_floor(metric)),
                 lambda metric: asked(_sqlite_top(metric)),
             )
@@ -259,6 +267,7 @@ async def mongo(_: Path) -> AsyncIterator[Opened]:
                 yield Opened(
                     MongoMirror(database, read_before),
                     MongoAnalytics(database),
+                    MongoChanges(database),
                     lambda metric: asked(metric, _mongo_floor(metric)),
                     lambda metric: asked(metric, _mongo_top(metric)),
                 )
@@ -340,7 +349,34 @@ async def measure(store: str, opened: Opened, repetitions: int) -> AsyncIterator
         lambda: opened.analytics.top(SPEND, ACCOUNT, period, "usd", after=None, limit=_TOP),
         lambda: opened.top(SPEND),
     )
+    tie_outs = _tie_outs(opened)
+    yield await pair(
+        "tie-out, of net",
+        lambda: tie_outs.between(ACCOUNT, bucket_edges),
+        lambda: opened.floor(NET_VOLUME),
+    )
     yield await _overview(store, opened, repetitions)
+
+
+class _Noons(Anchors):
+    """A balance that was read at each noon (UTC), for a second, and three before."""
+
+    @override
+    async def around(self, stripe_account: str, start_ms: int, end_ms: int) -> Sequence[Anchor]:
+        first = start_ms // _DAY_MS - RUN_UP
+        noons = (day * _DAY_MS + _DAY_MS // 2 for day in range(first, end_ms // _DAY_MS + 2))
+        return [Anchor(noon, noon + 1_000, {"usd": 0}) for noon in noons]
+
+    @override
+    async def after(
+        self, stripe_account: str, start_ms: int | None, *, limit: int
+    ) -> Sequence[Anchor]:
+        raise NotImplementedError
+
+
+def _tie_outs(opened: Opened) -> TieOuts:
+    nobody: Any = None
+    return TieOuts(opened.analytics, opened.mirror, _Noons(), nobody, nobody)
 
 
 async def _overview(store: str, opened: Opened, repetitions: int) -> Figure:
@@ -352,7 +388,7 @@ async def _overview(store: str, opened: Opened, repetitions: int) -> Figure:
         ACCOUNT, ACCOUNT, "", False, bucket_edges,
         Compared(PERIOD, previous(PERIOD), None, shown, trust),
     )  # fmt: skip
-    asking = _Asked(asked, opened.analytics)
+    asking = _Asked(asked, opened.analytics, opened.changes)
     revenue, net, paid = RevenueAnalytics(asking), NetAnalytics(asking), PaymentAnalytics(asking)
     returns, payouts = ReturnAnalytics(asking), PayoutAnalytics(asking)
     overview = OverviewAnalytics(asking, revenue, net, paid, returns, payouts)
@@ -374,9 +410,10 @@ async def _overview(store: str, opened: Opened, repetitions: int) -> Figure:
 class _Asked(Asking):
     """A question that is checked already."""
 
-    def __init__(self, asked: Asked, analytics: Analytics) -> None:
+    def __init__(self, asked: Asked, analytics: Analytics, changes: Changes) -> None:
         nobody: Any = None
-        super().__init__(analytics, nobody, nobody, BaseTotals(analytics, nobody, ""), nobody)
+        ledger = Ledger(analytics, changes)
+        super().__init__(analytics, nobody, nobody, BaseTotals(nobody, ""), nobody, ledger)
         self._one = asked
 
     async def asked(self, *_: Any, **__: Any) -> Asked:

@@ -409,7 +409,16 @@ BALANCE_TRANSACTIONS: Final = Noun(
         ),
     ),
     reading=1,
-    kept=("created", "currency", "reporting_category", "balance_type", "amount", "fee"),
+    kept=(
+        "created",
+        "currency",
+        "reporting_category",
+        "balance_type",
+        "amount",
+        "fee",
+        "fee_application",
+        "fee_tax",
+    ),
     counted=Counted(
         dates=("created",),
         columns=(

@@ -182,9 +182,10 @@ class Rooms(containers.DeclarativeContainer):
     analytics = providers.Singleton(
         RememberedAnalytics, stores.analytics, stores.remembered_figures, clock, remembered_figures
     )
-    base_totals = providers.Singleton(BaseTotals, analytics, stores.rates, base_currency)
+    base_totals = providers.Singleton(BaseTotals, stores.rates, base_currency)
     trust = providers.Singleton(TrustAnswers, standings)
-    asking = providers.Singleton(Asking, analytics, connections, clock, base_totals, trust)
+    ledger = providers.Singleton(Ledger, stores.analytics, stores.changes)
+    asking = providers.Singleton(Asking, analytics, connections, clock, base_totals, trust, ledger)
     revenue_analytics = providers.Singleton(RevenueAnalytics, asking)
     net_analytics = providers.Singleton(NetAnalytics, asking)
     payment_analytics = providers.Singleton(PaymentAnalytics, asking)
@@ -212,7 +213,6 @@ class Rooms(containers.DeclarativeContainer):
     restatements = providers.Singleton(
         Restatements, stores.changes, connections, page_tokens, trust
     )
-    ledger = providers.Singleton(Ledger, stores.analytics, stores.changes)
     explaining = providers.Singleton(
         Explaining, ledger, mirror, connections, page_tokens, clock, trust
     )

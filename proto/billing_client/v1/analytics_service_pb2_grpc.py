@@ -184,6 +184,9 @@ class AnalyticsServiceServicer:
         """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
         each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
         what else moves the balance are shown apart.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,6 +229,9 @@ class AnalyticsServiceServicer:
     def GetRefunds(self, request, context):
         """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
         its own balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -234,6 +240,9 @@ class AnalyticsServiceServicer:
     def GetDisputes(self, request, context):
         """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
         balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -70,6 +70,9 @@ class AnalyticsServiceStub:
     """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
     each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
     what else moves the balance are shown apart.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetPayments: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPaymentsRequest, _money_figures_pb2.PaymentFigures]
     """GetPayments tells what became of payments, counted at their first attempt: a payment that failed
@@ -91,10 +94,16 @@ class AnalyticsServiceStub:
     GetRefunds: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetRefundsRequest, _money_figures_pb2.RefundFigures]
     """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
     its own balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetDisputes: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetDisputesRequest, _money_figures_pb2.DisputeFigures]
     """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
     balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetPayouts: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPayoutsRequest, _money_figures_pb2.PayoutFigures]
     """GetPayouts tells which payouts arrived, by their arrival date, which came back, and what is on its
@@ -182,6 +191,9 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
     each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
     what else moves the balance are shown apart.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetPayments: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPaymentsRequest, _money_figures_pb2.PaymentFigures]  # type: ignore[assignment]
     """GetPayments tells what became of payments, counted at their first attempt: a payment that failed
@@ -203,10 +215,16 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     GetRefunds: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetRefundsRequest, _money_figures_pb2.RefundFigures]  # type: ignore[assignment]
     """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
     its own balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetDisputes: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetDisputesRequest, _money_figures_pb2.DisputeFigures]  # type: ignore[assignment]
     """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
     balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetPayouts: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPayoutsRequest, _money_figures_pb2.PayoutFigures]  # type: ignore[assignment]
     """GetPayouts tells which payouts arrived, by their arrival date, which came back, and what is on its
@@ -315,6 +333,9 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
         each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
         what else moves the balance are shown apart.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
 
     @_abc_1.abstractmethod
@@ -366,6 +387,9 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_money_figures_pb2.RefundFigures, _abc.Awaitable[_money_figures_pb2.RefundFigures]]:
         """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
         its own balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
 
     @_abc_1.abstractmethod
@@ -376,6 +400,9 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_money_figures_pb2.DisputeFigures, _abc.Awaitable[_money_figures_pb2.DisputeFigures]]:
         """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
         balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
 
     @_abc_1.abstractmethod

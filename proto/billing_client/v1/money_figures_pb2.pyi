@@ -119,6 +119,7 @@ class CurrencyNet(_message.Message):
     OTHER_PARTS_FIELD_NUMBER: _builtins.int
     APART_FIELD_NUMBER: _builtins.int
     PROVISIONAL_FIELD_NUMBER: _builtins.int
+    STANDS_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """currency, lower-case ISO 4217."""
     @_builtins.property
@@ -181,7 +182,11 @@ class CurrencyNet(_message.Message):
 
     @_builtins.property
     def provisional(self) -> _money_pb2.Money:
-        """provisional is how much of net is pending."""
+        """provisional is how much of net is pending. Absent of the past, which does not tell."""
+
+    @_builtins.property
+    def stands(self) -> _containers.RepeatedCompositeFieldContainer[_trust_pb2.BucketTrust]:
+        """stands tells of each bucket, in order, whether its net still moves, and by how much it was restated."""
 
     def __init__(
         self,
@@ -202,10 +207,11 @@ class CurrencyNet(_message.Message):
         other_parts: _abc.Iterable[_figures_pb2.NamedAmount] | None = ...,
         apart: _abc.Iterable[_figures_pb2.NamedAmount] | None = ...,
         provisional: _money_pb2.Money | None = ...,
+        stands: _abc.Iterable[_trust_pb2.BucketTrust] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["application_fees", b"application_fees", "charge_failure", b"charge_failure", "dispute", b"dispute", "dispute_reversal", b"dispute_reversal", "fees", b"fees", "gross", b"gross", "net", b"net", "other", b"other", "provisional", b"provisional", "refund", b"refund", "refund_failure", b"refund_failure", "stripe_fees", b"stripe_fees", "tax_fees", b"tax_fees"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["apart", b"apart", "application_fees", b"application_fees", "charge_failure", b"charge_failure", "currency", b"currency", "dispute", b"dispute", "dispute_reversal", b"dispute_reversal", "fees", b"fees", "gross", b"gross", "net", b"net", "other", b"other", "other_parts", b"other_parts", "provisional", b"provisional", "refund", b"refund", "refund_failure", b"refund_failure", "stripe_fees", b"stripe_fees", "tax_fees", b"tax_fees"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apart", b"apart", "application_fees", b"application_fees", "charge_failure", b"charge_failure", "currency", b"currency", "dispute", b"dispute", "dispute_reversal", b"dispute_reversal", "fees", b"fees", "gross", b"gross", "net", b"net", "other", b"other", "other_parts", b"other_parts", "provisional", b"provisional", "refund", b"refund", "refund_failure", b"refund_failure", "stands", b"stands", "stripe_fees", b"stripe_fees", "tax_fees", b"tax_fees"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -582,6 +588,7 @@ class CurrencyRefunds(_message.Message):
     RATE_FIELD_NUMBER: _builtins.int
     PREVIOUS_RATE_FIELD_NUMBER: _builtins.int
     PROVISIONAL_FIELD_NUMBER: _builtins.int
+    STANDS_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """currency, lower-case ISO 4217."""
     rate: _builtins.float
@@ -602,11 +609,15 @@ class CurrencyRefunds(_message.Message):
 
     @_builtins.property
     def count(self) -> _figures_pb2.CountFigure:
-        """count of refunds whose first transaction is in the period."""
+        """count of refunds whose first transaction is in the period. Absent of the past."""
 
     @_builtins.property
     def provisional(self) -> _money_pb2.Money:
-        """provisional is how much of amount is pending."""
+        """provisional is how much of amount is pending. Absent of the past, which does not tell."""
+
+    @_builtins.property
+    def stands(self) -> _containers.RepeatedCompositeFieldContainer[_trust_pb2.BucketTrust]:
+        """stands tells of each bucket, in order, whether its amount still moves, and by how much it was restated."""
 
     def __init__(
         self,
@@ -619,10 +630,11 @@ class CurrencyRefunds(_message.Message):
         rate: _builtins.float | None = ...,
         previous_rate: _builtins.float | None = ...,
         provisional: _money_pb2.Money | None = ...,
+        stands: _abc.Iterable[_trust_pb2.BucketTrust] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "refunded", b"refunded", "returned", b"returned"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "currency", b"currency", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "refunded", b"refunded", "returned", b"returned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "currency", b"currency", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "refunded", b"refunded", "returned", b"returned", "stands", b"stands"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__previous_rate: _TypeAlias = _typing.Literal["previous_rate"]  # noqa: Y015
     _WhichOneofArgType__previous_rate: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate"]  # noqa: Y015
@@ -664,11 +676,11 @@ class DisputeFigures(_message.Message):
 
     @_builtins.property
     def count(self) -> _figures_pb2.CountFigure:
-        """count of disputes whose funds were first withdrawn in the period."""
+        """count of disputes whose funds were first withdrawn in the period. Absent of the past."""
 
     @_builtins.property
     def statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisputeStatusCount]:
-        """statuses of these disputes now, `won` and `lost` among them."""
+        """statuses of these disputes now, `won` and `lost` among them. None of the past."""
 
     @_builtins.property
     def trust(self) -> _trust_pb2.Trust:
@@ -740,6 +752,7 @@ class CurrencyDisputes(_message.Message):
     RATE_FIELD_NUMBER: _builtins.int
     PREVIOUS_RATE_FIELD_NUMBER: _builtins.int
     PROVISIONAL_FIELD_NUMBER: _builtins.int
+    STANDS_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """currency, lower-case ISO 4217."""
     rate: _builtins.float
@@ -760,11 +773,15 @@ class CurrencyDisputes(_message.Message):
 
     @_builtins.property
     def count(self) -> _figures_pb2.CountFigure:
-        """count of disputes whose funds were first withdrawn in the period."""
+        """count of disputes whose funds were first withdrawn in the period. Absent of the past."""
 
     @_builtins.property
     def provisional(self) -> _money_pb2.Money:
-        """provisional is how much of amount is pending."""
+        """provisional is how much of amount is pending. Absent of the past, which does not tell."""
+
+    @_builtins.property
+    def stands(self) -> _containers.RepeatedCompositeFieldContainer[_trust_pb2.BucketTrust]:
+        """stands tells of each bucket, in order, whether its amount still moves, and by how much it was restated."""
 
     def __init__(
         self,
@@ -777,10 +794,11 @@ class CurrencyDisputes(_message.Message):
         rate: _builtins.float | None = ...,
         previous_rate: _builtins.float | None = ...,
         provisional: _money_pb2.Money | None = ...,
+        stands: _abc.Iterable[_trust_pb2.BucketTrust] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "reinstated", b"reinstated", "withdrawn", b"withdrawn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "currency", b"currency", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "reinstated", b"reinstated", "withdrawn", b"withdrawn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "currency", b"currency", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "reinstated", b"reinstated", "stands", b"stands", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__previous_rate: _TypeAlias = _typing.Literal["previous_rate"]  # noqa: Y015
     _WhichOneofArgType__previous_rate: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate"]  # noqa: Y015

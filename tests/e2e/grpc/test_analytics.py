@@ -16,6 +16,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
 from application.analytics.customers import CustomerAnalytics
+from application.analytics.ledger import Ledger
 from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
@@ -76,8 +77,9 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
                 "acct_a", "cus_a", Version.of_event(to_milliseconds(NOON) + at), told
             )
             await writer.observe(CUSTOMERS, [snapshot])
-        totals = BaseTotals(stores.analytics, stores.rates, "usd")
-        asking = Asking(stores.analytics, connections, clock, totals, some_trust())
+        ledger = Ledger(stores.analytics, stores.changes)
+        totals = BaseTotals(stores.rates, "usd")
+        asking = Asking(stores.analytics, connections, clock, totals, some_trust(), ledger)
         parts = (
             RevenueAnalytics(asking), NetAnalytics(asking), PaymentAnalytics(asking),
             ReturnAnalytics(asking), PayoutAnalytics(asking),
