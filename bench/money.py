@@ -98,6 +98,7 @@ METRICS: Final = (
     FAILURES, ATTEMPTS,
 )  # fmt: skip
 REQUIRED_OF_OVERVIEW: Final = 4.0
+REQUIRED_OF_TIE_OUT: Final = 3.0
 _TOP: Final = 51
 _BATCH: Final = 300
 _DAY_MS: Final = 86_400_000
@@ -327,7 +328,10 @@ async def measure(store: str, opened: Opened, repetitions: int) -> AsyncIterator
     bucket_edges = edges(PERIOD, Granularity.DAY)
 
     async def pair(
-        name: str, port: Callable[[], Awaitable[object]], floor: Callable[[], object]
+        name: str,
+        port: Callable[[], Awaitable[object]],
+        floor: Callable[[], object],
+        required: float = REQUIRED_RATIO,
     ) -> Figure:
         ports, floors = list[float](), list[float]()
         for _ in range(repetitions + 1):
@@ -335,7 +339,7 @@ async def measure(store: str, opened: Opened, repetitions: int) -> AsyncIterator
             floors.append(await _timed(lambda: asyncio.to_thread(floor)))
         # The first turn reads the index from disk.
         median = statistics.median
-        return Figure(store, name, median(ports[1:]), median(floors[1:]), REQUIRED_RATIO)
+        return Figure(store, name, median(ports[1:]), median(floors[1:]), required)
 
     for metric in METRICS:
         yield await pair(
@@ -354,6 +358,7 @@ async def measure(store: str, opened: Opened, repetitions: int) -> AsyncIterator
         "tie-out, of net",
         lambda: tie_outs.between(ACCOUNT, bucket_edges),
         lambda: opened.floor(NET_VOLUME),
+        REQUIRED_OF_TIE_OUT,
     )
     yield await _overview(store, opened, repetitions)
 
