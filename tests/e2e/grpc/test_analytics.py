@@ -88,6 +88,11 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         overview = OverviewAnalytics(asking, *parts)
         tie_outs = TieOutsOn(stores, "acct_a")
         await tie_outs.know(imported=True)
+        balance, noon = (
+            sum(each.net.amount for each in business.transactions),
+            to_milliseconds(NOON),
+        )
+        await tie_outs.read(noon, noon + 400, usd=balance)
         tied = TieOuts(stores.analytics, stores.mirror, tie_outs.anchors, connections, some_trust())
         analyses = Analyses(*parts, customers, overview, tied)
         async with running_server(analyses=analyses) as server:
@@ -202,10 +207,17 @@ async def test_days_tie_to_the_bank(running: Running) -> None:
     for day in usd.days:
         moved = sum(part.amount.amount for part in day.parts)
         assert day.opening.amount + moved == day.closing.amount
-        assert day.verdict == tie_out_pb2.TieOutDay.VERDICT_UNKNOWN  # no balance was read
-        assert day.before.balance.amount == 0
-        assert not day.before.HasField("start_time")
-        assert not day.HasField("after")
+        if day.end_time.ToDatetime(dt.UTC) <= NOON:
+            assert day.verdict == tie_out_pb2.TieOutDay.VERDICT_TIES
+            assert (day.before.balance.amount, day.before.HasField("start_time")) == (0, False)
+            assert day.after.start_time.ToDatetime(dt.UTC) == NOON
+            assert not day.HasField("remainder")
+        else:
+            assert day.verdict == tie_out_pb2.TieOutDay.VERDICT_UNKNOWN  # none was read since
+            assert not day.HasField("after")
+    tying = [day for day in usd.days if day.verdict == tie_out_pb2.TieOutDay.VERDICT_TIES]
+    assert len(tying) == 30
+    assert tying[-1].closing.amount == tying[-1].after.balance.amount != 0
 
 
 async def test_what_customers_need(running: Running) -> None:
