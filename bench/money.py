@@ -48,7 +48,7 @@ from application.analytics.metrics import (
 from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
-from application.analytics.payouts import PayoutAnalytics
+from application.analytics.payouts import LastBalances, PayoutAnalytics
 from application.analytics.ports import Analytics
 from application.analytics.questions import Asked, Compared
 from application.analytics.returns import ReturnAnalytics
@@ -395,7 +395,7 @@ async def _overview(store: str, opened: Opened, repetitions: int) -> Figure:
     )  # fmt: skip
     asking = _Asked(asked, opened.analytics, opened.changes)
     revenue, net, paid = RevenueAnalytics(asking), NetAnalytics(asking), PaymentAnalytics(asking)
-    returns, payouts = ReturnAnalytics(asking), PayoutAnalytics(asking)
+    returns, payouts = ReturnAnalytics(asking), PayoutAnalytics(asking, _Unread())
     overview = OverviewAnalytics(asking, revenue, net, paid, returns, payouts)
     parts: tuple[Callable[[Asked], Awaitable[object]], ...] = (
         revenue.gross_of, net.net_of, paid.payments_of, paid.failures_of, revenue.split_of,
@@ -410,6 +410,14 @@ async def _overview(store: str, opened: Opened, repetitions: int) -> Figure:
     slowest = max(statistics.median(taken[1:]) for taken in apart)
     name = "overview, of its slowest part"
     return Figure(store, name, statistics.median(whole[1:]), slowest, REQUIRED_OF_OVERVIEW)
+
+
+class _Unread(LastBalances):
+    """No balance was read yet."""
+
+    @override
+    async def last(self, stripe_account: str) -> None:
+        return None
 
 
 class _Asked(Asking):

@@ -190,7 +190,7 @@ class Rooms(containers.DeclarativeContainer):
     net_analytics = providers.Singleton(NetAnalytics, asking)
     payment_analytics = providers.Singleton(PaymentAnalytics, asking)
     return_analytics = providers.Singleton(ReturnAnalytics, asking)
-    payout_analytics = providers.Singleton(PayoutAnalytics, asking)
+    payout_analytics = providers.Singleton(PayoutAnalytics, asking, stores.balance_readings)
     analyses = providers.Singleton(
         Analyses,
         revenue_analytics,

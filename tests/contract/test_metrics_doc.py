@@ -242,7 +242,9 @@ async def answered(
         told |= compared(name, back.amount.total)
         told |= {f"{name}, number": str(back.count.total.current)}
         told |= {f"{name}, rate": growth_text(back.rate)}
-    for out in (await PayoutAnalytics(asking).payouts(CALLER, question)).currencies:
+    for out in (
+        await PayoutAnalytics(asking, stores.balance_readings).payouts(CALLER, question)
+    ).currencies:
         name = f"payouts {out.currency}"
         told |= {f"{name}, arrived": str(out.arrived.total.current)}
         told |= {f"{name}, returned": str(out.returned.total.current)}

@@ -75,7 +75,7 @@ async def test_every_part_of_an_overview(
     question = Question(start, end, zone, Granularity(granularity), currency or "")
     asks = asking(stores, stripe_account)
     revenue, net, payments = RevenueAnalytics(asks), NetAnalytics(asks), PaymentAnalytics(asks)
-    returns, payouts = ReturnAnalytics(asks), PayoutAnalytics(asks)
+    returns, payouts = ReturnAnalytics(asks), PayoutAnalytics(asks, stores.balance_readings)
     found = await OverviewAnalytics(asks, revenue, net, payments, returns, payouts).overview(
         CALLER, question
     )
@@ -242,7 +242,7 @@ async def test_deleting_customers_changes_no_past_figure(
     question, asks = Question(start, end, "UTC"), asking(stores, stripe_account)
     parts = (
         RevenueAnalytics(asks), NetAnalytics(asks), PaymentAnalytics(asks), ReturnAnalytics(asks),
-        PayoutAnalytics(asks),
+        PayoutAnalytics(asks, stores.balance_readings),
     )  # fmt: skip
     customers = CustomerAnalytics(asks, stores.mirror, PageTokens(b"key", FakeClock()))
 

@@ -13,6 +13,8 @@ from application.analytics.payouts import Payouts
 from application.analytics.returns import Disputes, Refunds, TakenBack
 from application.analytics.use_cases import RevenueSplit
 from domain.attempts import PaymentOutcome
+from domain.balances import BalanceReading
+from domain.periods import from_milliseconds
 from interfaces.grpc.analytics.figures import (
     amount_message,
     base_message,
@@ -26,6 +28,7 @@ from interfaces.grpc.analytics.figures import (
 from interfaces.grpc.analytics.trust_mapping import bucket_trust_message, trust_message
 from interfaces.grpc.core.money import money_message
 from interfaces.grpc.core.periods import period_message
+from interfaces.grpc.core.timestamps import timestamp_message
 
 PENDING: Final = "pending"
 IN_TRANSIT: Final = "in_transit"
@@ -216,5 +219,21 @@ def payouts_message(answer: Payouts) -> pb.PayoutFigures:
                 in_transit=money_message(part.under_way.get(IN_TRANSIT, 0), part.currency),
             )
             for part in answer.currencies
+        ],
+        balance=None if answer.balance is None else _balance(answer.balance),
+    )
+
+
+def _balance(reading: BalanceReading) -> pb.LastBalance:
+    return pb.LastBalance(
+        read_start_time=timestamp_message(from_milliseconds(reading.start_ms)),
+        read_end_time=timestamp_message(from_milliseconds(reading.end_ms)),
+        currencies=[
+            pb.LastCurrencyBalance(
+                currency=part.currency,
+                available=money_message(part.available, part.currency),
+                pending=money_message(part.pending, part.currency),
+            )
+            for part in reading.currencies
         ],
     )

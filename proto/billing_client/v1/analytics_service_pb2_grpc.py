@@ -249,8 +249,8 @@ class AnalyticsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPayouts(self, request, context):
-        """GetPayouts tells which payouts arrived, by their arrival date, which came back, and what is on its
-        way now.
+        """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+        now, and the balance that was read last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

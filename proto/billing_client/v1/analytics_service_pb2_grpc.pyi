@@ -106,8 +106,8 @@ class AnalyticsServiceStub:
     was imported.
     """
     GetPayouts: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPayoutsRequest, _money_figures_pb2.PayoutFigures]
-    """GetPayouts tells which payouts arrived, by their arrival date, which came back, and what is on its
-    way now.
+    """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+    now, and the balance that was read last.
     """
     ListRestatements: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRestatementsRequest, _analytics_service_pb2.ListRestatementsResponse]
     """ListRestatements lists what has changed figures of the ledger below closed_through: balance
@@ -227,8 +227,8 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     was imported.
     """
     GetPayouts: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPayoutsRequest, _money_figures_pb2.PayoutFigures]  # type: ignore[assignment]
-    """GetPayouts tells which payouts arrived, by their arrival date, which came back, and what is on its
-    way now.
+    """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+    now, and the balance that was read last.
     """
     ListRestatements: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRestatementsRequest, _analytics_service_pb2.ListRestatementsResponse]  # type: ignore[assignment]
     """ListRestatements lists what has changed figures of the ledger below closed_through: balance
@@ -411,8 +411,8 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analytics_service_pb2.GetPayoutsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_money_figures_pb2.PayoutFigures, _abc.Awaitable[_money_figures_pb2.PayoutFigures]]:
-        """GetPayouts tells which payouts arrived, by their arrival date, which came back, and what is on its
-        way now.
+        """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+        now, and the balance that was read last.
         """
 
     @_abc_1.abstractmethod

@@ -9,6 +9,7 @@ from billing_client.v1 import trust_pb2 as _trust_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -819,6 +820,7 @@ class PayoutFigures(_message.Message):
 
     TIMELINE_FIELD_NUMBER: _builtins.int
     CURRENCIES_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
     TRUST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def timeline(self) -> _figures_pb2.Timeline:
@@ -829,6 +831,10 @@ class PayoutFigures(_message.Message):
         """currencies of the payouts, ordered by their code."""
 
     @_builtins.property
+    def balance(self) -> Global___LastBalance:
+        """balance as Stripe told it last, whatever the period. Absent where it was never read."""
+
+    @_builtins.property
     def trust(self) -> _trust_pb2.Trust:
         """trust tells up to when the figures stand."""
 
@@ -837,11 +843,12 @@ class PayoutFigures(_message.Message):
         *,
         timeline: _figures_pb2.Timeline | None = ...,
         currencies: _abc.Iterable[Global___CurrencyPayouts] | None = ...,
+        balance: Global___LastBalance | None = ...,
         trust: _trust_pb2.Trust | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timeline", b"timeline", "trust", b"trust"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "timeline", b"timeline", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currencies", b"currencies", "timeline", b"timeline", "trust", b"trust"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "currencies", b"currencies", "timeline", b"timeline", "trust", b"trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -906,3 +913,75 @@ class CurrencyPayouts(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CurrencyPayouts: _TypeAlias = CurrencyPayouts  # noqa: Y015
+
+@_typing.final
+class LastBalance(_message.Message):
+    """LastBalance is a balance that was read once an hour at most, and daily without anybody asking. It was
+    so at some time between read_start_time and read_end_time. GetBalance reads it anew.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READ_START_TIME_FIELD_NUMBER: _builtins.int
+    READ_END_TIME_FIELD_NUMBER: _builtins.int
+    CURRENCIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def read_start_time(self) -> _timestamp_pb2.Timestamp:
+        """read_start_time is from when on the balance may have been so, in Stripe's time."""
+
+    @_builtins.property
+    def read_end_time(self) -> _timestamp_pb2.Timestamp:
+        """read_end_time is until when the balance may have been so, in Stripe's time."""
+
+    @_builtins.property
+    def currencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___LastCurrencyBalance]:
+        """currencies, ordered by their code: all, or that of the request."""
+
+    def __init__(
+        self,
+        *,
+        read_start_time: _timestamp_pb2.Timestamp | None = ...,
+        read_end_time: _timestamp_pb2.Timestamp | None = ...,
+        currencies: _abc.Iterable[Global___LastCurrencyBalance] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_end_time", b"read_end_time", "read_start_time", b"read_start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currencies", b"currencies", "read_end_time", b"read_end_time", "read_start_time", b"read_start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LastBalance: _TypeAlias = LastBalance  # noqa: Y015
+
+@_typing.final
+class LastCurrencyBalance(_message.Message):
+    """LastCurrencyBalance is such a balance in one currency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """currency, lower-case ISO 4217."""
+    @_builtins.property
+    def available(self) -> _money_pb2.Money:
+        """available can be paid out. It may be negative."""
+
+    @_builtins.property
+    def pending(self) -> _money_pb2.Money:
+        """pending is not available yet."""
+
+    def __init__(
+        self,
+        *,
+        currency: _builtins.str = ...,
+        available: _money_pb2.Money | None = ...,
+        pending: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "pending", b"pending"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "currency", b"currency", "pending", b"pending"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LastCurrencyBalance: _TypeAlias = LastCurrencyBalance  # noqa: Y015

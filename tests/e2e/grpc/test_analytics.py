@@ -82,7 +82,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         asking = Asking(stores.analytics, connections, clock, totals, some_trust(), ledger)
         parts = (
             RevenueAnalytics(asking), NetAnalytics(asking), PaymentAnalytics(asking),
-            ReturnAnalytics(asking), PayoutAnalytics(asking),
+            ReturnAnalytics(asking), PayoutAnalytics(asking, stores.balance_readings),
         )  # fmt: skip
         customers = CustomerAnalytics(asking, stores.mirror, PageTokens(b"key", clock))
         overview = OverviewAnalytics(asking, *parts)
@@ -162,6 +162,12 @@ async def test_the_figures(running: Running) -> None:
     assert {each.status: each.count for each in overview.disputes.statuses} == {"lost": 1, "won": 1}
     (payouts,) = overview.payouts.currencies
     assert payouts.pending.amount == 1_000
+    balance = overview.payouts.balance
+    assert balance.read_start_time.ToDatetime(dt.UTC) == NOON
+    assert [each.available.amount for each in balance.currencies] == [8_814]
+    narrowed = (await ask(running, "GetPayouts", currency="eur")).balance
+    assert narrowed.HasField("read_end_time")
+    assert not narrowed.currencies
 
 
 async def test_a_deleted_customer_keeps_place_and_name(running: Running) -> None:
