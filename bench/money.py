@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,9 +28,11 @@ import pymongo
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from typing_extensions import override
 
 from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
+from application.analytics.ledger import Ledger
 from application.analytics.metrics import (
     ATTEMPTS,
     FAILURES,
@@ -46,14 +48,15 @@ from application.analytics.metrics import (
 from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
-from application.analytics.payouts import PayoutAnalytics
+from application.analytics.payouts import LastBalances, PayoutAnalytics
 from application.analytics.ports import Analytics
 from application.analytics.questions import Asked, Compared
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.tie_out import RUN_UP, Anchors, TieOuts
 from application.analytics.trust import Standing, Trust
 from application.analytics.use_cases import RevenueAnalytics
 from application.mirror.nouns import BALANCE_TRANSACTIONS, CHARGES, PAYMENT_INTENTS
-from application.mirror.ports import Mirror, Noun
+from application.mirror.ports import Changes, Mirror, Noun
 from bench.analytics import (
     ACCOUNT,
     END_MS,
@@ -73,14 +76,17 @@ from domain.mirror import Snapshot, Version
 from domain.money import Money
 from domain.payment_intents import PaymentIntent
 from domain.periods import Granularity, edges, previous
+from domain.tie_out import Anchor
 from infrastructure.mongo.analytics.engine import MongoAnalytics
 from infrastructure.mongo.core.database import Database as MongoDatabase
+from infrastructure.mongo.mirror.changes import MongoChanges
 from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mirror.rows import mirror_index
 from infrastructure.mongo.preparation import prepare as prepare_mongo
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
 from infrastructure.sqlite.core.database import Database as SqliteDatabase
 from infrastructure.sqlite.core.names import quoted
+from infrastructure.sqlite.mirror.changes import SqliteChanges
 from infrastructure.sqlite.mirror.columns import index_name
 from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
@@ -92,6 +98,7 @@ METRICS: Final = (
     FAILURES, ATTEMPTS,
 )  # fmt: skip
 REQUIRED_OF_OVERVIEW: Final = 4.0
+REQUIRED_OF_TIE_OUT: Final = 3.0
 _TOP: Final = 51
 _BATCH: Final = 300
 _DAY_MS: Final = 86_400_000
@@ -181,6 +188,7 @@ class Opened:
 
     mirror: Mirror
     analytics: Analytics
+    changes: Changes
     floor: Floor
     top: Floor
 
@@ -200,6 +208,7 @@ async def sqlite(folder: Path) -> AsyncIterator[Opened]:
             yield Opened(
                 SqliteMirror(database, read_before),
                 SqliteAnalytics(database),
+                SqliteChanges(database),
                 lambda metric: asked(_sqlite_floor(metric)),
                 lambda metric: asked(_sqlite_top(metric)),
             )
@@ -259,6 +268,7 @@ async def mongo(_: Path) -> AsyncIterator[Opened]:
                 yield Opened(
                     MongoMirror(database, read_before),
                     MongoAnalytics(database),
+                    MongoChanges(database),
                     lambda metric: asked(metric, _mongo_floor(metric)),
                     lambda metric: asked(metric, _mongo_top(metric)),
                 )
@@ -318,7 +328,10 @@ async def measure(store: str, opened: Opened, repetitions: int) -> AsyncIterator
     bucket_edges = edges(PERIOD, Granularity.DAY)
 
     async def pair(
-        name: str, port: Callable[[], Awaitable[object]], floor: Callable[[], object]
+        name: str,
+        port: Callable[[], Awaitable[object]],
+        floor: Callable[[], object],
+        required: float = REQUIRED_RATIO,
     ) -> Figure:
         ports, floors = list[float](), list[float]()
         for _ in range(repetitions + 1):
@@ -326,7 +339,7 @@ async def measure(store: str, opened: Opened, repetitions: int) -> AsyncIterator
             floors.append(await _timed(lambda: asyncio.to_thread(floor)))
         # The first turn reads the index from disk.
         median = statistics.median
-        return Figure(store, name, median(ports[1:]), median(floors[1:]), REQUIRED_RATIO)
+        return Figure(store, name, median(ports[1:]), median(floors[1:]), required)
 
     for metric in METRICS:
         yield await pair(
@@ -340,7 +353,35 @@ async def measure(store: str, opened: Opened, repetitions: int) -> AsyncIterator
         lambda: opened.analytics.top(SPEND, ACCOUNT, period, "usd", after=None, limit=_TOP),
         lambda: opened.top(SPEND),
     )
+    tie_outs = _tie_outs(opened)
+    yield await pair(
+        "tie-out, of net",
+        lambda: tie_outs.between(ACCOUNT, bucket_edges),
+        lambda: opened.floor(NET_VOLUME),
+        REQUIRED_OF_TIE_OUT,
+    )
     yield await _overview(store, opened, repetitions)
+
+
+class _Noons(Anchors):
+    """A balance that was read at each noon (UTC), for a second, and three before."""
+
+    @override
+    async def around(self, stripe_account: str, start_ms: int, end_ms: int) -> Sequence[Anchor]:
+        first = start_ms // _DAY_MS - RUN_UP
+        noons = (day * _DAY_MS + _DAY_MS // 2 for day in range(first, end_ms // _DAY_MS + 2))
+        return [Anchor(noon, noon + 1_000, {"usd": 0}) for noon in noons]
+
+    @override
+    async def after(
+        self, stripe_account: str, start_ms: int | None, *, limit: int
+    ) -> Sequence[Anchor]:
+        raise NotImplementedError
+
+
+def _tie_outs(opened: Opened) -> TieOuts:
+    nobody: Any = None
+    return TieOuts(opened.analytics, opened.mirror, _Noons(), nobody, nobody)
 
 
 async def _overview(store: str, opened: Opened, repetitions: int) -> Figure:
@@ -352,9 +393,9 @@ async def _overview(store: str, opened: Opened, repetitions: int) -> Figure:
         ACCOUNT, ACCOUNT, "", False, bucket_edges,
         Compared(PERIOD, previous(PERIOD), None, shown, trust),
     )  # fmt: skip
-    asking = _Asked(asked, opened.analytics)
+    asking = _Asked(asked, opened.analytics, opened.changes)
     revenue, net, paid = RevenueAnalytics(asking), NetAnalytics(asking), PaymentAnalytics(asking)
-    returns, payouts = ReturnAnalytics(asking), PayoutAnalytics(asking)
+    returns, payouts = ReturnAnalytics(asking), PayoutAnalytics(asking, _Unread())
     overview = OverviewAnalytics(asking, revenue, net, paid, returns, payouts)
     parts: tuple[Callable[[Asked], Awaitable[object]], ...] = (
         revenue.gross_of, net.net_of, paid.payments_of, paid.failures_of, revenue.split_of,
@@ -371,12 +412,21 @@ async def _overview(store: str, opened: Opened, repetitions: int) -> Figure:
     return Figure(store, name, statistics.median(whole[1:]), slowest, REQUIRED_OF_OVERVIEW)
 
 
+class _Unread(LastBalances):
+    """No balance was read yet."""
+
+    @override
+    async def last(self, stripe_account: str) -> None:
+        return None
+
+
 class _Asked(Asking):
     """A question that is checked already."""
 
-    def __init__(self, asked: Asked, analytics: Analytics) -> None:
+    def __init__(self, asked: Asked, analytics: Analytics, changes: Changes) -> None:
         nobody: Any = None
-        super().__init__(analytics, nobody, nobody, BaseTotals(analytics, nobody, ""), nobody)
+        ledger = Ledger(analytics, changes)
+        super().__init__(analytics, nobody, nobody, BaseTotals(nobody, ""), nobody, ledger)
         self._one = asked
 
     async def asked(self, *_: Any, **__: Any) -> Asked:

@@ -206,8 +206,14 @@ def rebuild() -> typer.Typer:
 
 
 @app.command(cls=Late, rich_help_panel=_OPERATE)
+def prove() -> typer.Typer:
+    """Prove the books from their rows, and against the bank; exit code 1 on a difference."""
+    return _mirror_commands()
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
 def reports() -> typer.Typer:
-    """List the reports of comparisons, the last one first, or show one."""
+    """List the reports of comparisons and proofs, the last one first, or show one."""
     return _mirror_commands()
 
 

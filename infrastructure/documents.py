@@ -130,6 +130,14 @@ def derived_columns(noun: Noun[Any]) -> tuple[str, ...]:
     return tuple(name for name, _, _ in _derived_paths(noun))
 
 
+@cache
+def counted_facets(noun: Noun[Any]) -> tuple[str, ...]:
+    """The facets that counted columns of a noun come from."""
+    names = () if noun.counted is None else noun.counted.names
+    paths = (path for column in noun.columns if column.name in names for path in column.paths)
+    return tuple(dict.fromkeys(path.split(".")[1] for path in paths if path.startswith(_DERIVED)))
+
+
 def search_words(noun: Noun[T], found: T | None) -> tuple[str, ...]:
     """The words by which an object is found, then its flags.
 

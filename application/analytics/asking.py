@@ -8,14 +8,16 @@ from fractions import Fraction
 from functools import partial
 
 from application.analytics.base_totals import BaseTotals
+from application.analytics.ledger import Ledger
 from application.analytics.metrics import Metric
 from application.analytics.ports import Analytics, FigureRow
 from application.analytics.questions import Asked, Compared, Question, checked
-from application.analytics.trust import TrustAnswers
+from application.analytics.trust import Stands, TrustAnswers, as_of_violations
 from application.background.clock import Clock
 from application.connections.use_cases import Connections
 from application.requests.callers import Caller
 from domain.analytics import Comparison, buckets, growth
+from domain.balance_transactions import PENDING
 from domain.errors import FieldViolation
 from domain.periods import previous, so_far
 
@@ -141,26 +143,31 @@ class Asking:
         clock: Clock,
         base_totals: BaseTotals,
         trust: TrustAnswers,
+        ledger: Ledger,
     ) -> None:
         self.analytics = analytics
         self._connections = connections
         self._clock = clock
         self._base_totals = base_totals
         self._trust = trust
+        self._ledger = ledger
 
     async def asked(
         self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
     ) -> Asked:
         """A question as it is answered; `violations` are refused with its own, all at once.
 
+        What was known at an instant is answered as it was then: of a period that was running, too.
         Raises InvalidArgument, and FailedPrecondition without a usable connection.
         """
-        period, bucket_edges = checked(question, [*violations, *self._of_base(question)])
+        wrong = [*violations, *self._of_base(question), *self._of_past(question)]
+        period, bucket_edges = checked(question, wrong)
         connection = await self._connections.of(caller)
-        now, before = self._clock.now(), previous(period)
-        trust = await self._trust.of(connection.stripe_account, period.time_zone)
-        passed = so_far(period, before, now)
-        time = Compared(period, before, passed, buckets(bucket_edges, now), trust)
+        as_of = question.as_of
+        seen, before = as_of or self._clock.now(), previous(period)
+        trust = await self._trust.of(connection.stripe_account, period.time_zone, as_of=as_of)
+        passed = so_far(period, before, seen)
+        time = Compared(period, before, passed, buckets(bucket_edges, seen), trust)
         return Asked(
             caller.account,
             connection.stripe_account,
@@ -181,6 +188,14 @@ class Asking:
         now, before = await asked.reads[place]
         return Figures(asked, now, before)
 
+    async def restated(self, asked: Asked, metric: Metric) -> Sequence[FigureRow]:
+        """By how much restatements have changed a metric of the ledger, in each bucket."""
+        past, currency = metric.past, asked.currency or None
+        rows = await self._ledger.restated(
+            past, asked.stripe_account, asked.edges, currency, as_of=asked.as_of
+        )
+        return _of_past(metric, past, rows)
+
     async def base_volume(
         self, asked: Asked, metric: Metric, figure: Figure = first_sum
     ) -> BaseVolume | None:
@@ -191,12 +206,11 @@ class Asking:
         now, then = await asyncio.gather(
             *(
                 self._base_totals.of(
-                    asked.account, asked.stripe_account, metric, over, asked.currency or None,
-                    figure,
+                    asked.account, partial(self._over, asked, metric), over, figure
                 )
                 for over in (asked.edges, before)
             )
-        )  # fmt: skip
+        )
         return BaseVolume(
             self._base_totals.base_currency, now.total, then.total, now.amounts or (), now.missing,
             then.missing,
@@ -207,9 +221,53 @@ class Asking:
             rule = "this deployment has no base currency; BASE_CURRENCY sets it"
             yield FieldViolation("base_total", rule)
 
+    def _of_past(self, question: Question) -> Iterator[FieldViolation]:
+        if question.as_of is not None:
+            yield from as_of_violations(question.as_of, self._clock.now())
+
     async def _over(
         self, asked: Asked, metric: Metric, edges: Sequence[dt.datetime]
     ) -> Sequence[FigureRow]:
-        return await self.analytics.figures(
-            metric, asked.stripe_account, edges, asked.currency or None
+        currency = asked.currency or None
+        if asked.as_of is None:
+            return await self.analytics.figures(metric, asked.stripe_account, edges, currency)
+        past = metric.past
+        rows = await self._ledger.figures(
+            past, asked.stripe_account, edges, currency, as_of=asked.as_of
         )
+        return _of_past(metric, past, rows)
+
+
+def stands_of(
+    figures: Figures, restated: Sequence[FigureRow], figure: Figure, status: int
+) -> Stands:
+    """How a figure of the ledger stands; `status` is the place of that column in its groups.
+
+    Of the past nobody knows what was pending: that is not kept.
+    """
+    asked, told = figures.asked, partial(_alone, figure)
+    pending = None
+    if asked.as_of is None:
+        pending = [told(row) for row in figures.now if row.group[status] == PENDING]
+    return Stands(
+        asked.time.trust,
+        asked.edges[1:],
+        [*map(told, figures.now)],
+        pending,
+        [*map(told, restated)],
+    )
+
+
+def _alone(figure: Figure, row: FigureRow) -> FigureRow:
+    return replace(row, sums=(figure(row),))
+
+
+def _of_past(metric: Metric, past: Metric, rows: Sequence[FigureRow]) -> Sequence[FigureRow]:
+    """Rows of `Metric.past` as those of the metric; what the past does not tell is None."""
+    if past.by == metric.by:
+        return rows
+    place = {name: number for number, name in enumerate(past.by)}
+    return [
+        replace(row, group=tuple(row.group[place[n]] if n in place else None for n in metric.by))
+        for row in rows
+    ]

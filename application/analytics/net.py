@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from application.analytics.asking import Asking, BaseVolume, Figures, Series
+from application.analytics.asking import Asking, BaseVolume, Figures, Series, stands_of
 from application.analytics.metrics import NET_VOLUME
 from application.analytics.ports import FigureRow
 from application.analytics.questions import Asked, Compared, Question
+from application.analytics.trust import BucketTrust, CurrencyTrust, Stands
 from application.requests.callers import Caller
 from domain.errors import FieldViolation
 from domain.reporting_categories import APART, NetPart, net_part
@@ -30,7 +31,8 @@ class CurrencyNet:
     """Net volume of one settlement currency.
 
     `parts` sum to `net`; `other` tells that part by category (empty: none), `apart` what is no part
-    of it. `provisional` is the net of pending rows, whose fees may change.
+    of it. `provisional` is the net of pending rows, whose fees may change; None of the past.
+    `stands` says of each bucket whether its net still moves.
     """
 
     currency: str
@@ -39,16 +41,21 @@ class CurrencyNet:
     fees: Fees
     other: Mapping[str, Series]
     apart: Mapping[NetPart, Series]
-    provisional: int
+    provisional: int | None
+    stands: Sequence[BucketTrust] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NetVolume:
-    """Net volume of a period and the one before, per settlement currency in order of its code."""
+    """Net volume of a period and the one before, per settlement currency in order of its code.
+
+    `trusts` tell how much of net is provisional, and was restated.
+    """
 
     time: Compared
     currencies: Sequence[CurrencyNet]
     base: BaseVolume | None = None
+    trusts: Sequence[CurrencyTrust] = ()
 
 
 class NetAnalytics:
@@ -65,12 +72,14 @@ class NetAnalytics:
 
     async def net_of(self, asked: Asked) -> NetVolume:
         """The same of a question that was checked."""
-        figures, base = await asyncio.gather(
+        figures, base, restated = await asyncio.gather(
             self._asking.figures(asked, NET_VOLUME),
             self._asking.base_volume(asked, NET_VOLUME, net),
+            self._asking.restated(asked, NET_VOLUME),
         )
-        currencies = [_currency(figures.of(code), code) for code in figures.codes]
-        return NetVolume(asked.time, currencies, base)
+        stands = stands_of(figures, restated, net, NET_VOLUME.by.index("status"))
+        currencies = [_currency(figures.of(code), code, stands) for code in figures.codes]
+        return NetVolume(asked.time, currencies, base, stands.currencies)
 
 
 def net(row: FigureRow) -> int:
@@ -78,7 +87,7 @@ def net(row: FigureRow) -> int:
     return (0 if _part(row) in APART else _amount(row)) - _fee(row)
 
 
-def _currency(figures: Figures, currency: str) -> CurrencyNet:
+def _currency(figures: Figures, currency: str, stands: Stands) -> CurrencyNet:
     others = figures.where(_is_other).by(_category)
     return CurrencyNet(
         currency,
@@ -91,7 +100,8 @@ def _currency(figures: Figures, currency: str) -> CurrencyNet:
         ),
         {name: part.series(_amount) for name, part in others.items()},
         {part: _series(figures, part) for part in APART},
-        sum(net(row) for row in figures.now if row.group[1] == "pending"),
+        stands.provisional(currency),
+        stands.buckets(currency),
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from application.analytics.asking import Asking, Figures, Series, first_sum, number
 from application.analytics.metrics import (
@@ -17,6 +17,7 @@ from application.analytics.metrics import (
 from application.analytics.ports import FigureRow
 from application.analytics.questions import Asked, Compared, Question
 from application.requests.callers import Caller
+from domain.balances import BalanceReading
 from domain.errors import FieldViolation
 from domain.periods import start_of_date, zone_of
 
@@ -41,19 +42,35 @@ class CurrencyPayouts:
         return sum(self.under_way.values())
 
 
+class LastBalances(Protocol):
+    """Tells what Stripe has told of balances. `payouts` keeps it.
+
+    Raises Unavailable (STORE_UNAVAILABLE) when the store does not answer.
+    """
+
+    async def last(self, stripe_account: str) -> BalanceReading | None:
+        """The latest reading that is kept of an account."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Payouts:
-    """Payouts of a period and the one before, per currency in order of its code."""
+    """Payouts of a period and the one before, per currency in order of its code.
+
+    `balance` is as Stripe told it last, whatever the period; None where it was never read.
+    """
 
     time: Compared
     currencies: Sequence[CurrencyPayouts]
+    balance: BalanceReading | None = None
 
 
 class PayoutAnalytics:
     """Answers what went to the bank."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, balances: LastBalances) -> None:
         self._asking = asking
+        self._balances = balances
 
     async def payouts(
         self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
@@ -63,13 +80,14 @@ class PayoutAnalytics:
 
     async def payouts_of(self, asked: Asked) -> Payouts:
         """Payouts of a question that was checked."""
-        paid, failed, returned, under_way = await asyncio.gather(
+        paid, failed, returned, under_way, balance = await asyncio.gather(
             self._by_date(asked, PAYOUTS_PAID),
             self._by_date(asked, PAYOUTS_FAILED),
             self._asking.figures(asked, PAYOUTS_RETURNED),
             self._asking.analytics.figures(
                 PAYOUTS_UNDER_WAY, asked.stripe_account, _ALWAYS, asked.currency or None
             ),
+            self._balances.last(asked.stripe_account),
         )
         arrived, returned = paid.joined(failed.where(_had_arrived)), returned.where(_had_arrived)
         return Payouts(
@@ -87,6 +105,7 @@ class PayoutAnalytics:
                     arrived.now, arrived.before, returned.now, returned.before, under_way
                 )
             ],
+            balance and _narrowed(balance, asked.currency),
         )
 
     async def _by_date(self, asked: Asked, metric: Metric) -> Figures:
@@ -108,6 +127,12 @@ class PayoutAnalytics:
             metric, asked.stripe_account, distinct, asked.currency or None
         )
         return [replace(row, bucket=bucket_of[distinct[row.bucket]]) for row in rows]
+
+
+def _narrowed(balance: BalanceReading, currency: str) -> BalanceReading:
+    """A reading in one currency, or in all of them (empty), in order of their codes."""
+    kept = (each for each in balance.currencies if currency in ("", each.currency))
+    return replace(balance, currencies=tuple(sorted(kept, key=lambda each: each.currency)))
 
 
 def _first_date(edge: dt.datetime, time_zone: str) -> dt.datetime:

@@ -18,7 +18,10 @@ CURRENCY_RULE: Final = "a currency that Stripe knows, lower-case ISO 4217, such 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What every question has. None and empty stand for what the caller left out."""
+    """What every question has. None and empty stand for what the caller left out.
+
+    `as_of` is an instant of our clock, of questions of the ledger alone.
+    """
 
     start: dt.datetime | None
     end: dt.datetime | None
@@ -26,6 +29,7 @@ class Question:
     granularity: Granularity = Granularity.DAY
     currency: str = ""
     base_total: bool = False
+    as_of: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,11 @@ class Asked:
     reads: dict[tuple[str, str], asyncio.Future[Any]] = field(
         default_factory=dict, compare=False, repr=False
     )
+
+    @property
+    def as_of(self) -> dt.datetime | None:
+        """The instant as of which figures are asked for; None: as they are known now."""
+        return self.time.trust.as_of
 
     @property
     def edges_before(self) -> Sequence[dt.datetime]:

@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
-from application.analytics.asking import Asking, Figures, Series, first_sum, number
+from application.analytics.asking import (
+    Asking,
+    Figures,
+    Series,
+    first_sum,
+    number,
+    stands_of,
+)
 from application.analytics.metrics import (
     DISPUTES_MOVED,
     DISPUTES_OPENED,
@@ -14,9 +21,11 @@ from application.analytics.metrics import (
     REFUNDS_MOVED,
     SETTLEMENT_GROSS,
     SUCCEEDED_CHARGES,
+    Metric,
 )
 from application.analytics.ports import FigureRow
 from application.analytics.questions import Asked, Compared, Question
+from application.analytics.trust import BucketTrust, CurrencyTrust, Stands
 from application.requests.callers import Caller
 from domain.analytics import Comparison
 from domain.errors import FieldViolation
@@ -36,16 +45,18 @@ class TakenBack:
 
     Of refunds those are what was refunded, and what failed refunds gave back; of disputes what was
     withdrawn and what was reinstated. `count` are those that took money for the first time. `gross`
-    is what settled in the same period, which the rate is of.
+    is what settled in the same period, which the rate is of. Of the past nobody knows `count`, nor
+    `provisional`. `stands` says of each bucket whether its amount still moves.
     """
 
     currency: str
     amount: Series
     taken: Series
     returned: Series
-    count: Series
+    count: Series | None
     gross: Comparison
-    provisional: int
+    provisional: int | None
+    stands: Sequence[BucketTrust] = ()
 
     @property
     def rate(self) -> Fraction | None:
@@ -60,33 +71,43 @@ class TakenBack:
 
 @dataclass(frozen=True, slots=True)
 class Refunds:
-    """Refunds of a period and the one before, per settlement currency in order of its code."""
+    """Refunds of a period and the one before, per settlement currency in order of its code.
+
+    `trusts` tell how much of the amount is provisional, and was restated.
+    """
 
     time: Compared
     currencies: Sequence[TakenBack]
+    trusts: Sequence[CurrencyTrust] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Disputes:
     """Disputes likewise; `statuses` says how those counted in the period stand now.
 
-    `succeeded` are the charges that took money, of those that settled in these currencies.
+    `succeeded` are the charges that took money, of those that settled in these currencies. Of the
+    past nobody knows these three.
     """
 
     time: Compared
     currencies: Sequence[TakenBack]
-    count: Series
+    count: Series | None
     statuses: Mapping[str, int]
-    succeeded: Comparison
+    succeeded: Comparison | None
+    trusts: Sequence[CurrencyTrust] = ()
 
     @property
     def count_rate(self) -> Fraction | None:
         """disputes / charges that succeeded; None where there is none of these."""
+        if self.count is None or self.succeeded is None:
+            return None
         return rate(self.count.total.current, self.succeeded.current)
 
     @property
     def previous_count_rate(self) -> Fraction | None:
         """The same of the period before."""
+        if self.count is None or self.succeeded is None:
+            return None
         return rate(self.count.total.previous, self.succeeded.previous)
 
 
@@ -110,31 +131,49 @@ class ReturnAnalytics:
 
     async def refunds_of(self, asked: Asked) -> Refunds:
         """Refunds of a question that was checked."""
-        metrics = (REFUNDS_MOVED, REFUNDS_MADE, SETTLEMENT_GROSS)
-        moved, made, gross = await asyncio.gather(
-            *(self._asking.figures(asked, metric) for metric in metrics)
+        (moved, stands, gross), made = await asyncio.gather(
+            self._moved(asked, REFUNDS_MOVED), self._of_now(asked, REFUNDS_MADE)
         )
-        return Refunds(asked.time, _taken_back(moved, made, gross, "refund"))
+        parts = _taken_back(moved, made, gross, "refund", stands)
+        return Refunds(asked.time, parts, stands.currencies)
 
     async def disputes_of(self, asked: Asked) -> Disputes:
         """Disputes of a question that was checked."""
-        metrics = (DISPUTES_MOVED, DISPUTES_OPENED, SETTLEMENT_GROSS)
-        moved, opened, gross, succeeded = await asyncio.gather(
-            *(self._asking.figures(asked, metric) for metric in metrics),
+        (moved, stands, gross), opened, succeeded = await asyncio.gather(
+            self._moved(asked, DISPUTES_MOVED),
+            self._of_now(asked, DISPUTES_OPENED),
             # By the currency that they settled in: a dispute is in that, too.
-            self._asking.figures(_whole(asked), SUCCEEDED_CHARGES),
+            self._of_now(_whole(asked), SUCCEEDED_CHARGES),
         )
-        statuses = sorted({row.group[0] for row in opened.now} | {WON, LOST})
         return Disputes(
             asked.time,
-            _taken_back(moved, opened, gross, "dispute"),
-            opened.series(number),
-            {
-                status: sum(row.count for row in opened.now if row.group[0] == status)
-                for status in statuses
-            },
-            succeeded.where(_settled_in(asked)).compared(number),
+            _taken_back(moved, opened, gross, "dispute", stands),
+            None if opened is None else opened.series(number),
+            {} if opened is None else _statuses(opened),
+            None if succeeded is None else succeeded.where(_settled_in(asked)).compared(number),
+            stands.currencies,
         )
+
+    async def _of_now(self, asked: Asked, metric: Metric) -> Figures | None:
+        """A metric whose rows keep no changes; None of the past, which nobody knows."""
+        return None if asked.as_of is not None else await self._asking.figures(asked, metric)
+
+    async def _moved(self, asked: Asked, metric: Metric) -> tuple[Figures, Stands, Figures]:
+        """What moved, how that stands, and what the rate is of."""
+        moved, gross, restated = await asyncio.gather(
+            self._asking.figures(asked, metric),
+            self._asking.figures(asked, SETTLEMENT_GROSS),
+            self._asking.restated(asked, metric),
+        )
+        return moved, stands_of(moved, restated, _given, metric.by.index("status")), gross
+
+
+def _statuses(opened: Figures) -> Mapping[str, int]:
+    """How disputes stand now."""
+    return {
+        status: sum(row.count for row in opened.now if row.group[0] == status)
+        for status in sorted({row.group[0] for row in opened.now} | {WON, LOST})
+    }
 
 
 def _whole(asked: Asked) -> Asked:
@@ -146,7 +185,7 @@ def _settled_in(asked: Asked) -> Callable[[FigureRow], bool]:
 
 
 def _taken_back(
-    moved: Figures, made: Figures, gross: Figures, category: str
+    moved: Figures, made: Figures | None, gross: Figures, category: str, stands: Stands
 ) -> Sequence[TakenBack]:
     return [
         TakenBack(
@@ -154,11 +193,12 @@ def _taken_back(
             moved.of(code).series(_given),
             moved.of(code).where(lambda row: row.group[0] == category).series(_given),
             moved.of(code).where(lambda row: row.group[0] != category).series(first_sum),
-            made.of(code).series(number),
+            None if made is None else made.of(code).series(number),
             gross.of(code).compared(first_sum),
-            sum(_given(row) for row in moved.of(code).now if row.group[1] == "pending"),
+            stands.provisional(code),
+            stands.buckets(code),
         )
-        for code in moved.joined(made).codes
+        for code in (moved if made is None else moved.joined(made)).codes
     ]
 
 

@@ -12,9 +12,11 @@ from application.analytics.metrics import (
     REVENUE_BY_REASON,
     SETTLEMENT_GROSS,
     SUCCEEDED_CHARGES,
+    Metric,
 )
 from application.analytics.ports import FigureRow
 from application.analytics.questions import Asked, Compared, Question
+from application.analytics.trust import CurrencyTrust, currency_trusts
 from application.requests.callers import Caller
 from domain.analytics import Comparison
 from domain.errors import FieldViolation
@@ -71,6 +73,7 @@ class GrossVolume:
     currencies: Sequence[CurrencyVolume]
     base: BaseVolume | None = None
     settled: Sequence[SettledVolume] = ()
+    trusts: Sequence[CurrencyTrust] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class RevenueSplit:
 
     time: Compared
     currencies: Sequence[CurrencySplit]
+    trusts: Sequence[CurrencyTrust] = ()
 
 
 class RevenueAnalytics:
@@ -155,12 +159,14 @@ class RevenueAnalytics:
                 SettledVolume(code, settled.of(code).series(first_sum), _pending(settled, code))
                 for code in settled.codes
             ],
+            _trusts(figures, GROSS_VOLUME),
         )
 
     async def split_of(self, asked: Asked) -> RevenueSplit:
         """The split of a question that was checked."""
         figures = await self._asking.figures(asked, REVENUE_BY_REASON)
-        return RevenueSplit(asked.time, [_split(figures.of(code), code) for code in figures.codes])
+        parts = [_split(figures.of(code), code) for code in figures.codes]
+        return RevenueSplit(asked.time, parts, _trusts(figures, REVENUE_BY_REASON))
 
 
 def _volume(figures: Figures, currency: str) -> CurrencyVolume:
@@ -168,6 +174,12 @@ def _volume(figures: Figures, currency: str) -> CurrencyVolume:
     amounts, counts = own.series(first_sum), own.series(number)
     provisional = sum(row.sums[0] for row in own.now if not row.group[0])
     return CurrencyVolume(currency, amounts.total, amounts.values, counts.values, provisional)
+
+
+def _trusts(figures: Figures, metric: Metric) -> Sequence[CurrencyTrust]:
+    """How much may change its date: that of charges whose transaction is not known yet."""
+    place = metric.by.index("settled_in")
+    return currency_trusts(figures.now, [row for row in figures.now if not row.group[place]], None)
 
 
 def _pending(figures: Figures, currency: str) -> int:

@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from application.mirror.ports import FIRST_KNOWN, NEWEST_FIRST, Column, Noun, Order, Search
+from application.mirror.ports import (
+    FIRST_KNOWN,
+    NEWEST_FIRST,
+    Column,
+    Counted,
+    Noun,
+    Order,
+    Search,
+)
 from domain.attempts import ATTEMPTS
 from domain.attribution import FIRST, INVOICE
 from domain.balance_transactions import PAYMENTS, PAYOUT, BalanceTransaction
@@ -88,6 +96,21 @@ CHARGES: Final = Noun(
         ),
         ("status", "counted_at", "id", "currency", "customer", "amount_captured"),
     ),
+    counted=Counted(
+        dates=("created", "counted_at"),
+        columns=(
+            "status",
+            "currency",
+            "amount_captured",
+            "customer",
+            "payment_intent",
+            "outcome_type",
+            "failure_code",
+            "risk_level",
+            "settled_in",
+            "billing_reason",
+        ),
+    ),
 )
 
 REFUNDS: Final = Noun(
@@ -101,6 +124,7 @@ REFUNDS: Final = Noun(
         *_FIRST,
     ),
     indexes=(("created",), ("charge", "created"), ("first_at", "id", "first_currency")),
+    counted=Counted(dates=("first_at",), columns=("first_currency",)),
 )
 
 DISPUTES: Final = Noun(
@@ -120,6 +144,7 @@ DISPUTES: Final = Noun(
         ("first_at", "id", "first_currency", "status"),
     ),
     rank=lambda dispute: len(dispute.balance_transactions),
+    counted=Counted(dates=("first_at",), columns=("first_currency", "status")),
 )
 
 _INVOICE_PAYMENT_RANKS: Final = {"open": 0, "paid": 1, "canceled": 1}
@@ -279,6 +304,10 @@ PAYOUTS: Final = Noun(
     ),
     orders=(NEWEST_FIRST, Order("arrival_date")),
     reading=1,
+    counted=Counted(
+        dates=("arrival_date", "returned_at"),
+        columns=("status", "automatic", "currency", "created", "amount"),
+    ),
 )
 
 PAYMENT_INTENTS: Final = Noun(
@@ -315,6 +344,10 @@ PAYMENT_INTENTS: Final = Noun(
         ),
     ),
     rank=lambda intent: int(intent.status in ("succeeded", "canceled")),
+    counted=Counted(
+        dates=("first_attempt",),
+        columns=("attempt_currency", "outcome", "recovered", "attempt_count", "captured"),
+    ),
 )
 
 BALANCE_TRANSACTIONS: Final = Noun(
@@ -376,7 +409,30 @@ BALANCE_TRANSACTIONS: Final = Noun(
         ),
     ),
     reading=1,
-    kept=("created", "currency", "reporting_category", "balance_type", "amount", "fee"),
+    kept=(
+        "created",
+        "currency",
+        "reporting_category",
+        "balance_type",
+        "amount",
+        "fee",
+        "fee_application",
+        "fee_tax",
+    ),
+    counted=Counted(
+        dates=("created",),
+        columns=(
+            "balance_type",
+            "currency",
+            "reporting_category",
+            "status",
+            "source",
+            "amount",
+            "fee",
+            "fee_application",
+            "fee_tax",
+        ),
+    ),
 )
 
 NOUNS: Final[tuple[Noun[Any], ...]] = (

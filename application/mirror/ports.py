@@ -88,6 +88,23 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What figures are made of: the columns that say when a row counts, and the others they read.
+
+    A date is an instant, so its column holds milliseconds. A write that changes any of the columns
+    raises the marks of the UTC days that the row counted on before, and counts on after.
+    """
+
+    dates: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, each once."""
+        return tuple(dict.fromkeys((*self.dates, *self.columns)))
+
+
+@dataclass(frozen=True, slots=True)
 class Noun(Generic[T]):
     """The declaration of a mirrored noun.
 
@@ -101,7 +118,8 @@ class Noun(Generic[T]):
     of an object that its row keeps when it is deleted, in the facet LAST. `reading` grows where
     more of an object is read than before: a backfill then reads the noun again. `kept` names the
     columns of which the store keeps every change (`Change`), together with the row; such a noun
-    also has a column of the path FIRST_KNOWN.
+    also has a column of the path FIRST_KNOWN. `counted` is there where figures of the noun are
+    remembered.
     """
 
     name: str
@@ -115,6 +133,7 @@ class Noun(Generic[T]):
     last: tuple[str, ...] = ()
     reading: int = 0
     kept: tuple[str, ...] = ()
+    counted: Counted | None = None
     many: tuple[str, ...] = field(init=False, compare=False)
     """The names of the columns of many values: nearly no noun has one, and every row asks."""
 
@@ -131,6 +150,8 @@ class Noun(Generic[T]):
         named |= {order.column for order in self.orders}
         if self.search is not None:
             named.add(NEWEST_FIRST.column)
+        if self.counted is not None:
+            named |= {*self.counted.names}
         if not named <= known:
             raise ValueError(f"{self.name}: no such column: {sorted(named - known)}")
         self._check_many()
@@ -160,6 +181,8 @@ class Noun(Generic[T]):
             raise ValueError(f"{self.name}: not of the snapshot: {sorted(beside & derived)}")
         if many & {name for index in self.indexes for name in index[1:]}:
             raise ValueError(f"{self.name}: a column of many values leads its index")
+        if self.counted is not None and many & {*self.counted.names}:
+            raise ValueError(f"{self.name}: a column of many values is not counted")
 
     def _check_kept(self) -> None:
         plain = {c.name for c in self.columns if c.of_snapshot and not c.many}
@@ -299,6 +322,9 @@ class Mirror(Protocol):
 
     Every method raises Unavailable (STORE_UNAVAILABLE) when the store does not answer. What a
     method returned after writing is durable: it survives the loss of the process and of power.
+
+    Whatever changes counted columns of a row raises the marks of the days concerned before anybody
+    can see the row, as `application.analytics.remembered_port` asks.
     """
 
     async def fetch(

@@ -13,8 +13,10 @@ from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
 from application.analytics.payouts import PayoutAnalytics
 from application.analytics.rates import ExchangeRates
+from application.analytics.remembering import RememberedAnalytics
 from application.analytics.restatements import Restatements
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.tie_out import TieOuts
 from application.analytics.trust import Standings, TrustAnswers
 from application.analytics.use_cases import RevenueAnalytics
 from application.background.clock import Clock
@@ -104,6 +106,7 @@ class Rooms(containers.DeclarativeContainer):
     standings: providers.Dependency[Standings] = providers.Dependency()
     mode = providers.Dependency(instance_of=Mode)
     base_currency = providers.Dependency(instance_of=str)
+    remembered_figures = providers.Dependency(instance_of=int)
     page_tokens = providers.Dependency(instance_of=PageTokens)
     connections = providers.Dependency(instance_of=Connections)
     mutations = providers.Dependency(instance_of=Mutations)
@@ -118,6 +121,7 @@ class Rooms(containers.DeclarativeContainer):
     mirror_statuses = providers.Dependency(instance_of=MirrorStatuses)
     payout_membership = providers.Dependency(instance_of=PayoutMembership)
     balances = providers.Dependency(instance_of=Balances)
+    tie_outs = providers.Dependency(instance_of=TieOuts)
 
     platform = providers.Dependency(instance_of=Platform)
     wallets = providers.Dependency(instance_of=Wallets)
@@ -195,14 +199,18 @@ class Rooms(containers.DeclarativeContainer):
         stores.invoice_totals,
         clock,
     )
-    base_totals = providers.Singleton(BaseTotals, stores.analytics, stores.rates, base_currency)
+    analytics = providers.Singleton(
+        RememberedAnalytics, stores.analytics, stores.remembered_figures, clock, remembered_figures
+    )
+    base_totals = providers.Singleton(BaseTotals, stores.rates, base_currency)
     trust = providers.Singleton(TrustAnswers, standings)
-    asking = providers.Singleton(Asking, stores.analytics, connections, clock, base_totals, trust)
+    ledger = providers.Singleton(Ledger, stores.analytics, stores.changes)
+    asking = providers.Singleton(Asking, analytics, connections, clock, base_totals, trust, ledger)
     revenue_analytics = providers.Singleton(RevenueAnalytics, asking)
     net_analytics = providers.Singleton(NetAnalytics, asking)
     payment_analytics = providers.Singleton(PaymentAnalytics, asking)
     return_analytics = providers.Singleton(ReturnAnalytics, asking)
-    payout_analytics = providers.Singleton(PayoutAnalytics, asking)
+    payout_analytics = providers.Singleton(PayoutAnalytics, asking, stores.balance_readings)
     analyses = providers.Singleton(
         Analyses,
         revenue_analytics,
@@ -220,11 +228,11 @@ class Rooms(containers.DeclarativeContainer):
             return_analytics,
             payout_analytics,
         ),
+        tie_outs,
     )
     restatements = providers.Singleton(
         Restatements, stores.changes, connections, page_tokens, trust
     )
-    ledger = providers.Singleton(Ledger, stores.analytics, stores.changes)
     explaining = providers.Singleton(
         Explaining, ledger, mirror, connections, page_tokens, clock, trust
     )

@@ -93,6 +93,10 @@ def _lines(overview: pb.Overview) -> Iterator[_Line]:
     for payouts in overview.payouts.currencies:
         name = f"payouts arrived {payouts.currency}"
         yield _amount_line(name, payouts.arrived, payouts.arrived.amounts)
+    for balance in overview.payouts.balance.currencies:
+        held = balance.available.amount + balance.pending.amount
+        code = balance.currency
+        yield f"balance read last {code}", amount_text(held, code), "-", None, (), False
 
 
 def gross_to_net(overview: pb.Overview, *, bars: bool) -> Iterator[Table]:

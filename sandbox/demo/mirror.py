@@ -27,7 +27,10 @@ from billing_client.v1.mirror_service_pb2 import (
     WatchOperationRequest,
 )
 from billing_client.v1.mirror_service_pb2_grpc import MirrorServiceStub
+from billing_client.v1.payout_service_pb2 import Balance, GetBalanceRequest
+from billing_client.v1.payout_service_pb2_grpc import PayoutServiceStub
 from billing_client.v1.period_pb2 import GRANULARITY_DAY, Period
+from billing_client.v1.tie_out_pb2 import GetTieOutRequest, TieOut
 
 from sandbox.demo.world import Business
 
@@ -59,6 +62,7 @@ class Mirror:
         self._customers = CustomerServiceStub(self.channel)
         self._events = EventServiceStub(self.channel)
         self._operations = MirrorServiceStub(self.channel)
+        self._payouts = PayoutServiceStub(self.channel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,6 +95,20 @@ class Mirror:
         """All figures of a period, by local day."""
         return await self._analytics.GetOverview(
             GetOverviewRequest(period=over, granularity=GRANULARITY_DAY),
+            metadata=bearer(business),
+            timeout=SECONDS,
+        )
+
+    async def balance(self, business: Business) -> Balance:
+        """Have the service read Stripe's balance, and the transactions up to it."""
+        return await self._payouts.GetBalance(
+            GetBalanceRequest(), metadata=bearer(business), timeout=SECONDS
+        )
+
+    async def tie_out(self, business: Business, over: Period) -> TieOut:
+        """Each local day, held against the balances that were read."""
+        return await self._analytics.GetTieOut(
+            GetTieOutRequest(period=over, currency=business.currency),
             metadata=bearer(business),
             timeout=SECONDS,
         )

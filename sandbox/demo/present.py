@@ -16,6 +16,7 @@ from billing_client.v1.figures_pb2 import AmountFigure
 from billing_client.v1.mirror_service_pb2 import MirrorReport
 from billing_client.v1.money_figures_pb2 import CurrencyNet, PaymentFigures
 from billing_client.v1.money_pb2 import Money
+from billing_client.v1.tie_out_pb2 import TieOut, TieOutDay
 from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text
@@ -187,6 +188,57 @@ def gross_to_net(businesses: Sequence[Business], overviews: Sequence[Overview]) 
     table.add_row("recovered", *(f"{each.recovered.current:,}" for each in payments))
     table.add_row("success rate", *(_share(each) for each in payments))
     return table
+
+
+@dataclass(frozen=True, slots=True)
+class Tied:
+    """The days of a business that are over, as they were held against its balance."""
+
+    business: Business
+    days: Sequence[TieOutDay]
+
+    @property
+    def tying(self) -> int:
+        """How many days tie."""
+        return sum(day.verdict == TieOutDay.VERDICT_TIES for day in self.days)
+
+    @property
+    def differing(self) -> Sequence[TieOutDay]:
+        """Those that do not."""
+        return [day for day in self.days if day.verdict == TieOutDay.VERDICT_DIFFERS]
+
+    @property
+    def told(self) -> bool:
+        """Whether every day is said to tie, or not to."""
+        return bool(self.days) and self.tying + len(self.differing) == len(self.days)
+
+
+def tied(business: Business, tie_out: TieOut, now: datetime) -> Tied:
+    """The days that are over."""
+    return Tied(
+        business,
+        [
+            day
+            for part in tie_out.currencies
+            if part.currency == business.currency
+            for day in part.days
+            if day.end_time.ToDatetime(tzinfo=UTC) <= now
+        ],
+    )
+
+
+def ties(tied: Tied) -> Text:
+    """The line that the books tie to the bank, or that they do not."""
+    name, count = tied.business.name, len(tied.days)
+    if tied.differing:
+        by = _money(tied.differing[0].remainder)
+        words = f"{name} does not tie on {len(tied.differing)} of {count} days, first by {by}."
+        return Text(words, style="bold red")
+    if not tied.told:
+        return Text(f"{name} ties on {tied.tying} of {count} days, as far as is known.")
+    closing = _money(tied.days[-1].closing)
+    words = f"{name} ties to the bank on all {count} days, up to {closing}."
+    return Text(words, style="bold green")
 
 
 def _share(payments: PaymentFigures) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
+from application.analytics.ledger import Ledger
 from application.analytics.metrics import METRICS
 from application.analytics.net import NetAnalytics
 from application.analytics.payments import PaymentAnalytics
@@ -213,8 +214,9 @@ async def answered(
     connections = Connections(
         FakeConnections(connection), FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST
     )
-    base_totals = BaseTotals(stores.analytics, stores.rates, "usd")
-    asking = Asking(stores.analytics, connections, clock, base_totals, some_trust())
+    ledger = Ledger(stores.analytics, stores.changes)
+    base_totals = BaseTotals(stores.rates, "usd")
+    asking = Asking(stores.analytics, connections, clock, base_totals, some_trust(), ledger)
     questions = RevenueAnalytics(asking)
     volume = await questions.gross_volume(CALLER, question)
     counts = await questions.charge_counts(CALLER, question)
@@ -240,7 +242,9 @@ async def answered(
         told |= compared(name, back.amount.total)
         told |= {f"{name}, number": str(back.count.total.current)}
         told |= {f"{name}, rate": growth_text(back.rate)}
-    for out in (await PayoutAnalytics(asking).payouts(CALLER, question)).currencies:
+    for out in (
+        await PayoutAnalytics(asking, stores.balance_readings).payouts(CALLER, question)
+    ).currencies:
         name = f"payouts {out.currency}"
         told |= {f"{name}, arrived": str(out.arrived.total.current)}
         told |= {f"{name}, returned": str(out.returned.total.current)}

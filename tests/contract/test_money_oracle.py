@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from uuid import uuid4
 
@@ -18,9 +19,14 @@ from application.analytics.payouts import PayoutAnalytics
 from application.analytics.questions import Question
 from application.analytics.returns import ReturnAnalytics, TakenBack
 from application.analytics.use_cases import RevenueAnalytics
+from application.mirror.enrichment import Enrichment
+from application.mirror.nouns import CUSTOMERS
+from application.mirror.writer import MirrorWriter
 from application.requests.paging import PageTokens
 from domain.attempts import PaymentOutcome
-from domain.periods import Granularity, start_of_date, zone_of
+from domain.customers import Customer
+from domain.mirror import Snapshot, Version
+from domain.periods import Granularity, start_of_date, to_milliseconds, zone_of
 from tests.contract.samples import store_history
 from tests.contract.test_revenue_oracle import CALLER, asking
 from tests.property.revenue_histories import CURRENCIES, ZONES, revenue_histories
@@ -69,7 +75,7 @@ async def test_every_part_of_an_overview(
     question = Question(start, end, zone, Granularity(granularity), currency or "")
     asks = asking(stores, stripe_account)
     revenue, net, payments = RevenueAnalytics(asks), NetAnalytics(asks), PaymentAnalytics(asks)
-    returns, payouts = ReturnAnalytics(asks), PayoutAnalytics(asks)
+    returns, payouts = ReturnAnalytics(asks), PayoutAnalytics(asks, stores.balance_readings)
     found = await OverviewAnalytics(asks, revenue, net, payments, returns, payouts).overview(
         CALLER, question
     )
@@ -214,3 +220,47 @@ async def test_top_customers(
                 break
         order = sorted(expected.items(), key=lambda each: (-each[1].amount, each[0]))
         assert told == [(id_, volume.amount, volume.count) for id_, volume in order]
+
+
+@MANY
+@given(drawn=revenue_histories(), gone=st.sets(st.sampled_from(["cus_a", "cus_b", "cus_c"])))
+async def test_deleting_customers_changes_no_past_figure(
+    stores: Stores, drawn: tuple[dt.datetime, History], gone: set[str]
+) -> None:
+    """Not even their names and places among those who spent most."""
+    around, history = drawn
+    stripe_account = f"acct_{uuid4().hex}"
+    await store_history(stores.mirror, history, stripe_account)
+    writer, enrichment = MirrorWriter(stores.mirror), Enrichment(stores.mirror)
+
+    async def observe(id_: str, at: int, told: Customer | None) -> None:
+        seen = Snapshot(stripe_account, id_, Version.of_event(to_milliseconds(around) + at), told)
+        await writer.observe(CUSTOMERS, [seen])
+        await enrichment.after(CUSTOMERS, [seen])
+
+    start, end = around - dt.timedelta(days=40), around + dt.timedelta(days=40)
+    question, asks = Question(start, end, "UTC"), asking(stores, stripe_account)
+    parts = (
+        RevenueAnalytics(asks), NetAnalytics(asks), PaymentAnalytics(asks), ReturnAnalytics(asks),
+        PayoutAnalytics(asks, stores.balance_readings),
+    )  # fmt: skip
+    customers = CustomerAnalytics(asks, stores.mirror, PageTokens(b"key", FakeClock()))
+
+    async def answers() -> tuple[object, ...]:
+        overview = await OverviewAnalytics(asks, *parts).overview(CALLER, question)
+        spenders = [
+            await customers.top_customers(CALLER, replace(question, currency=currency), 50, "")
+            for currency in CURRENCIES
+        ]
+        named = [
+            [(each.customer, each.name, each.amount, each.count) for each in page.customers]
+            for page in spenders
+        ]
+        return overview, named, [page.unnamed for page in spenders]
+
+    for id_ in ("cus_a", "cus_b", "cus_c"):
+        await observe(id_, 1_000, Customer(id_, around, name=f"Name of {id_}"))
+    before = await answers()
+    for id_ in sorted(gone):
+        await observe(id_, 2_000, None)
+    assert await answers() == before

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
+from application.analytics.ledger import Ledger
 from application.analytics.questions import Question
 from application.analytics.use_cases import RevenueAnalytics
 from application.connections.use_cases import Connections
@@ -38,8 +39,9 @@ def asking(stores: Stores, stripe_account: str, account: str = "acme") -> Asking
     connections = Connections(
         FakeConnections(connection), FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST
     )
-    base_totals = BaseTotals(stores.analytics, stores.rates, "usd")
-    return Asking(stores.analytics, connections, clock, base_totals, some_trust())
+    ledger = Ledger(stores.analytics, stores.changes)
+    base_totals = BaseTotals(stores.rates, "usd")
+    return Asking(stores.analytics, connections, clock, base_totals, some_trust(), ledger)
 
 
 @MANY

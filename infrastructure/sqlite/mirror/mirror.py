@@ -2,19 +2,20 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from application.background.clock import Clock
-from application.mirror.ports import Filter, Group, Holders, Live, Noun, Order, RowPage
+from application.mirror.ports import Counted, Filter, Group, Holders, Live, Noun, Order, RowPage
 from application.requests.paging import Position, Scalar
 from domain.mirror import Facet, MirroredObject, Row, Snapshot, Version
 from domain.periods import to_milliseconds
 from infrastructure.befores import EncodedBefore, ReadBefore
 from infrastructure.clock import SystemClock
+from infrastructure.day_marks import Marked, changed_marks
 from infrastructure.documents import (
     check_bounds,
     check_list,
@@ -47,6 +48,7 @@ from infrastructure.sqlite.mirror.facets import (
 from infrastructure.sqlite.mirror.listing import ListQuery, Query, group_query
 from infrastructure.sqlite.mirror.many import HolderCount, ManyIndex
 from infrastructure.sqlite.mirror.search import NO_TERMS, WORDS, TermIndex, words_value
+from infrastructure.sqlite.remembered_figures import raise_marks
 
 T = TypeVar("T", bound=MirroredObject)
 R = TypeVar("R")
@@ -294,6 +296,7 @@ class _Table(Generic[T]):
         self._derived = derived_columns(noun)
         self._fallbacks = fallbacks(noun)
         self._searched = noun.search is not None
+        self._counting = None if noun.counted is None else _Counting(noun, noun.counted)
         self.terms = TermIndex(noun)
         name = quoted(noun.collection)
         self._many = ManyIndex(noun)
@@ -401,6 +404,8 @@ class _Table(Generic[T]):
     ) -> Sequence[Key]:
         """The writer's half of `replace`: the keys of those that came too late."""
         lost = []
+        marks = set[Marked]()
+        counting = self._counting
         for row in prepared:
             columns = row.columns
             if self._derived and row.live:
@@ -416,6 +421,8 @@ class _Table(Generic[T]):
             before = NO_TERMS
             if self._searched and row.revision:
                 before = self.terms.of(connection, row.key)
+            # What is not there yet, and a row of facets alone, counts on no day.
+            counted = counting.of(connection, row.key) if counting and row.revision else {}
             if not connection.execute(statement, bound).rowcount:
                 lost.append(row.key)
                 continue
@@ -429,6 +436,9 @@ class _Table(Generic[T]):
             if self._many:
                 fresh = not row.revision
                 self._many.change(connection, row.key, row.many, columns, fresh=fresh)
+            if counting:
+                marks.update(counting.marks(row.key, counted, columns))
+        raise_marks(connection, marks)
         return lost
 
     def _derived_of(
@@ -438,6 +448,8 @@ class _Table(Generic[T]):
 
     def derive(self, facets: Sequence[Facet], connection: sqlite3.Connection) -> None:
         """The writer's half of the port's `derive`."""
+        marks = set[Marked]()
+        counting = self._counting if self._derived else None
         for facet in facets:
             key = (facet.stripe_account, facet.id)
             row = connection.execute(self._facets, key).fetchone()
@@ -449,7 +461,34 @@ class _Table(Generic[T]):
             columns: dict[str, Scalar | None] = dict.fromkeys(self._derived)
             if live:
                 columns = self._derived_of(stored, dict(zip(self._fallbacks, beside, strict=True)))
+            counted = counting.of(connection, key) if counting and live else {}
             connection.execute(self._derive, (encode_facets(stored), *columns.values(), *key))
+            if counting and live:
+                marks.update(counting.marks(key, counted, counting.of(connection, key)))
+        raise_marks(connection, marks)
+
+
+class _Counting:
+    """What of a noun's rows is counted, and the marks that a change of it raises."""
+
+    def __init__(self, noun: Noun[Any], counted: Counted) -> None:
+        self._noun = noun
+        self._counted = counted
+        columns = ", ".join(map(quoted, counted.names))
+        self._of = (
+            f"SELECT {columns} FROM {quoted(noun.collection)} WHERE stripe_account = ? AND id = ?"
+        )
+
+    def of(self, connection: sqlite3.Connection, key: Key) -> Mapping[str, Scalar | None]:
+        """The counted values of a row as it is stored."""
+        found = connection.execute(self._of, key).fetchone()
+        return {} if found is None else dict(zip(self._counted.names, found, strict=True))
+
+    def marks(
+        self, key: Key, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> Iterator[Marked]:
+        """Of the days of a row before and after a write."""
+        return changed_marks(self._noun, self._counted, key[0], before, after)
 
 
 def _names(text: str | None) -> frozenset[str]:

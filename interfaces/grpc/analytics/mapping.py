@@ -38,6 +38,7 @@ def read_question(request: Any, violations: list[FieldViolation]) -> Question:
         granularity=read_granularity(granularity, violations),
         currency=request.currency,
         base_total="base_total" in fields and request.base_total,
+        as_of=read_instant(request, "as_of", violations) if "as_of" in fields else None,
     )
 
 
@@ -60,7 +61,9 @@ def overview_message(answer: Overview) -> pb.Overview:
 def gross_volume_message(answer: GrossVolume) -> pb.GrossVolume:
     """Gross volume, a part for each currency."""
     return pb.GrossVolume(
-        trust=trust_message(answer.time.trust, missing_rates=missing_rates(answer.base)),
+        trust=trust_message(
+            answer.time.trust, currencies=answer.trusts, missing_rates=missing_rates(answer.base)
+        ),
         period=period_message(answer.time.period),
         previous_period=period_message(answer.time.previous),
         previous_so_far=so_far_message(answer.time),

@@ -4,6 +4,7 @@ from typing import Final
 
 from billing_client.v1 import analytics_service_pb2 as service_pb
 from billing_client.v1 import money_figures_pb2 as pb
+from billing_client.v1 import money_pb2
 
 from application.analytics.customers import Spender, TopCustomers
 from application.analytics.net import CurrencyNet, NetVolume
@@ -12,6 +13,8 @@ from application.analytics.payouts import Payouts
 from application.analytics.returns import Disputes, Refunds, TakenBack
 from application.analytics.use_cases import RevenueSplit
 from domain.attempts import PaymentOutcome
+from domain.balances import BalanceReading
+from domain.periods import from_milliseconds
 from interfaces.grpc.analytics.figures import (
     amount_message,
     base_message,
@@ -22,9 +25,10 @@ from interfaces.grpc.analytics.figures import (
     ratio,
     timeline_message,
 )
-from interfaces.grpc.analytics.trust_mapping import trust_message
+from interfaces.grpc.analytics.trust_mapping import bucket_trust_message, trust_message
 from interfaces.grpc.core.money import money_message
 from interfaces.grpc.core.periods import period_message
+from interfaces.grpc.core.timestamps import timestamp_message
 
 PENDING: Final = "pending"
 IN_TRANSIT: Final = "in_transit"
@@ -34,7 +38,9 @@ def net_message(answer: NetVolume) -> pb.NetVolume:
     """Net volume, a part for each settlement currency."""
     return pb.NetVolume(
         timeline=timeline_message(answer.time),
-        trust=trust_message(answer.time.trust, missing_rates=missing_rates(answer.base)),
+        trust=trust_message(
+            answer.time.trust, currencies=answer.trusts, missing_rates=missing_rates(answer.base)
+        ),
         currencies=[_net(each) for each in answer.currencies],
         base=base_message(answer.base),
     )
@@ -50,9 +56,14 @@ def _net(part: CurrencyNet) -> pb.CurrencyNet:
         tax_fees=amount_message(fees.tax, code),
         other_parts=named_amounts(part.other, code),
         apart=named_amounts({name.value: of for name, of in part.apart.items()}, code),
-        provisional=money_message(part.provisional, code),
+        provisional=_known(part.provisional, code),
+        stands=[bucket_trust_message(bucket, code) for bucket in part.stands],
         **{name.value: amount_message(series, code) for name, series in part.parts.items()},
     )
+
+
+def _known(amount: int | None, currency: str) -> money_pb2.Money | None:
+    return None if amount is None else money_message(amount, currency)
 
 
 def payments_message(answer: Payments) -> pb.PaymentFigures:
@@ -102,7 +113,7 @@ def split_message(answer: RevenueSplit) -> pb.RevenueSplit:
     """Gross volume by what it was for."""
     return pb.RevenueSplit(
         timeline=timeline_message(answer.time),
-        trust=trust_message(answer.time.trust),
+        trust=trust_message(answer.time.trust, currencies=answer.trusts),
         currencies=[
             pb.CurrencySplit(
                 currency=part.currency,
@@ -141,7 +152,7 @@ def refunds_message(answer: Refunds) -> pb.RefundFigures:
     """Refunds, a part for each settlement currency."""
     return pb.RefundFigures(
         timeline=timeline_message(answer.time),
-        trust=trust_message(answer.time.trust),
+        trust=trust_message(answer.time.trust, currencies=answer.trusts),
         currencies=[_refunds(each) for each in answer.currencies],
     )
 
@@ -153,10 +164,11 @@ def _refunds(part: TakenBack) -> pb.CurrencyRefunds:
         amount=amount_message(part.amount, code),
         refunded=amount_message(part.taken, code),
         returned=amount_message(part.returned, code),
-        count=count_message(part.count),
+        count=None if part.count is None else count_message(part.count),
         rate=ratio(part.rate),
         previous_rate=ratio(part.previous_rate),
-        provisional=money_message(part.provisional, code),
+        provisional=_known(part.provisional, code),
+        stands=[bucket_trust_message(bucket, code) for bucket in part.stands],
     )
 
 
@@ -164,9 +176,9 @@ def disputes_message(answer: Disputes) -> pb.DisputeFigures:
     """Disputes, a part for each settlement currency."""
     return pb.DisputeFigures(
         timeline=timeline_message(answer.time),
-        trust=trust_message(answer.time.trust),
+        trust=trust_message(answer.time.trust, currencies=answer.trusts),
         currencies=[_disputes(each) for each in answer.currencies],
-        count=count_message(answer.count),
+        count=None if answer.count is None else count_message(answer.count),
         statuses=[
             pb.DisputeStatusCount(status=status, count=count)
             for status, count in answer.statuses.items()
@@ -183,10 +195,11 @@ def _disputes(part: TakenBack) -> pb.CurrencyDisputes:
         amount=amount_message(part.amount, code),
         withdrawn=amount_message(part.taken, code),
         reinstated=amount_message(part.returned, code),
-        count=count_message(part.count),
+        count=None if part.count is None else count_message(part.count),
         rate=ratio(part.rate),
         previous_rate=ratio(part.previous_rate),
-        provisional=money_message(part.provisional, code),
+        provisional=_known(part.provisional, code),
+        stands=[bucket_trust_message(bucket, code) for bucket in part.stands],
     )
 
 
@@ -206,5 +219,21 @@ def payouts_message(answer: Payouts) -> pb.PayoutFigures:
                 in_transit=money_message(part.under_way.get(IN_TRANSIT, 0), part.currency),
             )
             for part in answer.currencies
+        ],
+        balance=None if answer.balance is None else _balance(answer.balance),
+    )
+
+
+def _balance(reading: BalanceReading) -> pb.LastBalance:
+    return pb.LastBalance(
+        read_start_time=timestamp_message(from_milliseconds(reading.start_ms)),
+        read_end_time=timestamp_message(from_milliseconds(reading.end_ms)),
+        currencies=[
+            pb.LastCurrencyBalance(
+                currency=part.currency,
+                available=money_message(part.available, part.currency),
+                pending=money_message(part.pending, part.currency),
+            )
+            for part in reading.currencies
         ],
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from billing_client.v1 import analytics_service_pb2 as pb
 from billing_client.v1 import analytics_service_pb2_grpc as pb_grpc
 from billing_client.v1 import money_figures_pb2 as figures_pb
+from billing_client.v1 import tie_out_pb2
 from typing_extensions import override
 
 from application.analytics.customers import CustomerAnalytics
@@ -16,9 +17,10 @@ from application.analytics.payouts import PayoutAnalytics
 from application.analytics.rates import ExchangeRates, ListRates
 from application.analytics.restatements import ListRestatements, Restatements
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.tie_out import TieOuts
 from application.analytics.use_cases import RevenueAnalytics
 from domain.errors import FieldViolation
-from interfaces.grpc.analytics import mapping, parts, trust_mapping
+from interfaces.grpc.analytics import mapping, parts, tie_out_mapping, trust_mapping
 from interfaces.grpc.core.calls import Context, current_caller
 
 
@@ -33,6 +35,7 @@ class Analyses:
     payouts: PayoutAnalytics
     customers: CustomerAnalytics
     overview: OverviewAnalytics
+    tie_outs: TieOuts
 
 
 class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
@@ -165,6 +168,15 @@ class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
         query = trust_mapping.read_figure(request, violations)
         explanation = await self._explaining.explain(current_caller(), query, violations)
         return trust_mapping.explanation_message(explanation)
+
+    @override
+    async def GetTieOut(
+        self, request: tie_out_pb2.GetTieOutRequest, context: Context
+    ) -> tie_out_pb2.TieOut:
+        violations: list[FieldViolation] = []
+        question = tie_out_mapping.read_tie_out(request, violations)
+        answer = await self._analyses.tie_outs.of(current_caller(), question, violations)
+        return tie_out_mapping.tie_out_message(answer)
 
     @override
     async def ImportRates(

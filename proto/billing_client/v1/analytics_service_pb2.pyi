@@ -518,6 +518,7 @@ class GetNetVolumeRequest(_message.Message):
     GRANULARITY_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
     BASE_TOTAL_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """account to act for; empty: the token's own."""
     granularity: _period_pb2.Granularity.ValueType
@@ -532,6 +533,12 @@ class GetNetVolumeRequest(_message.Message):
     def period(self) -> _period_pb2.Period:
         """period to answer for."""
 
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """as_of is an instant of our clock, at least a minute ago and after the history was imported: the
+        figures as they were known then. Absent: as they are known now.
+        """
+
     def __init__(
         self,
         *,
@@ -540,10 +547,11 @@ class GetNetVolumeRequest(_message.Message):
         granularity: _period_pb2.Granularity.ValueType = ...,
         currency: _builtins.str = ...,
         base_total: _builtins.bool = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "period", b"period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "base_total", b"base_total", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "base_total", b"base_total", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -667,6 +675,7 @@ class GetRefundsRequest(_message.Message):
     PERIOD_FIELD_NUMBER: _builtins.int
     GRANULARITY_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """account to act for; empty: the token's own."""
     granularity: _period_pb2.Granularity.ValueType
@@ -677,6 +686,12 @@ class GetRefundsRequest(_message.Message):
     def period(self) -> _period_pb2.Period:
         """period to answer for."""
 
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """as_of is an instant of our clock, at least a minute ago and after the history was imported: the
+        figures as they were known then, amounts alone: the count is absent. Absent: as they are known now.
+        """
+
     def __init__(
         self,
         *,
@@ -684,10 +699,11 @@ class GetRefundsRequest(_message.Message):
         period: _period_pb2.Period | None = ...,
         granularity: _period_pb2.Granularity.ValueType = ...,
         currency: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "period", b"period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -703,6 +719,7 @@ class GetDisputesRequest(_message.Message):
     PERIOD_FIELD_NUMBER: _builtins.int
     GRANULARITY_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """account to act for; empty: the token's own."""
     granularity: _period_pb2.Granularity.ValueType
@@ -713,6 +730,12 @@ class GetDisputesRequest(_message.Message):
     def period(self) -> _period_pb2.Period:
         """period to answer for."""
 
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """as_of is an instant of our clock, at least a minute ago and after the history was imported: the
+        figures as they were known then, amounts alone: counts, statuses and their rate are absent. Absent: as they are known now.
+        """
+
     def __init__(
         self,
         *,
@@ -720,10 +743,11 @@ class GetDisputesRequest(_message.Message):
         period: _period_pb2.Period | None = ...,
         granularity: _period_pb2.Granularity.ValueType = ...,
         currency: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "period", b"period"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ import warnings
 
 from billing_client.v1 import analytics_service_pb2 as billing_dot_v1_dot_analytics__service__pb2
 from billing_client.v1 import money_figures_pb2 as billing_dot_v1_dot_money__figures__pb2
+from billing_client.v1 import tie_out_pb2 as billing_dot_v1_dot_tie__out__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -116,6 +117,11 @@ class AnalyticsServiceStub:
                 request_serializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureRequest.SerializeToString,
                 response_deserializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureResponse.FromString,
                 _registered_method=True)
+        self.GetTieOut = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetTieOut',
+                request_serializer=billing_dot_v1_dot_tie__out__pb2.GetTieOutRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_tie__out__pb2.TieOut.FromString,
+                _registered_method=True)
         self.ImportRates = channel.unary_unary(
                 '/billing.v1.AnalyticsService/ImportRates',
                 request_serializer=billing_dot_v1_dot_analytics__service__pb2.ImportRatesRequest.SerializeToString,
@@ -178,6 +184,9 @@ class AnalyticsServiceServicer:
         """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
         each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
         what else moves the balance are shown apart.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,6 +229,9 @@ class AnalyticsServiceServicer:
     def GetRefunds(self, request, context):
         """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
         its own balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -228,14 +240,17 @@ class AnalyticsServiceServicer:
     def GetDisputes(self, request, context):
         """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
         balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPayouts(self, request, context):
-        """GetPayouts tells which payouts arrived, by their arrival date, which came back, and what is on its
-        way now.
+        """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+        now, and the balance that was read last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -261,6 +276,18 @@ class AnalyticsServiceServicer:
         Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
         future, of the last minute or before the history was imported; and for a page token of another
         list or account (INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTieOut(self, request, context):
+        """GetTieOut holds each day against the balance that Stripe has told: opening, net and what is shown
+        apart make closing, and the nearest balances on both sides say whether it ties. A day that differs
+        is listed again at Stripe, once.
+
+        The time of each balance transaction decides the day, in settlement currency. A period of more
+        than 400 days is refused.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -357,6 +384,11 @@ def add_AnalyticsServiceServicer_to_server(servicer, server):
                     servicer.ExplainFigure,
                     request_deserializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureRequest.FromString,
                     response_serializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureResponse.SerializeToString,
+            ),
+            'GetTieOut': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTieOut,
+                    request_deserializer=billing_dot_v1_dot_tie__out__pb2.GetTieOutRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_tie__out__pb2.TieOut.SerializeToString,
             ),
             'ImportRates': grpc.unary_unary_rpc_method_handler(
                     servicer.ImportRates,
@@ -736,6 +768,33 @@ class AnalyticsService:
             '/billing.v1.AnalyticsService/ExplainFigure',
             billing_dot_v1_dot_analytics__service__pb2.ExplainFigureRequest.SerializeToString,
             billing_dot_v1_dot_analytics__service__pb2.ExplainFigureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTieOut(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetTieOut',
+            billing_dot_v1_dot_tie__out__pb2.GetTieOutRequest.SerializeToString,
+            billing_dot_v1_dot_tie__out__pb2.TieOut.FromString,
             options,
             channel_credentials,
             insecure,

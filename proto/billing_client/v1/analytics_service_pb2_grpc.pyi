@@ -5,6 +5,7 @@ isort:skip_file
 
 from billing_client.v1 import analytics_service_pb2 as _analytics_service_pb2
 from billing_client.v1 import money_figures_pb2 as _money_figures_pb2
+from billing_client.v1 import tie_out_pb2 as _tie_out_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -69,6 +70,9 @@ class AnalyticsServiceStub:
     """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
     each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
     what else moves the balance are shown apart.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetPayments: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPaymentsRequest, _money_figures_pb2.PaymentFigures]
     """GetPayments tells what became of payments, counted at their first attempt: a payment that failed
@@ -90,14 +94,20 @@ class AnalyticsServiceStub:
     GetRefunds: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetRefundsRequest, _money_figures_pb2.RefundFigures]
     """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
     its own balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetDisputes: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetDisputesRequest, _money_figures_pb2.DisputeFigures]
     """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
     balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetPayouts: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPayoutsRequest, _money_figures_pb2.PayoutFigures]
-    """GetPayouts tells which payouts arrived, by their arrival date, which came back, and what is on its
-    way now.
+    """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+    now, and the balance that was read last.
     """
     ListRestatements: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRestatementsRequest, _analytics_service_pb2.ListRestatementsResponse]
     """ListRestatements lists what has changed figures of the ledger below closed_through: balance
@@ -115,6 +125,14 @@ class AnalyticsServiceStub:
     Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
     future, of the last minute or before the history was imported; and for a page token of another
     list or account (INVALID_PAGE_TOKEN).
+    """
+    GetTieOut: _grpc.UnaryUnaryMultiCallable[_tie_out_pb2.GetTieOutRequest, _tie_out_pb2.TieOut]
+    """GetTieOut holds each day against the balance that Stripe has told: opening, net and what is shown
+    apart make closing, and the nearest balances on both sides say whether it ties. A day that differs
+    is listed again at Stripe, once.
+
+    The time of each balance transaction decides the day, in settlement currency. A period of more
+    than 400 days is refused.
     """
     ImportRates: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]
     """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
@@ -173,6 +191,9 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
     each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
     what else moves the balance are shown apart.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetPayments: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPaymentsRequest, _money_figures_pb2.PaymentFigures]  # type: ignore[assignment]
     """GetPayments tells what became of payments, counted at their first attempt: a payment that failed
@@ -194,14 +215,20 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     GetRefunds: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetRefundsRequest, _money_figures_pb2.RefundFigures]  # type: ignore[assignment]
     """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
     its own balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetDisputes: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetDisputesRequest, _money_figures_pb2.DisputeFigures]  # type: ignore[assignment]
     """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
     balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
     """
     GetPayouts: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPayoutsRequest, _money_figures_pb2.PayoutFigures]  # type: ignore[assignment]
-    """GetPayouts tells which payouts arrived, by their arrival date, which came back, and what is on its
-    way now.
+    """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+    now, and the balance that was read last.
     """
     ListRestatements: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRestatementsRequest, _analytics_service_pb2.ListRestatementsResponse]  # type: ignore[assignment]
     """ListRestatements lists what has changed figures of the ledger below closed_through: balance
@@ -219,6 +246,14 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
     future, of the last minute or before the history was imported; and for a page token of another
     list or account (INVALID_PAGE_TOKEN).
+    """
+    GetTieOut: _aio.UnaryUnaryMultiCallable[_tie_out_pb2.GetTieOutRequest, _tie_out_pb2.TieOut]  # type: ignore[assignment]
+    """GetTieOut holds each day against the balance that Stripe has told: opening, net and what is shown
+    apart make closing, and the nearest balances on both sides say whether it ties. A day that differs
+    is listed again at Stripe, once.
+
+    The time of each balance transaction decides the day, in settlement currency. A period of more
+    than 400 days is refused.
     """
     ImportRates: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]  # type: ignore[assignment]
     """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
@@ -298,6 +333,9 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
         each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
         what else moves the balance are shown apart.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
 
     @_abc_1.abstractmethod
@@ -349,6 +387,9 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_money_figures_pb2.RefundFigures, _abc.Awaitable[_money_figures_pb2.RefundFigures]]:
         """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
         its own balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
 
     @_abc_1.abstractmethod
@@ -359,6 +400,9 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_money_figures_pb2.DisputeFigures, _abc.Awaitable[_money_figures_pb2.DisputeFigures]]:
         """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
         balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
         """
 
     @_abc_1.abstractmethod
@@ -367,8 +411,8 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analytics_service_pb2.GetPayoutsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_money_figures_pb2.PayoutFigures, _abc.Awaitable[_money_figures_pb2.PayoutFigures]]:
-        """GetPayouts tells which payouts arrived, by their arrival date, which came back, and what is on its
-        way now.
+        """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+        now, and the balance that was read last.
         """
 
     @_abc_1.abstractmethod
@@ -398,6 +442,20 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
         future, of the last minute or before the history was imported; and for a page token of another
         list or account (INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def GetTieOut(
+        self,
+        request: _tie_out_pb2.GetTieOutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tie_out_pb2.TieOut, _abc.Awaitable[_tie_out_pb2.TieOut]]:
+        """GetTieOut holds each day against the balance that Stripe has told: opening, net and what is shown
+        apart make closing, and the nearest balances on both sides say whether it ties. A day that differs
+        is listed again at Stripe, once.
+
+        The time of each balance transaction decides the day, in settlement currency. A period of more
+        than 400 days is refused.
         """
 
     @_abc_1.abstractmethod

@@ -9,6 +9,7 @@ from billing_client.v1 import trust_pb2 as _trust_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -119,6 +120,7 @@ class CurrencyNet(_message.Message):
     OTHER_PARTS_FIELD_NUMBER: _builtins.int
     APART_FIELD_NUMBER: _builtins.int
     PROVISIONAL_FIELD_NUMBER: _builtins.int
+    STANDS_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """currency, lower-case ISO 4217."""
     @_builtins.property
@@ -181,7 +183,11 @@ class CurrencyNet(_message.Message):
 
     @_builtins.property
     def provisional(self) -> _money_pb2.Money:
-        """provisional is how much of net is pending."""
+        """provisional is how much of net is pending. Absent of the past, which does not tell."""
+
+    @_builtins.property
+    def stands(self) -> _containers.RepeatedCompositeFieldContainer[_trust_pb2.BucketTrust]:
+        """stands tells of each bucket, in order, whether its net still moves, and by how much it was restated."""
 
     def __init__(
         self,
@@ -202,10 +208,11 @@ class CurrencyNet(_message.Message):
         other_parts: _abc.Iterable[_figures_pb2.NamedAmount] | None = ...,
         apart: _abc.Iterable[_figures_pb2.NamedAmount] | None = ...,
         provisional: _money_pb2.Money | None = ...,
+        stands: _abc.Iterable[_trust_pb2.BucketTrust] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["application_fees", b"application_fees", "charge_failure", b"charge_failure", "dispute", b"dispute", "dispute_reversal", b"dispute_reversal", "fees", b"fees", "gross", b"gross", "net", b"net", "other", b"other", "provisional", b"provisional", "refund", b"refund", "refund_failure", b"refund_failure", "stripe_fees", b"stripe_fees", "tax_fees", b"tax_fees"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["apart", b"apart", "application_fees", b"application_fees", "charge_failure", b"charge_failure", "currency", b"currency", "dispute", b"dispute", "dispute_reversal", b"dispute_reversal", "fees", b"fees", "gross", b"gross", "net", b"net", "other", b"other", "other_parts", b"other_parts", "provisional", b"provisional", "refund", b"refund", "refund_failure", b"refund_failure", "stripe_fees", b"stripe_fees", "tax_fees", b"tax_fees"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apart", b"apart", "application_fees", b"application_fees", "charge_failure", b"charge_failure", "currency", b"currency", "dispute", b"dispute", "dispute_reversal", b"dispute_reversal", "fees", b"fees", "gross", b"gross", "net", b"net", "other", b"other", "other_parts", b"other_parts", "provisional", b"provisional", "refund", b"refund", "refund_failure", b"refund_failure", "stands", b"stands", "stripe_fees", b"stripe_fees", "tax_fees", b"tax_fees"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -582,6 +589,7 @@ class CurrencyRefunds(_message.Message):
     RATE_FIELD_NUMBER: _builtins.int
     PREVIOUS_RATE_FIELD_NUMBER: _builtins.int
     PROVISIONAL_FIELD_NUMBER: _builtins.int
+    STANDS_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """currency, lower-case ISO 4217."""
     rate: _builtins.float
@@ -602,11 +610,15 @@ class CurrencyRefunds(_message.Message):
 
     @_builtins.property
     def count(self) -> _figures_pb2.CountFigure:
-        """count of refunds whose first transaction is in the period."""
+        """count of refunds whose first transaction is in the period. Absent of the past."""
 
     @_builtins.property
     def provisional(self) -> _money_pb2.Money:
-        """provisional is how much of amount is pending."""
+        """provisional is how much of amount is pending. Absent of the past, which does not tell."""
+
+    @_builtins.property
+    def stands(self) -> _containers.RepeatedCompositeFieldContainer[_trust_pb2.BucketTrust]:
+        """stands tells of each bucket, in order, whether its amount still moves, and by how much it was restated."""
 
     def __init__(
         self,
@@ -619,10 +631,11 @@ class CurrencyRefunds(_message.Message):
         rate: _builtins.float | None = ...,
         previous_rate: _builtins.float | None = ...,
         provisional: _money_pb2.Money | None = ...,
+        stands: _abc.Iterable[_trust_pb2.BucketTrust] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "refunded", b"refunded", "returned", b"returned"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "currency", b"currency", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "refunded", b"refunded", "returned", b"returned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "currency", b"currency", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "refunded", b"refunded", "returned", b"returned", "stands", b"stands"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__previous_rate: _TypeAlias = _typing.Literal["previous_rate"]  # noqa: Y015
     _WhichOneofArgType__previous_rate: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate"]  # noqa: Y015
@@ -664,11 +677,11 @@ class DisputeFigures(_message.Message):
 
     @_builtins.property
     def count(self) -> _figures_pb2.CountFigure:
-        """count of disputes whose funds were first withdrawn in the period."""
+        """count of disputes whose funds were first withdrawn in the period. Absent of the past."""
 
     @_builtins.property
     def statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisputeStatusCount]:
-        """statuses of these disputes now, `won` and `lost` among them."""
+        """statuses of these disputes now, `won` and `lost` among them. None of the past."""
 
     @_builtins.property
     def trust(self) -> _trust_pb2.Trust:
@@ -740,6 +753,7 @@ class CurrencyDisputes(_message.Message):
     RATE_FIELD_NUMBER: _builtins.int
     PREVIOUS_RATE_FIELD_NUMBER: _builtins.int
     PROVISIONAL_FIELD_NUMBER: _builtins.int
+    STANDS_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """currency, lower-case ISO 4217."""
     rate: _builtins.float
@@ -760,11 +774,15 @@ class CurrencyDisputes(_message.Message):
 
     @_builtins.property
     def count(self) -> _figures_pb2.CountFigure:
-        """count of disputes whose funds were first withdrawn in the period."""
+        """count of disputes whose funds were first withdrawn in the period. Absent of the past."""
 
     @_builtins.property
     def provisional(self) -> _money_pb2.Money:
-        """provisional is how much of amount is pending."""
+        """provisional is how much of amount is pending. Absent of the past, which does not tell."""
+
+    @_builtins.property
+    def stands(self) -> _containers.RepeatedCompositeFieldContainer[_trust_pb2.BucketTrust]:
+        """stands tells of each bucket, in order, whether its amount still moves, and by how much it was restated."""
 
     def __init__(
         self,
@@ -777,10 +795,11 @@ class CurrencyDisputes(_message.Message):
         rate: _builtins.float | None = ...,
         previous_rate: _builtins.float | None = ...,
         provisional: _money_pb2.Money | None = ...,
+        stands: _abc.Iterable[_trust_pb2.BucketTrust] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "reinstated", b"reinstated", "withdrawn", b"withdrawn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "currency", b"currency", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "reinstated", b"reinstated", "withdrawn", b"withdrawn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "amount", b"amount", "count", b"count", "currency", b"currency", "previous_rate", b"previous_rate", "provisional", b"provisional", "rate", b"rate", "reinstated", b"reinstated", "stands", b"stands", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__previous_rate: _TypeAlias = _typing.Literal["previous_rate"]  # noqa: Y015
     _WhichOneofArgType__previous_rate: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate"]  # noqa: Y015
@@ -801,6 +820,7 @@ class PayoutFigures(_message.Message):
 
     TIMELINE_FIELD_NUMBER: _builtins.int
     CURRENCIES_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
     TRUST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def timeline(self) -> _figures_pb2.Timeline:
@@ -811,6 +831,10 @@ class PayoutFigures(_message.Message):
         """currencies of the payouts, ordered by their code."""
 
     @_builtins.property
+    def balance(self) -> Global___LastBalance:
+        """balance as Stripe told it last, whatever the period. Absent where it was never read."""
+
+    @_builtins.property
     def trust(self) -> _trust_pb2.Trust:
         """trust tells up to when the figures stand."""
 
@@ -819,11 +843,12 @@ class PayoutFigures(_message.Message):
         *,
         timeline: _figures_pb2.Timeline | None = ...,
         currencies: _abc.Iterable[Global___CurrencyPayouts] | None = ...,
+        balance: Global___LastBalance | None = ...,
         trust: _trust_pb2.Trust | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timeline", b"timeline", "trust", b"trust"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "timeline", b"timeline", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currencies", b"currencies", "timeline", b"timeline", "trust", b"trust"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "currencies", b"currencies", "timeline", b"timeline", "trust", b"trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -888,3 +913,75 @@ class CurrencyPayouts(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CurrencyPayouts: _TypeAlias = CurrencyPayouts  # noqa: Y015
+
+@_typing.final
+class LastBalance(_message.Message):
+    """LastBalance is a balance that was read once an hour at most, and daily without anybody asking. It was
+    so at some time between read_start_time and read_end_time. GetBalance reads it anew.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READ_START_TIME_FIELD_NUMBER: _builtins.int
+    READ_END_TIME_FIELD_NUMBER: _builtins.int
+    CURRENCIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def read_start_time(self) -> _timestamp_pb2.Timestamp:
+        """read_start_time is from when on the balance may have been so, in Stripe's time."""
+
+    @_builtins.property
+    def read_end_time(self) -> _timestamp_pb2.Timestamp:
+        """read_end_time is until when the balance may have been so, in Stripe's time."""
+
+    @_builtins.property
+    def currencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___LastCurrencyBalance]:
+        """currencies, ordered by their code: all, or that of the request."""
+
+    def __init__(
+        self,
+        *,
+        read_start_time: _timestamp_pb2.Timestamp | None = ...,
+        read_end_time: _timestamp_pb2.Timestamp | None = ...,
+        currencies: _abc.Iterable[Global___LastCurrencyBalance] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_end_time", b"read_end_time", "read_start_time", b"read_start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currencies", b"currencies", "read_end_time", b"read_end_time", "read_start_time", b"read_start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LastBalance: _TypeAlias = LastBalance  # noqa: Y015
+
+@_typing.final
+class LastCurrencyBalance(_message.Message):
+    """LastCurrencyBalance is such a balance in one currency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """currency, lower-case ISO 4217."""
+    @_builtins.property
+    def available(self) -> _money_pb2.Money:
+        """available can be paid out. It may be negative."""
+
+    @_builtins.property
+    def pending(self) -> _money_pb2.Money:
+        """pending is not available yet."""
+
+    def __init__(
+        self,
+        *,
+        currency: _builtins.str = ...,
+        available: _money_pb2.Money | None = ...,
+        pending: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "pending", b"pending"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "currency", b"currency", "pending", b"pending"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LastCurrencyBalance: _TypeAlias = LastCurrencyBalance  # noqa: Y015

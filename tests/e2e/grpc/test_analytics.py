@@ -8,6 +8,7 @@ from typing import Any, Final
 import grpc
 import pytest
 from billing_client.v1 import analytics_service_pb2 as pb
+from billing_client.v1 import tie_out_pb2
 from billing_client.v1.period_pb2 import Period
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest
@@ -15,11 +16,13 @@ from google.rpc.error_details_pb2 import BadRequest
 from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
 from application.analytics.customers import CustomerAnalytics
+from application.analytics.ledger import Ledger
 from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
 from application.analytics.payouts import PayoutAnalytics
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.tie_out import TieOuts
 from application.analytics.use_cases import RevenueAnalytics
 from application.connections.use_cases import Connections
 from application.mirror.nouns import CUSTOMERS
@@ -41,6 +44,7 @@ from tests.support.fakes.stores import (
     FakeMirror,
     FakeStripeAccounts,
 )
+from tests.support.rooms.tie_out import TieOutsOn
 from tests.support.servers.grpc import Running, details, running_server
 from tests.support.servers.stores import sqlite_stores
 
@@ -48,6 +52,7 @@ DAY: Final = dt.timedelta(days=1)
 QUESTIONS: Final = (
     "GetOverview", "GetGrossVolume", "GetNetVolume", "GetChargeCounts", "GetPayments",
     "GetFailures", "GetRevenueSplit", "GetRefunds", "GetDisputes", "GetPayouts", "ListTopCustomers",
+    "GetTieOut",
 )  # fmt: skip
 
 
@@ -72,15 +77,25 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
                 "acct_a", "cus_a", Version.of_event(to_milliseconds(NOON) + at), told
             )
             await writer.observe(CUSTOMERS, [snapshot])
-        totals = BaseTotals(stores.analytics, stores.rates, "usd")
-        asking = Asking(stores.analytics, connections, clock, totals, some_trust())
+        ledger = Ledger(stores.analytics, stores.changes)
+        totals = BaseTotals(stores.rates, "usd")
+        asking = Asking(stores.analytics, connections, clock, totals, some_trust(), ledger)
         parts = (
             RevenueAnalytics(asking), NetAnalytics(asking), PaymentAnalytics(asking),
-            ReturnAnalytics(asking), PayoutAnalytics(asking),
+            ReturnAnalytics(asking), PayoutAnalytics(asking, stores.balance_readings),
         )  # fmt: skip
         customers = CustomerAnalytics(asking, stores.mirror, PageTokens(b"key", clock))
         overview = OverviewAnalytics(asking, *parts)
-        async with running_server(analyses=Analyses(*parts, customers, overview)) as server:
+        tie_outs = TieOutsOn(stores, "acct_a")
+        await tie_outs.know(imported=True)
+        balance, noon = (
+            sum(each.net.amount for each in business.transactions),
+            to_milliseconds(NOON),
+        )
+        await tie_outs.read(noon, noon + 400, usd=balance)
+        tied = TieOuts(stores.analytics, stores.mirror, tie_outs.anchors, connections, some_trust())
+        analyses = Analyses(*parts, customers, overview, tied)
+        async with running_server(analyses=analyses) as server:
             yield server
 
 
@@ -90,7 +105,8 @@ def request(method: str, **fields: Any) -> Any:
     period.end_time.FromDatetime(NOON + 30 * DAY)
     if method == "ListTopCustomers":
         fields = {"currency": "usd", **fields}
-    return getattr(pb, f"{method}Request")(**{"period": period, **fields})
+    messages = tie_out_pb2 if method == "GetTieOut" else pb
+    return getattr(messages, f"{method}Request")(**{"period": period, **fields})
 
 
 def violations(error: grpc.aio.AioRpcError) -> Any:
@@ -146,6 +162,12 @@ async def test_the_figures(running: Running) -> None:
     assert {each.status: each.count for each in overview.disputes.statuses} == {"lost": 1, "won": 1}
     (payouts,) = overview.payouts.currencies
     assert payouts.pending.amount == 1_000
+    balance = overview.payouts.balance
+    assert balance.read_start_time.ToDatetime(dt.UTC) == NOON
+    assert [each.available.amount for each in balance.currencies] == [8_814]
+    narrowed = (await ask(running, "GetPayouts", currency="eur")).balance
+    assert narrowed.HasField("read_end_time")
+    assert not narrowed.currencies
 
 
 async def test_a_deleted_customer_keeps_place_and_name(running: Running) -> None:
@@ -182,6 +204,26 @@ async def test_all_violations_at_once(running: Running, method: str) -> None:
         await ask(running, method, period=period, currency="USD")
     told = {each.field for each in violations(refusal.value)}
     assert told == {"period.end_time", "period.time_zone", "currency"}
+
+
+async def test_days_tie_to_the_bank(running: Running) -> None:
+    (usd,) = (await ask(running, "GetTieOut")).currencies
+    net = (await ask(running, "GetNetVolume")).currencies[0]
+    assert sum(day.net.amount for day in usd.days) == net.net.current.amount
+    for day in usd.days:
+        moved = sum(part.amount.amount for part in day.parts)
+        assert day.opening.amount + moved == day.closing.amount
+        if day.end_time.ToDatetime(dt.UTC) <= NOON:
+            assert day.verdict == tie_out_pb2.TieOutDay.VERDICT_TIES
+            assert (day.before.balance.amount, day.before.HasField("start_time")) == (0, False)
+            assert day.after.start_time.ToDatetime(dt.UTC) == NOON
+            assert not day.HasField("remainder")
+        else:
+            assert day.verdict == tie_out_pb2.TieOutDay.VERDICT_UNKNOWN  # none was read since
+            assert not day.HasField("after")
+    tying = [day for day in usd.days if day.verdict == tie_out_pb2.TieOutDay.VERDICT_TIES]
+    assert len(tying) == 30
+    assert tying[-1].closing.amount == tying[-1].after.balance.amount != 0
 
 
 async def test_what_customers_need(running: Running) -> None:

@@ -28,6 +28,7 @@ from application.analytics.payouts import PayoutAnalytics
 from application.analytics.rates import ExchangeRates
 from application.analytics.restatements import Restatements
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.tie_out import TieOuts
 from application.analytics.use_cases import RevenueAnalytics
 from application.connections.use_cases import Connections
 from application.customers.use_cases import Customers
@@ -131,7 +132,7 @@ def analyses_of(revenue: RevenueAnalytics) -> Analyses:
     """Use cases of which those about revenue are given, and the rest autospecced mocks."""
     rest = (create_autospec(kind, instance=True) for kind in (
         NetAnalytics, PaymentAnalytics, ReturnAnalytics, PayoutAnalytics, CustomerAnalytics,
-        OverviewAnalytics,
+        OverviewAnalytics, TieOuts,
     ))  # fmt: skip
     return Analyses(revenue, *rest)
 

@@ -21,6 +21,7 @@ from application.analytics.trust import Standing, Trust
 from application.analytics.use_cases import CurrencyVolume, GrossVolume, RevenueSplit
 from domain.analytics import Bucket, Comparison
 from domain.attempts import PaymentOutcome
+from domain.balances import BalanceReading, CurrencyReading
 from domain.periods import Period
 from domain.reporting_categories import APART, NetPart
 from interfaces.cli import overview as command
@@ -83,7 +84,11 @@ def answer() -> pb.Overview:
             RevenueSplit(TIME, []),
             Refunds(TIME, [returned]),
             Disputes(TIME, [], NONE, {}, Comparison(3, 0)),
-            Payouts(TIME, [CurrencyPayouts("usd", series(700, 0, 0), NONE, NONE, NONE, {})]),
+            Payouts(
+                TIME,
+                [CurrencyPayouts("usd", series(700, 0, 0), NONE, NONE, NONE, {})],
+                BalanceReading(1_000, 2_000, (CurrencyReading("usd", 12_000, 345),)),
+            ),
         )
     )
 
@@ -116,6 +121,7 @@ def test_what_is_shown_in_a_pipe() -> None:
         ["success rate", "80.0%", "33.3%", "-"],
         ["average payment usd", "37.50", "-", "-"],
         ["refunds usd", "10.00", "0.00", "-"],
+        ["balance read last usd", "123.45", "-", "-"],
         ["gross", "150.00"],
         ["refunds", "-10.00"],
         ["fees", "-5.00"],

@@ -68,7 +68,7 @@ async def test_of_an_update_mask(path: str) -> None:
 
 async def test_of_a_question() -> None:
     analytics = AnalyticsServicer(
-        analyses_of(RevenueAnalytics(Asking(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY))),
+        analyses_of(RevenueAnalytics(Asking(*(NOBODY,) * 6))),
         NOBODY,
         NOBODY,
         NOBODY,

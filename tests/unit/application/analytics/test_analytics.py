@@ -111,8 +111,11 @@ def revenue(
     clock = FakeClock()
     repository = FakeConnections(*kept)
     connections = Connections(repository, FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST)
-    totals = totals or BaseTotals(database, FakeRates(), "")
-    return RevenueAnalytics(Asking(database, connections, clock, totals, some_trust(STANDING)))
+    ledger: Any = None  # charges are none of it
+    totals = totals or BaseTotals(FakeRates(), "")
+    return RevenueAnalytics(
+        Asking(database, connections, clock, totals, some_trust(STANDING), ledger)
+    )
 
 
 async def test_every_answer_tells_up_to_when_it_stands() -> None:
@@ -273,7 +276,7 @@ async def test_without_a_connection() -> None:
 
 async def test_the_total_in_the_base_currency() -> None:
     database, rates = Database(*DATABASE), FakeRates()
-    totals = BaseTotals(database, rates, "usd")
+    totals = BaseTotals(rates, "usd")
     analytics = revenue(database, CONNECTION, totals=totals)
     asked = replace(QUESTION, base_total=True)
     base = (await analytics.gross_volume(CALLER, asked)).base
