@@ -254,17 +254,14 @@ def _world(settings: Settings, ports: Ports, folder: Path) -> World:
 
 def _environment(settings: Settings) -> dict[str, str]:
     """The settings as a process reads them: exactly what an operator would export."""
-    return {
-        "STRIPE_SECRET_KEY": settings.stripe_secret_key.get_secret_value(),
-        "BILLING_CALLER_KEYS": settings.caller_keys.get_secret_value(),
-        "BILLING_WEBHOOK_SECRETS_CONNECT": settings.webhook_secrets_connect.get_secret_value(),
-        "BILLING_SQLITE_PATH": str(settings.sqlite_path),
-        "BILLING_GRPC_ADDRESS": settings.grpc_address,
-        "BILLING_HTTP_ADDRESS": settings.http_address,
-        "BILLING_STRIPE_URL": settings.stripe_url,
-        "BILLING_REFLECTION": "true",
-        "BILLING_LOG_LEVEL": settings.log_level,
-    }
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {environment_name(name): _told(value) for name, value in given.items()}
+
+
+def _told(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @contextlib.asynccontextmanager
