@@ -1,6 +1,5 @@
 """Notes: what an account's people write down about its customers."""
 
-from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from itertools import chain
 from typing import Final
@@ -13,6 +12,7 @@ from application.mutations.steps import Steps
 from application.notes.commands import ListNotes, NewNote, NoteChange, NoteDeletion
 from application.notes.ports import NoteFilter, NoteRepository
 from application.requests.callers import Caller
+from application.requests.exports import PART_CHARACTERS, Exports
 from application.requests.paging import (
     DEFAULT_PAGE_SIZE,
     Page,
@@ -31,7 +31,7 @@ from application.requests.violations import (
     span_violations,
     text_violations,
 )
-from domain.errors import Conflict, FieldViolation, NotFound, PermissionDenied, RateLimited, Reason
+from domain.errors import Conflict, FieldViolation, NotFound, PermissionDenied, Reason
 from domain.notes import NOTE_ID, TEXT_RULE, Note, as_note_text, is_note_text, note_id_for
 from domain.periods import to_milliseconds
 
@@ -41,13 +41,7 @@ ADMIN_SCOPE: Final = "notes.admin"
 CHANGEABLE: Final = ("text",)
 """The fields that an update mask may name."""
 
-MAX_EXPORTS: Final = 20
-MAX_EXPORTS_OF_AN_ACCOUNT: Final = 5
-"""So that one account's readers, who may be slow, do not take them all."""
-
 EXPORT_PAGE: Final = 100
-PART_CHARACTERS: Final = 65_536
-"""How much of a file is gathered before it is sent: with one long note more, below 256 KiB."""
 
 COLUMNS: Final = ("id", "customer", "author", "create_time", "update_time", "text")
 
@@ -75,7 +69,7 @@ class Notes:
         self._notes = notes
         self._page_tokens = page_tokens
         self._clock = clock
-        self._exports: Counter[str] = Counter()
+        self._exports = Exports()
         self._create = mutations.method("NoteService.CreateNote", NewNote, Note, self._create_steps)
         self._update = mutations.method(
             "NoteService.UpdateNote", NoteChange, Note, self._update_steps, connected=False
@@ -159,12 +153,7 @@ class Notes:
         Holds one page and one part. RateLimited (OVERLOADED) where there are too many at once.
         """
         refuse(chain(violations, _list_violations(query)))
-        own = self._exports[caller.account]
-        if self._exports.total() >= MAX_EXPORTS or own >= MAX_EXPORTS_OF_AN_ACCOUNT:
-            words = "too many exports at once; try again later"
-            raise RateLimited(Reason.OVERLOADED, words, retry_after_seconds=10)
-        self._exports[caller.account] += 1
-        try:
+        with self._exports.running_for(caller.account):
             gathered = BYTE_ORDER_MARK + csv_text([COLUMNS])
             where, after = _filter(query), None
             while True:
@@ -179,8 +168,6 @@ class Notes:
                 after = _place(page[-1])
             if gathered:
                 yield gathered.encode()
-        finally:
-            self._exports -= Counter([caller.account])  # accounts without any are dropped
 
     async def _create_steps(self, steps: Steps, new: NewNote) -> Note:
         at = steps.started_at

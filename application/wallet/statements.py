@@ -1,11 +1,11 @@
 """Statements: the entries of a period as a CSV file, between two balances."""
 
-from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 from typing import Final
 
 from application.requests.callers import Caller
+from application.requests.exports import PART_CHARACTERS, Exports
 from application.requests.spreadsheets import BYTE_ORDER_MARK, csv_text
 from application.requests.violations import refuse
 from application.wallet.commands import Span
@@ -15,16 +15,11 @@ from application.wallet.ports import Journal
 from application.wallet.usage import DESCRIPTION
 from application.wallet.violations import span_violations
 from application.wallet.whose import Wallets
-from domain.errors import FieldViolation, RateLimited, Reason
+from domain.errors import FieldViolation
 from domain.ledger_entries import Entry, LedgerAccount
 from domain.money import exponent
 from domain.wallets import Wallet
 
-MAX_EXPORTS: Final = 20
-MAX_EXPORTS_OF_AN_ACCOUNT: Final = 5
-"""So that one account's readers, who may be slow, do not take them all."""
-
-PART_CHARACTERS: Final = 65_536
 COLUMNS: Final = (
     "sequence", "create_time", "kind", "service", "description", "quantity", "amount", "available",
     "held", "currency", "reference", "actor",
@@ -39,7 +34,7 @@ class Statements:
     def __init__(self, wallets: Wallets, journal: Journal) -> None:
         self._wallets = wallets
         self._journal = journal
-        self._exports: Counter[str] = Counter()
+        self._exports = Exports()
 
     async def export(
         self, caller: Caller, span: Span, violations: Sequence[FieldViolation] = ()
@@ -51,16 +46,9 @@ class Statements:
         """
         refuse([*violations, *span_violations(span)])
         wallet = await self._wallets.of(caller.account)
-        own = self._exports[caller.account]
-        if self._exports.total() >= MAX_EXPORTS or own >= MAX_EXPORTS_OF_AN_ACCOUNT:
-            words = "too many exports at once; try again later"
-            raise RateLimited(Reason.OVERLOADED, words, retry_after_seconds=10)
-        self._exports[caller.account] += 1
-        try:
+        with self._exports.running_for(caller.account):
             async for part in self._parts(wallet, span):
                 yield part
-        finally:
-            self._exports -= Counter([caller.account])  # accounts without any are dropped
 
     async def _parts(self, wallet: Wallet, span: Span) -> AsyncGenerator[bytes, None]:
         journal, name = self._journal, wallet.name

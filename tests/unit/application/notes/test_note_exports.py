@@ -9,6 +9,7 @@ import pytest
 
 from application.notes import use_cases as use_case
 from application.notes.commands import ListNotes
+from application.requests import exports
 from domain.errors import RateLimited, Reason, Unavailable
 from domain.notes import Note
 from tests.support.fakes.stores import NOON, Failing, store_down
@@ -76,7 +77,7 @@ async def test_a_note_written_meanwhile_doubles_and_drops_nothing(desk: NotesOnF
 async def test_exports_at_once_are_bounded(
     desk: NotesOnFakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(use_case, "MAX_EXPORTS", 1)
+    monkeypatch.setattr(exports, "MAX_EXPORTS", 1)
     first = desk.notes.export(ADA, ListNotes())
     await anext(first)
     with pytest.raises(RateLimited) as refused:
@@ -87,7 +88,7 @@ async def test_exports_at_once_are_bounded(
 
 
 async def test_one_account_does_not_take_all_exports(desk: NotesOnFakes) -> None:
-    most = use_case.MAX_EXPORTS_OF_AN_ACCOUNT
+    most = exports.MAX_EXPORTS_OF_AN_ACCOUNT
     slow = [desk.notes.export(ADA, ListNotes()) for _ in range(most)]
     for one in slow:
         await anext(one)
@@ -97,11 +98,11 @@ async def test_one_account_does_not_take_all_exports(desk: NotesOnFakes) -> None
     for one in slow:
         await one.aclose()
     assert len(await parts(desk.notes)) == 1
-    assert desk.notes._exports == {}
+    assert desk.notes._exports.running == {}
 
 
 async def test_a_store_that_fails_ends_the_file(desk: NotesOnFakes) -> None:
     desk.store.pause = Failing({0: store_down()})
     with pytest.raises(Unavailable):
         await parts(desk.notes)
-    assert desk.notes._exports == {}
+    assert desk.notes._exports.running == {}
