@@ -8,6 +8,7 @@ from application.background.clock import Clock
 from application.mutations.mutations import Mutations
 from application.mutations.steps import Steps
 from application.payment_methods.ports import MethodPlace, PaymentMethodGateway
+from application.payment_methods.use_cases import OwnedMethod
 from application.requests.callers import Caller
 from application.requests.paging import (
     DEFAULT_PAGE_SIZE,
@@ -30,20 +31,11 @@ from application.wallet.violations import rebilling_violations, settings_violati
 from application.wallet.whose import Wallets
 from domain.errors import Conflict, FieldViolation, Reason
 from domain.ledger_entries import Entry
-from domain.payment_methods import PaymentMethod
 from domain.wallets import AutoReload, Wallet, WalletSettings
 
 MAX_METHODS: Final = 100
 _TRIES: Final = 10
 """How often a change is tried that always somebody else forestalls."""
-
-
-@dataclass(frozen=True, slots=True)
-class OwnedMethod:
-    """A payment method of the owner's, and whether it is the default there."""
-
-    method: PaymentMethod
-    is_default: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,22 @@
 
 from collections.abc import Sequence
 
-from billing_client.v1 import payment_method_service_pb2 as methods_pb
 from billing_client.v1 import wallet_service_pb2 as pb
 
+from application.payment_methods.use_cases import PreparedSetup
 from application.requests.paging import Page
 from application.wallet.commands import Adjustment, AdjustmentKind, AutoReloadValues, Span
 from application.wallet.costs import SERVICE
 from application.wallet.preparing import PreparedMethod
 from application.wallet.rebilling import Rebilling
 from application.wallet.usage import DESCRIPTION
-from application.wallet.use_cases import OwnedMethod, WalletView
+from application.wallet.use_cases import WalletView
 from domain.errors import FieldViolation
 from domain.ledger_entries import FIRST_DIGEST, Entry, LedgerAccount
 from domain.wallets import WalletSettings
 from interfaces.grpc.core.money import money_message
 from interfaces.grpc.core.timestamps import read_instant, timestamp_message
+from interfaces.grpc.payment_methods.mapping import method_message, setup_message
 
 
 def wallet_message(view: WalletView) -> pb.AccountWallet:
@@ -34,7 +35,7 @@ def wallet_message(view: WalletView) -> pb.AccountWallet:
         settings=settings_message(view.settings),
         stripe_account=view.stripe_account,
         customer=view.customer,
-        payment_methods=map(_method_message, view.methods),
+        payment_methods=map(method_message, view.methods),
     )
 
 
@@ -110,11 +111,7 @@ def rebilling_message(rebilling: Rebilling) -> pb.Rebilling:
 def prepared_message(prepared: PreparedMethod) -> pb.PreparedMethod:
     """A setup intent with its secret, and where to complete it."""
     return pb.PreparedMethod(
-        setup_intent=methods_pb.SetupIntent(
-            id=prepared.intent.id,
-            client_secret=prepared.client_secret,
-            status=prepared.intent.status,
-        ),
+        setup_intent=setup_message(PreparedSetup(prepared.intent, prepared.client_secret)),
         stripe_account=prepared.stripe_account,
         customer=prepared.customer,
     )
@@ -157,20 +154,3 @@ def given_settings(
 ) -> Sequence[FieldViolation]:
     """What is wrong where the settings are missing altogether."""
     return [] if request.HasField("settings") else [FieldViolation("settings", "must be given")]
-
-
-def _method_message(owned: OwnedMethod) -> methods_pb.PaymentMethod:
-    method = owned.method
-    return methods_pb.PaymentMethod(
-        id=method.id,
-        type=method.type,
-        legacy=method.legacy,
-        is_default=owned.is_default,
-        brand=method.brand or "",
-        bank=method.bank or "",
-        last4=method.last4 or "",
-        exp_month=method.exp_month or 0,
-        exp_year=method.exp_year or 0,
-        funding=method.funding or "",
-        country=method.country or "",
-    )
