@@ -255,10 +255,10 @@ def _world(settings: Settings, ports: Ports, folder: Path) -> World:
 def _environment(settings: Settings) -> dict[str, str]:
     """The settings as a process reads them: exactly what an operator would export."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    return {environment_name(name): _told(value) for name, value in given.items()}
+    return {environment_name(name): _text(value) for name, value in given.items()}
 
 
-def _told(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -3,7 +3,6 @@
 import datetime as dt
 import logging
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,9 +18,8 @@ from application.connections.sources import MirroredAccounts, Source, for_each
 from application.mirror.importer import Importer
 from application.mirror.lists import ObjectLister, Page, Place
 from application.mirror.nouns import BALANCE_TRANSACTIONS
-from application.mirror.oddity_log import log_oddities
 from application.mirror.stripe import Priority
-from application.upkeep.walk import walk
+from application.upkeep.bringing import bring_list
 from domain.errors import BillingError, Conflict
 from domain.mirror import Snapshot
 from domain.periods import from_milliseconds, to_milliseconds
@@ -136,23 +134,20 @@ class Relisting:
                 priority=Priority.CATCH_UP,
             )
 
-        changed = 0
-        async with aclosing(walk(read, Place(since_ms + _DAY_MS), self._retries)) as pages:
-            async for page in pages:
-                changed += await self._bring(stripe_account, page)
+        changed = await bring_list(
+            read,
+            Place(since_ms + _DAY_MS),
+            noun=BALANCE_TRANSACTIONS,
+            stripe_account=stripe_account,
+            importer=self._importer,
+            retries=self._retries,
+        )
         facts = {
             "stripe_account": stripe_account,
             "day": from_milliseconds(since_ms).date().isoformat(),
             "changed": changed,
         }
         _log.warning("a day that does not tie to the bank was listed again", extra=facts)
-
-    async def _bring(self, stripe_account: str, page: Page[Snapshot[Any]]) -> int:
-        brought = await self._retries(
-            lambda: self._importer.bring(BALANCE_TRANSACTIONS, page.items, Priority.CATCH_UP)
-        )
-        log_oddities(stripe_account, (*page.oddities, *brought.oddities))
-        return brought.changed
 
     async def _relist_apart(self, source: Source) -> None:
         try:

@@ -3,7 +3,6 @@
 import datetime as dt
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -18,13 +17,12 @@ from application.connections.sources import MirroredAccounts, Source, for_each
 from application.mirror.importer import Importer
 from application.mirror.lists import Page, Place, SourceTransactionLister
 from application.mirror.nouns import BALANCE_TRANSACTIONS, CHARGES, PAYOUTS, REFUNDS
-from application.mirror.oddity_log import log_oddities
 from application.mirror.ports import Filter, Mirror, Noun, Order
 from application.mirror.stripe import Priority
 from application.requests.paging import Position
 from application.upkeep.backfill import Backfill
+from application.upkeep.bringing import bring_list
 from application.upkeep.refresh import FIRST_WINDOW
-from application.upkeep.walk import walk
 from domain.analytics import SUCCEEDED
 from domain.balance_transactions import BalanceTransaction
 from domain.charges import Charge
@@ -183,15 +181,14 @@ class Unsettled:
                 stripe_account, source, at, priority=Priority.CATCH_UP
             )
 
-        async with aclosing(walk(read, Place(), self._retries)) as pages:
-            async for page in pages:
-                await self._bring(stripe_account, page)
-
-    async def _bring(self, stripe_account: str, page: Page[Snapshot[BalanceTransaction]]) -> None:
-        brought = await self._retries(
-            lambda: self._importer.bring(BALANCE_TRANSACTIONS, page.items, Priority.CATCH_UP)
+        await bring_list(
+            read,
+            Place(),
+            noun=BALANCE_TRANSACTIONS,
+            stripe_account=stripe_account,
+            importer=self._importer,
+            retries=self._retries,
         )
-        log_oddities(stripe_account, (*page.oddities, *brought.oddities))
 
     async def _ask_apart(self, source: Source) -> None:
         try:
