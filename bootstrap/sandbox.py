@@ -33,6 +33,7 @@ from infrastructure.security.tokens import CallerTokens
 from sandbox.demo import Business, World, introduce, open_accounts
 from sandbox.demo import run as run_demo
 from sandbox.emulator.control_client import ControlError
+from sandbox.emulator.core.grants import CLIENT_ID
 from sandbox.emulator.settings import PLATFORM_KEY
 
 START_SECONDS: Final = 30.0
@@ -172,6 +173,7 @@ def _settings(folder: Path, stripe_url: str, grpc_address: str, http_address: st
             stripe_url=stripe_url,
             reflection=True,
             log_level="warning",
+            connect_client_id=CLIENT_ID,
             base_currency="usd",
             price_list="file",
             price_list_file=_write_prices(folder),

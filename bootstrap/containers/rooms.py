@@ -21,7 +21,6 @@ from application.catalogue.replacement import PriceReplacement
 from application.catalogue.subscribers import Subscribers
 from application.catalogue.use_cases import Catalogue
 from application.charges.use_cases import Charges
-from application.connections.platform import Platform
 from application.connections.use_cases import Connections
 from application.contacts.administration import ContactAdministration
 from application.contacts.link_all_calls import ContactLinkJobs
@@ -44,6 +43,7 @@ from application.payment_methods.use_cases import PaymentMethods
 from application.payouts.balance import Balances
 from application.payouts.membership import Memberships
 from application.payouts.use_cases import Payouts
+from application.processes.processes import Processes
 from application.requests.paging import PageTokens
 from application.subscriptions.use_cases import Subscriptions
 from application.upkeep.payout_membership import PayoutMembership
@@ -57,6 +57,8 @@ from application.wallet.posting import Posting
 from application.wallet.preparing import MethodPreparation
 from application.wallet.prices import PriceList
 from application.wallet.rebilling import Rebillings
+from application.wallet.reload_process import Reloads
+from application.wallet.reloading import ReloadCalls
 from application.wallet.statements import Statements
 from application.wallet.usage import Usage
 from application.wallet.use_cases import AccountWallets
@@ -112,7 +114,9 @@ class Rooms(containers.DeclarativeContainer):
     payout_membership = providers.Dependency(instance_of=PayoutMembership)
     balances = providers.Dependency(instance_of=Balances)
 
-    platform = providers.Dependency(instance_of=Platform)
+    buying = providers.Dependency(instance_of=Buying)
+    reloads = providers.Dependency(instance_of=Reloads)
+    processes = providers.Dependency(instance_of=Processes)
     wallets = providers.Dependency(instance_of=Wallets)
     wallet_costs = providers.Dependency(instance_of=Costs)
     wallet_aftermath = providers.Dependency(instance_of=Aftermath)
@@ -220,9 +224,6 @@ class Rooms(containers.DeclarativeContainer):
         clock,
     )
     wallet_adjustments = providers.Singleton(Adjustments, wallets, wallet_posting, clock)
-    buying = providers.Singleton(
-        Buying, wallets, connections, platform, stores.buyers, stripe.customers
-    )
     account_wallets = providers.Singleton(
         AccountWallets,
         wallets,
@@ -236,6 +237,22 @@ class Rooms(containers.DeclarativeContainer):
     )
     method_preparation = providers.Singleton(
         MethodPreparation, wallets, buying, mutations, stripe.payment_methods
+    )
+    reload_calls = providers.Singleton(
+        ReloadCalls,
+        wallets,
+        buying,
+        reloads,
+        processes,
+        stores.process_log,
+        mutations,
+        stripe.payment_intents,
+        stripe.payment_methods,
+        stores.journal,
+        stores.rates,
+        page_tokens,
+        clock,
+        mode,
     )
     rebillings = providers.Singleton(
         Rebillings, wallets, stores.journal, wallet_costs, account_wallets, clock
@@ -286,5 +303,6 @@ class Rooms(containers.DeclarativeContainer):
             rebillings,
             method_preparation,
             statements,
+            reload_calls,
         ),
     )

@@ -64,9 +64,14 @@ from application.upkeep.status import MirrorStatuses
 from application.upkeep.upgrade import Upgrade
 from application.wallet.administration import WalletAdministration
 from application.wallet.aftermath import Aftermath
+from application.wallet.arming import Arming
+from application.wallet.auto_reload import AutoReloads
+from application.wallet.buying import Buying
 from application.wallet.costs import Costs
 from application.wallet.low import LowBalances
 from application.wallet.prices import PriceList
+from application.wallet.reload_process import Reloads
+from application.wallet.reversals import Reversals
 from application.wallet.whose import Wallets
 from bootstrap.containers.rooms import Rooms
 from bootstrap.containers.stripe import Stripe
@@ -426,6 +431,47 @@ class Container(containers.DeclarativeContainer):
     )
     mirror_reader = providers.Singleton(MirrorReader, mirror, page_tokens)
 
+    # --- reloads of wallets ---
+    buying = providers.Singleton(
+        Buying, wallets, connections, platform, stores.buyers, stripe.customers
+    )
+    wallet_arming = providers.Singleton(
+        Arming, stores.wallet_settings, stores.outbox, clock, queued
+    )
+    reloads = providers.Singleton(
+        Reloads,
+        stripe.payment_intents,
+        stores.journal,
+        wallet_aftermath,
+        providers.Singleton(
+            Reversals,
+            stripe.payment_intents,
+            stripe.refunds,
+            stores.journal,
+            wallet_aftermath,
+            stores.outbox,
+            clock,
+            queued,
+        ),
+        wallet_arming,
+        stores.outbox,
+        clock,
+        queued,
+    )
+    auto_reloads = providers.Singleton(
+        AutoReloads,
+        wallets,
+        buying,
+        reloads,
+        processes,
+        stores.process_log,
+        stores.journal,
+        stores.wallet_settings,
+        wallet_arming,
+        clock,
+        mode,
+    )
+
     # --- the rooms ---
     rooms = providers.Container(
         Rooms,
@@ -451,7 +497,9 @@ class Container(containers.DeclarativeContainer):
         payout_membership=payout_membership,
         balances=balances,
         standings=closing,
-        platform=platform,
+        buying=buying,
+        reloads=reloads,
+        processes=processes,
         wallets=wallets,
         wallet_costs=wallet_costs,
         wallet_aftermath=wallet_aftermath,
