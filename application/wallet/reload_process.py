@@ -7,6 +7,7 @@ under the id that our own call returned.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Final
@@ -32,6 +33,8 @@ from application.wallet.reversals import Reversals
 from domain.errors import (
     AlreadyExists,
     BillingError,
+    FailedPrecondition,
+    InvalidArgument,
     NotFound,
     PaymentDeclined,
     WrongState,
@@ -131,18 +134,8 @@ class Reloads(Process[ReloadTerms, Learnt]):
         if run.failure is not None:
             await self._given_up(run)
             return
-        terms, data = run.frozen, run.data
-        confirmation = Confirmation(
-            data.payment_intent,
-            data.payment_method or terms.payment_method,
-            off_session=terms.automatic,
-            keeps_method=terms.keeps_method,
-        )
         try:
-            await run.steps.call_unmirrored(
-                f"confirm-{data.attempt}", Payment, confirmation,
-                self._payments.confirm, self._payments.find_confirmed,
-            )  # fmt: skip
+            await self._confirm(run)
         except BillingError as error:
             if not is_definite(error):
                 raise
@@ -151,7 +144,7 @@ class Reloads(Process[ReloadTerms, Learnt]):
             return
         # How the answer stood is over: what counts is how it stands now that it is watched.
         payment = await self._read(run)
-        run.data = replace(data, decline_code=payment.decline_code, advice=payment.advice)
+        run.data = replace(run.data, decline_code=payment.decline_code, advice=payment.advice)
         match standing_of(payment.status):
             case Standing.SUCCEEDED:
                 await self._paid(run, payment)
@@ -165,6 +158,20 @@ class Reloads(Process[ReloadTerms, Learnt]):
                 await self._asks(run, payment)
             case Standing.ODD:
                 run.ask_people(NOT_AS_ASKED)
+
+    async def _confirm(self, run: ReloadRun) -> None:
+        """Attempt the payment, by the payment method that counts now."""
+        terms, data = run.frozen, run.data
+        confirmation = Confirmation(
+            data.payment_intent,
+            data.payment_method or terms.payment_method,
+            off_session=terms.automatic,
+            keeps_method=terms.keeps_method,
+        )
+        await run.steps.call_unmirrored(
+            _confirming(data), Payment, confirmation,
+            self._payments.confirm, self._payments.find_confirmed,
+        )  # fmt: skip
 
     async def _asks(self, run: ReloadRun, payment: Payment) -> None:
         """Wait for the payer, for an hour. Nobody is there for a wallet that reloads itself."""
@@ -186,11 +193,19 @@ class Reloads(Process[ReloadTerms, Learnt]):
             case Standing.SUCCEEDED:
                 await self._paid(run, await self._read(run))
             case Standing.CANCELED if run.failure is not None:
+                await self._settle_attempt(run)
                 raise run.failure
             case Standing.PENDING | Standing.ASKS:  # canceled once that is possible
                 run.wait(ReloadState.PROCESSING)
             case _:
                 run.ask_people(NOT_AS_ASKED)
+
+    async def _settle_attempt(self, run: ReloadRun) -> None:
+        """Learn what came of an attempt whose answer was lost. It is canceled, so none is made."""
+        if run.steps.is_settled:
+            return
+        with contextlib.suppress(InvalidArgument, FailedPrecondition, NotFound):
+            await self._confirm(run)
 
     async def _cancel(self, run: ReloadRun, payment_intent: str) -> Payment:
         payment = await run.steps.call_unmirrored(
@@ -280,6 +295,11 @@ class Reloads(Process[ReloadTerms, Learnt]):
         job = Job(id_, WALLET_RELOADED, terms.account, entry.created_at, payload)
         await self._outbox.append([job])
         self._queued.set()
+
+
+def _confirming(data: Learnt) -> str:
+    """The name of the attempt that counts now."""
+    return f"confirm-{data.attempt}"
 
 
 def _ended(run: ReloadRun, state: ReloadState) -> WrongState:

@@ -149,6 +149,24 @@ async def test_a_lost_answer_is_found_after_the_key_has_gone(
     assert await world.available() == 2_000
 
 
+@pytest.mark.parametrize(
+    ("card", "state"), [("authenticationRequired", "canceled"), ("visa", "credited")]
+)
+async def test_it_is_canceled_while_nobody_knows_what_became_of_it(
+    world: ReloadWorld, card: str, state: str
+) -> None:
+    """What Stripe says then counts: what was paid is credited."""
+    route = "/v1/payment_intents/{id}/confirm"
+    fault = FaultSpec(kind="drop_after", count=2, method="POST", route=route)
+    await world.emulator.control.add_fault(fault)
+    view = await world.reload(await world.card(card))
+    assert view.state == "charging"
+    ended = await world.calls.cancel(OWNER, world.fresh(), view.record.id)
+    assert ended.state == state
+    intent = await world.sdk.v1.payment_intents.retrieve_async(view.learnt.payment_intent)
+    assert (intent.status == "succeeded") == (state == "credited")
+
+
 async def test_what_people_have_to_look_at_waits_for_them(world: ReloadWorld) -> None:
     view = await world.reload(await world.card("authenticationRequired"))
     payments = world.sdk.v1.payment_intents
