@@ -72,6 +72,7 @@ from application.wallet.low import LowBalances
 from application.wallet.prices import PriceList
 from application.wallet.reload_process import Reloads
 from application.wallet.reversals import Reversals
+from application.wallet.ties import ReloadTies
 from application.wallet.whose import Wallets
 from bootstrap.containers.rooms import Rooms
 from bootstrap.containers.stripe import Stripe
@@ -392,7 +393,14 @@ class Container(containers.DeclarativeContainer):
     )
 
     wallet_administration = providers.Singleton(
-        WalletAdministration, stores.accounts, wallets, stores.journal, clock
+        WalletAdministration,
+        stores.accounts,
+        wallets,
+        stores.journal,
+        providers.Singleton(
+            ReloadTies, stores.journal, stores.process_log, stripe.payment_intents, clock
+        ),
+        clock,
     )
 
     # --- long work ---

@@ -28,6 +28,7 @@ from application.wallet.reload_process import Reloads
 from application.wallet.reload_terms import Learnt, learnt_of
 from application.wallet.reloading import ReloadCalls, ReloadView
 from application.wallet.reversals import Reversals
+from application.wallet.ties import ReloadTies
 from application.wallet.whose import Wallets
 from domain.accounts import Account
 from domain.connections import Mode
@@ -104,6 +105,7 @@ class ReloadWorld:
             stores.wallet_settings, self.arming, clock, Mode.TEST,
         )  # fmt: skip
         self.platform = platform
+        self.ties = ReloadTies(stores.journal, stores.process_log, self.payments, clock)
 
     async def begin(self) -> None:
         """Let there be the account, and the customer that it is at the platform."""

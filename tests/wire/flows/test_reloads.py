@@ -20,7 +20,9 @@ from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
 from tests.support.fakes.machine_clock import MovableClock
-from tests.support.rooms.reloads import CREDITOR, OWNER, ReloadWorld
+from tests.support.rooms.ledger import reload
+from tests.support.rooms.processes import carried_on
+from tests.support.rooms.reloads import ACME, CREDITOR, OWNER, ReloadWorld
 from tests.support.servers.stores import Opener
 
 MINUTE, HOUR, DAY = dt.timedelta(minutes=1), dt.timedelta(hours=1), dt.timedelta(days=1)
@@ -345,3 +347,36 @@ async def test_an_account_without_a_customer_cannot_be_charged(world: ReloadWorl
     assert kept is not None
     assert kept.settings.auto_reload is not None
     assert kept.settings.auto_reload.off_because == "no_customer"
+
+
+# --- proving --------------------------------------------------------------------------------------
+
+
+async def untied(world: ReloadWorld) -> list[tuple[int, str]]:
+    """What does not agree with Stripe."""
+    return [(one.sequence, one.rule) async for one in world.ties.differences(ACME)]
+
+
+async def test_a_proof_ties_reloads_to_stripe(world: ReloadWorld) -> None:
+    view = await world.reload(await world.card())
+    assert await untied(world) == []
+    await world.sdk.v1.refunds.create_async({"charge": view.learnt.charge, "amount": 300})
+    ((sequence, rule),) = await untied(world)
+    assert (sequence, "at Stripe 300 is gone" in rule) == (1, True)
+    await carried_on(world.processes)  # it was woken
+    assert await world.available() == 1_700
+    assert await untied(world) == []
+
+
+async def test_a_credit_without_a_payment_shows(world: ReloadWorld) -> None:
+    view = await world.reload(await world.card())
+    await world.stores.journal.append(
+        ACME, [reload("reload_forged", 700), reload(f"{view.record.id}x", 5)]
+    )
+    told = await untied(world)
+    assert told == [
+        (2, "no reload of ours asked for it"), (3, "no reload of ours asked for it"),
+    ]  # fmt: skip
+    fault = FaultSpec(kind="fail", status=500, count=None, noun="payment_intent")
+    await world.emulator.control.add_fault(fault)
+    assert (1, "Stripe cannot be asked: STRIPE_UNAVAILABLE") in await untied(world)
