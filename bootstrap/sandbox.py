@@ -241,7 +241,9 @@ def _world(settings: Settings, ports: Ports, folder: Path) -> World:
             replace(business, token=token(business.account)) for business in BUSINESSES
         ),
     )
-    return replace(world, environment_file=_write_environment(folder, world, token(OPERATOR)))
+    operator = token(OPERATOR)
+    file = _write_environment(folder, world, operator)
+    return replace(world, environment_file=file, operator=operator)
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -256,6 +258,10 @@ def _environment(settings: Settings) -> dict[str, str]:
         "BILLING_STRIPE_URL": settings.stripe_url,
         "BILLING_REFLECTION": "true",
         "BILLING_LOG_LEVEL": settings.log_level,
+        "BILLING_CONNECT_CLIENT_ID": settings.connect_client_id,
+        "BILLING_PRICE_LIST": settings.price_list,
+        "BILLING_PRICE_LIST_FILE": str(settings.price_list_file),
+        "BASE_CURRENCY": settings.base_currency,
     }
 
 
