@@ -4,6 +4,7 @@ Nothing of it is remembered but the settings and the reloads themselves: how oft
 declined, and what was charged today, the last reloads tell.
 """
 
+import asyncio
 import datetime as dt
 import logging
 from collections.abc import Sequence
@@ -19,8 +20,14 @@ from application.wallet.arming import Arming
 from application.wallet.buying import Buying
 from application.wallet.ports import Journal, KeptSettings, WalletSettingsStore
 from application.wallet.reload_process import Reloads
-from application.wallet.reload_terms import KIND, ReloadTerms, learnt_of, state_of, terms_of
-from application.wallet.reloading import claim
+from application.wallet.reload_terms import (
+    KIND,
+    ReloadTerms,
+    claim,
+    learnt_of,
+    state_of,
+    terms_of,
+)
 from application.wallet.whose import Wallets
 from domain.back_off import BackOff
 from domain.connections import Mode
@@ -29,7 +36,7 @@ from domain.money import largest_charge, smallest_charge
 from domain.reloads import again_at, due_charge
 from domain.wallets import AutoReload, Wallet, WalletSettings
 
-REST_SECONDS: Final = 5.0
+REST_SECONDS: Final = 2.0
 ABOVE_MOST: Final = "above_most_per_charge"
 NO_CUSTOMER: Final = "no_customer"
 NOT_CHARGEABLE: Final = "amount_not_chargeable"
@@ -65,8 +72,9 @@ class AutoReloads:
     def __init__(
         self, wallets: Wallets, buying: Buying, process: Reloads, processes: Processes,
         log: ProcessLog, journal: Journal, settings: WalletSettingsStore, arming: Arming,
-        clock: Clock, mode: Mode,
+        clock: Clock, mode: Mode, short: asyncio.Event,
     ) -> None:  # fmt: skip
+        """`short` is set where a wallet was just seen short."""
         self._wallets = wallets
         self._buying = buying
         self._process = process
@@ -78,7 +86,9 @@ class AutoReloads:
         self._clock = clock
         self._livemode = mode is Mode.LIVE
         self._resting: dict[str, tuple[int, dt.datetime]] = {}
-        self.loop: Final = Loop("auto_reloads", self.run, REST_SECONDS, back_off=BackOff(1.0, 60.0))
+        self.loop: Final = Loop(
+            "auto_reloads", self.run, REST_SECONDS, wake=short, back_off=BackOff(1.0, 60.0)
+        )
 
     async def run(self) -> None:
         """Look at every wallet that was last seen short. Raises what looking at one raised last."""

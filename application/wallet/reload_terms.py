@@ -133,3 +133,8 @@ def state_of(record: ProcessRecord) -> ReloadState | None:
     """How far a reload is; None where an operator has closed it in a word of his own."""
     state = record.progress.state
     return ReloadState(state) if state in {*ReloadState} else None
+
+
+def claim(wallet: Wallet) -> str:
+    """What a wallet's one open reload has, and no other."""
+    return f"{KIND}/{wallet.name}"

@@ -1,20 +1,17 @@
 """Reloads as callers ask for them: begun, tried again, canceled, given back, looked at."""
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from application.analytics.ports import Rates
 from application.background.clock import Clock
 from application.mutations.mutations import Mutations
 from application.mutations.steps import Steps
 from application.payment_intents.ports import PaymentIntentGateway
-from application.payment_methods.ports import CustomersMethod, PaymentMethodGateway
 from application.processes.ports import Course, ProcessLog, ProcessRecord
 from application.processes.processes import Processes
-from application.processes.starting import Began, Frozen, ProcessMethod
-from application.requests.callers import OPERATOR, Caller
+from application.processes.starting import Began, ProcessMethod
+from application.requests.callers import Caller
 from application.requests.paging import (
     DEFAULT_PAGE_SIZE,
     Page,
@@ -24,8 +21,8 @@ from application.requests.paging import (
     page_size_violations,
 )
 from application.requests.violations import refuse
-from application.wallet.buying import Buying
 from application.wallet.commands import ListReloads, ReloadOrder, ReloadPart, ReloadRetry
+from application.wallet.freezing import Freezing
 from application.wallet.ports import Journal
 from application.wallet.posting import reused
 from application.wallet.reload_process import ReloadRun, Reloads, canceled
@@ -46,7 +43,6 @@ from application.wallet.violations import (
     retry_violations,
 )
 from application.wallet.whose import Wallets, is_owner
-from domain.connections import Mode
 from domain.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -57,20 +53,14 @@ from domain.errors import (
     WrongState,
 )
 from domain.ledger_entries import Entry
-from domain.payment_methods import is_legacy
 from domain.periods import from_milliseconds, to_milliseconds
-from domain.rates import Rate
-from domain.reloads import Lost, ReloadState, credit_of, rate_time, usable_rate
-from domain.wallets import MAX_AMOUNT, Wallet
+from domain.reloads import Lost, ReloadState
 
 MAX_ATTEMPTS: Final = 20
 """How often one reload is tried with another payment method."""
 
 MAX_PARTS: Final = 50
 """How many parts of one reload are given back by RefundReload."""
-
-_PLATFORM: Final = "platform"
-_DAY: Final = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +85,20 @@ class ReloadCalls:
     """Begins reloads and gives them orders; what they do is their process's affair."""
 
     def __init__(
-        self, wallets: Wallets, buying: Buying, process: Reloads, processes: Processes,
-        log: ProcessLog, mutations: Mutations, payments: PaymentIntentGateway,
-        methods: PaymentMethodGateway, journal: Journal, rates: Rates, page_tokens: PageTokens,
-        clock: Clock, mode: Mode,
+        self, wallets: Wallets, freezing: Freezing, process: Reloads, processes: Processes,
+        log: ProcessLog, mutations: Mutations, payments: PaymentIntentGateway, journal: Journal,
+        page_tokens: PageTokens, clock: Clock,
     ) -> None:  # fmt: skip
         self._wallets = wallets
-        self._buying = buying
+        self._freezing = freezing
         self._processes = processes
         self._log = log
         self._payments = payments
-        self._methods = methods
         self._journal = journal
-        self._rates = rates
         self._page_tokens = page_tokens
-        self._clock = clock
-        self._livemode = mode is Mode.LIVE
         processes.register(process)
         self._reload = ProcessMethod(
-            "WalletService.ReloadWallet", ReloadOrder, process, self._freeze,
+            "WalletService.ReloadWallet", ReloadOrder, process, freezing.freeze,
             mutations=mutations, processes=processes, clock=clock, connected=False,
         )  # fmt: skip
         self._retry = mutations.method(
@@ -202,72 +187,6 @@ class ReloadCalls:
         views = [_shown(record) for record in page if terms_of(record).wallet == wallet]
         return Page(views, self._page_tokens.write(scope, position))
 
-    # --- how a reload begins ---
-
-    async def _freeze(self, steps: Steps, order: ReloadOrder) -> Frozen[ReloadTerms]:
-        wallet = await self._wallets.of(steps.account)
-        rate = await self._rate(wallet, order.currency)
-        credit = _credit(order, rate, wallet)
-        # Once and for all: the parent may connect another one while this is under way.
-        place = await steps.known("place", str, lambda _: self._buying.stripe_account(wallet))
-        customer = await self._buying.customer(wallet, place)
-        method = await self._method(place, customer, order.payment_method)
-        if not customer:
-            customer = await self._buying.ensure(steps, wallet, place)
-        terms = ReloadTerms(
-            account=wallet.account,
-            parent=wallet.parent,
-            wallet_currency=wallet.currency,
-            stripe_account=place,
-            livemode=self._livemode,
-            customer=customer,
-            payment_method=method,
-            amount=order.amount,
-            currency=order.currency,
-            credit=credit,
-            rate=rate.rate if rate else "",
-            rate_source=_source(wallet) if rate else "",
-            rate_time=rate_time(rate) if rate else None,
-            keeps_method=order.keeps_method,
-        )
-        return Frozen(terms, place, (claim(wallet),))
-
-    async def _rate(self, wallet: Wallet, currency: str) -> Rate | None:
-        """The creditor's rate: who gives the credit says what it costs.
-
-        Raises FailedPrecondition (RATE_UNAVAILABLE).
-        """
-        if currency == wallet.currency:
-            return None
-        now = self._clock.now()
-        today = now.astimezone(dt.UTC).date()
-        rates = await self._rates.find(
-            wallet.parent or OPERATOR, wallet.currency, [currency], today - _DAY, today
-        )
-        rate = usable_rate(rates, now)
-        if rate is None:
-            words = f"no rate of {currency} is known that is at most 24 hours old"
-            raise FailedPrecondition(Reason.RATE_UNAVAILABLE, words, subject="rate")
-        return rate
-
-    async def _method(self, place: str, customer: str, asked_for: str) -> str:
-        """The payment method to charge: the owner's, or nobody's yet.
-
-        Raises NotFound for another's, FailedPrecondition (NO_PAYMENT_METHOD) without any.
-        """
-        if asked_for and is_legacy(asked_for):
-            return (await self._methods.read(place, CustomersMethod(customer, asked_for))).id
-        if asked_for:
-            method = await self._payments.method(place, asked_for)
-            if method.customer not in (None, customer):
-                raise NotFound("payment_method", asked_for)
-            return method.id
-        default = await self._methods.default_of(place, customer) if customer else ""
-        if not default:
-            words = "the owner has no default payment method there; name one, or prepare one"
-            raise FailedPrecondition(Reason.NO_PAYMENT_METHOD, words, subject="payment_method")
-        return default
-
     # --- orders ---
 
     async def _retry_steps(self, steps: Steps, retry: ReloadRetry) -> Began:
@@ -275,7 +194,9 @@ class ReloadCalls:
         terms, request_id = terms_of(record), steps.request_id
         if request_id in learnt_of(record).request_ids:
             return Began(record.id)
-        method = await self._method(terms.stripe_account, terms.customer, retry.payment_method)
+        method = await self._freezing.method(
+            terms.stripe_account, terms.customer, retry.payment_method
+        )
 
         async def order(run: ReloadRun) -> None:
             data = run.data
@@ -348,26 +269,8 @@ class ReloadCalls:
         return replace(view, client_secret=secret)
 
 
-def claim(wallet: Wallet) -> str:
-    """What a wallet's one open reload has, and no other."""
-    return f"{KIND}/{wallet.name}"
-
-
 def _shown(record: ProcessRecord) -> ReloadView:
     return ReloadView(record, terms_of(record), learnt_of(record), state_of(record))
-
-
-def _source(wallet: Wallet) -> str:
-    return wallet.parent or _PLATFORM
-
-
-def _credit(order: ReloadOrder, rate: Rate | None, wallet: Wallet) -> int:
-    """What it buys. Raises InvalidArgument where that is nothing, or more than a wallet holds."""
-    credit = credit_of(order.paid, rate.rate if rate else "", wallet.currency)
-    if not 1 <= credit <= MAX_AMOUNT:
-        rule = f"worth 1 to {MAX_AMOUNT:,} minor units of {wallet.currency}"
-        raise InvalidArgument([FieldViolation("amount.amount", rule)])
-    return credit
 
 
 def _ordered(run: ReloadRun, part: ReloadPart, request_id: str, head: Entry | None) -> Learnt:

@@ -53,6 +53,7 @@ from application.wallet.adjustments import Adjustments
 from application.wallet.aftermath import Aftermath
 from application.wallet.buying import Buying
 from application.wallet.costs import Costs
+from application.wallet.freezing import Freezing
 from application.wallet.posting import Posting
 from application.wallet.preparing import MethodPreparation
 from application.wallet.prices import PriceList
@@ -241,18 +242,24 @@ class Rooms(containers.DeclarativeContainer):
     reload_calls = providers.Singleton(
         ReloadCalls,
         wallets,
-        buying,
+        providers.Singleton(
+            Freezing,
+            wallets,
+            buying,
+            stripe.payment_intents,
+            stripe.payment_methods,
+            stores.rates,
+            clock,
+            mode,
+        ),
         reloads,
         processes,
         stores.process_log,
         mutations,
         stripe.payment_intents,
-        stripe.payment_methods,
         stores.journal,
-        stores.rates,
         page_tokens,
         clock,
-        mode,
     )
     rebillings = providers.Singleton(
         Rebillings, wallets, stores.journal, wallet_costs, account_wallets, clock

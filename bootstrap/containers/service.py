@@ -151,6 +151,7 @@ class Container(containers.DeclarativeContainer):
     arrived = providers.Singleton(asyncio.Event)
     queued = providers.Singleton(asyncio.Event)
     woken = providers.Singleton(asyncio.Event)
+    short = providers.Singleton(asyncio.Event)
     owner = providers.Singleton(_owner)
     mode = settings.provided.mode
     phones = providers.Singleton(NumberingPlans)
@@ -388,7 +389,9 @@ class Container(containers.DeclarativeContainer):
         wallets,
         stores.journal,
         wallet_costs,
-        providers.Singleton(LowBalances, stores.wallet_settings, stores.outbox, clock, queued),
+        providers.Singleton(
+            LowBalances, stores.wallet_settings, stores.outbox, clock, queued, short
+        ),
         clock,
     )
 
@@ -478,6 +481,7 @@ class Container(containers.DeclarativeContainer):
         wallet_arming,
         clock,
         mode,
+        short,
     )
 
     # --- the rooms ---

@@ -286,6 +286,38 @@ async def test_bad_input_is_told_all_at_once_and_charges_nothing(
     assert reason == "NO_PAYMENT_METHOD"
 
 
+# --- by itself ------------------------------------------------------------------------------------
+
+
+async def test_a_wallet_reloads_itself_once_its_owner_has_said_so(here: ServiceAndEmulator) -> None:
+    one = await child_of(here)
+    auto = {
+        "threshold": 500, "amount": 1_000, "payment_method": one.card, "most_per_charge": 5_000,
+        "most_per_day": 20_000,
+    }  # fmt: skip
+    await one.some.mutate(one.owner, "UpdateWalletSettings", settings={"auto_reload": auto})
+    await one.holds(1_000)
+    (reload,) = (await one.some.call(one.owner, "ListReloads")).reloads
+    assert (reload.automatic, reload.payment_method) == (True, one.card)
+    await one.some.grant(9_000)  # what the parent pays
+    await one.some.mutate(one.owner, "DebitUsage", service="seat", quantity=2)
+    await one.holds(1_400)
+    # Nobody is there to confirm: it is given up, and another method arms it again.
+    auto = {**auto, "payment_method": await one.attach("authenticationRequired")}
+    await one.some.mutate(one.owner, "UpdateWalletSettings", settings={"auto_reload": auto})
+    await one.some.mutate(one.owner, "DebitUsage", service="seat", quantity=4)
+
+    async def given_up() -> bool:
+        wallet = await one.some.call(one.owner, "GetWallet")
+        return bool(wallet.settings.auto_reload.off_because == "authentication_required")
+
+    assert await until(given_up, 20)
+    assert await one.available() == 200
+    auto = {**auto, "payment_method": one.card}
+    await one.some.mutate(one.owner, "UpdateWalletSettings", settings={"auto_reload": auto})
+    await one.holds(1_200)
+
+
 # --- given back -----------------------------------------------------------------------------------
 
 

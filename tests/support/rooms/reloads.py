@@ -23,6 +23,7 @@ from application.wallet.auto_reload import AutoReloads
 from application.wallet.buying import Buying
 from application.wallet.commands import ReloadOrder
 from application.wallet.costs import Costs
+from application.wallet.freezing import Freezing
 from application.wallet.low import LowBalances
 from application.wallet.reload_process import Reloads
 from application.wallet.reload_terms import Learnt, learnt_of
@@ -77,7 +78,9 @@ class ReloadWorld:
         platform = Platform(stores.deployment, accounts, Mode.TEST)
         connections = Connections(stores.connections, accounts, stores.mirror, clock, Mode.TEST)
         self.wallets, self.tasks = Wallets(stores.accounts, "usd"), Tasks()
-        self.low = LowBalances(stores.wallet_settings, stores.outbox, clock, queued)
+        self.low = LowBalances(
+            stores.wallet_settings, stores.outbox, clock, queued, asyncio.Event()
+        )
         aftermath = Aftermath(
             stores.accounts, self.wallets, stores.journal, Costs(stores.journal, clock), self.low,
             clock,
@@ -95,14 +98,16 @@ class ReloadWorld:
         )
         buying = Buying(self.wallets, connections, platform, stores.buyers, customers)
         mutations = Mutations(stores.mutation_log, connections, writer, clock, self.tasks, objects)
+        freezing = Freezing(
+            self.wallets, buying, self.payments, methods, stores.rates, clock, Mode.TEST
+        )
         self.calls = ReloadCalls(
-            self.wallets, buying, self.process, self.processes, stores.process_log, mutations,
-            self.payments, methods, stores.journal, stores.rates, PageTokens(b"k" * 32, clock),
-            clock, Mode.TEST,
+            self.wallets, freezing, self.process, self.processes, stores.process_log, mutations,
+            self.payments, stores.journal, PageTokens(b"k" * 32, clock), clock,
         )  # fmt: skip
         self.auto = AutoReloads(
             self.wallets, buying, self.process, self.processes, stores.process_log, stores.journal,
-            stores.wallet_settings, self.arming, clock, Mode.TEST,
+            stores.wallet_settings, self.arming, clock, Mode.TEST, asyncio.Event(),
         )  # fmt: skip
         self.platform = platform
         self.ties = ReloadTies(stores.journal, stores.process_log, self.payments, clock)

@@ -3,22 +3,29 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
+from random import Random
 
 import pytest
+import stripe
 
 from application.payment_intents.ports import GivenBack
 from application.processes.progress import NEEDS_ATTENTION
 from application.wallet.commands import ReloadOrder, ReloadPart, ReloadRetry
+from application.wallet.proof import prove
 from application.wallet.reload_terms import terms_of
 from domain.accounts import Account
 from domain.errors import FailedPrecondition, Reason, WrongState
+from domain.reloads import lost_of
 from domain.wallets import AutoReload, WalletSettings
 from infrastructure.stripe.core.budget import RateBudget
 from infrastructure.stripe.core.client import StripeApi, StripeSettings
+from sandbox.emulator.control_client import ControlError
 from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import emulator_in_process
 from sandbox.emulator.settings import PLATFORM_KEY
+from tests.property.seed import SEED
 from tests.support.fakes.machine_clock import MovableClock
 from tests.support.rooms.ledger import reload
 from tests.support.rooms.processes import carried_on
@@ -238,6 +245,47 @@ async def test_jobs_tell_of_credit_and_of_what_was_lost(world: ReloadWorld) -> N
     assert jobs["wallet.reloaded"].payload["credit"] == 2_000
     reversed_ = jobs["wallet.reversed"].payload
     assert (reversed_["gone"], reversed_["available"]) == (300, 1_700)
+
+
+async def happens(world: ReloadWorld, charge: str, chance: Random) -> None:
+    """Something befalls a payment at Stripe, if it may now."""
+    control, refunds = world.emulator.control, world.sdk.v1.refunds
+    disputes = (await world.sdk.v1.disputes.list_async({"charge": charge})).data
+    given = (await refunds.list_async({"charge": charge, "limit": 100})).data
+    with suppress(stripe.InvalidRequestError, ControlError):
+        match chance.choice(["refund", "fail", "dispute", "won", "lost", "inquiry"]):
+            case "refund":
+                await refunds.create_async({"charge": charge, "amount": chance.randint(1, 700)})
+            case "fail" if given:
+                await control.happen("refunds", chance.choice(given).id, "fail", {})
+            case "dispute":
+                await control.open_dispute(charge)
+            case "inquiry":
+                await control.open_dispute(charge, "warning_needs_response")
+            case "won" | "lost" as verdict if disputes:
+                await control.close_dispute(disputes[0].id, verdict)
+
+
+async def test_events_in_any_number_and_late_lead_where_stripe_stands(world: ReloadWorld) -> None:
+    chance, card = Random(SEED), await world.card()  # noqa: S311 - not for secrets
+    expected = 0
+    for _ in range(6):
+        view = await world.reload(card)
+        charge, payment = view.learnt.charge, view.learnt.payment_intent
+        for _ in range(8):
+            await happens(world, charge, chance)
+            for _ in range(chance.choice([0, 0, 1, 2])):  # missing, told, told twice
+                await world.wake(chance.choice([charge, payment]))
+        await world.later(30 * DAY)
+        await world.wake(charge)
+        given = await world.payments.given_back(world.place, payment)
+        lost = lost_of(2_000, given.refunds, given.disputes)
+        stands = await world.learnt(view.record.id)
+        assert stands.lost == lost, SEED
+        expected += 2_000 - lost.left
+        assert await world.available() == expected, SEED
+    assert (await prove(world.stores.journal, ACME.name)).holds
+    assert await untied(world) == []
 
 
 # --- the wallet's own -----------------------------------------------------------------------------
