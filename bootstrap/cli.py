@@ -275,7 +275,7 @@ def restatements() -> typer.Typer:
 
 @app.command(cls=Late, rich_help_panel=_OPERATE)
 def wallet() -> typer.Typer:
-    """Show wallets, what has happened to them, adjust and prove them."""
+    """Show wallets, what has happened to them, reload, adjust and prove them."""
     from bootstrap.commands import keep_wallets
     from bootstrap.reach import reach
     from interfaces.cli.wallet.app import wallet_app

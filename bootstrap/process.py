@@ -180,6 +180,7 @@ def _endless(container: Container) -> list[Loop]:
         container.operations().loop,
         container.store_health().loop,
         container.wallet_aftermath().loop,
+        container.auto_reloads().loop,
     ]
 
 

@@ -35,6 +35,7 @@ from sandbox.demo import Business, World, introduce, open_accounts
 from sandbox.demo import run as run_demo
 from sandbox.demo.plan import SPAN_SECONDS
 from sandbox.emulator.control_client import ControlError
+from sandbox.emulator.core.grants import CLIENT_ID
 from sandbox.emulator.settings import PLATFORM_KEY
 
 START_SECONDS: Final = 30.0
@@ -182,6 +183,7 @@ def _settings(folder: Path, stripe_url: str, grpc_address: str, http_address: st
             stripe_url=stripe_url,
             reflection=True,
             log_level="warning",
+            connect_client_id=CLIENT_ID,
             base_currency="usd",
             price_list="file",
             price_list_file=_write_prices(folder),
@@ -249,7 +251,9 @@ def _world(settings: Settings, ports: Ports, folder: Path) -> World:
             replace(business, token=token(business.account)) for business in BUSINESSES
         ),
     )
-    return replace(world, environment_file=_write_environment(folder, world, token(OPERATOR)))
+    operator = token(OPERATOR)
+    file = _write_environment(folder, world, operator)
+    return replace(world, environment_file=file, operator=operator)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

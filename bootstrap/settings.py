@@ -202,6 +202,11 @@ class Settings(BaseSettings):
         le=10_000,
         description="the limit for each Stripe account; 0 means 100 live, 25 test",
     )
+    connect_client_id: str = Field(
+        default="",
+        pattern=r"^(ca_[A-Za-z0-9_]{1,100})?$",
+        description="ca_..., the platform's client id at Stripe Connect; knows its payments",
+    )
     base_currency: Annotated[str, AfterValidator(_currency)] = Field(
         default="",
         validation_alias="BASE_CURRENCY",

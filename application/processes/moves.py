@@ -8,7 +8,7 @@ from typing import Final
 
 from application.mutations.failures import is_definite
 from application.processes.ports import Course
-from application.processes.process import AnyProcess, Waits
+from application.processes.process import AnyProcess, Stuck, Waits
 from application.processes.progress import (
     TRIES,
     entered,
@@ -56,6 +56,9 @@ class Moves:
         except Waits as waits:
             self._run.progress = waited(self._run.progress, waits.state, self._run.now())
             return self._run.progress.turning and self._may_turn()
+        except Stuck as stuck:
+            self._run.progress = replace(self._run.progress, tries=TRIES - 1, paused_until=None)
+            return await self._failed(stuck.why)
         except TimeoutError:
             return await self._failed(Reason.STRIPE_UNAVAILABLE)
         except LeaseLost:

@@ -26,6 +26,14 @@ class Waits(Exception):
         self.state = state
 
 
+class Stuck(Exception):
+    """Raised by a stage where only people can tell how to go on."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
 class Run(Protocol[F_co, D]):
     """What a stage has in hand while its process is carried on, under the process's lease.
 
@@ -89,6 +97,20 @@ class Run(Protocol[F_co, D]):
 
         The stage is begun anew by the next event of a watched object, after 10 s, doubling to 6 h,
         and at `until`.
+        """
+        ...
+
+    def ask_people(self, why: str) -> NoReturn:
+        """Need attention at once, for a reason that no other try would mend.
+
+        `why` is a short code, kept for good. An operator resumes or closes the process.
+        """
+        ...
+
+    async def save(self) -> None:
+        """Have durable what has changed in memory, for what is done next without a step.
+
+        That must be idempotent by a key of its own, which `data` names.
         """
         ...
 

@@ -117,6 +117,11 @@ class Processes:
         with contextlib.suppress(Conflict):
             await asyncio.shield(task)
 
+    async def join(self, process_id: str) -> None:
+        """Wait for whoever of us carries a process on at the moment; returns at once otherwise."""
+        if task := self._running.get(process_id):
+            await asyncio.wait([task])
+
     async def act(self, process_id: str, order: Work[R]) -> R:
         """Give a process an order, alone with it, and have it carried on; what the order returns.
 

@@ -24,7 +24,7 @@ from application.processes.ports import (
     Progress,
     Watch,
 )
-from application.processes.process import AnyProcess, Run, T, Waits
+from application.processes.process import AnyProcess, Run, Stuck, T, Waits
 from application.processes.progress import entered
 from domain.errors import BillingError, Conflict, Reason
 
@@ -136,6 +136,10 @@ class ProcessRun(Run[Any, Any], StepLog[ProcessKey]):
         raise Waits(state)
 
     @override
+    def ask_people(self, why: str) -> NoReturn:
+        raise Stuck(why)
+
+    @override
     def look_at(self, at: dt.datetime) -> None:
         self._progress = replace(self._progress, look_at=at)
 
@@ -150,8 +154,8 @@ class ProcessRun(Run[Any, Any], StepLog[ProcessKey]):
         await self._write(step=step)
         return True
 
+    @override
     async def save(self) -> None:
-        """Write what has changed, if anything has."""
         if self.progress != self._stored:
             await self._write()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -57,8 +58,9 @@ class ProcessMethod(Generic[P, F]):
     ) -> None:  # fmt: skip
         """`freeze` checks what is asked for and fixes the terms; what it raises ends the request.
 
-        It may read at Stripe (`Steps.known`), and changes nothing anywhere. The process is to be
-        registered. `connected` is as in `Mutations.method`.
+        It may read at Stripe (`Steps.known`). What has to be there beforehand, such as the customer
+        who pays, it makes last, by steps, and it is no loss if the process is never begun. The
+        process is to be registered. `connected` is as in `Mutations.method`.
         """
         self._process = process
         self._freeze = freeze
@@ -84,7 +86,10 @@ class ProcessMethod(Generic[P, F]):
         if record.payload_hash != _hash(payload):
             violation = FieldViolation("request_id", _REUSED)
             raise InvalidArgument([violation], reason=Reason.REQUEST_ID_REUSED)
-        return record
+        with contextlib.suppress(TimeoutError):  # an equal call is at it: both tell the same
+            async with asyncio.timeout(ADVANCE_SECONDS):
+                await self._processes.join(record.id)
+        return await self._processes.get(record.id)
 
     async def _steps(self, steps: Steps, payload: P) -> Began:
         """Make the process; from then on it is carried on whatever becomes of the call."""
@@ -92,7 +97,10 @@ class ProcessMethod(Generic[P, F]):
         record = await self._processes.find(key)
         if record is None:
             frozen = await self._freeze(steps, payload)
-            record = await self._processes.start(self._new(key, frozen, payload))
+            now = self._clock.now()
+            record = await self._processes.start(
+                new_record(self._process, key, frozen, payload, now)
+            )
         with contextlib.suppress(TimeoutError):  # then it is carried on without the call
             async with asyncio.timeout(ADVANCE_SECONDS):
                 await self._processes.advance(record.id)
@@ -101,20 +109,22 @@ class ProcessMethod(Generic[P, F]):
     def _key(self, account: str, request_id: str) -> ProcessKey:
         return ProcessKey(account, self._process.kind, request_id)
 
-    def _new(self, key: ProcessKey, frozen: Frozen[F], payload: P) -> ProcessRecord:
-        now = self._clock.now()
-        first = self._process.stages[0].state
-        data = msgspec.json.encode(self._process.data())
-        return ProcessRecord(
-            id=process_id(key),
-            key=key,
-            stripe_account=frozen.stripe_account,
-            payload_hash=_hash(payload),
-            frozen=msgspec.json.encode(frozen.terms),
-            created_at=now,
-            progress=begun(first, now, data),
-            claims=frozen.claims,
-        )
+
+def new_record(
+    process: Process[F, Any], key: ProcessKey, frozen: Frozen[F], payload: object, now: dt.datetime
+) -> ProcessRecord:
+    """A process that has done nothing yet, asked for by a payload."""
+    data = msgspec.json.encode(process.data())
+    return ProcessRecord(
+        id=process_id(key),
+        key=key,
+        stripe_account=frozen.stripe_account,
+        payload_hash=_hash(payload),
+        frozen=msgspec.json.encode(frozen.terms),
+        created_at=now,
+        progress=begun(process.stages[0].state, now, data),
+        claims=frozen.claims,
+    )
 
 
 def _hash(payload: object) -> str:

@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.money import Money
 from domain.wallets import AutoReload
 
 
@@ -46,6 +47,51 @@ class Adjustment:
 @dataclass(frozen=True, slots=True)
 class ListEntries:
     """A page of entries, newest first."""
+
+    page_size: int = 0
+    page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadOrder:
+    """Credit to buy for `amount` minor units of `currency`.
+
+    Empty `payment_method`: the owner's default where it is paid. `keeps_method`: keep it for
+    payments without the payer.
+    """
+
+    amount: int
+    currency: str
+    payment_method: str = ""
+    keeps_method: bool = False
+
+    @property
+    def paid(self) -> Money:
+        """What the payer pays. ValueError for what is no currency."""
+        return Money(self.amount, self.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRetry:
+    """A declined reload to try with another payment method."""
+
+    reload: str
+    payment_method: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadPart:
+    """A part of a reload's payment to give back, in minor units of its currency."""
+
+    reload: str
+    amount: int
+    currency: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListReloads:
+    """A page of reloads, newest first."""
 
     page_size: int = 0
     page_token: str = ""

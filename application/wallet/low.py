@@ -22,13 +22,15 @@ class LowBalances:
     """
 
     def __init__(
-        self, settings: WalletSettingsStore, outbox: Outbox, clock: Clock, queued: asyncio.Event
-    ) -> None:
-        """`queued` is set when there is a job to publish."""
+        self, settings: WalletSettingsStore, outbox: Outbox, clock: Clock, queued: asyncio.Event,
+        short: asyncio.Event,
+    ) -> None:  # fmt: skip
+        """`queued` is set when there is a job to publish, `short` when a wallet is below it."""
         self._settings = settings
         self._outbox = outbox
         self._clock = clock
         self._queued = queued
+        self._short = short
 
     async def look(self, wallet: Wallet, entry: Entry) -> None:
         """Look at the balance after an entry. Raises Unavailable (STORE_UNAVAILABLE).
@@ -59,3 +61,5 @@ class LowBalances:
         await self._settings.see(
             wallet.name, available=entry.available_after, sequence=entry.sequence
         )
+        if entry.available_after < auto.threshold:
+            self._short.set()

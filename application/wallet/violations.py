@@ -1,5 +1,6 @@
 """What is wrong with what callers ask of wallets: every violation at once."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -17,11 +18,16 @@ from application.wallet.commands import (
     AdjustmentKind,
     AutoReloadValues,
     Debit,
+    ReloadOrder,
+    ReloadPart,
+    ReloadRetry,
     Span,
     UsageRefund,
 )
 from domain.errors import FieldViolation
 from domain.ledger_amounts import MAX_QUANTITY
+from domain.money import CURRENCIES
+from domain.reloads import amount_rules
 from domain.wallets import (
     MAX_AMOUNT,
     MAX_MULTIPLIERS,
@@ -35,6 +41,7 @@ MAX_WORDS: Final = 500
 """How many characters a description or a reason has at most."""
 
 MAX_SEQUENCE: Final = 2**53
+RELOAD_ID: Final = re.compile(r"[a-z0-9_]{1,100}")
 _CHANGEABLE: Final = ("auto_reload",)
 
 
@@ -118,6 +125,47 @@ def preparation_violations(request_id: str, customer: str) -> Iterator[FieldViol
     """What is wrong with a preparation."""
     yield from request_id_violations(request_id)
     yield from optional_id_violations(customer, "customer", CUSTOMER_ID)
+
+
+def reload_violations(request_id: str, order: ReloadOrder) -> Iterator[FieldViolation]:
+    """What is wrong with a reload, but for whose the payment method is."""
+    yield from request_id_violations(request_id)
+    if order.currency not in CURRENCIES:
+        rule = "a currency that Stripe charges in, lower-case ISO 4217"
+        yield FieldViolation("amount.currency", rule)
+    else:
+        for rule in amount_rules(order.amount, order.currency):
+            yield FieldViolation("amount.amount", rule)
+    yield from optional_id_violations(order.payment_method, "payment_method", METHOD_ID)
+
+
+def retry_violations(request_id: str, retry: ReloadRetry) -> Iterator[FieldViolation]:
+    """What is wrong with another try."""
+    yield from request_id_violations(request_id)
+    yield from _reload_id_violations(retry.reload)
+    yield from id_violations(retry.payment_method, "payment_method", METHOD_ID)
+
+
+def cancel_violations(request_id: str, reload: str) -> Iterator[FieldViolation]:
+    """What is wrong with a cancellation."""
+    yield from request_id_violations(request_id)
+    yield from _reload_id_violations(reload)
+
+
+def part_violations(request_id: str, part: ReloadPart) -> Iterator[FieldViolation]:
+    """What is wrong with giving a part back, whatever is left of the payment."""
+    yield from request_id_violations(request_id)
+    yield from _reload_id_violations(part.reload)
+    if not 1 <= part.amount <= MAX_AMOUNT:
+        yield FieldViolation("amount.amount", f"1 to {MAX_AMOUNT:,} minor units")
+    if part.currency not in CURRENCIES:
+        yield FieldViolation("amount.currency", "the payment's, in lower-case ISO 4217")
+    yield from _reason_violations(part.reason)
+
+
+def _reload_id_violations(reload: str) -> Iterator[FieldViolation]:
+    if not RELOAD_ID.fullmatch(reload):
+        yield FieldViolation("id", "the id of a reload, as ReloadWallet gave it")
 
 
 def span_violations(span: Span) -> Iterator[FieldViolation]:

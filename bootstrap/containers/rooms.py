@@ -30,7 +30,6 @@ from application.catalogue.replacement import PriceReplacement
 from application.catalogue.subscribers import Subscribers
 from application.catalogue.use_cases import Catalogue
 from application.charges.use_cases import Charges
-from application.connections.platform import Platform
 from application.connections.use_cases import Connections
 from application.contacts.administration import ContactAdministration
 from application.contacts.link_all_calls import ContactLinkJobs
@@ -53,6 +52,7 @@ from application.payment_methods.use_cases import PaymentMethods
 from application.payouts.balance import Balances
 from application.payouts.membership import Memberships
 from application.payouts.use_cases import Payouts
+from application.processes.processes import Processes
 from application.requests.paging import PageTokens
 from application.subscriptions.use_cases import Subscriptions
 from application.upkeep.payout_membership import PayoutMembership
@@ -62,10 +62,13 @@ from application.wallet.adjustments import Adjustments
 from application.wallet.aftermath import Aftermath
 from application.wallet.buying import Buying
 from application.wallet.costs import Costs
+from application.wallet.freezing import Freezing
 from application.wallet.posting import Posting
 from application.wallet.preparing import MethodPreparation
 from application.wallet.prices import PriceList
 from application.wallet.rebilling import Rebillings
+from application.wallet.reload_process import Reloads
+from application.wallet.reloading import ReloadCalls
 from application.wallet.statements import Statements
 from application.wallet.usage import Usage
 from application.wallet.use_cases import AccountWallets
@@ -123,7 +126,9 @@ class Rooms(containers.DeclarativeContainer):
     balances = providers.Dependency(instance_of=Balances)
     tie_outs = providers.Dependency(instance_of=TieOuts)
 
-    platform = providers.Dependency(instance_of=Platform)
+    buying = providers.Dependency(instance_of=Buying)
+    reloads = providers.Dependency(instance_of=Reloads)
+    processes = providers.Dependency(instance_of=Processes)
     wallets = providers.Dependency(instance_of=Wallets)
     wallet_costs = providers.Dependency(instance_of=Costs)
     wallet_aftermath = providers.Dependency(instance_of=Aftermath)
@@ -256,9 +261,6 @@ class Rooms(containers.DeclarativeContainer):
         clock,
     )
     wallet_adjustments = providers.Singleton(Adjustments, wallets, wallet_posting, clock)
-    buying = providers.Singleton(
-        Buying, wallets, connections, platform, stores.buyers, stripe.customers
-    )
     account_wallets = providers.Singleton(
         AccountWallets,
         wallets,
@@ -272,6 +274,28 @@ class Rooms(containers.DeclarativeContainer):
     )
     method_preparation = providers.Singleton(
         MethodPreparation, wallets, buying, mutations, stripe.payment_methods
+    )
+    reload_calls = providers.Singleton(
+        ReloadCalls,
+        wallets,
+        providers.Singleton(
+            Freezing,
+            wallets,
+            buying,
+            stripe.payment_intents,
+            stripe.payment_methods,
+            stores.rates,
+            clock,
+            mode,
+        ),
+        reloads,
+        processes,
+        stores.process_log,
+        mutations,
+        stripe.payment_intents,
+        stores.journal,
+        page_tokens,
+        clock,
     )
     rebillings = providers.Singleton(
         Rebillings, wallets, stores.journal, wallet_costs, account_wallets, clock
@@ -320,5 +344,6 @@ class Rooms(containers.DeclarativeContainer):
             rebillings,
             method_preparation,
             statements,
+            reload_calls,
         ),
     )

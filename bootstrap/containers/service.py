@@ -70,9 +70,15 @@ from application.upkeep.unsettled import Unsettled
 from application.upkeep.upgrade import Upgrade
 from application.wallet.administration import WalletAdministration
 from application.wallet.aftermath import Aftermath
+from application.wallet.arming import Arming
+from application.wallet.auto_reload import AutoReloads
+from application.wallet.buying import Buying
 from application.wallet.costs import Costs
 from application.wallet.low import LowBalances
 from application.wallet.prices import PriceList
+from application.wallet.reload_process import Reloads
+from application.wallet.reversals import Reversals
+from application.wallet.ties import ReloadTies
 from application.wallet.whose import Wallets
 from bootstrap.containers.rooms import Rooms
 from bootstrap.containers.stripe import Stripe
@@ -151,6 +157,7 @@ class Container(containers.DeclarativeContainer):
     arrived = providers.Singleton(asyncio.Event)
     queued = providers.Singleton(asyncio.Event)
     woken = providers.Singleton(asyncio.Event)
+    short = providers.Singleton(asyncio.Event)
     owner = providers.Singleton(_owner)
     mode = settings.provided.mode
     phones = providers.Singleton(NumberingPlans)
@@ -412,12 +419,21 @@ class Container(containers.DeclarativeContainer):
         wallets,
         stores.journal,
         wallet_costs,
-        providers.Singleton(LowBalances, stores.wallet_settings, stores.outbox, clock, queued),
+        providers.Singleton(
+            LowBalances, stores.wallet_settings, stores.outbox, clock, queued, short
+        ),
         clock,
     )
 
     wallet_administration = providers.Singleton(
-        WalletAdministration, stores.accounts, wallets, stores.journal, clock
+        WalletAdministration,
+        stores.accounts,
+        wallets,
+        stores.journal,
+        providers.Singleton(
+            ReloadTies, stores.journal, stores.process_log, stripe.payment_intents, clock
+        ),
+        clock,
     )
 
     # --- long work ---
@@ -471,6 +487,48 @@ class Container(containers.DeclarativeContainer):
     )
     mirror_reader = providers.Singleton(MirrorReader, mirror, page_tokens)
 
+    # --- reloads of wallets ---
+    buying = providers.Singleton(
+        Buying, wallets, connections, platform, stores.buyers, stripe.customers
+    )
+    wallet_arming = providers.Singleton(
+        Arming, stores.wallet_settings, stores.outbox, clock, queued
+    )
+    reloads = providers.Singleton(
+        Reloads,
+        stripe.payment_intents,
+        stores.journal,
+        wallet_aftermath,
+        providers.Singleton(
+            Reversals,
+            stripe.payment_intents,
+            stripe.refunds,
+            stores.journal,
+            wallet_aftermath,
+            stores.outbox,
+            clock,
+            queued,
+        ),
+        wallet_arming,
+        stores.outbox,
+        clock,
+        queued,
+    )
+    auto_reloads = providers.Singleton(
+        AutoReloads,
+        wallets,
+        buying,
+        reloads,
+        processes,
+        stores.process_log,
+        stores.journal,
+        stores.wallet_settings,
+        wallet_arming,
+        clock,
+        mode,
+        short,
+    )
+
     # --- the rooms ---
     rooms = providers.Container(
         Rooms,
@@ -498,7 +556,9 @@ class Container(containers.DeclarativeContainer):
         balances=balances,
         tie_outs=tie_outs,
         standings=closing,
-        platform=platform,
+        buying=buying,
+        reloads=reloads,
+        processes=processes,
         wallets=wallets,
         wallet_costs=wallet_costs,
         wallet_aftermath=wallet_aftermath,

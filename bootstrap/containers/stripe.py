@@ -15,6 +15,7 @@ from infrastructure.stripe.customers.gateway import StripeCustomers
 from infrastructure.stripe.customers.lookup import StripeCustomerLookup
 from infrastructure.stripe.invoices.gateway import StripeInvoices
 from infrastructure.stripe.invoices.previews import StripeInvoicePreviews
+from infrastructure.stripe.payment_intents.gateway import StripePaymentIntents
 from infrastructure.stripe.payment_methods.gateway import StripePaymentMethods
 from infrastructure.stripe.payouts.gateway import StripePayouts
 from infrastructure.stripe.readers.events import StripeEventReader
@@ -52,6 +53,9 @@ class Stripe(containers.DeclarativeContainer):
     refunds = providers.Singleton(StripeRefundGateway, api)
     invoices = providers.Singleton(StripeInvoices, api)
     invoice_previews = providers.Singleton(StripeInvoicePreviews, api)
+    payment_intents = providers.Singleton(
+        StripePaymentIntents, api, settings.provided.connect_client_id
+    )
     payment_methods = providers.Singleton(StripePaymentMethods, api)
     payouts = providers.Singleton(StripePayouts, api)
     subscriptions = providers.Singleton(StripeSubscriptions, api)

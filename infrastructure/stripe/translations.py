@@ -12,7 +12,7 @@ from infrastructure.stripe.customers.translation import CUSTOMER
 from infrastructure.stripe.disputes import DISPUTE
 from infrastructure.stripe.invoice_payments import INVOICE_PAYMENT
 from infrastructure.stripe.invoices.translation import INVOICE
-from infrastructure.stripe.payment_intents import PAYMENT_INTENT
+from infrastructure.stripe.payment_intents.translation import PAYMENT_INTENT
 from infrastructure.stripe.payouts.translation import PAYOUT
 from infrastructure.stripe.prices import PRICE
 from infrastructure.stripe.products import PRODUCT

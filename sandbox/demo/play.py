@@ -19,6 +19,7 @@ from sandbox.demo.history import History
 from sandbox.demo.mirror import Mirror, period
 from sandbox.demo.plan import DAYS, SPAN_SECONDS, Occurrence, Pay, plan
 from sandbox.demo.proof import Check, Proof
+from sandbox.demo.purse import Purse
 from sandbox.demo.stage import Stage, opened
 from sandbox.demo.world import Business, World
 from sandbox.emulator.control_client import ControlError
@@ -91,12 +92,13 @@ class _Demo:
         self._console.print(present.comparison(checks, DAYS))
         if desk:
             await self._work_at_the_desk(bounds)
+        wallet_holds = await self._use_a_wallet() if desk and self._stage.world.operator else True
         reports = await self._reconcile()
         self._console.print(present.reconciliation(self._businesses, reports))
         ties = await self._overview(bounds)
         self._console.print(present.verdict(checks, reports))
         right = all(check.equal for check in checks) and not any(r.drifted_count for r in reports)
-        return bool(checks) and right and ties
+        return bool(checks) and right and ties and wallet_holds
 
     async def _work_at_the_desk(self, bounds: Bounds) -> None:
         """Do what a person does at the platform's screens, for the first of the businesses."""
@@ -104,6 +106,15 @@ class _Demo:
             day = await Desk(self._mirror, self._businesses[0]).day()
             await self._settled(bounds)
         self._console.print(present.desk(day))
+
+    async def _use_a_wallet(self) -> bool:
+        """Buy credit, spend it, have some given back; whether wallet = Stripe then."""
+        world, business = self._stage.world, self._businesses[0]
+        purse = Purse(self._mirror, business, self._stage.sdk, world.operator)
+        with self._console.status("A wallet: reload, spend, give back, prove"):
+            story = await purse.story()
+        self._console.print(present.wallet(story))
+        return not story.differences
 
     async def _settled(self, bounds: Bounds) -> None:
         """Wait until the webhooks of what was just done are in the mirror, at most so long."""

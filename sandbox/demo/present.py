@@ -23,6 +23,7 @@ from rich.text import Text
 
 from sandbox.demo.desk import DayAtTheDesk
 from sandbox.demo.proof import Check
+from sandbox.demo.purse import WalletStory
 from sandbox.demo.world import Business
 from sandbox.emulator.core.currencies import exponent
 
@@ -296,6 +297,30 @@ def desk(day: DayAtTheDesk) -> Table:
     table.add_row("one is paid", f"by {day.method.brand} ..{day.method.last4}: {day.paid.status}")
     table.add_row("the other waits", link.short_url)
     table.add_row("invoices", f"{paid}; {open_}")
+    return table
+
+
+def wallet(story: WalletStory) -> Table:
+    """What a wallet did, a line a step, and whether it agrees with Stripe."""
+    table = Table(
+        title=f"\nThe wallet of {story.business.name}, over gRPC",
+        title_justify="left",
+        show_header=False,
+    )
+    table.add_column("", no_wrap=True)
+    table.add_column("")
+    reload, usage, told = story.reload, story.usage, story.differences
+    table.add_row("reload", f"{_money(reload.amount)} paid on the platform's own Stripe account")
+    spent = Money(amount=-usage.amount.amount, currency=usage.amount.currency)
+    table.add_row("spend", f"{_money(spent)} for {usage.quantity:,} text messages")
+    table.add_row("give back", f"{_money(reload.gone)}, held while Stripe refunds it")
+    table.add_row("balance", f"{_money(story.wallet.available)} after {len(story.entries)} entries")
+    table.add_row(
+        "proof",
+        Text("; ".join(told), style="bold red")
+        if told
+        else Text("wallet = Stripe: every entry sums to zero, all to the balance", style="green"),
+    )
     return table
 
 

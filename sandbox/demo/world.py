@@ -30,6 +30,7 @@ class World:
     platform_key: the platform's key at the emulator. grpc_address: host:port of the service,
     without TLS. webhook_url: its `/webhooks/stripe`. webhook_secret: `whsec_…` of its Connect
     endpoint, which the service was started with. environment_file: address and token, for shells.
+    operator: a token of the platform's own; empty: nothing is done that needs one.
     """
 
     emulator_url: str
@@ -39,3 +40,4 @@ class World:
     webhook_secret: str = field(repr=False)
     businesses: tuple[Business, ...]
     environment_file: Path = Path()
+    operator: str = field(default="", repr=False)

@@ -86,6 +86,7 @@ def _create(call: Call) -> JsonObject:
     currencies.check_amount(params["amount"], params["currency"])
     fields = given(call, _CREATE)
     fields["id"] = call.world.ids.mint("pi", 24)
+    fields["application"] = call.origin.application
     fields["client_secret"] = f"{fields['id']}_secret_{call.world.ids.text(25)}"
     if params.get("payment_method") is not None:
         method = _usable_method(call, params["payment_method"], params.get("customer"))
@@ -134,6 +135,10 @@ def confirm(call: Call, intent: JsonObject) -> JsonObject:
     if intent["payment_method"] is None:
         raise missing_parameter("payment_method")
     off_session: bool = call.params.get("off_session", False)
+    if off_session and intent["setup_future_usage"] is not None:  # from memory
+        raise invalid(
+            "off_session cannot be true where setup_future_usage is set.", "setup_future_usage"
+        )
     if not off_session and not _may_stay(call, intent):
         raise invalid(
             "This PaymentIntent accepts payment methods that may redirect the customer: pass a "
@@ -183,7 +188,9 @@ def _pay(call: Call, intent: JsonObject, method: JsonObject, *, absent: bool) ->
     """Charge the method; the intent succeeds, awaits its capture, or fails."""
     manual = intent["capture_method"] == "manual"
     asynchronous = intent["capture_method"] == "automatic_async"
-    shared = ("customer", "description", "metadata", "receipt_email", "shipping")
+    shared = (
+        "application", "customer", "description", "metadata", "receipt_email", "shipping",
+    )  # fmt: skip
     order = charges.Order(
         amount=intent["amount"],
         currency=intent["currency"],

@@ -58,7 +58,9 @@ async def costs_of_parent(stores: Stores) -> Sequence[Entry]:
 
 
 def low(stores: Stores) -> LowBalances:
-    return LowBalances(stores.wallet_settings, stores.outbox, AtNoon(), asyncio.Event())
+    return LowBalances(
+        stores.wallet_settings, stores.outbox, AtNoon(), asyncio.Event(), asyncio.Event()
+    )
 
 
 def aftermath(stores: Stores) -> Aftermath:

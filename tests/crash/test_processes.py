@@ -26,8 +26,9 @@ from sandbox.emulator.running import RunningEmulator, emulator_process
 from sandbox.servers.children import die_with_parent
 from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON
+from tests.crash.forks import News, opened
 from tests.crash.kill_points import KillPoint, Side
-from tests.crash.transfers import Life, News, opened
+from tests.crash.transfers import Life
 from tests.support.rooms.transfers import transfer
 from tests.support.servers.stores import mongo_stores
 

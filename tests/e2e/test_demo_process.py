@@ -99,6 +99,7 @@ async def test_it_proves_that_the_mirror_is_stripe(leftovers: Leftovers) -> None
         assert int(verdict[1].replace(",", "")) > 1_500
         assert re.search(r"one is paid .* paid ", text), text
         assert re.search(r"invoices .* 1 paid, 225\.00 USD; 1 open, 225\.00 USD ", text), text
+        assert "wallet = Stripe" in text
         assert "sk_" not in text
         assert "whsec_" not in text
         assert leftovers.processes() == []

@@ -23,6 +23,7 @@ from interfaces.cli.output import JsonOption, plain, print_json, print_table, sa
 from interfaces.cli.refusals import FLAGS, refused_here
 from interfaces.cli.target import EnvFileOption, Target, asks
 from interfaces.cli.times import FORMS, read_instant, timestamp
+from interfaces.cli.wallet.reloads import reload_app
 from interfaces.cli.wallet.tables import entries_table, major, proofs_table, wallet_table
 
 Run = Callable[[Callable[[WalletAdministration], Awaitable[Any]], Path | None], Any]
@@ -68,12 +69,13 @@ def wallet_app(reach: Reach, run_here: Run) -> typer.Typer:
     app = typer.Typer(
         add_completion=False,
         no_args_is_help=True,
-        help="Show wallets, what has happened to them, adjust and prove them.",
+        help="Show wallets, what has happened to them, reload, adjust and prove them.",
     )
     _add_show(app, reach)
     _add_entries(app, reach)
     _add_statement(app, reach)
     _add_adjust(app, reach)
+    app.add_typer(reload_app(reach), name="reload")
     _add_open(app, run_here)
     _add_prove(app, run_here)
     return app
@@ -199,13 +201,17 @@ def _add_prove(app: typer.Typer, run_here: Run) -> None:
         account: Annotated[
             str, typer.Argument(help="Id of the account; default: all.", show_default=False)
         ] = "",
+        offline: Annotated[
+            bool, typer.Option("--offline", help="Walk journals alone; ask Stripe nothing.")
+        ] = False,
         env_file: EnvFileOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        """Walk journals: digests, sums and holds; exit code 1 where something does not hold."""
+        """Walk journals, and compare reloads with Stripe; exit code 1 where something differs."""
 
         async def work(wallets: WalletAdministration) -> tuple[list[Proof], str]:
-            return [proof async for proof in wallets.prove(account)], wallets.currency
+            proofs = [proof async for proof in wallets.prove(account, offline=offline)]
+            return proofs, wallets.currency
 
         proofs, currency = _done(run_here, work, env_file)
         if as_json:

@@ -63,6 +63,53 @@ def entries_table(entries: Iterable[pb.WalletEntry]) -> Table:
     return table
 
 
+def reload_table(reload: pb.Reload) -> Table:
+    """A reload as it stands."""
+    rate = f" at {reload.rate}" if reload.rate else ""
+    declined = " ".join(filter(None, (reload.decline_code, reload.advice)))
+    return facts_table(
+        [
+            ("reload", reload.id),
+            ("state", _state(reload)),
+            ("paid", money(reload.amount)),
+            ("credit", f"{money(reload.credit)}{rate}"),
+            ("gone", money(reload.gone)),
+            ("withheld", money(reload.withheld)),
+            ("declined", declined),
+            ("asked for by", "the wallet itself" if reload.automatic else "the owner"),
+            ("Stripe account", reload.stripe_account),
+            ("customer", reload.customer),
+            ("payment method", reload.payment_method),
+            ("payment intent", reload.payment_intent),
+            ("began", shown(reload.create_time)),
+            ("last change", shown(reload.update_time)),
+        ]
+    )
+
+
+def reloads_table(reloads: Iterable[pb.Reload]) -> Table:
+    """Reloads, a row each."""
+    table = table_of(
+        "reload", "time", "state", ids=("reload", "time"), numbers=("paid", "credit", "lost"),
+    )  # fmt: skip
+    for reload in reloads:
+        lost = reload.gone.amount + reload.withheld.amount
+        table.add_row(
+            Text(reload.id),
+            shown(reload.create_time),
+            Text(_state(reload)),
+            money(reload.amount),
+            money(reload.credit),
+            major(lost, reload.amount.currency),
+        )
+    return table
+
+
+def _state(reload: pb.Reload) -> str:
+    name = pb.ReloadState.Name(reload.state).removeprefix("RELOAD_STATE_")
+    return name.lower().replace("_", " ")
+
+
 def proofs_table(proofs: Iterable[Proof], currency: str) -> Table:
     """Proofs, a row each, and what does not hold."""
     table = table_of(

@@ -11,21 +11,25 @@ from application.wallet.adjustments import Adjustments
 from application.wallet.commands import Debit, ListEntries, UsageRefund
 from application.wallet.preparing import MethodPreparation
 from application.wallet.rebilling import Rebillings
+from application.wallet.reloading import ReloadCalls
 from application.wallet.statements import Statements
 from application.wallet.usage import Usage
 from application.wallet.use_cases import AccountWallets
 from domain.errors import FieldViolation
 from interfaces.grpc.core.calls import Context, current_caller
 from interfaces.grpc.wallet import mapping
+from interfaces.grpc.wallet.reloads import ReloadServicer
 
 
-class WalletServicer(pb_grpc.WalletServiceServicer):
+class WalletServicer(ReloadServicer, pb_grpc.WalletServiceServicer):
     """Prepaid credit. What is about reloads stands in a class of its own."""
 
     def __init__(
         self, wallets: AccountWallets, usage: Usage, adjustments: Adjustments,
         rebillings: Rebillings, preparation: MethodPreparation, statements: Statements,
+        reloads: ReloadCalls,
     ) -> None:  # fmt: skip
+        super().__init__(reloads)
         self._wallets = wallets
         self._usage = usage
         self._adjustments = adjustments

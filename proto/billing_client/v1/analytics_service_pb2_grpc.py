@@ -300,6 +300,9 @@ class AnalyticsServiceServicer:
         A rate is written once: the same row again changes nothing, and another value for its day and
         currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is
         written then, nor where the deployment has no base currency (BASE_CURRENCY). So it may be repeated.
+
+        Reloads of wallets take the rates of the creditor: of a sub-account's wallet its parent's, of a
+        main account's those that operators import for the platform, with the account `-`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

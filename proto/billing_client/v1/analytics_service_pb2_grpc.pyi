@@ -141,6 +141,9 @@ class AnalyticsServiceStub:
     A rate is written once: the same row again changes nothing, and another value for its day and
     currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is
     written then, nor where the deployment has no base currency (BASE_CURRENCY). So it may be repeated.
+
+    Reloads of wallets take the rates of the creditor: of a sub-account's wallet its parent's, of a
+    main account's those that operators import for the platform, with the account `-`.
     """
     ListRates: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRatesRequest, _analytics_service_pb2.ListRatesResponse]
     """ListRates lists the account's exchange rates, in order of currency and day. It needs no
@@ -262,6 +265,9 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     A rate is written once: the same row again changes nothing, and another value for its day and
     currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is
     written then, nor where the deployment has no base currency (BASE_CURRENCY). So it may be repeated.
+
+    Reloads of wallets take the rates of the creditor: of a sub-account's wallet its parent's, of a
+    main account's those that operators import for the platform, with the account `-`.
     """
     ListRates: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRatesRequest, _analytics_service_pb2.ListRatesResponse]  # type: ignore[assignment]
     """ListRates lists the account's exchange rates, in order of currency and day. It needs no
@@ -470,6 +476,9 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         A rate is written once: the same row again changes nothing, and another value for its day and
         currency is refused. INVALID_ARGUMENT names every row that is wrong as `rows[i]`, and nothing is
         written then, nor where the deployment has no base currency (BASE_CURRENCY). So it may be repeated.
+
+        Reloads of wallets take the rates of the creditor: of a sub-account's wallet its parent's, of a
+        main account's those that operators import for the platform, with the account `-`.
         """
 
     @_abc_1.abstractmethod

@@ -258,8 +258,9 @@ class WalletServiceServicer:
         with the reload as it stands then. Fails with INVALID_ARGUMENT for an amount below Stripe's least
         or above its most for the currency, or that is no step of it, with NOT_FOUND for a payment method
         that is not the owner's there, with FAILED_PRECONDITION (NO_PAYMENT_METHOD) if none is given and
-        there is no default, and with FAILED_PRECONDITION (RATE_UNAVAILABLE) if no rate to the base
-        currency is known that is at most 24 hours old. Then nothing is charged.
+        there is no default, with FAILED_PRECONDITION (RELOAD_OPEN, metadata holds its `id`) while another
+        reload of the wallet is open, and with FAILED_PRECONDITION (RATE_UNAVAILABLE) if the creditor has
+        no rate of the currency for today or yesterday (UTC). Then nothing is charged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -125,8 +125,9 @@ class WalletServiceStub:
     with the reload as it stands then. Fails with INVALID_ARGUMENT for an amount below Stripe's least
     or above its most for the currency, or that is no step of it, with NOT_FOUND for a payment method
     that is not the owner's there, with FAILED_PRECONDITION (NO_PAYMENT_METHOD) if none is given and
-    there is no default, and with FAILED_PRECONDITION (RATE_UNAVAILABLE) if no rate to the base
-    currency is known that is at most 24 hours old. Then nothing is charged.
+    there is no default, with FAILED_PRECONDITION (RELOAD_OPEN, metadata holds its `id`) while another
+    reload of the wallet is open, and with FAILED_PRECONDITION (RATE_UNAVAILABLE) if the creditor has
+    no rate of the currency for today or yesterday (UTC). Then nothing is charged.
     """
     RetryReload: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.RetryReloadRequest, _wallet_service_pb2.Reload]
     """RetryReload tries a declined reload again, with another payment method: it is the same payment,
@@ -274,8 +275,9 @@ class WalletServiceAsyncStub(WalletServiceStub):
     with the reload as it stands then. Fails with INVALID_ARGUMENT for an amount below Stripe's least
     or above its most for the currency, or that is no step of it, with NOT_FOUND for a payment method
     that is not the owner's there, with FAILED_PRECONDITION (NO_PAYMENT_METHOD) if none is given and
-    there is no default, and with FAILED_PRECONDITION (RATE_UNAVAILABLE) if no rate to the base
-    currency is known that is at most 24 hours old. Then nothing is charged.
+    there is no default, with FAILED_PRECONDITION (RELOAD_OPEN, metadata holds its `id`) while another
+    reload of the wallet is open, and with FAILED_PRECONDITION (RATE_UNAVAILABLE) if the creditor has
+    no rate of the currency for today or yesterday (UTC). Then nothing is charged.
     """
     RetryReload: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.RetryReloadRequest, _wallet_service_pb2.Reload]  # type: ignore[assignment]
     """RetryReload tries a declined reload again, with another payment method: it is the same payment,
@@ -474,8 +476,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         with the reload as it stands then. Fails with INVALID_ARGUMENT for an amount below Stripe's least
         or above its most for the currency, or that is no step of it, with NOT_FOUND for a payment method
         that is not the owner's there, with FAILED_PRECONDITION (NO_PAYMENT_METHOD) if none is given and
-        there is no default, and with FAILED_PRECONDITION (RATE_UNAVAILABLE) if no rate to the base
-        currency is known that is at most 24 hours old. Then nothing is charged.
+        there is no default, with FAILED_PRECONDITION (RELOAD_OPEN, metadata holds its `id`) while another
+        reload of the wallet is open, and with FAILED_PRECONDITION (RATE_UNAVAILABLE) if the creditor has
+        no rate of the currency for today or yesterday (UTC). Then nothing is charged.
         """
 
     @_abc_1.abstractmethod

@@ -15,6 +15,7 @@ from sandbox.emulator.core import forms
 from sandbox.emulator.core.call import Call, World
 from sandbox.emulator.core.errors import ApiError, invalid
 from sandbox.emulator.core.expansion import check, expand
+from sandbox.emulator.core.grants import CLIENT_ID
 from sandbox.emulator.core.idempotency import Answer
 from sandbox.emulator.core.messages import FaultKind, FaultSpec
 from sandbox.emulator.core.params import ListOf, Text, read
@@ -106,6 +107,14 @@ class Api:
             raise ApiError(404, f"Unrecognized request URL ({request.method}: {request.path}).")
         return scope
 
+    def _application(self, request: web.BaseRequest, scope: Scope) -> str | None:
+        """The platform, where it acts for a connected account."""
+        named = request.headers.get("Stripe-Account")
+        acts_for_another = named == scope.account != self._world.accounts.platform
+        if acts_for_another and self._world.accounts.scope(_api_key(request), None) != scope:
+            return CLIENT_ID
+        return None
+
     async def _answer(self, exchange: Exchange, work: Work) -> Answer:
         """Do the work, once for an idempotency key: a repeat has the first answer."""
         if work.suffers("drop_before"):
@@ -146,7 +155,9 @@ class Api:
             params=read(work.route.action.parameters, given),
             id=work.identifiers[0],
             child=work.identifiers[1],
-            origin=Origin(exchange.id, exchange.key),
+            origin=Origin(
+                exchange.id, exchange.key, self._application(exchange.request, work.scope)
+            ),
             path=exchange.request.rel_url.raw_path,
             address=f"http://{exchange.request.host}",
         )

@@ -33,10 +33,14 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The API request that causes a change, as its events name it; empty outside of one."""
+    """The API request that causes a change, as its events name it; empty outside of one.
+
+    `application` is the platform that asks for it on a connected account, by the platform's key.
+    """
 
     id: str | None = None
     idempotency_key: str | None = None
+    application: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

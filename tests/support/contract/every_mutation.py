@@ -6,20 +6,22 @@ from typing import Any, Final
 
 from tests.support.contract.tenant import EMAIL, METHODS, Fields, Ground, invoice, plan
 from tests.support.pictures import GIF
-from tests.support.rooms.wallets_end_to_end import credited, sub_account, used
+from tests.support.rooms.wallets_end_to_end import (
+    credited,
+    declined,
+    paid_by_child,
+    paying,
+    sub_account,
+    unconfirmed,
+    used,
+)
 from tests.support.servers.service import PRIVATE
 
 Facts = tuple[object, object]
 
-COMING: Final = {
-    f"WalletService.{name}"
-    for name in ("ReloadWallet", "RetryReload", "CancelReload", "RefundReload")
-}
-"""Those of the contract that this release does not serve yet."""
-
 MUTATING: Final = sorted(
     name for name, (method, _) in METHODS.items()
-    if "request_id" in method.input_type.fields_by_name and name not in COMING
+    if "request_id" in method.input_type.fields_by_name
 )  # fmt: skip
 
 
@@ -41,7 +43,8 @@ class Mutation:
     Stripe. `facts` gives what Stripe shows afterwards and what Billing shows: they are equal.
     `foreign` is the reason for which another tenant's ids are refused; empty: it takes none.
     `logged`: the mutation log is its record; else an entry of a wallet is, by the key
-    `<method>:<request id>`.
+    `<method>:<request id>`. `process`: what it sends is carried on whatever becomes of the call,
+    which tells how that stands; lost answers are tried in `tests/crash/test_reloads.py`.
     """
 
     make: Callable[[Ground], Awaitable[Fields]]
@@ -50,6 +53,7 @@ class Mutation:
     event: str = ""
     foreign: str = "NOT_FOUND"
     logged: bool = True
+    process: bool = False
 
 
 async def cancelling(g: Ground) -> Fields:
@@ -215,6 +219,25 @@ async def entry_facts(done: Done) -> Facts:
     )  # fmt: skip
 
 
+async def reload_facts(done: Done) -> Facts:
+    """The one reload and its payment, and what is available."""
+    account = {"account": done.fields.get("account", "")}
+    (here,) = (await done.ground.call("WalletService.ListReloads", account)).reloads
+    sdk, options = done.ground.world.sdk, {"stripe_account": here.stripe_account}
+    payments = await sdk.v1.payment_intents.list_async({"customer": here.customer}, options)  # type: ignore[arg-type]
+    (there,) = payments.data
+    charge = there.latest_charge
+    refunded = 0
+    if isinstance(charge, str):
+        refunded = (await sdk.v1.charges.retrieve_async(charge, None, options)).amount_refunded  # type: ignore[arg-type]
+    wallet = await done.ground.call("WalletService.GetWallet", account)
+    paid = there.amount_received - refunded
+    available = wallet.available.amount - (1_000 if account["account"] else 0)
+    return (there.id, there.customer, refunded, paid), (
+        here.payment_intent, here.customer, here.gone.amount, available,
+    )  # fmt: skip
+
+
 async def wallet_facts(done: Done) -> Facts:
     """The settings of a wallet."""
     wallet = await done.ground.call("WalletService.GetWallet", {})
@@ -280,6 +303,7 @@ AUTO_RELOAD: Final = {
 }  # fmt: skip
 PRODUCT: Final = "POST /v1/products/{id}"
 PRICE: Final = "POST /v1/prices/{id}"
+INTENT: Final = "POST /v1/payment_intents/{id}"
 
 TABLE: Final[Mapping[str, Mutation]] = {
     "CatalogService.CreateProduct": Mutation(
@@ -437,6 +461,20 @@ TABLE: Final[Mapping[str, Mutation]] = {
     "WalletService.UpdateRebilling": Mutation(
         make(account=sub_account, settings={"multipliers": {"*": "1.5"}}), rebilling_facts,
         foreign="INVALID_FIELDS",
+    ),
+    "WalletService.ReloadWallet": Mutation(
+        paying, reload_facts,
+        ("POST /v1/payment_intents", f"{INTENT}/confirm"), process=True,
+    ),
+    "WalletService.RetryReload": Mutation(
+        declined, reload_facts, (f"{INTENT}/confirm",), process=True
+    ),
+    "WalletService.CancelReload": Mutation(
+        unconfirmed, reload_facts, (f"{INTENT}/cancel",), process=True
+    ),
+    "WalletService.RefundReload": Mutation(
+        paid_by_child, reload_facts, ("POST /v1/refunds",), "refund.created",
+        foreign="NOT_CREDITOR", process=True,
     ),
     "WalletService.DebitUsage": Mutation(
         credited, entry_facts, foreign="BALANCE_TOO_LOW", logged=False

@@ -103,7 +103,10 @@ class FakeProcessLog(Fake, ProcessLog):
     async def list(
         self, account: str, kind: str, *, after: tuple[dt.datetime, str] | None, limit: int
     ) -> Sequence[ProcessRecord]:
-        raise NotImplementedError
+        kept = [one.record for one in self.kept.values()]
+        mine = [one for one in kept if (one.key.account, one.key.kind) == (account, kind)]
+        newest = sorted(mine, key=lambda one: (one.created_at, one.id), reverse=True)
+        return [one for one in newest if after is None or (one.created_at, one.id) < after][:limit]
 
     @override
     async def find_due(self, *, now: dt.datetime, limit: int) -> Sequence[str]:

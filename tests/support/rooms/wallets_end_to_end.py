@@ -1,9 +1,11 @@
 """A main account and its sub-account with wallets, and how they and operators call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import grpc
+import stripe
+from billing_client.v1 import wallet_service_pb2 as pb
 
 from tests.support.contract.tenant import METHODS, Fields, Ground, fresh, request_of
 from tests.support.servers.service import (
@@ -12,6 +14,7 @@ from tests.support.servers.service import (
     bearer,
     details_of,
     token_for,
+    until,
 )
 
 OPERATOR: Final = Tenant("-", "", token_for("-"))
@@ -72,6 +75,94 @@ class Family:
         return int((await self.call(owner, "GetWallet")).available.amount)
 
 
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """The customer that an owner is where its wallet is paid, and its card there."""
+
+    some: Family
+    owner: Tenant
+    stripe_account: str
+    customer: str
+    card: str
+
+    @property
+    def options(self) -> stripe.RequestOptions:
+        """What makes the SDK act where the wallet is paid."""
+        return {"stripe_account": self.stripe_account}
+
+    async def reload(self, amount: int = 2_000, currency: str = "usd", **fields: Any) -> Any:
+        """A reload, with the default card unless another one is given."""
+        paid = {"amount": amount, "currency": currency}
+        return await self.some.mutate(self.owner, "ReloadWallet", **{"amount": paid, **fields})
+
+    async def read(self, reload: Any) -> Any:
+        """A reload as it stands."""
+        return await self.some.call(self.owner, "GetReload", id=reload.id)
+
+    async def in_state(self, reload: Any, state: str) -> Any:
+        """Wait until a reload has a state."""
+        wanted = pb.ReloadState.Value(f"RELOAD_STATE_{state}")
+
+        async def look() -> Any:
+            found = await self.read(reload)
+            return found if found.state == wanted else None
+
+        return await until(look)
+
+    async def available(self) -> int:
+        """What is available."""
+        return await self.some.available(self.owner)
+
+    async def holds(self, amount: int) -> None:
+        """Wait until so much is available."""
+
+        async def look() -> bool:
+            return await self.available() == amount
+
+        try:
+            await until(look)
+        except TimeoutError:
+            assert await self.available() == amount
+            raise
+
+    async def entries(self) -> list[Any]:
+        """The entries of the wallet, oldest first."""
+        listed = await self.some.call(self.owner, "ListEntries")
+        return list(reversed(listed.entries))
+
+    async def intent(self, reload: Any) -> stripe.PaymentIntent:
+        """The payment at Stripe."""
+        sdk = self.some.world.sdk
+        return await sdk.v1.payment_intents.retrieve_async(
+            reload.payment_intent, None, self.options
+        )
+
+    async def attach(self, card: str) -> str:
+        """Another test card of the customer's."""
+        methods = self.some.world.sdk.v1.payment_methods
+        params: Any = {"customer": self.customer}
+        return (await methods.attach_async(f"pm_card_{card}", params, self.options)).id
+
+    async def refund(self, reload: Any, amount: int) -> str:
+        """Give a part back at Stripe itself, as somebody at its dashboard."""
+        params: Any = {"payment_intent": reload.payment_intent, "amount": amount}
+        return (await self.some.world.sdk.v1.refunds.create_async(params, self.options)).id
+
+    async def charge_of(self, reload: Any) -> str:
+        """The charge that was paid."""
+        return str((await self.intent(reload)).latest_charge)
+
+
+async def payer(some: Family, owner: Tenant, card: str = "visa") -> Payer:
+    """An owner who can pay, by a card that is the default."""
+    prepared = await some.mutate(owner, "PrepareMethod")
+    made = Payer(some, owner, prepared.stripe_account, prepared.customer, "")
+    made = replace(made, card=await made.attach(card))
+    params: Any = {"invoice_settings": {"default_payment_method": made.card}}
+    await some.world.sdk.v1.customers.update_async(made.customer, params, made.options)
+    return made
+
+
 async def family(world: ServiceAndEmulator) -> Family:
     """A new one."""
     parent = await world.tenant()
@@ -107,3 +198,35 @@ async def sub_account(ground: Ground) -> str:
     await made.grant(1_000)
     await made.grant(1_000, child)
     return child.account
+
+
+async def paying(ground: Ground) -> Fields:
+    """What reloads the wallet of the ground's tenant."""
+    one = await payer(Family(ground.world, ground.tenant, ground.tenant), ground.tenant)
+    return {"amount": {"amount": 2_000, "currency": "usd"}, "payment_method": one.card}
+
+
+async def declined(ground: Ground) -> Fields:
+    """What tries a declined reload with another card."""
+    one = await payer(Family(ground.world, ground.tenant, ground.tenant), ground.tenant)
+    reload = await one.reload(payment_method=await one.attach("chargeCustomerFail"))
+    return {"id": reload.id, "payment_method": one.card}
+
+
+async def unconfirmed(ground: Ground) -> Fields:
+    """What cancels a reload that its payer has still to confirm."""
+    some = Family(ground.world, ground.tenant, ground.tenant)
+    one = await payer(some, ground.tenant, "authenticationRequired")
+    return {"id": (await one.reload()).id}
+
+
+async def paid_by_child(ground: Ground) -> Fields:
+    """What gives a part of a sub-account's reload back."""
+    child = await ground.world.tenant(parent=ground.tenant.account)
+    some = Family(ground.world, ground.tenant, child)
+    await some.grant(1_000, child)
+    reload = await (await payer(some, child)).reload()
+    return {
+        "account": child.account, "id": reload.id, "reason": "asked for",
+        "amount": {"amount": 500, "currency": "usd"},
+    }  # fmt: skip

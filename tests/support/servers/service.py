@@ -30,6 +30,7 @@ from bootstrap.tokens import list_scopes
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
 from sandbox.emulator.control_client import ControlClient
+from sandbox.emulator.core.grants import CLIENT_ID
 from sandbox.emulator.core.messages import AccountSpec
 from sandbox.emulator.running import RunningEmulator, emulator_process
 from sandbox.emulator.settings import PLATFORM_KEY
@@ -323,6 +324,7 @@ async def world(folder: Path, **settings: str) -> AsyncIterator[ServiceAndEmulat
         prices.write_text(json.dumps({"currency": "usd", "prices": PRICES}))
         defaults = {
             "BILLING_SQLITE_PATH": str(folder / "billing.db"),
+            "BILLING_CONNECT_CLIENT_ID": CLIENT_ID,
             "BASE_CURRENCY": "usd",
             "BILLING_PRICE_LIST": "file",
             "BILLING_PRICE_LIST_FILE": str(prices),

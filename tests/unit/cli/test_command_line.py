@@ -353,6 +353,9 @@ def test_every_command_that_asks_the_service_takes_an_address_and_a_token() -> N
     asking |= {"payouts list", "payouts show", "payouts balance"}
     asking |= {"restatements", "overview", "contacts link"}
     asking |= {f"wallet {name}" for name in ("show", "entries", "statement", "adjust")}
+    asking |= {
+        f"wallet reload {name}" for name in ("start", "show", "list", "retry", "cancel", "refund")
+    }
     flags = {"--address", "--token", "--tls", "--tls-ca", "--env-file"}
     for path, command in _leaves(typer.main.get_command(cli.app)):
         names = {name for parameter in command.params for name in parameter.opts}

@@ -12,11 +12,13 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from application.wallet.administration import WalletAdministration
+from application.wallet.ties import ReloadTies
 from application.wallet.whose import Wallets
 from domain.accounts import Account
 from interfaces.cli.exits import Refused
 from interfaces.cli.wallet.app import wallet_app
 from tests.support.fakes.journal import JournalInMemory
+from tests.support.fakes.processes import FakeProcessLog
 from tests.support.fakes.stores import FakeClock
 from tests.support.rooms.ledger import Books, grant, hold
 
@@ -39,8 +41,13 @@ class Terminal:
     def __init__(self) -> None:
         self.journal = JournalInMemory()
         accounts: Any = TwoAccounts()
+        no_stripe: Any = None
         self.wallets = WalletAdministration(
-            accounts, Wallets(accounts, "usd"), self.journal, FakeClock()
+            accounts,
+            Wallets(accounts, "usd"),
+            self.journal,
+            ReloadTies(self.journal, FakeProcessLog(), no_stripe, FakeClock()),
+            FakeClock(),
         )
 
     def invoke(self, *arguments: str) -> Result:

@@ -10,10 +10,12 @@ from billing_client.v1.analytics_service_pb2 import ChargeCounts, CountCompariso
 from billing_client.v1.mirror_service_pb2 import MirrorReport, NounCounts
 from billing_client.v1.money_pb2 import Money
 from billing_client.v1.tie_out_pb2 import TieOut, TieOutDay
+from billing_client.v1.wallet_service_pb2 import AccountWallet, Reload, WalletEntry, WalletPosting
 from rich.console import Console, RenderableType
 
 from sandbox.demo import present
 from sandbox.demo.proof import Check
+from sandbox.demo.purse import WalletStory
 from sandbox.demo.world import Business
 
 NEW_YORK = Business("Hudson Supply", "a1", "acct_1", "US", "usd", "America/New_York", "t1")
@@ -251,3 +253,40 @@ def test_the_line_that_it_ties(
 def test_a_day_that_is_not_over_is_not_told() -> None:
     tied = present.tied(NEW_YORK, of_days(TIES, UNKNOWN), NOW - timedelta(seconds=1))
     assert [day.verdict for day in tied.days] == [TIES]
+
+
+def usd(amount: int) -> Money:
+    return Money(amount=amount, currency="usd")
+
+
+def story(*, kept: int = 5_000, available: int = 5_000, stripe: int = -5_000) -> WalletStory:
+    entry = WalletEntry(
+        amount=usd(5_000),
+        postings=[
+            WalletPosting(ledger_account="available", amount=usd(5_000)),
+            WalletPosting(ledger_account="stripe", amount=usd(stripe)),
+        ],
+    )
+    reload = Reload(amount=usd(5_000), gone=usd(0))
+    wallet = AccountWallet(available=usd(available))
+    return WalletStory(NEW_YORK, reload, WalletEntry(amount=usd(-9)), wallet, [entry], kept)
+
+
+def test_a_wallet_that_agrees_with_stripe() -> None:
+    assert story().differences == []
+    text = printed(present.wallet(story()))
+    assert "50.00 USD paid" in text
+    assert "wallet = Stripe" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        (story(kept=4_000), "Stripe has kept 4000"), (story(available=4_999), "not the sum"),
+        (story(stripe=-4_999, kept=4_999), "does not sum to zero"),
+    ],
+)  # fmt: skip
+def test_a_wallet_that_does_not_agree_says_why(odd: WalletStory, words: str) -> None:
+    assert len(odd.differences) == 1
+    assert words in " ".join(printed(present.wallet(odd)).split())

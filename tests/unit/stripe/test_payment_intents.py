@@ -8,7 +8,7 @@ import pytest
 from domain.mirror import Snapshot, Version
 from domain.money import Money
 from domain.payment_intents import PaymentIntent
-from infrastructure.stripe.payment_intents import PAYMENT_INTENT
+from infrastructure.stripe.payment_intents.translation import PAYMENT_INTENT
 from tests.unit.stripe.samples import CREATED, encoded, payment_intent, without
 
 VERSION = Version.of_event(1)

@@ -302,8 +302,10 @@ async def test_a_method_of_another_customer_is_refused(client: stripe.StripeClie
 
 async def test_setup_for_future_usage_attaches_the_method(client: stripe.StripeClient) -> None:
     customer = await client.v1.customers.create_async({})
-    await client.v1.payment_intents.create_async(
-        PAY | {"customer": customer.id, "setup_future_usage": "off_session"}
-    )
+    keep = {"customer": customer.id, "setup_future_usage": "off_session"}
+    with pytest.raises(stripe.InvalidRequestError, match="setup_future_usage"):
+        await client.v1.payment_intents.create_async(PAY | keep)
+    present = {"automatic_payment_methods": {"enabled": True, "allow_redirects": "never"}}
+    await client.v1.payment_intents.create_async(PAY | keep | present | {"off_session": False})
     methods = await client.v1.customers.payment_methods.list_async(customer.id)
     assert len(methods.data) == 1

@@ -124,6 +124,32 @@ async def test_a_refusal_after_the_pivot_needs_attention_in_the_end_and_goes_on_
     assert world.states[-3:] == ["needs_attention", "captured", "completed"]
 
 
+async def test_what_only_people_can_mend_needs_them_at_once(world: TransferWorld) -> None:
+    async def tend(run: TransferRun) -> None:
+        run.data = Learnt(tended=7)
+        run.ask_people("ODD")
+
+    world.transfers.tending = tend
+    await world.begin()
+    assert (world.progress.state, world.progress.attention) == ("needs_attention", "ODD")
+    assert (world.transfers.told, world.log.kept[ID].due_at) == ([ID], None)
+    assert b"7" in world.progress.data, "what was learnt is kept"
+    world.transfers.tending = None
+    await world.service().resume(ID, "it is no odder than others")
+    assert world.states[-2:] == ["needs_attention", "completed"]
+
+
+async def test_what_is_saved_is_durable_before_anything_else(world: TransferWorld) -> None:
+    async def tend(run: TransferRun) -> None:
+        run.data = Learnt(tended=run.data.tended + 1)
+        await run.save()
+        assert world.log.kept[ID].record.progress.data == b'{"tended":1}'
+
+    world.transfers.tending = tend
+    await world.begin()
+    assert world.progress.data == b'{"tended":1}'
+
+
 async def test_an_operator_closes_what_was_settled_by_other_means(world: TransferWorld) -> None:
     world.entries.error = Unavailable(Reason.STRIPE_UNAVAILABLE, "away")
     await world.begin()
