@@ -166,7 +166,9 @@ def _finishing(container: Container) -> list[Loop]:
 
 def _endless(container: Container) -> list[Loop]:
     """The loops that may be cut: they go on from their checkpoints in the next process."""
+    following = container.callers().loop
     return [
+        *([following] if following else []),
         container.effects().loop,
         container.catch_up().loop,
         container.balance_transactions().loop,

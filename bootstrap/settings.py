@@ -22,12 +22,13 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bootstrap.caller_keys import listed
+from bootstrap.caller_keys import either_of_callers, listed
 from bootstrap.environment import FILE, Given, read_environment
 from bootstrap.names import SettingsError, UnknownName, unknown_names
 from domain.connections import Mode
 from domain.money import CURRENCIES
-from infrastructure.security.tokens import MIN_SECRET_BYTES, caller_keys
+from infrastructure.security.token_rules import MIN_SECRET_BYTES
+from infrastructure.security.tokens import caller_keys
 
 SHORT_LINKS_PATH: Final = "/short-links"
 """Where API_BASE_URL makes short links, unless a setting names another address."""
@@ -61,7 +62,8 @@ def _webhook_secrets(raw: SecretStr) -> SecretStr:
 
 
 def _caller_keys(raw: SecretStr) -> SecretStr:
-    caller_keys(_listed(raw))
+    if raw.get_secret_value():
+        caller_keys(_listed(raw))
     return raw
 
 
@@ -127,8 +129,17 @@ class Settings(BaseSettings):
         validation_alias="STRIPE_SECRET_KEY",
         description="the platform's secret key at Stripe: sk_test_... (test) or sk_live_...",
     )
+    callers_path: Path | None = Field(
+        default=None,
+        validation_alias="BILLING_CALLERS",
+        description="the file of the callers: their keys, and what each of them may do",
+        json_schema_extra=required_by("live mode"),
+    )
     caller_keys: Annotated[SecretStr, AfterValidator(_caller_keys)] = Field(
-        description="keys for callers' tokens, name:secret,...; the first signs new tokens"
+        default=SecretStr(""),
+        validate_default=True,
+        description="test mode: keys for any token, name:secret,...; the first signs new tokens",
+        json_schema_extra=required_by("always, unless BILLING_CALLERS is set"),
     )
     webhook_secrets_platform: WebhookSecrets = Field(
         default=SecretStr(""),
@@ -257,6 +268,18 @@ class Settings(BaseSettings):
     # Checks of one field against an earlier one, so that all problems are told at once: a check of
     # the whole would wait until every field alone is right. `info.data` lacks those that are not.
 
+    @field_validator("caller_keys")
+    @classmethod
+    def _some_caller(cls, keys: SecretStr, info: ValidationInfo) -> SecretStr:
+        if "callers_path" not in info.data:
+            return keys
+        problem = either_of_callers(
+            keys=bool(keys.get_secret_value()), path=info.data["callers_path"] is not None
+        )
+        if problem:
+            raise ValueError(problem)
+        return keys
+
     @field_validator("webhook_secrets_connect")
     @classmethod
     def _some_endpoint(cls, connect: SecretStr, info: ValidationInfo) -> SecretStr:
@@ -351,8 +374,8 @@ class Settings(BaseSettings):
 
     @property
     def callers(self) -> Mapping[str, bytes]:
-        """The callers' keys: secret by name, in the order given."""
-        return caller_keys(_listed(self.caller_keys))
+        """The callers' keys: secret by name, in the order given; none where there is a file."""
+        return caller_keys(_listed(self.caller_keys)) if self.callers_path is None else {}
 
 
 def load(env_file: Path | None = None) -> Settings:
