@@ -14,6 +14,7 @@ import msgspec
 from typing_extensions import override
 
 from application.background.clock import Clock
+from application.requests.allowances import MAX_PER_SECOND, MAX_STREAMS, Allowance
 from application.requests.tokens import Token, TokenVerifier
 from infrastructure.security.token_rules import (
     AUDIENCE,
@@ -34,6 +35,8 @@ from infrastructure.security.token_rules import (
 MAX_LIFETIME: Final = dt.timedelta(hours=24)
 
 _ALGORITHM: Final = "HS256"
+_ALLOWANCE: Final = Allowance(MAX_PER_SECOND, MAX_STREAMS)
+"""Nobody set one here; what a live deployment limits stands in the callers' file."""
 
 
 class _Claims(msgspec.Struct):
@@ -109,7 +112,9 @@ class CallerTokens(TokenVerifier):
         name, claims = self._claims(token)
         if not is_current(claims.iat, claims.exp, now, MAX_LIFETIME):
             raise refused()
-        verified = Token(claims.sub, claims.account, frozenset(claims.scope.split()), name)
+        verified = Token(
+            claims.sub, claims.account, frozenset(claims.scope.split()), name, allowance=_ALLOWANCE
+        )
         self._verified.put(digest, now, claims.exp, verified)
         return verified
 

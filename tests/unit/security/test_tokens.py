@@ -28,6 +28,10 @@ def issued(tokens: CallerTokens, lifetime: dt.timedelta = HOUR) -> str:
     return tokens.issue("crm", "acme", ["b.read", "a.write", "b.read"], lifetime)
 
 
+def said(subject: str, account: str, *scopes: str) -> Token:
+    return Token(subject, account, frozenset(scopes), "new", allowance=module._ALLOWANCE)
+
+
 def refused(tokens: CallerTokens, token: str) -> bool:
     with pytest.raises(Unauthenticated) as raised:
         tokens.verify(token)
@@ -39,14 +43,18 @@ def refused(tokens: CallerTokens, token: str) -> bool:
 def test_what_is_issued_verifies_under_the_first_key() -> None:
     tokens = CallerTokens(KEYS, FakeClock())
     token = issued(tokens)
-    assert tokens.verify(token) == Token("crm", "acme", frozenset({"a.write", "b.read"}), "new")
+    assert tokens.verify(token) == Token(
+        "crm", "acme", frozenset({"a.write", "b.read"}), "new", allowance=module._ALLOWANCE
+    )
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "kid": "new", "typ": "JWT"}
 
 
 def test_a_token_may_be_an_operators() -> None:
     tokens = CallerTokens(KEYS, FakeClock())
     token = tokens.issue("ops", OPERATOR, ["events.read"], HOUR)
-    assert tokens.verify(token) == Token("ops", "-", frozenset({"events.read"}), "new")
+    assert tokens.verify(token) == Token(
+        "ops", "-", frozenset({"events.read"}), "new", allowance=module._ALLOWANCE
+    )
     for account in ("--", "-acme", " -", ""):
         with pytest.raises(ValueError, match="account"):
             tokens.issue("ops", account, ["events.read"], HOUR)
