@@ -30,6 +30,9 @@ from domain.money import CURRENCIES
 from infrastructure.security.token_rules import MIN_SECRET_BYTES
 from infrastructure.security.tokens import caller_keys
 
+COMMANDS_TLS: Final = frozenset({"1", "true", "yes", "on", "0", "false", "no", "off"})
+"""What BILLING_TLS may be for commands that ask the service."""
+
 SHORT_LINKS_PATH: Final = "/short-links"
 """Where API_BASE_URL makes short links, unless a setting names another address."""
 
@@ -96,6 +99,13 @@ def _nats_url(url: SecretStr) -> SecretStr:
     if not all(_NATS_URL.fullmatch(one) for one in _listed(url)):
         raise ValueError("must be addresses such as nats://queue1:4222, with commas between them")
     return url
+
+
+def _tls(choice: str) -> str:
+    """The word for the service; words for commands (`--tls`) may stand there, too."""
+    if choice.lower() not in ("", "terminated", *COMMANDS_TLS):
+        raise ValueError("must be terminated, or be left out")
+    return choice.lower()
 
 
 def _currency(code: str) -> str:
@@ -199,6 +209,33 @@ class Settings(BaseSettings):
     http_address: Address = Field(
         default="127.0.0.1:8080", description="the address where webhooks arrive"
     )
+    tls: Annotated[str, AfterValidator(_tls)] = Field(
+        default="",
+        description="terminated: TLS ends before the gRPC port, so it may be plain in live mode",
+    )
+    tls_cert: Path | None = Field(
+        default=None, description="the file of the gRPC port's certificate chain (PEM)"
+    )
+    tls_key: Path | None = Field(
+        default=None,
+        validate_default=True,
+        description="the file of that certificate's key (PEM)",
+        json_schema_extra=required_by("BILLING_TLS_CERT"),
+    )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        validate_default=True,
+        description="if gRPC clients must have certificates: the file of their CA (PEM)",
+    )
+    http_tls_cert: Path | None = Field(
+        default=None, description="the file of the webhook port's certificate chain (PEM)"
+    )
+    http_tls_key: Path | None = Field(
+        default=None,
+        validate_default=True,
+        description="the file of that certificate's key (PEM)",
+        json_schema_extra=required_by("BILLING_HTTP_TLS_CERT"),
+    )
     reuse_port: bool = Field(
         default=False,
         description="several processes on one host share the ports; with BILLING_STORE=mongo",
@@ -288,6 +325,20 @@ class Settings(BaseSettings):
             raise ValueError("is required, or BILLING_WEBHOOK_SECRETS_PLATFORM")
         return connect
 
+    @field_validator("tls_key", "tls_client_ca", "http_tls_key")
+    @classmethod
+    def _beside_a_certificate(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        prefix = "http_tls" if info.field_name == "http_tls_key" else "tls"
+        other = f"{prefix}_cert"
+        if other not in info.data:
+            return path
+        setting, optional = environment_name(other), info.field_name == "tls_client_ca"
+        if path is None and info.data[other] is not None and not optional:
+            raise ValueError(f"is required with {setting}")
+        if path is not None and info.data[other] is None:
+            raise ValueError(f"needs {setting}")
+        return path
+
     @field_validator("mongo_url")
     @classmethod
     def _mongo_somewhere(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
@@ -346,6 +397,11 @@ class Settings(BaseSettings):
     def requests_per_second(self) -> int:
         """The budget of one Stripe account, Stripe's own limits where none is set."""
         return self.stripe_requests_per_second or (100 if self.mode is Mode.LIVE else 25)
+
+    @property
+    def tls_is_terminated(self) -> bool:
+        """Whether something before the gRPC port speaks TLS for it."""
+        return self.tls == "terminated"
 
     @property
     def effects_max_age(self) -> dt.timedelta:

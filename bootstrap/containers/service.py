@@ -73,6 +73,7 @@ from application.wallet.whose import Wallets
 from bootstrap.containers.rooms import Rooms
 from bootstrap.containers.stripe import Stripe
 from bootstrap.settings import Settings
+from bootstrap.tls import grpc_credentials, webhook_tls
 from infrastructure.clock import SystemClock
 from infrastructure.phones import NumberingPlans
 from infrastructure.price_file import NoPrices, PriceFile
@@ -500,8 +501,10 @@ class Container(containers.DeclarativeContainer):
             address=settings.provided.grpc_address,
             reuse_port=settings.provided.reuse_port,
             reflection=settings.provided.reflection,
+            credentials=providers.Callable(grpc_credentials, settings),
         ),
     )
+    webhook_tls = providers.Singleton(webhook_tls, settings)
 
 
 def compose(settings: Settings) -> Container:
