@@ -11,7 +11,7 @@ from bootstrap.names import SettingsError
 from bootstrap.settings import Settings, environment_name
 from infrastructure.security.tls_files import FollowedPair, Pair, TlsFiles, TlsInvalid
 
-FOLLOW_SECONDS: Final = 15.0
+FOLLOW_SECONDS: Final = 5.0
 
 
 def grpc_credentials(settings: Settings) -> grpc.ServerCredentials | None:

@@ -16,7 +16,7 @@ from infrastructure.security.callers_document import MAX_BYTES, CallersInvalid, 
 from infrastructure.security.registered_callers import Callers
 from infrastructure.security.registered_tokens import RegisteredTokens
 
-FOLLOW_SECONDS: Final = 15.0
+FOLLOW_SECONDS: Final = 5.0
 """How often the file is looked at: a key that leaves it stops within so long."""
 
 _TABLE: Final = re.compile(r"\s*\[")

@@ -85,4 +85,4 @@ def _add_cut(app: typer.Typer, find: Find) -> None:
         if as_json:
             print_json({"caller": caller, "not_before": second.isoformat()})
             return
-        say(f"Tokens of {caller} from before {second.isoformat()} are refused within 15 seconds")
+        say(f"Tokens of {caller} from before {second.isoformat()} are refused within 5 seconds")
