@@ -4,11 +4,12 @@ import datetime as dt
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import billing_client.v1
+from google.protobuf.descriptor import ServiceDescriptor
 
 from application.events.use_cases import PAYLOAD_SCOPE
 from application.notes.use_cases import ADMIN_SCOPE
@@ -21,17 +22,19 @@ from interfaces.grpc.core.methods import methods_of
 _SERVICE_FILE = "_service_pb2"
 
 
+def services_of_the_contract() -> Iterator[ServiceDescriptor]:
+    """Every service of the contract, in the order of its files."""
+    names = (module.name for module in pkgutil.iter_modules(billing_client.v1.__path__))
+    for name in names:
+        if name.endswith(_SERVICE_FILE):
+            file = importlib.import_module(f"{billing_client.v1.__name__}.{name}")
+            yield from file.DESCRIPTOR.services_by_name.values()
+
+
 @cache
 def list_scopes() -> Sequence[str]:
     """Every scope, in order: those of the contract's methods, and those of what is beside them."""
-    names = (module.name for module in pkgutil.iter_modules(billing_client.v1.__path__))
-    files = [
-        importlib.import_module(f"{billing_client.v1.__name__}.{name}")
-        for name in names
-        if name.endswith(_SERVICE_FILE)
-    ]
-    services = (service for file in files for service in file.DESCRIPTOR.services_by_name.values())
-    of_methods = {method.scope for method in methods_of(services).values()}
+    of_methods = {method.scope for method in methods_of(services_of_the_contract()).values()}
     return tuple(sorted({*of_methods, PAYLOAD_SCOPE, ADMIN_SCOPE}))
 
 
