@@ -9,10 +9,12 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from application.requests.tokens import Token
 from domain.errors import Reason, Unauthenticated
-from infrastructure.security.callers_document import CallersInvalid, read_callers
+from infrastructure.security.callers_document import CallersInvalid, keys_of_jwks, read_callers
 from infrastructure.security.callers_file import CallersFile, FollowedCallers
 from infrastructure.security.registered_callers import Callers
 from infrastructure.security.registered_tokens import RegisteredTokens, issue
@@ -334,3 +336,59 @@ def test_a_token_of_a_test_deployment_is_none_of_a_registered_callers(
 ) -> None:
     assert refused(tokens, signed(now=now(clock), iss=None))
     assert jwt.get_unverified_header(signed(kid=None)).get("kid") is None
+
+
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(
+        ["all", "none", "acme", "OKP", "Ed25519", "EdDSA", "sig", "AAAA", "-", "a" * 43]
+    )
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from("keys kid alg kty crv x y d use n k".split()), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, database=None)
+@given(ODD)
+def test_whatever_a_key_set_holds_is_keys_or_problems(value: Any) -> None:
+    keys, problems = keys_of_jwks(json.dumps(value).encode())
+    assert keys or problems
+
+
+@settings(deadline=None, database=None)
+@given(st.binary(max_size=200))
+def test_whatever_a_callers_file_holds_is_callers_or_problems(content: bytes) -> None:
+    with pytest.raises(CallersInvalid):
+        read_callers(content, lambda _name, _most: b"", SCOPES)
+
+
+VALUES = st.sampled_from(
+    ['"all"', '"none"', '""', "true", "1", "-1", "1.5", "[]", "[1]", "{}", "[[]]", '["acme"]',
+     '["customers.read"]', "2026-01-01", "2026-01-01T00:00:00Z", "07:00:00", "nan", '"\\u0000"',
+     '"a"', '"../a"', "[{}]", "[{kid = 1}]", '[{secret = "x", kid = "a"}]', "9" * 30],
+)  # fmt: skip
+FIELDS = st.sampled_from(
+    "name issuer scopes accounts operator longest_minutes not_before calls_per_second streams keys"
+    " jwks_file other".split()
+)
+
+
+@settings(deadline=None, database=None)
+@given(st.lists(st.dictionaries(FIELDS, VALUES), max_size=3), st.binary(max_size=50))
+def test_odd_entries_are_callers_or_problems_by_name(
+    entries: list[dict[str, str]], beside: bytes
+) -> None:
+    document = "".join(
+        "[[callers]]\n" + "".join(f"{name} = {value}\n" for name, value in entry.items())
+        for entry in entries
+    )
+    with pytest.raises(CallersInvalid) as raised:
+        read_callers(document.encode(), lambda _name, _most: beside, SCOPES)
+    assert all(len(problem) < 500 for problem in raised.value.problems)
