@@ -1,4 +1,4 @@
-"""Tokens of callers, made from the callers' keys and the contract alone."""
+"""Tokens of callers, made from the callers and the contract alone."""
 
 import datetime as dt
 import difflib
@@ -12,9 +12,9 @@ import billing_client.v1
 
 from application.events.use_cases import PAYLOAD_SCOPE
 from application.notes.use_cases import ADMIN_SCOPE
-from bootstrap.caller_keys import read_caller_keys
-from infrastructure.clock import SystemClock
-from infrastructure.security.tokens import CallerTokens
+from bootstrap.caller_keys import NAME
+from bootstrap.environment import read_environment
+from bootstrap.signing import signing_of
 from interfaces.cli.exits import ExitCode, Refused
 from interfaces.grpc.core.methods import methods_of
 
@@ -39,17 +39,18 @@ def issue(
     subject: str,
     account: str,
     scopes: Sequence[str],
-    lifetime: dt.timedelta,
+    lifetime: dt.timedelta | None,
     env_file: Path | None = None,
+    caller: str = "",
 ) -> str:
-    """A token, signed with the first of the callers' keys; without scopes, for all of them.
+    """A token, signed by a caller of BILLING_CALLERS or with the first of BILLING_CALLER_KEYS.
 
-    Raises SettingsError, ValueError where nobody would take it, and Refused for scopes that no
-    method has.
+    Without scopes it is for all that are allowed. Raises SettingsError, ValueError where nobody
+    would take it, and Refused for scopes that no method has.
     """
     check_scopes(scopes)
-    tokens = CallerTokens(read_caller_keys(env_file), SystemClock())
-    return tokens.issue(subject, account, scopes or list_scopes(), lifetime)
+    given = read_environment((NAME,), env_file)
+    return signing_of(given, list_scopes(), caller).sign(subject, account, scopes, lifetime)
 
 
 def check_scopes(scopes: Sequence[str]) -> None:
