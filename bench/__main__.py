@@ -16,6 +16,7 @@ BENCHES = (
     ("bench.callers",),
     ("bench.debit_usage",),
     ("bench.analytics",),
+    ("bench.money",),
     ("bench.search", "--store", "sqlite"),
     ("bench.search", "--store", "mongo"),
     ("bench.catalogue", "--store", "sqlite"),

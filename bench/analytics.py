@@ -4,8 +4,10 @@
 
 The charges lie evenly over a year; the period is thirty local days with a clock change inside. The
 floor asks the database itself for the same sums over fixed days, which is wrong at the clock
-change but the least that grouping can cost. Required: at most 1.5 times the floor, and a year by
-month no dearer than by day (a tenth is left to chance).
+change but the least that grouping can cost. Required: at most 1.5 times the floor, a year by
+month no dearer than by day (a tenth is left to chance), and a year by day that is asked again, as
+the service asks it, at most twice the thirty days. Before that the rows are left alone for a
+minute: figures of what was written just now are not remembered.
 """
 
 import argparse
@@ -28,9 +30,13 @@ import pymongo
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from typing_extensions import override
 
 from application.analytics.metrics import GROSS_VOLUME
 from application.analytics.ports import Analytics
+from application.analytics.remembered_port import SETTLED, RememberedFigures
+from application.analytics.remembering import RememberedAnalytics
+from application.background.clock import Clock
 from application.mirror.nouns import CHARGES
 from application.mirror.ports import Mirror
 from domain.charges import Charge
@@ -42,10 +48,14 @@ from infrastructure.mongo.core.database import Database as MongoDatabase
 from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mirror.rows import mirror_index
 from infrastructure.mongo.preparation import prepare as prepare_mongo
+from infrastructure.mongo.remembered_figures import MongoRememberedFigures
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
 from infrastructure.sqlite.core.database import Database as SqliteDatabase
+from infrastructure.sqlite.core.names import quoted
+from infrastructure.sqlite.mirror.columns import index_name
 from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
+from infrastructure.sqlite.remembered_figures import SqliteRememberedFigures
 from infrastructure.stripe.readers.befores import read_before
 from sandbox.servers.mongod import drop_mongo_database, running_mongod
 
@@ -62,6 +72,7 @@ PERIOD: Final = Period(
 
 REQUIRED_RATIO: Final = 1.5
 REQUIRED_OF_MONTHS: Final = 1.1
+REQUIRED_AGAIN: Final = 2.0
 
 START_MS: Final = to_milliseconds(PERIOD.start)
 END_MS: Final = to_milliseconds(PERIOD.end)
@@ -69,24 +80,26 @@ MONGO_NAME: Final = "billing_bench"
 
 _BATCH: Final = 1_000
 
-_SQLITE_FLOOR: Final = """
-    SELECT (created - ?) / 86400000 AS day, currency, sum(amount_captured), count(*)
-    FROM "billing.charges"
-    WHERE stripe_account = ? AND status = 'succeeded' AND created >= ? AND created < ?
+_SQLITE_FLOOR: Final = f"""
+    SELECT (counted_at - ?) / 86400000 AS day, currency, sum(amount_captured), count(*)
+    FROM "billing.charges" INDEXED BY {quoted(index_name(CHARGES, GROSS_VOLUME.index))}
+    WHERE stripe_account = ? AND status = 'succeeded' AND counted_at >= ? AND counted_at < ?
     GROUP BY day, currency
-"""
+"""  # noqa: S608 - declared names
 _MONGO_FLOOR: Final[list[dict[str, Any]]] = [
     {
         "$match": {
             "stripe_account": ACCOUNT,
             "status": "succeeded",
-            "created": {"$gte": START_MS, "$lt": END_MS},
+            "counted_at": {"$gte": START_MS, "$lt": END_MS},
         }
     },
     {
         "$group": {
             "_id": {
-                "day": {"$floor": {"$divide": [{"$subtract": ["$created", START_MS]}, 86_400_000]}},
+                "day": {
+                    "$floor": {"$divide": [{"$subtract": ["$counted_at", START_MS]}, 86_400_000]}
+                },
                 "currency": "$currency",
             },
             "amount": {"$sum": "$amount_captured"},
@@ -94,7 +107,7 @@ _MONGO_FLOOR: Final[list[dict[str, Any]]] = [
         }
     },
 ]
-_MONGO_INDEX: Final = mirror_index(("status", "created", "currency", "amount_captured"))
+_MONGO_INDEX: Final = mirror_index(GROSS_VOLUME.index)
 
 Floor = Callable[[], int]
 """Asks the database itself; returns how many groups it answered."""
@@ -109,6 +122,12 @@ class Figures:
     floor: list[float]
     year_by_day: list[float]
     year_by_month: list[float]
+    year_first: list[float]
+    year_again: list[float]
+
+    @property
+    def of_again(self) -> float:
+        return statistics.median(self.year_again) / statistics.median(self.port)
 
     @property
     def of_months(self) -> float:
@@ -116,7 +135,11 @@ class Figures:
 
     @property
     def met(self) -> bool:
-        return self.ratio <= REQUIRED_RATIO and self.of_months <= REQUIRED_OF_MONTHS
+        return (
+            self.ratio <= REQUIRED_RATIO
+            and self.of_months <= REQUIRED_OF_MONTHS
+            and self.of_again <= REQUIRED_AGAIN
+        )
 
     @property
     def ratio(self) -> float:
@@ -159,12 +182,21 @@ async def fill(mirror: Mirror, count: int, title: str) -> None:
             assert not await mirror.replace(CHARGES, batch)
 
 
+class _NextYear(Clock):
+    """All days of the year are over."""
+
+    @override
+    def now(self) -> dt.datetime:
+        return YEAR_START + dt.timedelta(days=400)
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """An empty store, and its floor, which goes to the database beside the ports."""
 
     mirror: Mirror
     analytics: Analytics
+    remembered: RememberedFigures
     floor: Floor
 
 
@@ -181,6 +213,7 @@ async def sqlite(folder: Path) -> AsyncIterator[Opened]:
             yield Opened(
                 SqliteMirror(database, read_before),
                 SqliteAnalytics(database),
+                SqliteRememberedFigures(database),
                 lambda: len(connection.execute(_SQLITE_FLOOR, bounds).fetchall()),
             )
     finally:
@@ -199,6 +232,7 @@ async def mongo(_: Path) -> AsyncIterator[Opened]:
                 yield Opened(
                     MongoMirror(database, read_before),
                     MongoAnalytics(database),
+                    MongoRememberedFigures(database),
                     lambda: len(list(collection.aggregate(_MONGO_FLOOR, hint=_MONGO_INDEX))),
                 )
         finally:
@@ -214,7 +248,10 @@ async def measure(store: str, opened: Opened, repetitions: int) -> Figures:
     bucket_edges = edges(PERIOD, Granularity.DAY)
     year = Period(YEAR_START, YEAR_START + dt.timedelta(days=365), ZONE)
     days, months = (edges(year, each) for each in (Granularity.DAY, Granularity.MONTH))
-    figures = Figures(store, [], [], [], [])
+    figures = Figures(store, [], [], [], [], [], [])
+    remembering = RememberedAnalytics(
+        opened.analytics, opened.remembered, _NextYear(), most=200_000
+    )
 
     async def timed(into: list[float], ask: Callable[[], Awaitable[int]], least: int) -> None:
         started = time.perf_counter()
@@ -225,6 +262,9 @@ async def measure(store: str, opened: Opened, repetitions: int) -> Figures:
     async def port(over: Sequence[dt.datetime]) -> int:
         return len(await opened.analytics.figures(GROSS_VOLUME, ACCOUNT, over))
 
+    async def service(over: Sequence[dt.datetime]) -> int:
+        return len(await remembering.figures(GROSS_VOLUME, ACCOUNT, over))
+
     async def direct() -> int:
         return await asyncio.to_thread(opened.floor)
 
@@ -234,10 +274,14 @@ async def measure(store: str, opened: Opened, repetitions: int) -> Figures:
     for _ in range(max(1, repetitions // 3) + 1):
         await timed(figures.year_by_day, partial(port, days), len(days))
         await timed(figures.year_by_month, partial(port, months), len(months))
+    await asyncio.sleep(SETTLED.total_seconds())
+    await timed(figures.year_first, partial(service, days), len(days))
+    for _ in range(repetitions):
+        await timed(figures.year_again, partial(service, days), len(days))
     # The first turn reads the index from disk.
     return Figures(
         store, figures.port[1:], figures.floor[1:], figures.year_by_day[1:],
-        figures.year_by_month[1:],
+        figures.year_by_month[1:], figures.year_first, figures.year_again,
     )  # fmt: skip
 
 
@@ -245,7 +289,9 @@ def table(figures: list[Figures], count: int) -> Table:
     """What was measured, for people."""
     shown = Table(title=f"Gross volume, 30 days with a clock change, {count:,} charges in a year")
     headings = ("port ms", "floor ms", "ratio", f"required ≤ {REQUIRED_RATIO}")
-    for heading in ("store", *headings, "year by day ms", "by month", f"≤ {REQUIRED_OF_MONTHS}"):
+    of_years = ("year by day ms", "by month", f"≤ {REQUIRED_OF_MONTHS}")
+    remembered = ("year, first ms", "again", "of 30 days", f"≤ {REQUIRED_AGAIN}")
+    for heading in ("store", *headings, *of_years, *remembered):
         shown.add_column(heading, justify="right")
     for figure in figures:
         shown.add_row(
@@ -256,6 +302,12 @@ def table(figures: list[Figures], count: int) -> Table:
             f"{statistics.median(figure.year_by_day):.1f}",
             f"{statistics.median(figure.year_by_month):.1f}",
             "met" if figure.of_months <= REQUIRED_OF_MONTHS else "MISSED",
+            *(
+                f"{statistics.median(taken):.1f}"
+                for taken in (figure.year_first, figure.year_again)
+            ),
+            f"{figure.of_again:.2f}",
+            "met" if figure.of_again <= REQUIRED_AGAIN else "MISSED",
         )
     return shown
 

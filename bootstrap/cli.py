@@ -206,9 +206,26 @@ def rebuild() -> typer.Typer:
 
 
 @app.command(cls=Late, rich_help_panel=_OPERATE)
-def reports() -> typer.Typer:
-    """List the reports of comparisons, the last one first, or show one."""
+def prove() -> typer.Typer:
+    """Prove the books from their rows, and against the bank; exit code 1 on a difference."""
     return _mirror_commands()
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def reports() -> typer.Typer:
+    """List the reports of comparisons and proofs, the last one first, or show one."""
+    return _mirror_commands()
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def overview() -> typer.Typer:
+    """Show what came in, what is left of it, and how payments go, day by day."""
+    from bootstrap.reach import reach
+    from interfaces.cli.overview import add_overview
+
+    commands = typer.Typer(add_completion=False)
+    add_overview(commands, reach)
+    return commands
 
 
 @app.command(cls=Late, rich_help_panel=_OPERATE)

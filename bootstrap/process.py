@@ -176,6 +176,8 @@ def _endless(container: Container) -> list[Loop]:
         container.invoice_payments().loop,
         container.payout_membership().loop,
         container.balances().loop,
+        container.relisting().loop,
+        container.unsettled().loop,
         container.upgrade().loop,
         container.closing().loop,
         container.operations().loop,

@@ -10,6 +10,7 @@ import shlex
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
 from sandbox.demo import Business, World, introduce, open_accounts
 from sandbox.demo import run as run_demo
+from sandbox.demo.plan import SPAN_SECONDS
 from sandbox.emulator.control_client import ControlError
 from sandbox.emulator.settings import PLATFORM_KEY
 
@@ -80,8 +82,12 @@ class SandboxError(RuntimeError):
 
 
 async def play_demo(console: Console) -> bool:
-    """The demo, on an emulator and a service of its own; whether mirror = Stripe."""
-    async with started() as world:
+    """The demo, on an emulator and a service of its own; whether mirror = Stripe.
+
+    It begins in the past before the service looks: a balance that was read later than what is then
+    made would tie to nothing.
+    """
+    async with started(at=int(time.time()) - SPAN_SECONDS) as world:
         return await run_demo(world, console)
 
 
@@ -123,10 +129,14 @@ def _check_free(flag: str, address: str) -> None:
 
 @contextlib.asynccontextmanager
 async def started(
-    *, grpc_address: str = "127.0.0.1:0", http_address: str = "127.0.0.1:0"
+    *,
+    grpc_address: str = "127.0.0.1:0",
+    http_address: str = "127.0.0.1:0",
+    at: int | None = None,
 ) -> AsyncIterator[World]:
     """Start both, with the two businesses connected; end both, and remove their files.
 
+    The emulator's clock begins at `at`, in Unix seconds; None: now.
     Raises SandboxError.
     """
     with tempfile.TemporaryDirectory(prefix="billing-sandbox-") as folder:
@@ -135,7 +145,7 @@ async def started(
                 _process("the emulator", "emulator", "--port", "0", env={})
             )
             settings = _settings(Path(folder), stripe["url"], grpc_address, http_address)
-            await open_accounts(stripe["url"], BUSINESSES)
+            await open_accounts(stripe["url"], BUSINESSES, at)
             await _fill(settings)
             listening = await stack.enter_async_context(
                 _process("the service", "serve", env=_environment(settings))
@@ -244,17 +254,14 @@ def _world(settings: Settings, ports: Ports, folder: Path) -> World:
 
 def _environment(settings: Settings) -> dict[str, str]:
     """The settings as a process reads them: exactly what an operator would export."""
-    return {
-        "STRIPE_SECRET_KEY": settings.stripe_secret_key.get_secret_value(),
-        "BILLING_CALLER_KEYS": settings.caller_keys.get_secret_value(),
-        "BILLING_WEBHOOK_SECRETS_CONNECT": settings.webhook_secrets_connect.get_secret_value(),
-        "BILLING_SQLITE_PATH": str(settings.sqlite_path),
-        "BILLING_GRPC_ADDRESS": settings.grpc_address,
-        "BILLING_HTTP_ADDRESS": settings.http_address,
-        "BILLING_STRIPE_URL": settings.stripe_url,
-        "BILLING_REFLECTION": "true",
-        "BILLING_LOG_LEVEL": settings.log_level,
-    }
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {environment_name(name): _told(value) for name, value in given.items()}
+
+
+def _told(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @contextlib.asynccontextmanager

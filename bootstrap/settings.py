@@ -255,6 +255,12 @@ class Settings(BaseSettings):
         validation_alias="BASE_CURRENCY",
         description="the currency, such as usd, of wallets and of exchange rates",
     )
+    remembered_figures: int = Field(
+        default=200_000,
+        ge=0,
+        le=10_000_000,
+        description="how many figures of past days, weeks, months are remembered; 0 means none",
+    )
     api_base_url: Annotated[str, AfterValidator(_api_url)] = Field(
         default="",
         validation_alias="API_BASE_URL",

@@ -8,18 +8,24 @@ so that it does not matter which of the pieces comes first.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from domain.balance_transactions import BalanceTransaction
+from domain.balance_transactions import PAYMENTS, BalanceTransaction
 from domain.invoice_payments import InvoicePayment
 from domain.invoices import Invoice
-from domain.mirror import Facet, Row, Snapshot
+from domain.mirror import FOREVER_MS, Facet, Row, Snapshot, Version
 from domain.periods import to_milliseconds
-from domain.reporting_categories import RELEASE, REVERSAL, SETTLEMENT, category_of
+from domain.reporting_categories import CATEGORIES, RELEASE, REVERSAL, SETTLEMENT, category_of
 
-RULES: Final = 1
-"""Grows where a transaction tells about something else than before: all are then derived anew."""
+RULES: Final = 2
+"""Grows where a transaction or a charge tells something else than before: all is derived anew."""
 
 INVOICE: Final = "invoice"
 """The facet of what a charge was for."""
+
+FIRST: Final = "first"
+"""The facet of a refund or dispute that tells when it first took money, and in what currency."""
+
+_COUNTED_ONCE: Final = ("refund", "dispute")
+"""What counts once, at its first transaction: a dispute that is lost after all has several."""
 
 FACETS: Final = (SETTLEMENT, REVERSAL, RELEASE)
 """The facets that a balance transaction tells."""
@@ -51,6 +57,29 @@ def settlement(told: Snapshot[BalanceTransaction]) -> tuple[str, Facet] | None:
     }
     facet = Facet(told.stripe_account, found.source, category.facet, values, told.version)
     return category.noun, facet
+
+
+def first_movement(told: Snapshot[BalanceTransaction]) -> tuple[str, Facet] | None:
+    """The noun and facet of the refund or dispute that a transaction took money for, if for one.
+
+    Of several the earliest is to stand, so that is the later version.
+    """
+    found, place = told.object, settlement(told)
+    if found is None or place is None or (found.balance_type or PAYMENTS) != PAYMENTS:
+        return None
+    if place[0] not in _COUNTED_ONCE or place[1].name != SETTLEMENT:
+        return None
+    if category_of(found.reporting_category, found.type) is CATEGORIES["charge_failure"]:
+        return None  # its source is a refund object, but no refund
+    at = to_milliseconds(found.created)
+    values = {"at": at, "currency": found.amount.currency, "balance_transaction": found.id}
+    version = Version.of_event(FOREVER_MS - at)
+    return place[0], Facet(told.stripe_account, place[1].id, FIRST, values, version)
+
+
+def told_by(told: Snapshot[BalanceTransaction]) -> list[tuple[str, Facet]]:
+    """All that a balance transaction tells about other rows: their nouns, and the facets."""
+    return [place for place in (settlement(told), first_movement(told)) if place is not None]
 
 
 def mistaken(

@@ -15,6 +15,10 @@ PAYMENTS: Final = "payments"
 PENDING: Final = "pending"
 """The status of a transaction until it is available: its fee may change."""
 
+APPLICATION_FEES: Final = ("application_fee",)
+TAX_FEES: Final = ("tax", "withheld_tax")
+"""The types of fee details that are not Stripe's own fee."""
+
 
 @dataclass(frozen=True, slots=True)
 class FeeDetail:
@@ -60,3 +64,16 @@ class BalanceTransaction:
             raise ValueError("id: must not be empty")
         if {self.fee.currency, self.net.currency} != {self.amount.currency}:
             raise ValueError("amount: a balance transaction has one currency")
+
+    @property
+    def application_fee(self) -> int:
+        """What of the fee is for applications, in minor units."""
+        return self._fee_of(APPLICATION_FEES)
+
+    @property
+    def tax_fee(self) -> int:
+        """What of the fee is tax, in minor units."""
+        return self._fee_of(TAX_FEES)
+
+    def _fee_of(self, types: tuple[str, ...]) -> int:
+        return sum(detail.amount.amount for detail in self.fee_details if detail.type in types)

@@ -24,9 +24,15 @@ class OperationKind(StrEnum):
     RECONCILE = "reconcile"
     REBUILD = "rebuild"
     LINK_CONTACTS = "link_contacts"
+    PROOF = "proof"
 
 
-MIRROR_KINDS: Final = (OperationKind.BACKFILL, OperationKind.RECONCILE, OperationKind.REBUILD)
+MIRROR_KINDS: Final = (
+    OperationKind.BACKFILL,
+    OperationKind.RECONCILE,
+    OperationKind.REBUILD,
+    OperationKind.PROOF,
+)
 """The kinds that are work on the mirror itself: an operator's business."""
 
 
@@ -70,11 +76,12 @@ class OperationProgress:
     """How far it has come.
 
     `phase` is what it does now: `read` objects of Stripe's, `compare` them with the mirror,
-    `replay` kept events, `swap` a rebuilt mirror in, `link` customers to contacts. `noun` is the
-    one in work, `nouns_done` of `nouns_total` are done in this phase. `read` counts the
-    phase's objects (or events), `changed` the rows that a backfill changed, `drifted` those that a
-    comparison found wrong. `rate` is objects a second. `reached` is the creation time of the oldest
-    object read of the noun.
+    `replay` kept events, `swap` a rebuilt mirror in, `link` customers to contacts, `prove` the
+    books. `noun` is the one in work, `nouns_done` of `nouns_total` are done in this phase. `read`
+    counts the phase's objects (or events), `changed` the rows that a backfill changed, `drifted`
+    those that a comparison found wrong, or how often a check of a proof did not hold. `rate` is
+    objects a second. `reached` is the creation time of the oldest object read of the noun; of a
+    proof, which begins with the oldest, that of the latest.
 
     Of `total` customers, those that were read are `linked` to a contact that was there, `created`
     as one, `unmatched`, or were `already_linked` before.

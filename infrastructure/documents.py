@@ -57,10 +57,10 @@ def column_values(
     """
     values: dict[str, Scalar | None] = dict.fromkeys(filled_columns(noun))
     if found is not None:
-        for name, read in _readers(noun):
-            values[name] = _read(found, name, read)
-        for name, path in _derived_paths(noun):
-            values[name] = _follow(derived, name, path)
+        for name, readers, absent in _readers(noun):
+            told = (_read(found, name, read) for read in readers)
+            values[name] = next((value for value in told if value is not None), absent)
+        values |= derived_values(noun, derived, values)
     return values
 
 
@@ -100,10 +100,42 @@ def many_values(noun: Noun[T], found: T | None) -> dict[str, list[Scalar]]:
 
 
 def derived_values(
-    noun: Noun[T], derived: Mapping[str, Mapping[str, Any]]
+    noun: Noun[T],
+    derived: Mapping[str, Mapping[str, Any]],
+    beside: Mapping[str, Scalar | None],
 ) -> dict[str, Scalar | None]:
-    """The values of those columns of a live row that come from its derived half."""
-    return {name: _follow(derived, name, path) for name, path in _derived_paths(noun)}
+    """The values of those columns of a live row that come from its derived half.
+
+    `beside` holds the columns of the snapshot, those of `fallbacks` at least.
+    """
+    values = {}
+    for name, paths, absent in _derived_paths(noun):
+        told = (
+            beside[path] if isinstance(path, str) else _follow(derived, name, path)
+            for path in paths
+        )
+        values[name] = next((value for value in told if value is not None), absent)
+    return values
+
+
+@cache
+def fallbacks(noun: Noun[Any]) -> tuple[str, ...]:
+    """The columns of the snapshot that columns of the derived half fall back on."""
+    found = (path for _, paths, _ in _derived_paths(noun) for path in paths)
+    return tuple(dict.fromkeys(path for path in found if isinstance(path, str)))
+
+
+def derived_columns(noun: Noun[Any]) -> tuple[str, ...]:
+    """The names of the columns of the derived half."""
+    return tuple(name for name, _, _ in _derived_paths(noun))
+
+
+@cache
+def counted_facets(noun: Noun[Any]) -> tuple[str, ...]:
+    """The facets that counted columns of a noun come from."""
+    names = () if noun.counted is None else noun.counted.names
+    paths = (path for column in noun.columns if column.name in names for path in column.paths)
+    return tuple(dict.fromkeys(path.split(".")[1] for path in paths if path.startswith(_DERIVED)))
 
 
 def search_words(noun: Noun[T], found: T | None) -> tuple[str, ...]:
@@ -320,12 +352,18 @@ def check_bounds(count: int) -> None:
 
 
 @cache
-def _readers(noun: Noun[T]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    """The columns of the snapshot, with what reads each from an object."""
+def _readers(
+    noun: Noun[T],
+) -> tuple[tuple[str, tuple[Callable[[Any], Any], ...], Scalar | None], ...]:
+    """The columns of the snapshot, with what reads each from an object, and what it else is."""
     return tuple(
-        (column.name, attrgetter(column.path.removeprefix(_OBJECT)))
+        (
+            column.name,
+            tuple(attrgetter(path.removeprefix(_OBJECT)) for path in column.paths),
+            column.absent,
+        )
         for column in noun.columns
-        if column.path.startswith(_OBJECT) and not column.many
+        if column.of_snapshot and not column.many
     )
 
 
@@ -337,7 +375,7 @@ def _many_readers(
     found = []
     for column in noun.columns:
         if column.many:
-            path, _, within = column.path.removeprefix(_OBJECT).partition("[].")
+            path, _, within = column.paths[0].removeprefix(_OBJECT).partition("[].")
             found.append((column.name, attrgetter(path), attrgetter(within) if within else None))
     return tuple(found)
 
@@ -355,12 +393,24 @@ def _elements(
 
 
 @cache
-def _derived_paths(noun: Noun[T]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The columns of the derived half, with the path to each below `derived`."""
+def _derived_paths(
+    noun: Noun[T],
+) -> tuple[tuple[str, tuple[str | tuple[str, ...], ...], Scalar | None], ...]:
+    """The columns of the derived half: whence each has its value, and what it else is.
+
+    That is steps below `derived`, or the name of a column of the snapshot.
+    """
     return tuple(
-        (column.name, tuple(column.path.split(".")[1:]))
+        (
+            column.name,
+            tuple(
+                tuple(source.split(".")[1:]) if source.startswith(_DERIVED) else source
+                for source in noun.beside(column)
+            ),
+            column.absent,
+        )
         for column in noun.columns
-        if column.path.startswith(_DERIVED)
+        if column.of_derived
     )
 
 

@@ -3,21 +3,22 @@
 import datetime as dt
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from fractions import Fraction
 
-from application.analytics.metrics import Metric
-from application.analytics.ports import Analytics, FigureRow, Rates
+from application.analytics.ports import FigureRow, Rates
 from domain.rates import Conversion, Place, converted
 
 _DAY = dt.timedelta(days=1)
 
+Read = Callable[[Sequence[dt.datetime]], Awaitable[Sequence[FigureRow]]]
+"""Reads the rows of a figure between edges."""
+
 
 class BaseTotals:
-    """Converts the first sum of a metric; `base_currency` is empty where none is set."""
+    """Converts a figure of rows; `base_currency` is empty where none is set."""
 
-    def __init__(self, analytics: Analytics, rates: Rates, base_currency: str) -> None:
-        self._analytics = analytics
+    def __init__(self, rates: Rates, base_currency: str) -> None:
         self._rates = rates
         self._base = base_currency
 
@@ -29,16 +30,15 @@ class BaseTotals:
     async def of(
         self,
         account: str,
-        stripe_account: str,
-        metric: Metric,
+        read: Read,
         edges: Sequence[dt.datetime],
-        currency: str | None = None,
+        figure: Callable[[FigureRow], int] = lambda row: row.sums[0],
     ) -> Conversion:
-        """An amount a bucket, each row by the rate of its UTC day; the amounts add up."""
+        """An amount a bucket, each row's figure by the rate of its UTC day; the amounts add up."""
         cut = _cut_by_day(edges)
-        rows = await self._analytics.figures(metric, stripe_account, cut, currency)
+        rows = await read(cut)
         return converted(
-            _parts(rows, edges, cut), await self._of_days(account, rows, cut), self._base
+            _parts(rows, edges, cut, figure), await self._of_days(account, rows, cut), self._base
         )
 
     async def _of_days(
@@ -62,11 +62,14 @@ def _cut_by_day(edges: Sequence[dt.datetime]) -> Sequence[dt.datetime]:
 
 
 def _parts(
-    rows: Sequence[FigureRow], edges: Sequence[dt.datetime], cut: Sequence[dt.datetime]
+    rows: Sequence[FigureRow],
+    edges: Sequence[dt.datetime],
+    cut: Sequence[dt.datetime],
+    figure: Callable[[FigureRow], int],
 ) -> Sequence[Mapping[Place, int]]:
     """What is to be converted of each bucket."""
     parts: list[dict[Place, int]] = [defaultdict(int) for _ in edges[1:]]
     for row in rows:
         start = cut[row.bucket]
-        parts[bisect_right(edges, start) - 1][start.date(), row.currency] += row.sums[0]
+        parts[bisect_right(edges, start) - 1][start.date(), row.currency] += figure(row)
     return parts

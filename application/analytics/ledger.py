@@ -87,7 +87,8 @@ class Ledger:
     ) -> Sequence[FigureRow]:
         """By how much restatements have changed each bucket's figure; `count` is how many did.
 
-        A row whose sums are zero was restated back and forth.
+        One that moved a row from a group to another counts in the latter alone. A row whose sums
+        are zero was restated back and forth.
         """
         cells = list[Cell]()
         counted = list[Cell]()
@@ -96,7 +97,7 @@ class Ledger:
             both = list(_cells(metric, edges, currency, sides))
             cells += both
             # A change within a bucket is one restatement, from one to another one of each.
-            for place in dict.fromkeys(cell[:3] for cell in both):
+            for place in {cell[:2]: cell[:3] for cell in reversed(both)}.values():
                 counted.append((*place, dict.fromkeys(metric.columns, 0), 1))
         bare = [(*cell[:3], cell[3], 0) for cell in cells]
         return folded(metric, [*bare, *counted])

@@ -28,8 +28,28 @@ class FigureRow:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class TopRow:
+    """A value of a column, with the first sum of a metric over its rows, and how many they are."""
+
+    value: str
+    sum: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopRows:
+    """The greatest first. `without` are the rows in which the column has no value, if any."""
+
+    rows: Sequence[TopRow]
+    without: TopRow | None = None
+
+
 class Analytics(Protocol):
-    """One method for all metrics that are sums and counts over the rows of one noun."""
+    """One method for all metrics that are sums and counts over the rows of one noun.
+
+    And one for the few greatest of the many values of a column.
+    """
 
     async def figures(
         self,
@@ -53,6 +73,34 @@ class Analytics(Protocol):
         Raises Unavailable (STORE_UNAVAILABLE) when the store does not answer.
         """
         ...
+
+    async def top(
+        self,
+        metric: Metric,
+        stripe_account: str,
+        period: tuple[dt.datetime, dt.datetime],
+        currency: str,
+        *,
+        after: tuple[int, str] | None,
+        limit: int,
+    ) -> TopRows:
+        """The values of the metric's one column of `by` with the greatest first sums.
+
+        In order of the sum, falling, then of the value; from behind a sum and value, at most
+        `limit` (1 to 1,000). `without` is told only where `after` is None. The first sum has plain
+        columns alone. Read from the metric's covering index; the cost follows the period.
+
+        Raises Unavailable (STORE_UNAVAILABLE) when the store does not answer.
+        """
+        ...
+
+
+def top_rows(found: Iterable[tuple[Any, int, int]], limit: int) -> TopRows:
+    """The rows that a store gives, that without a value first, which counts as none of them."""
+    rows = [TopRow(value or "", sum_, count) for value, sum_, count in found]
+    if rows and not rows[0].value:
+        return TopRows(rows[1 : limit + 1], rows[0])
+    return TopRows(rows[:limit])
 
 
 Cell = tuple[int, str, tuple[Any, ...], Mapping[str, int], int]

@@ -168,3 +168,33 @@ def _totals(rows: Iterable[FigureRow]) -> Counter[str]:
     for row in rows:
         totals[row.currency] += row.sums[0]
     return totals
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """How a figure of the ledger stands, by rows of which the first sum counts.
+
+    `ends` are those of its buckets, `pending` what Stripe has not made available (None: nobody
+    knows), `restated` as `Ledger.restated` tells.
+    """
+
+    trust: Trust
+    ends: Sequence[dt.datetime]
+    figures: Sequence[FigureRow]
+    pending: Sequence[FigureRow] | None
+    restated: Sequence[FigureRow]
+
+    @property
+    def currencies(self) -> Sequence[CurrencyTrust]:
+        """What each currency of the period tells."""
+        return currency_trusts(self.figures, self.pending, self.restated)
+
+    def provisional(self, currency: str) -> int | None:
+        """How much of the figure in a currency may change without a restatement."""
+        if self.pending is None:
+            return None
+        return _totals(self.pending)[currency]
+
+    def buckets(self, currency: str) -> Sequence[BucketTrust]:
+        """What each bucket of the figure in a currency tells."""
+        return bucket_trusts(self.trust, self.ends, self.restated, currency)

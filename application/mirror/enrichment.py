@@ -14,9 +14,11 @@ from application.mirror.nouns import (
     INVOICE_PAYMENTS,
     INVOICES,
     NOUN_BY_NAME,
+    PAYMENT_INTENTS,
 )
 from application.mirror.ports import NEWEST_FIRST, Filter, Mirror, Noun
-from domain.attribution import attribution, settlement
+from domain.attempts import attempts
+from domain.attribution import attribution, told_by
 from domain.charges import Charge
 from domain.invoice_payments import InvoicePayment
 from domain.mirror import Facet, MirroredObject, Snapshot
@@ -64,13 +66,19 @@ class Enrichment:
     async def _settle(self, told: Iterable[Snapshot[Any]]) -> None:
         facets: dict[str, list[Facet]] = defaultdict(list)
         for snapshot in told:
-            if place := settlement(snapshot):
-                facets[place[0]].append(place[1])
+            for name, facet in told_by(snapshot):
+                facets[name].append(facet)
         for name, found in facets.items():
-            await self._mirror.derive(NOUN_BY_NAME[name], found)
+            await self._derive(NOUN_BY_NAME[name], found)
 
     async def _after_charges(self, stripe_account: str, charges: Sequence[Charge]) -> None:
         intents = [charge.payment_intent for charge in charges if charge.payment_intent]
+        of_intent: dict[str, list[Snapshot[Charge]]] = defaultdict(list)
+        async for snapshot in self._matching(CHARGES, stripe_account, "payment_intent", intents):
+            if snapshot.object is not None and snapshot.object.payment_intent:
+                of_intent[snapshot.object.payment_intent].append(snapshot)
+        facets = [attempts(intent, found) for intent, found in of_intent.items()]
+        await self._derive(PAYMENT_INTENTS, [facet for facet in facets if facet is not None])
         without = [charge.id for charge in charges if not charge.payment_intent]
         payments = [
             payment
@@ -106,9 +114,11 @@ class Enrichment:
             facet = attribution(charge_id, snapshot, invoice) if invoice else None
             if facet is not None:
                 facets[charge_id] = facet
-        told = list(facets.values())
-        for start in range(0, len(told), _PAGE):
-            await self._mirror.derive(CHARGES, told[start : start + _PAGE])
+        await self._derive(CHARGES, list(facets.values()))
+
+    async def _derive(self, noun: Noun[Any], facets: Sequence[Facet]) -> None:
+        for start in range(0, len(facets), _PAGE):
+            await self._mirror.derive(noun, facets[start : start + _PAGE])
 
     async def _fetch(
         self, noun: Noun[T], stripe_account: str, ids: Iterable[str]

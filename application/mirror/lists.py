@@ -78,3 +78,16 @@ class PayoutTransactionLister(Protocol):
         reconciled. (API reference, "List all balance transactions".)
         """
         ...
+
+
+class SourceTransactionLister(Protocol):
+    """Lists the balance transactions of one object."""
+
+    async def page_of_source(
+        self, stripe_account: str, source: str, place: Place, *, priority: Priority
+    ) -> Page[Snapshot[BalanceTransaction]]:
+        """The next (at most 100) balance transactions of a charge, refund or payout, from a place.
+
+        Of a dispute Stripe tells none. (API reference, "List all balance transactions".)
+        """
+        ...

@@ -3,8 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from application.mirror.ports import FIRST_KNOWN, NEWEST_FIRST, Column, Noun, Order, Search
-from domain.balance_transactions import PAYOUT, BalanceTransaction
+from application.mirror.ports import (
+    FIRST_KNOWN,
+    NEWEST_FIRST,
+    Column,
+    Counted,
+    Noun,
+    Order,
+    Search,
+)
+from domain.attempts import ATTEMPTS
+from domain.attribution import FIRST, INVOICE
+from domain.balance_transactions import PAYMENTS, PAYOUT, BalanceTransaction
 from domain.charges import Charge
 from domain.customers import Customer
 from domain.disputes import Dispute
@@ -15,10 +25,16 @@ from domain.payouts import Payout
 from domain.prices import Price
 from domain.products import Product
 from domain.refunds import Refund
+from domain.reporting_categories import REVERSAL, SETTLEMENT
 from domain.stripe_accounts import StripeAccount
 from domain.subscriptions import Subscription
 
 _CREATED: Final = Column("created", "object.created")
+_FIRST: Final = (
+    Column("first_at", f"derived.{FIRST}.at"),
+    Column("first_currency", f"derived.{FIRST}.currency"),
+)
+"""When money was first taken, and what it settled in."""
 
 CUSTOMERS: Final = Noun(
     name="customer",
@@ -40,16 +56,60 @@ CHARGES: Final = Noun(
         Column("currency", "object.amount.currency"),
         Column("amount_captured", "object.amount_captured.amount"),
         Column("customer", "object.customer"),
-        Column("payment_intent", "object.payment_intent"),
+        # Empty: the charge stands for itself.
+        Column("payment_intent", "object.payment_intent", absent=""),
+        Column("outcome_type", "object.outcome_type"),
+        Column("failure_code", "object.failure_code"),
+        Column("risk_level", "object.risk_level"),
+        # When it counts. `settled_in` is empty where no transaction says so: then it may change.
+        Column("counted_at", (f"derived.{SETTLEMENT}.created", "object.created")),
+        Column("settled_in", f"derived.{SETTLEMENT}.currency", absent=""),
+        Column("billing_reason", f"derived.{INVOICE}.billing_reason"),
     ),
+    # What stands behind an id covers figures: no row is read for them.
     indexes=(
-        ("created",),
+        # Attempts, and the risk that they were thought to be.
+        ("created", "id", "currency", "status", "outcome_type", "risk_level"),
         ("customer", "created"),
         ("customer", "status", "created"),
-        ("payment_intent", "created"),
-        ("status", "created"),
-        # Covers gross volume and the counts of payments: no row is read for them.
-        ("status", "created", "currency", "amount_captured"),
+        # Payments without an intent.
+        (
+            "payment_intent",
+            "created",
+            "id",
+            "currency",
+            "status",
+            "outcome_type",
+            "amount_captured",
+        ),
+        # Failures and their reasons.
+        ("status", "created", "id", "currency", "outcome_type", "failure_code"),
+        # Gross volume and its split; and who spent it.
+        (
+            "status",
+            "counted_at",
+            "id",
+            "currency",
+            "amount_captured",
+            "settled_in",
+            "billing_reason",
+        ),
+        ("status", "counted_at", "id", "currency", "customer", "amount_captured"),
+    ),
+    counted=Counted(
+        dates=("created", "counted_at"),
+        columns=(
+            "status",
+            "currency",
+            "amount_captured",
+            "customer",
+            "payment_intent",
+            "outcome_type",
+            "failure_code",
+            "risk_level",
+            "settled_in",
+            "billing_reason",
+        ),
     ),
 )
 
@@ -61,8 +121,10 @@ REFUNDS: Final = Noun(
         _CREATED,
         Column("status", "object.status"),
         Column("charge", "object.charge"),
+        *_FIRST,
     ),
-    indexes=(("created",), ("charge", "created")),
+    indexes=(("created",), ("charge", "created"), ("first_at", "id", "first_currency")),
+    counted=Counted(dates=("first_at",), columns=("first_currency",)),
 )
 
 DISPUTES: Final = Noun(
@@ -73,9 +135,16 @@ DISPUTES: Final = Noun(
         _CREATED,
         Column("status", "object.status"),
         Column("charge", "object.charge"),
+        *_FIRST,
     ),
-    indexes=(("created",), ("status", "created"), ("charge", "created")),
+    indexes=(
+        ("created",),
+        ("status", "created"),
+        ("charge", "created"),
+        ("first_at", "id", "first_currency", "status"),
+    ),
     rank=lambda dispute: len(dispute.balance_transactions),
+    counted=Counted(dates=("first_at",), columns=("first_currency", "status")),
 )
 
 _INVOICE_PAYMENT_RANKS: Final = {"open": 0, "paid": 1, "canceled": 1}
@@ -213,24 +282,72 @@ PAYOUTS: Final = Noun(
         Column("arrival_date", "object.arrival_date"),
         Column("automatic", "object.automatic"),
         Column("currency", "object.amount.currency"),
+        Column("amount", "object.amount.amount"),
+        Column("returned_at", f"derived.{REVERSAL}.created"),
     ),
     indexes=(
         ("created", "id", "status", "automatic", "currency", "arrival_date"),
         ("arrival_date", "id", "status", "automatic", "currency", "created"),
         ("status", "created", "id", "automatic", "currency", "arrival_date"),
-        ("status", "arrival_date", "id", "automatic", "currency", "created"),
+        # What arrived, what is on its way; and what came back.
+        (
+            "status",
+            "arrival_date",
+            "id",
+            "automatic",
+            "currency",
+            "created",
+            "amount",
+            "returned_at",
+        ),
+        ("status", "returned_at", "id", "currency", "amount", "arrival_date"),
     ),
     orders=(NEWEST_FIRST, Order("arrival_date")),
     reading=1,
+    counted=Counted(
+        dates=("arrival_date", "returned_at"),
+        columns=("status", "automatic", "currency", "created", "amount"),
+    ),
 )
 
 PAYMENT_INTENTS: Final = Noun(
     name="payment_intent",
     type=PaymentIntent,
     collection="billing.payment_intents",
-    columns=(_CREATED, Column("customer", "object.customer")),
-    indexes=(("created",), ("customer", "created")),
+    columns=(
+        _CREATED,
+        Column("customer", "object.customer"),
+        *(
+            Column(name, f"derived.{ATTEMPTS}.{value}")
+            for name, value in (
+                ("first_attempt", "first_attempt"),
+                ("attempt_currency", "currency"),
+                ("outcome", "outcome"),
+                ("recovered", "recovered"),
+                ("attempt_count", "count"),
+                ("captured", "captured"),
+            )
+        ),
+    ),
+    indexes=(
+        ("created",),
+        ("customer", "created"),
+        # Payments by what became of them.
+        (
+            "first_attempt",
+            "id",
+            "attempt_currency",
+            "outcome",
+            "recovered",
+            "attempt_count",
+            "captured",
+        ),
+    ),
     rank=lambda intent: int(intent.status in ("succeeded", "canceled")),
+    counted=Counted(
+        dates=("first_attempt",),
+        columns=("attempt_currency", "outcome", "recovered", "attempt_count", "captured"),
+    ),
 )
 
 BALANCE_TRANSACTIONS: Final = Noun(
@@ -247,7 +364,10 @@ BALANCE_TRANSACTIONS: Final = Noun(
         Column("amount", "object.amount.amount"),
         Column("fee", "object.fee.amount"),
         Column("net", "object.net.amount"),
-        Column("balance_type", "object.balance_type"),
+        # Rows of an earlier API version tell no balance.
+        Column("balance_type", "object.balance_type", absent=PAYMENTS),
+        Column("fee_application", "object.application_fee"),
+        Column("fee_tax", "object.tax_fee"),
         Column("first_known_at", FIRST_KNOWN),
         Column("payout", f"derived.{PAYOUT}.payout"),
     ),
@@ -261,7 +381,7 @@ BALANCE_TRANSACTIONS: Final = Noun(
         ("payout", "reporting_category", "amount", "fee", "net"),
         # Covers what a balance has changed by.
         ("balance_type", "created", "currency", "net"),
-        # Covers figures of the ledger, also as they were known.
+        # Cover the figures of the ledger, also as they were known, and the rows of one part.
         (
             "balance_type",
             "created",
@@ -271,11 +391,48 @@ BALANCE_TRANSACTIONS: Final = Noun(
             "status",
             "amount",
             "fee",
+            "fee_application",
+            "fee_tax",
+            "first_known_at",
+        ),
+        (
+            "reporting_category",
+            "created",
+            "id",
+            "currency",
+            "source",
+            "amount",
+            "fee",
+            "status",
+            "balance_type",
             "first_known_at",
         ),
     ),
     reading=1,
-    kept=("created", "currency", "reporting_category", "balance_type", "amount", "fee"),
+    kept=(
+        "created",
+        "currency",
+        "reporting_category",
+        "balance_type",
+        "amount",
+        "fee",
+        "fee_application",
+        "fee_tax",
+    ),
+    counted=Counted(
+        dates=("created",),
+        columns=(
+            "balance_type",
+            "currency",
+            "reporting_category",
+            "status",
+            "source",
+            "amount",
+            "fee",
+            "fee_application",
+            "fee_tax",
+        ),
+    ),
 )
 
 NOUNS: Final[tuple[Noun[Any], ...]] = (

@@ -20,8 +20,10 @@ class Column:
     """A value of a row that is filtered, ordered or summed by the store.
 
     `path` leads to it from the row: `object.…` into the snapshot, `derived.<facet>.…` into the
-    derived half. An instant is kept as integer milliseconds. The columns of a tombstone, and of a
-    row without snapshot, are null: no list and no sum sees them.
+    derived half. Of several paths the first that leads to a value counts; behind one of the derived
+    half each `object.…` is that of another column, too. Where none does, the value is `absent`,
+    since no store covers a filter for null. An instant is kept as integer milliseconds. The columns
+    of a tombstone, and of a row without snapshot, are null: no list and no sum sees them.
 
     One of `many` values has each distinct one of a sequence in the snapshot; where its elements are
     no plain values, the path goes on behind `[]`: `object.items[].price`. It is filtered by one
@@ -32,8 +34,30 @@ class Column:
     """
 
     name: str
-    path: str
+    path: str | tuple[str, ...]
     many: bool = False
+    absent: Scalar | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Its paths, in the order in which they count."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+    @property
+    def of_snapshot(self) -> bool:
+        """Whether the snapshot alone tells it."""
+        return all(path.startswith("object.") for path in self.paths)
+
+    @property
+    def of_derived(self) -> bool:
+        """Whether the derived half tells it, at least in part."""
+        return any(path.startswith("derived.") for path in self.paths)
+
+    @property
+    def source(self) -> str:
+        """What its values follow from, in a word: where it changes they are made anew."""
+        paths = " else ".join(self.paths)
+        return paths if self.absent is None else f"{paths} else {self.absent!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +88,23 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What figures are made of: the columns that say when a row counts, and the others they read.
+
+    A date is an instant, so its column holds milliseconds. A write that changes any of the columns
+    raises the marks of the UTC days that the row counted on before, and counts on after.
+    """
+
+    dates: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, each once."""
+        return tuple(dict.fromkeys((*self.dates, *self.columns)))
+
+
+@dataclass(frozen=True, slots=True)
 class Noun(Generic[T]):
     """The declaration of a mirrored noun.
 
@@ -77,7 +118,8 @@ class Noun(Generic[T]):
     of an object that its row keeps when it is deleted, in the facet LAST. `reading` grows where
     more of an object is read than before: a backfill then reads the noun again. `kept` names the
     columns of which the store keeps every change (`Change`), together with the row; such a noun
-    also has a column of the path FIRST_KNOWN.
+    also has a column of the path FIRST_KNOWN. `counted` is there where figures of the noun are
+    remembered.
     """
 
     name: str
@@ -91,6 +133,7 @@ class Noun(Generic[T]):
     last: tuple[str, ...] = ()
     reading: int = 0
     kept: tuple[str, ...] = ()
+    counted: Counted | None = None
     many: tuple[str, ...] = field(init=False, compare=False)
     """The names of the columns of many values: nearly no noun has one, and every row asks."""
 
@@ -107,22 +150,42 @@ class Noun(Generic[T]):
         named |= {order.column for order in self.orders}
         if self.search is not None:
             named.add(NEWEST_FIRST.column)
+        if self.counted is not None:
+            named |= {*self.counted.names}
         if not named <= known:
             raise ValueError(f"{self.name}: no such column: {sorted(named - known)}")
         self._check_many()
         self._check_kept()
+        for column in self.columns:
+            if column.of_derived:
+                self.beside(column)
+
+    def beside(self, column: Column) -> tuple[str, ...]:
+        """Whence a column of the derived half has its value: `derived.…`, or a column's name.
+
+        ValueError where it leads into the snapshot and no other column does so.
+        """
+        plain = {other.path: other.name for other in self.columns if not other.many}
+        behind = [path for path in column.paths if path.startswith("object.")]
+        if not {*behind} <= plain.keys():
+            raise ValueError(f"{self.name}: {column.name}: no column beside it is {behind}")
+        return tuple(plain[path] if path in behind else path for path in column.paths)
 
     def _check_many(self) -> None:
         many = {*self.many}
-        derived = {column.name for column in self.columns if not column.path.startswith("object.")}
+        derived = {column.name for column in self.columns if not column.of_snapshot}
+        if any(len(column.paths) > 1 for column in self.columns if column.many):
+            raise ValueError(f"{self.name}: a column of many values has one path")
         beside = {name for index in self.indexes if many & {*index} for name in index}
         if beside & derived:
             raise ValueError(f"{self.name}: not of the snapshot: {sorted(beside & derived)}")
         if many & {name for index in self.indexes for name in index[1:]}:
             raise ValueError(f"{self.name}: a column of many values leads its index")
+        if self.counted is not None and many & {*self.counted.names}:
+            raise ValueError(f"{self.name}: a column of many values is not counted")
 
     def _check_kept(self) -> None:
-        plain = {c.name for c in self.columns if c.path.startswith("object.") and not c.many}
+        plain = {c.name for c in self.columns if c.of_snapshot and not c.many}
         if not {*self.kept} <= plain:
             raise ValueError(f"{self.name}: cannot be kept: {sorted({*self.kept} - plain)}")
         if self.kept and (self.first_known is None or NEWEST_FIRST.column not in self.kept):
@@ -259,6 +322,9 @@ class Mirror(Protocol):
 
     Every method raises Unavailable (STORE_UNAVAILABLE) when the store does not answer. What a
     method returned after writing is durable: it survives the loss of the process and of power.
+
+    Whatever changes counted columns of a row raises the marks of the days concerned before anybody
+    can see the row, as `application.analytics.remembered_port` asks.
     """
 
     async def fetch(

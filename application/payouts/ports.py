@@ -88,3 +88,9 @@ class BalanceReadings(Protocol):
     ) -> Sequence[BalanceReading]:
         """The kept readings that start in a time, end exclusive, in order; at most `limit`."""
         ...
+
+    async def before(
+        self, stripe_account: str, end_ms: int, *, limit: int
+    ) -> Sequence[BalanceReading]:
+        """The kept readings that start before an instant, the latest first; at most `limit`."""
+        ...

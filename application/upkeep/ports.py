@@ -17,6 +17,7 @@ class ReportKind(StrEnum):
 
     RECONCILE = "reconcile"
     REBUILD = "rebuild"
+    PROOF = "proof"
 
 
 class Drift(StrEnum):
@@ -62,9 +63,42 @@ class NounCounts:
         return self.missing + self.extra + self.different
 
 
+class Check(StrEnum):
+    """What a proof holds the books to (`application/upkeep/proof.py`)."""
+
+    PARTS = "parts"
+    FIGURES = "figures"
+    SETTLEMENTS = "settlements"
+    BANK = "bank"
+    PAYOUTS = "payouts"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckCount:
+    """How often something was checked, and how often it did not hold."""
+
+    check: Check
+    checked: int
+    differed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What does not hold: the id of a row, a month of UTC, or a stretch between two balances.
+
+    `expected` and `found` are minor units; None: there is nothing.
+    """
+
+    check: Check
+    subject: str
+    currency: str
+    expected: int | None
+    found: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finished comparison. `findings` are its first MAX_FINDINGS.
+    """A finished comparison, or proof. `findings` and `differences` are its first MAX_FINDINGS.
 
     `oddities` are not understood: nothing is found about them, and their rows stay as they are.
     """
@@ -78,11 +112,18 @@ class Report:
     counts: tuple[NounCounts, ...]
     findings: tuple[Finding, ...] = ()
     oddities: Oddities = field(default_factory=Oddities)
+    checks: tuple[CheckCount, ...] = ()
+    differences: tuple[Difference, ...] = ()
 
     @property
     def drifted(self) -> int:
         """How many rows were wrong."""
         return sum(counts.drifted for counts in self.counts)
+
+    @property
+    def differed(self) -> int:
+        """How often a check of a proof did not hold."""
+        return sum(count.differed for count in self.checks)
 
 
 class Reports(Protocol):

@@ -3,11 +3,20 @@
 from dependency_injector import containers, providers
 
 from application.accounts.administration import AccountAdministration
+from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
+from application.analytics.customers import CustomerAnalytics
 from application.analytics.explanation import Explaining
 from application.analytics.ledger import Ledger
+from application.analytics.net import NetAnalytics
+from application.analytics.overview import OverviewAnalytics
+from application.analytics.payments import PaymentAnalytics
+from application.analytics.payouts import PayoutAnalytics
 from application.analytics.rates import ExchangeRates
+from application.analytics.remembering import RememberedAnalytics
 from application.analytics.restatements import Restatements
+from application.analytics.returns import ReturnAnalytics
+from application.analytics.tie_out import TieOuts
 from application.analytics.trust import Standings, TrustAnswers
 from application.analytics.use_cases import RevenueAnalytics
 from application.background.clock import Clock
@@ -62,7 +71,7 @@ from application.wallet.usage import Usage
 from application.wallet.use_cases import AccountWallets
 from application.wallet.whose import Wallets
 from domain.connections import Mode
-from interfaces.grpc.analytics.servicer import AnalyticsServicer
+from interfaces.grpc.analytics.servicer import Analyses, AnalyticsServicer
 from interfaces.grpc.catalogue.servicer import CatalogServicer
 from interfaces.grpc.charges.servicer import ChargeServicer
 from interfaces.grpc.connections.servicer import ConnectionServicer
@@ -97,6 +106,7 @@ class Rooms(containers.DeclarativeContainer):
     standings: providers.Dependency[Standings] = providers.Dependency()
     mode = providers.Dependency(instance_of=Mode)
     base_currency = providers.Dependency(instance_of=str)
+    remembered_figures = providers.Dependency(instance_of=int)
     page_tokens = providers.Dependency(instance_of=PageTokens)
     connections = providers.Dependency(instance_of=Connections)
     mutations = providers.Dependency(instance_of=Mutations)
@@ -111,6 +121,7 @@ class Rooms(containers.DeclarativeContainer):
     mirror_statuses = providers.Dependency(instance_of=MirrorStatuses)
     payout_membership = providers.Dependency(instance_of=PayoutMembership)
     balances = providers.Dependency(instance_of=Balances)
+    tie_outs = providers.Dependency(instance_of=TieOuts)
 
     platform = providers.Dependency(instance_of=Platform)
     wallets = providers.Dependency(instance_of=Wallets)
@@ -188,15 +199,40 @@ class Rooms(containers.DeclarativeContainer):
         stores.invoice_totals,
         clock,
     )
-    base_totals = providers.Singleton(BaseTotals, stores.analytics, stores.rates, base_currency)
+    analytics = providers.Singleton(
+        RememberedAnalytics, stores.analytics, stores.remembered_figures, clock, remembered_figures
+    )
+    base_totals = providers.Singleton(BaseTotals, stores.rates, base_currency)
     trust = providers.Singleton(TrustAnswers, standings)
-    revenue_analytics = providers.Singleton(
-        RevenueAnalytics, stores.analytics, connections, clock, base_totals, trust
+    ledger = providers.Singleton(Ledger, stores.analytics, stores.changes)
+    asking = providers.Singleton(Asking, analytics, connections, clock, base_totals, trust, ledger)
+    revenue_analytics = providers.Singleton(RevenueAnalytics, asking)
+    net_analytics = providers.Singleton(NetAnalytics, asking)
+    payment_analytics = providers.Singleton(PaymentAnalytics, asking)
+    return_analytics = providers.Singleton(ReturnAnalytics, asking)
+    payout_analytics = providers.Singleton(PayoutAnalytics, asking, stores.balance_readings)
+    analyses = providers.Singleton(
+        Analyses,
+        revenue_analytics,
+        net_analytics,
+        payment_analytics,
+        return_analytics,
+        payout_analytics,
+        providers.Singleton(CustomerAnalytics, asking, mirror, page_tokens),
+        providers.Singleton(
+            OverviewAnalytics,
+            asking,
+            revenue_analytics,
+            net_analytics,
+            payment_analytics,
+            return_analytics,
+            payout_analytics,
+        ),
+        tie_outs,
     )
     restatements = providers.Singleton(
         Restatements, stores.changes, connections, page_tokens, trust
     )
-    ledger = providers.Singleton(Ledger, stores.analytics, stores.changes)
     explaining = providers.Singleton(
         Explaining, ledger, mirror, connections, page_tokens, clock, trust
     )
@@ -258,9 +294,7 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(CustomerServicer, customers),
         providers.Singleton(ChargeServicer, charges),
         providers.Singleton(InvoiceServicer, invoices),
-        providers.Singleton(
-            AnalyticsServicer, revenue_analytics, exchange_rates, restatements, explaining
-        ),
+        providers.Singleton(AnalyticsServicer, analyses, exchange_rates, restatements, explaining),
         providers.Singleton(ConnectionServicer, connections),
         providers.Singleton(EventServicer, events, watching),
         providers.Singleton(MirrorServicer, operations, mirror_reports, mirror_statuses),

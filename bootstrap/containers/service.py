@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from dependency_injector import containers, providers
 
 from application.accounts.tenancy import Tenancy
+from application.analytics.tie_out import TieOuts
+from application.analytics.trust import TrustAnswers
 from application.background.clock import Clock
 from application.background.loops import Loop
 from application.background.tasks import Tasks
@@ -51,18 +53,22 @@ from application.requests.paging import PageTokens
 from application.requests.tokens import TokenVerifier
 from application.subscriptions.changes import SubscriptionChanges
 from application.support.payment_notices import PaymentNotices
+from application.upkeep.anchors import BalanceAnchors
 from application.upkeep.backfill import Backfill, BackfillWork
 from application.upkeep.catch_up import CatchUp
 from application.upkeep.closing import AnnouncedClosings, Closing
 from application.upkeep.comparison import Comparison
 from application.upkeep.deriving import Deriving
 from application.upkeep.payout_membership import PayoutMembership
+from application.upkeep.proof import Proof, ProofWork
 from application.upkeep.reconciliation import Reconciliation, ReconciliationWork
 from application.upkeep.refresh_balance_transactions import BalanceTransactions
 from application.upkeep.refresh_invoice_payments import InvoicePayments
+from application.upkeep.relisting import Relisting
 from application.upkeep.reports import MirrorReports
 from application.upkeep.shadow_rebuild import RebuildInShadow
 from application.upkeep.status import MirrorStatuses
+from application.upkeep.unsettled import Unsettled
 from application.upkeep.upgrade import Upgrade
 from application.wallet.administration import WalletAdministration
 from application.wallet.aftermath import Aftermath
@@ -312,6 +318,30 @@ class Container(containers.DeclarativeContainer):
         platform,
         clock,
     )
+    anchors = providers.Singleton(
+        BalanceAnchors, stores.balance_readings, backfill, stores.checkpoints, clock
+    )
+    tie_outs = providers.Singleton(
+        TieOuts,
+        stores.analytics,
+        mirror,
+        anchors,
+        connections,
+        providers.Singleton(TrustAnswers, closing),
+    )
+    relisting = providers.Singleton(
+        Relisting, tie_outs, lister, importer, stores.checkpoints, mirrored_accounts, clock
+    )
+    unsettled = providers.Singleton(
+        Unsettled,
+        lister,
+        importer,
+        mirror,
+        stores.checkpoints,
+        backfill,
+        mirrored_accounts,
+        clock,
+    )
     rebuild = providers.Singleton(
         RebuildInShadow,
         stores.shadows,
@@ -431,6 +461,21 @@ class Container(containers.DeclarativeContainer):
         ),
         rebuild,
         link_all,
+        providers.Singleton(
+            ProofWork,
+            providers.Singleton(
+                Proof,
+                mirror,
+                stores.analytics,
+                anchors,
+                stores.checkpoints,
+                stores.reports,
+                clock,
+            ),
+            stores.checkpoints,
+            stores.reports,
+            clock,
+        ),
     )
     operations = providers.Singleton(
         Operations, operation_log, works, mirror_access, mirrored_accounts, clock
@@ -465,6 +510,7 @@ class Container(containers.DeclarativeContainer):
         mode=mode,
         phones=phones,
         base_currency=settings.provided.base_currency,
+        remembered_figures=settings.provided.remembered_figures,
         page_tokens=page_tokens,
         short_links=short_links,
         connections=connections,
@@ -480,6 +526,7 @@ class Container(containers.DeclarativeContainer):
         mirror_statuses=mirror_statuses,
         payout_membership=payout_membership,
         balances=balances,
+        tie_outs=tie_outs,
         standings=closing,
         platform=platform,
         wallets=wallets,

@@ -24,6 +24,7 @@ from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.preparation import prepare
 from infrastructure.mongo.process_log import MongoProcessLog
 from infrastructure.mongo.rates import MongoRates
+from infrastructure.mongo.remembered_figures import MongoRememberedFigures
 from infrastructure.mongo.reports import MongoReports
 from infrastructure.mongo.shadows import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
@@ -65,6 +66,7 @@ class MongoStores(containers.DeclarativeContainer):
     waiting_events = providers.Singleton(MongoWaitingEvents, database)
     process_log = providers.Singleton(MongoProcessLog, database)
     rates = providers.Singleton(MongoRates, database)
+    remembered_figures = providers.Singleton(MongoRememberedFigures, database)
     reports = providers.Singleton(MongoReports, database)
     shadows = providers.Singleton(MongoShadows, database, read_before)
     subscription_history = providers.Singleton(MongoSubscriptionHistory, database)

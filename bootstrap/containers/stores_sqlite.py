@@ -24,6 +24,7 @@ from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.preparation import prepare
 from infrastructure.sqlite.process_log import SqliteProcessLog
 from infrastructure.sqlite.rates import SqliteRates
+from infrastructure.sqlite.remembered_figures import SqliteRememberedFigures
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadows import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
@@ -61,6 +62,7 @@ class SqliteStores(containers.DeclarativeContainer):
     waiting_events = providers.Singleton(SqliteWaitingEvents, database)
     process_log = providers.Singleton(SqliteProcessLog, database)
     rates = providers.Singleton(SqliteRates, database)
+    remembered_figures = providers.Singleton(SqliteRememberedFigures, database)
     reports = providers.Singleton(SqliteReports, database)
     shadows = providers.Singleton(SqliteShadows, database, read_before)
     subscription_history = providers.Singleton(SqliteSubscriptionHistory, database)

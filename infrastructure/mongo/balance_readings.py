@@ -71,6 +71,23 @@ class MongoBalanceReadings(BalanceReadings):
         )
         return [_reading(document) for document in found]
 
+    @override
+    async def before(
+        self, stripe_account: str, end_ms: int, *, limit: int
+    ) -> Sequence[BalanceReading]:
+        check_bounds(limit)
+        found = await self._readings.find(
+            {
+                "stripe_account": stripe_account,
+                "hour": {"$lte": end_ms // HOUR_MS},
+                "start_ms": {"$lt": end_ms},
+            },
+            sort=[("hour", DESCENDING)],
+            limit=limit,
+            hint=_BY_HOUR,
+        )
+        return [_reading(document) for document in found]
+
     @property
     def _readings(self) -> Collection:
         return self._database.collection(_READINGS)

@@ -37,6 +37,10 @@ _BETWEEN: Final = (
     " WHERE stripe_account = ? AND hour BETWEEN ? AND ? AND start_ms >= ? AND start_ms < ?"
     " ORDER BY hour LIMIT ?"
 )
+_BEFORE: Final = (
+    'SELECT reading FROM "billing.balance_readings"'
+    " WHERE stripe_account = ? AND hour <= ? AND start_ms < ? ORDER BY hour DESC LIMIT ?"
+)
 
 _decode: Final = msgspec.json.Decoder(BalanceReading).decode
 
@@ -76,5 +80,17 @@ class SqliteBalanceReadings(BalanceReadings):
         def job(connection: sqlite3.Connection) -> Sequence[BalanceReading]:
             found = connection.execute(_BETWEEN, values)
             return [_decode(text) for (text,) in found]
+
+        return await self._database.read(job)
+
+    @override
+    async def before(
+        self, stripe_account: str, end_ms: int, *, limit: int
+    ) -> Sequence[BalanceReading]:
+        check_bounds(limit)
+        values = (stripe_account, end_ms // HOUR_MS, end_ms, limit)
+
+        def job(connection: sqlite3.Connection) -> Sequence[BalanceReading]:
+            return [_decode(text) for (text,) in connection.execute(_BEFORE, values)]
 
         return await self._database.read(job)

@@ -29,6 +29,7 @@ from infrastructure.sqlite import (
     outbox,
     process_log,
     rates,
+    remembered_figures,
     reports,
     subscription_history,
     support,
@@ -73,6 +74,7 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     wallet_settings,
     buyers,
     changes,
+    remembered_figures,
 )
 
 

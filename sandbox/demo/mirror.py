@@ -9,7 +9,9 @@ from billing_client.v1.analytics_service_pb2 import (
     ChargeCounts,
     GetChargeCountsRequest,
     GetGrossVolumeRequest,
+    GetOverviewRequest,
     GrossVolume,
+    Overview,
 )
 from billing_client.v1.analytics_service_pb2_grpc import AnalyticsServiceStub
 from billing_client.v1.customer_service_pb2 import Customer, ListCustomersRequest
@@ -25,7 +27,10 @@ from billing_client.v1.mirror_service_pb2 import (
     WatchOperationRequest,
 )
 from billing_client.v1.mirror_service_pb2_grpc import MirrorServiceStub
+from billing_client.v1.payout_service_pb2 import Balance, GetBalanceRequest
+from billing_client.v1.payout_service_pb2_grpc import PayoutServiceStub
 from billing_client.v1.period_pb2 import GRANULARITY_DAY, Period
+from billing_client.v1.tie_out_pb2 import GetTieOutRequest, TieOut
 
 from sandbox.demo.world import Business
 
@@ -57,6 +62,7 @@ class Mirror:
         self._customers = CustomerServiceStub(self.channel)
         self._events = EventServiceStub(self.channel)
         self._operations = MirrorServiceStub(self.channel)
+        self._payouts = PayoutServiceStub(self.channel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,6 +87,28 @@ class Mirror:
         """Charges that succeeded and failed, by local day."""
         return await self._analytics.GetChargeCounts(
             GetChargeCountsRequest(period=over, granularity=GRANULARITY_DAY),
+            metadata=bearer(business),
+            timeout=SECONDS,
+        )
+
+    async def overview(self, business: Business, over: Period) -> Overview:
+        """All figures of a period, by local day."""
+        return await self._analytics.GetOverview(
+            GetOverviewRequest(period=over, granularity=GRANULARITY_DAY),
+            metadata=bearer(business),
+            timeout=SECONDS,
+        )
+
+    async def balance(self, business: Business) -> Balance:
+        """Have the service read Stripe's balance, and the transactions up to it."""
+        return await self._payouts.GetBalance(
+            GetBalanceRequest(), metadata=bearer(business), timeout=SECONDS
+        )
+
+    async def tie_out(self, business: Business, over: Period) -> TieOut:
+        """Each local day, held against the balances that were read."""
+        return await self._analytics.GetTieOut(
+            GetTieOutRequest(period=over, currency=business.currency),
             metadata=bearer(business),
             timeout=SECONDS,
         )

@@ -20,12 +20,13 @@ from sandbox.demo.mirror import Mirror, period
 from sandbox.demo.plan import DAYS, SPAN_SECONDS, Occurrence, Pay, plan
 from sandbox.demo.proof import Check, Proof
 from sandbox.demo.stage import Stage, opened
-from sandbox.demo.world import World
+from sandbox.demo.world import Business, World
 from sandbox.emulator.control_client import ControlError
 from sandbox.emulator.core.messages import DeliveryState
 
 SEED: Final = 20
 _POLL_SECONDS: Final = 0.1
+_AGAIN_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,12 @@ class Bounds:
     """How long the demo waits for others, in seconds, before it reads what there is.
 
     delivery: for the emulator to have delivered everything. rest: then, for the service's figures
-    to equal Stripe's.
+    to equal Stripe's. tie: for each day that is over to be held against Stripe's balance.
     """
 
     delivery: float = 30.0
     rest: float = 20.0
+    tie: float = 10.0
 
 
 async def run(
@@ -91,9 +93,10 @@ class _Demo:
             await self._work_at_the_desk(bounds)
         reports = await self._reconcile()
         self._console.print(present.reconciliation(self._businesses, reports))
+        ties = await self._overview(bounds)
         self._console.print(present.verdict(checks, reports))
         right = all(check.equal for check in checks) and not any(r.drifted_count for r in reports)
-        return bool(checks) and right
+        return bool(checks) and right and ties
 
     async def _work_at_the_desk(self, bounds: Bounds) -> None:
         """Do what a person does at the platform's screens, for the first of the businesses."""
@@ -117,6 +120,36 @@ class _Demo:
         with self._console.status("Fees come by no webhook: reading them, and comparing every row"):
             await asyncio.gather(*map(self._mirror.backfill, self._businesses))
             return await asyncio.gather(*map(self._mirror.reconcile, self._businesses))
+
+    async def _overview(self, bounds: Bounds) -> bool:
+        """Show what is left of what came in, fees are known only now; whether no day differs."""
+        now = datetime.now(UTC)
+        overviews = await asyncio.gather(
+            *(
+                self._mirror.overview(each, period(each, *present.shown_days(each, now)))
+                for each in self._businesses
+            )
+        )
+        self._console.print(present.gross_to_net(self._businesses, overviews))
+        tied = await asyncio.gather(*(self._tied(each, bounds) for each in self._businesses))
+        for each in tied:
+            self._console.print(present.ties(each))
+        return not any(each.differing for each in tied)
+
+    async def _tied(self, business: Business, bounds: Bounds) -> present.Tied:
+        """Days that are over against Stripe's balance, once all is read past it; at most so long.
+
+        A balance says something when all transactions past it are read: the next reading does that.
+        """
+        now = datetime.now(UTC)
+        over = period(business, *present.shown_days(business, now))
+        deadline = time.monotonic() + bounds.tie
+        while True:
+            await self._mirror.balance(business)
+            tied = present.tied(business, await self._mirror.tie_out(business, over), now)
+            if tied.told or time.monotonic() >= deadline:
+                return tied
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     def _tell_what_comes(self) -> None:
         say = self._console.print

@@ -1,14 +1,22 @@
 """Tables and the chart: what the service answers, shown in 80 columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from billing_client.v1.analytics_service_pb2 import ChargeCounts, CurrencyVolume, GrossVolume
+from billing_client.v1.analytics_service_pb2 import (
+    ChargeCounts,
+    CurrencyVolume,
+    GrossVolume,
+    Overview,
+)
+from billing_client.v1.figures_pb2 import AmountFigure
 from billing_client.v1.mirror_service_pb2 import MirrorReport
+from billing_client.v1.money_figures_pb2 import CurrencyNet, PaymentFigures
 from billing_client.v1.money_pb2 import Money
+from billing_client.v1.tie_out_pb2 import TieOut, TieOutDay
 from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text
@@ -144,6 +152,103 @@ def _cells(
     minor, partial = value
     bar = Bar(max(most, 1), 0, minor, width=_BAR_WIDTH, color=color)
     return bar, f"{'*' if partial else ''}{amount(minor, currency)}"
+
+
+def gross_to_net(businesses: Sequence[Business], overviews: Sequence[Overview]) -> Table:
+    """What is left of what came in, and what became of payments, a column a business."""
+    table = Table(
+        title=f"\nAn overview of the last {SHOWN_DAYS} days: from gross to net",
+        title_justify="left",
+    )
+    table.add_column("Figure", no_wrap=True)
+    for business in businesses:
+        table.add_column(business.name, justify="right", no_wrap=True)
+    parts = [_net_of(business, each) for business, each in zip(businesses, overviews, strict=True)]
+    codes = [business.currency for business in businesses]
+
+    def amounts(title: str, figures: Iterable[AmountFigure]) -> None:
+        told = [figure.current.amount for figure in figures]
+        if any(told) or title in ("gross volume", "net volume"):
+            cells = (amount(minor, code) for minor, code in zip(told, codes, strict=True))
+            table.add_row(title, *cells)
+
+    amounts("gross volume", (part.gross for part in parts))
+    amounts("payments that failed", (part.charge_failure for part in parts))
+    amounts("refunds", (part.refund for part in parts))
+    amounts("refunds that failed", (part.refund_failure for part in parts))
+    amounts("disputes", (part.dispute for part in parts))
+    amounts("disputes won back", (part.dispute_reversal for part in parts))
+    amounts("fees", (part.fees for part in parts))
+    amounts("other", (part.other for part in parts))
+    table.add_section()
+    amounts("net volume", (part.net for part in parts))
+    table.add_section()
+    payments = [overview.payments for overview in overviews]
+    table.add_row("payments paid", *(f"{each.paid.current:,}" for each in payments))
+    table.add_row("recovered", *(f"{each.recovered.current:,}" for each in payments))
+    table.add_row("success rate", *(_share(each) for each in payments))
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class Tied:
+    """The days of a business that are over, as they were held against its balance."""
+
+    business: Business
+    days: Sequence[TieOutDay]
+
+    @property
+    def tying(self) -> int:
+        """How many days tie."""
+        return sum(day.verdict == TieOutDay.VERDICT_TIES for day in self.days)
+
+    @property
+    def differing(self) -> Sequence[TieOutDay]:
+        """Those that do not."""
+        return [day for day in self.days if day.verdict == TieOutDay.VERDICT_DIFFERS]
+
+    @property
+    def told(self) -> bool:
+        """Whether every day is said to tie, or not to."""
+        return bool(self.days) and self.tying + len(self.differing) == len(self.days)
+
+
+def tied(business: Business, tie_out: TieOut, now: datetime) -> Tied:
+    """The days that are over."""
+    return Tied(
+        business,
+        [
+            day
+            for part in tie_out.currencies
+            if part.currency == business.currency
+            for day in part.days
+            if day.end_time.ToDatetime(tzinfo=UTC) <= now
+        ],
+    )
+
+
+def ties(tied: Tied) -> Text:
+    """The line that the books tie to the bank, or that they do not."""
+    name, count = tied.business.name, len(tied.days)
+    if tied.differing:
+        by = _money(tied.differing[0].remainder)
+        words = f"{name} does not tie on {len(tied.differing)} of {count} days, first by {by}."
+        return Text(words, style="bold red")
+    if not tied.told:
+        return Text(f"{name} ties on {tied.tying} of {count} days, as far as is known.")
+    closing = _money(tied.days[-1].closing)
+    words = f"{name} ties to the bank on all {count} days, up to {closing}."
+    return Text(words, style="bold green")
+
+
+def _share(payments: PaymentFigures) -> str:
+    return f"{payments.success_rate:.1%}" if payments.HasField("success_rate") else "-"
+
+
+def _net_of(business: Business, overview: Overview) -> CurrencyNet:
+    """The part that settles in the business's own currency, empty where nothing did."""
+    parts = {part.currency: part for part in overview.net.currencies}
+    return parts.get(business.currency, CurrencyNet(currency=business.currency))
 
 
 def comparison(checks: Sequence[Check], days: int) -> Table:

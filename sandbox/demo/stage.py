@@ -43,9 +43,16 @@ class Stage:
         await self.control.choose_webhook_secret(made.id, self.world.webhook_secret)
 
 
-async def open_accounts(emulator_url: str, businesses: Iterable[Business]) -> None:
-    """Make the businesses' accounts at an emulator that does not know them. Raises ControlError."""
+async def open_accounts(
+    emulator_url: str, businesses: Iterable[Business], at: int | None = None
+) -> None:
+    """Make the businesses' accounts at an emulator that does not know them. Raises ControlError.
+
+    Its clock is set to `at` before, in Unix seconds; None: it stays.
+    """
     async with ControlClient(emulator_url) as control:
+        if at is not None:
+            await control.set_clock(at)
         for business in businesses:
             await control.create_account(_spec(business))
 

@@ -1,15 +1,28 @@
 """Domain objects with defaults, for the contract suite."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from application.events.inbox import EventState, ReceivedEvent
+from application.mirror.enrichment import Enrichment
+from application.mirror.nouns import (
+    BALANCE_TRANSACTIONS,
+    CHARGES,
+    DISPUTES,
+    INVOICE_PAYMENTS,
+    INVOICES,
+    PAYMENT_INTENTS,
+    PAYOUTS,
+    REFUNDS,
+)
 from application.mirror.ports import Filter, Mirror, Noun, Order
 from application.mutations.ports import MutationKey, MutationRecord
 from application.requests.paging import Position
 from domain.charges import Charge
 from domain.mirror import Facet, MirroredObject, Row, Snapshot, Version
 from domain.money import Money
+from tests.support.expected.revenue import History
 from tests.support.servers.stores import Probe
 
 T = TypeVar("T", bound=MirroredObject)
@@ -167,3 +180,23 @@ def record(
         payload_hash=payload_hash,
         created_at=created_at,
     )
+
+
+async def store_history(mirror: Mirror, history: History, stripe_account: str) -> None:
+    """Store all that an account had, and derive what its objects tell about each other."""
+    enrichment = Enrichment(mirror)
+    objects: list[tuple[Noun[Any], Sequence[MirroredObject]]] = [
+        (INVOICES, history.invoices),
+        (INVOICE_PAYMENTS, history.invoice_payments),
+        (PAYMENT_INTENTS, history.intents),
+        (CHARGES, history.charges),
+        (REFUNDS, history.refunds),
+        (DISPUTES, history.disputes),
+        (PAYOUTS, history.payouts),
+        (BALANCE_TRANSACTIONS, history.transactions),
+    ]
+    for noun, found in objects:
+        if found:
+            snapshots = [snapshot(each, stripe_account=stripe_account) for each in found]
+            assert await mirror.replace(noun, [(each, 0) for each in snapshots]) == []
+            await enrichment.after(noun, snapshots)

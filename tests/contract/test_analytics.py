@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,15 +16,17 @@ from application.analytics.metrics import (
     FAILED_CHARGES,
     GROSS_VOLUME,
     METRICS,
+    SPEND,
     SUCCEEDED_CHARGES,
     Metric,
     Sum,
 )
-from application.analytics.ports import FigureRow
+from application.analytics.ports import FigureRow, TopRow, TopRows
 from application.mirror.nouns import CHARGES
 from domain.charges import Charge
 from domain.money import Money
-from domain.periods import Granularity, Period, edges
+from domain.periods import Granularity, Period, edges, to_milliseconds
+from infrastructure.documents import column_values
 from tests.contract.samples import (
     AUTUMN,
     BERLIN,
@@ -41,6 +44,7 @@ from tests.contract.samples import (
 from tests.support.servers.stores import Stores
 
 STATUSES = ("succeeded", "failed", "pending")
+OF_CHARGES = tuple(metric for metric in METRICS if metric.noun is CHARGES)
 
 
 def figures_of(
@@ -50,22 +54,19 @@ def figures_of(
     currency: str | None = None,
 ) -> set[FigureRow]:
     """What a metric over charges is, in plain Python."""
-    totals: dict[tuple[int, str, tuple[str, ...]], list[Counter[str]]] = defaultdict(list)
+    totals: dict[tuple[int, str, tuple[Any, ...]], list[Counter[str]]] = defaultdict(list)
+    first, last = map(to_milliseconds, (bucket_edges[0], bucket_edges[-1]))
     for found in charges:
-        columns = {
-            "status": found.status,
-            "currency": found.amount.currency,
-            "amount_captured": found.amount_captured.amount,
-        }
+        columns: dict[str, Any] = column_values(metric.noun, found, {})
         if (
-            bucket_edges[0] <= found.created < bucket_edges[-1]
+            first <= columns[metric.date] < last
             and currency in (None, columns["currency"])
             and all(columns[name] in allowed for name, allowed in metric.where.items())
-            and all(int(columns[name]) > 0 for name in metric.above_zero)
+            and all(columns[name] > 0 for name in metric.above_zero)
         ):
             bucket = bisect_right(bucket_edges, found.created) - 1
-            group = tuple(str(columns[name]) for name in metric.by)
-            summed = Counter({name: int(columns[name]) for name in metric.columns})
+            group = tuple(columns[name] for name in metric.by)
+            summed = Counter({name: columns[name] for name in metric.columns})
             totals[bucket, found.amount.currency, group].append(summed)
     return {
         FigureRow(*key, metric.sums_of(sum(rows, Counter())), len(rows))
@@ -74,7 +75,7 @@ def figures_of(
 
 
 def volume(bucket: int, currency: str, amount: int, count: int) -> FigureRow:
-    return FigureRow(bucket, currency, (), (amount,), count)
+    return FigureRow(bucket, currency, ("",), (amount,), count)
 
 
 BY_STATUS = replace(
@@ -91,6 +92,7 @@ TOGETHER = replace(
     name="all_but_pending",
     where={"status": ("succeeded", "failed"), "currency": ("usd", "eur")},
     above_zero=(),
+    by=(),
     sums=(
         Sum("twice", ("amount_captured", "amount_captured")),
         Sum("nothing", ("amount_captured",), minus=("amount_captured",)),
@@ -266,7 +268,7 @@ _ZONES = st.sampled_from([BERLIN, "UTC", "America/New_York", "Australia/Lord_How
     hours=st.tuples(st.integers(1, 30), st.integers(1, 30)),
     granularity=st.sampled_from(Granularity),
     currency=st.sampled_from([None, "usd", "jpy"]),
-    metric=st.sampled_from([*METRICS, BY_STATUS, TOGETHER]),
+    metric=st.sampled_from([*OF_CHARGES, BY_STATUS, TOGETHER]),
 )
 async def test_answers_agree_with_plain_python(
     stores: Stores,
@@ -297,3 +299,30 @@ async def test_answers_agree_with_plain_python(
     rows = await stores.analytics.figures(metric, stripe_account, bucket_edges, currency)
     assert len(rows) == len(set(rows))
     assert set(rows) == figures_of(metric, charges, bucket_edges, currency)
+
+
+async def test_the_greatest_first(stores: Stores) -> None:
+    spent = [("cus_b", 50), ("cus_a", 30), ("cus_a", 20), ("cus_c", 70), (None, 5), (None, 6)]
+    charges = [
+        charge(f"ch_{number}", amount=amount, customer=customer)
+        for number, (customer, amount) in enumerate(spent)
+    ]
+    other = [
+        charge("ch_7", amount=99, currency="eur", customer="cus_a"),
+        charge("ch_8", amount=99, status="failed", customer="cus_a"),
+        charge("ch_9", amount=99, customer="cus_a", created=NOON + dt.timedelta(days=1)),
+    ]
+    await store_new(stores.mirror, CHARGES, *charges, *other)
+    await store_new(stores.mirror, CHARGES, charge(customer="cus_z"), stripe_account=THEIRS)
+    day = (NOON, NOON + dt.timedelta(days=1))
+
+    async def top(limit: int, after: tuple[int, str] | None = None) -> TopRows:
+        return await stores.analytics.top(SPEND, OURS, day, "usd", after=after, limit=limit)
+
+    order = [TopRow("cus_c", 70, 1), TopRow("cus_a", 50, 2), TopRow("cus_b", 50, 1)]
+    assert await top(9) == TopRows(order, TopRow("", 11, 2))
+    assert await top(2) == TopRows(order[:2], TopRow("", 11, 2))
+    assert await top(9, (70, "cus_c")) == TopRows(order[1:])
+    assert await top(1, (50, "cus_a")) == TopRows(order[2:])
+    assert await top(9, (50, "cus_b")) == TopRows([])
+    assert (await stores.analytics.top(SPEND, OURS, day, "jpy", after=None, limit=1)).rows == []

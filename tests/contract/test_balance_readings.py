@@ -62,10 +62,25 @@ async def test_a_time_is_from_inclusive_to_exclusive(stores: Stores) -> None:
         await readings.between(OURS, first, last, limit=1_001)
 
 
+async def test_those_before_come_the_latest_first(stores: Stores) -> None:
+    readings = stores.balance_readings
+    kept = [reading(START + hour * HOUR_MS + 1_500) for hour in range(5)]
+    for each in kept:
+        await readings.keep(OURS, each)
+    until = kept[3].start_ms
+    assert await readings.before(OURS, until, limit=2) == [kept[2], kept[1]]
+    assert await readings.before(OURS, until + 1, limit=1) == [kept[3]]
+    assert await readings.before(OURS, kept[0].start_ms, limit=9) == []
+    assert await readings.before(THEIRS, until, limit=9) == []
+    with pytest.raises(ValueError, match="at most"):
+        await readings.before(OURS, until, limit=1_001)
+
+
 async def test_plans(stores: Stores) -> None:
     ask = stores.balance_readings
     for hour in range(20):
         await ask.keep(OURS, reading(START + hour * HOUR_MS))
     await assert_ordered(stores, partial(ask.last, OURS))
     await assert_ordered(stores, partial(ask.between, OURS, START, START + HOUR_MS, limit=5))
+    await assert_ordered(stores, partial(ask.before, OURS, START + 9 * HOUR_MS, limit=5))
     await plans_of(stores, partial(ask.last, THEIRS))

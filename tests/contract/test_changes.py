@@ -74,7 +74,7 @@ async def test_a_change_is_kept_with_its_row(stores: Stores) -> None:
     assert (change.id, change.revision, change.restates) == ("txn_1", 2, False)
     assert change.known_at == NOON_MS + 48 * _HOUR_MS
     values = {"created": NOON_MS, "currency": "usd", "reporting_category": "charge"}
-    values |= {"balance_type": "payments", "amount": 100}
+    values |= {"balance_type": "payments", "amount": 100, "fee_application": 0, "fee_tax": 0}
     assert (change.before, change.after) == ({**values, "fee": 3}, {**values, "fee": 5})
     assert await stores.changes.list(BALANCE_TRANSACTIONS, OURS, after=None, limit=9) == []
 

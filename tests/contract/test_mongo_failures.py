@@ -16,6 +16,8 @@ import pytest
 from pymongo import InsertOne, UpdateOne
 
 from application.analytics.metrics import GROSS_VOLUME
+from application.analytics.ports import FigureRow
+from application.analytics.remembered_port import Asked, Remembered
 from application.contacts.ports import ContactLink
 from application.events.event_log import EventFilter
 from application.events.inbox import EventState, Settled
@@ -139,6 +141,17 @@ async def _sums_invoices(stores: Stores) -> bool:
     return not await stores.invoice_totals.totals(OURS, TotalsFilter(), ["open"], now=NOON)
 
 
+async def _keeps_figures(stores: Stores) -> bool:
+    asked = Asked(OURS, "digest", "")
+    kept = Remembered((0, 1), 3, (FigureRow(0, "usd", ("paid", None), (5,), 1),))
+    await stores.remembered_figures.keep(asked, [kept], most=1)
+    return await stores.remembered_figures.recall(asked, [kept.bucket, (1, 2)]) == [kept]
+
+
+async def _reads_marks(stores: Stores) -> bool:
+    return len(await stores.remembered_figures.marks(OURS, "charge", range(30_000))) > 0
+
+
 async def _saves(stores: Stores) -> bool:
     seen = await stores.checkpoints.load(OURS, "link")
     return (await stores.checkpoints.save(seen, now=NOON)).revision == seen.revision + 1
@@ -185,6 +198,8 @@ DAY_OF_WORK: Final[Mapping[str, Check]] = {
     "purge": _purges,
     "note": _notes,
     "sum invoices": _sums_invoices,
+    "keep figures": _keeps_figures,
+    "read marks": _reads_marks,
     "save": _saves,
     "save again": _saves,
     "map contacts": lambda s: s.contacts.put_sync_settings(ContactSync("acme", {"name": "name"})),
@@ -350,7 +365,7 @@ async def test_what_no_majority_has_is_not_told_as_done(
     stores: Stores, fail_point: FailPoint
 ) -> None:
     reads = {"fetch", "list", "search", "sum", "list events", "begin again", "sum invoices"}
-    reads.add("read a balance")
+    reads |= {"read a balance", "read marks"}
     for name in [name for name in DAY_OF_WORK if name not in reads]:
         with (
             fail_point.failing("alwaysOn", failCommands=WRITES, writeConcernError=NO_MAJORITY),

@@ -77,7 +77,7 @@ async def test_a_mirrored_object_comes_back_as_it_came(stores: Stores, noun: Nou
         assert (await fetch_one(mirror, noun, told.id)).snapshot == told
     listed = await mirror.list(noun, OURS, Filter(), order=noun.orders[0], after=None, limit=5)
     assert [row.snapshot for row in listed.rows] == [told]
-    columns = {column.name: column.path.removeprefix("object.") for column in noun.columns}
+    columns = {column.name: column.paths[0].removeprefix("object.") for column in noun.columns}
     for index in noun.indexes:
         if len(index) == 2 and index[1] == NEWEST_FIRST.column and "." not in columns[index[0]]:
             value = getattr(told.object, columns[index[0]])

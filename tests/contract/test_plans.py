@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from application.analytics.metrics import METRICS, Metric
+from application.analytics.metrics import METRICS, SPEND, Metric
 from application.events.event_log import EventFilter
 from application.events.inbox import EventState, Settled
 from application.mirror.nouns import CHARGES
@@ -308,4 +308,18 @@ async def test_every_metric_reads_its_covering_index_alone(
         stores, lambda: stores.analytics.figures(metric, OURS, bucket_edges, currency)
     ):
         assert plan.covered, plan.text
-        assert plan.indexes == (("stripe_account", *metric.index, "id"),), plan.text
+        assert plan.indexes == (index_keys(metric.index),), plan.text
+
+
+@pytest.mark.parametrize("after", [None, (5, "cus_1")])
+async def test_who_spends_most_is_read_from_the_covering_index_alone(
+    stores: Stores, after: tuple[int, str] | None
+) -> None:
+    await store_new(stores.mirror, CHARGES, charge(customer="cus_1"))
+    period = (NOON, NOON + 86_400 * SECOND)
+    for plan in await plans_of(
+        stores,
+        lambda: stores.analytics.top(SPEND, OURS, period, "usd", after=after, limit=9),
+    ):
+        assert plan.covered, plan.text
+        assert plan.indexes == (index_keys(SPEND.index),), plan.text

@@ -9,15 +9,17 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
-from application.analytics.use_cases import Question, RevenueAnalytics
+from application.analytics.ledger import Ledger
+from application.analytics.questions import Question
+from application.analytics.use_cases import RevenueAnalytics
 from application.connections.use_cases import Connections
-from application.mirror.nouns import CHARGES
 from application.requests.callers import Caller
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.periods import Granularity
 from domain.rates import Rate
-from tests.contract.samples import NOON, store_new
+from tests.contract.samples import NOON, store_history
 from tests.property.revenue_histories import CURRENCIES, ZONES, revenue_histories
 from tests.support.expected import revenue as oracle
 from tests.support.expected.revenue import History, Volume, first_day, within
@@ -31,19 +33,15 @@ MANY = settings(
 )
 
 
-def asking(stores: Stores, stripe_account: str, account: str = "acme") -> RevenueAnalytics:
+def asking(stores: Stores, stripe_account: str, account: str = "acme") -> Asking:
     clock = FakeClock(dt.datetime(2200, 1, 1, tzinfo=dt.UTC))
     connection = Connection(account, stripe_account, Mode.TEST, ConnectionKind.MANUAL, NOON)
     connections = Connections(
         FakeConnections(connection), FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST
     )
-    return RevenueAnalytics(
-        stores.analytics,
-        connections,
-        clock,
-        BaseTotals(stores.analytics, stores.rates, "usd"),
-        some_trust(),
-    )
+    ledger = Ledger(stores.analytics, stores.changes)
+    base_totals = BaseTotals(stores.rates, "usd")
+    return Asking(stores.analytics, connections, clock, base_totals, some_trust(), ledger)
 
 
 @MANY
@@ -67,13 +65,13 @@ async def test_gross_volume_and_counts(
 ) -> None:
     around, history = drawn
     stripe_account = f"acct_{uuid4().hex}"  # the store outlives an example
-    await store_new(stores.mirror, CHARGES, *history.charges, stripe_account=stripe_account)
+    await store_history(stores.mirror, history, stripe_account)
     shift = dt.timedelta(seconds=seconds)
     start, end = (
         around + shift + sign * dt.timedelta(days=n) for sign, n in zip((-1, 1), days, strict=True)
     )
     question = Question(start, end, zone, Granularity(granularity), currency or "")
-    analytics = asking(stores, stripe_account)
+    analytics = RevenueAnalytics(asking(stores, stripe_account))
     volume = await analytics.gross_volume(CALLER, question)
     counts = await analytics.charge_counts(CALLER, question)
 
@@ -86,6 +84,7 @@ async def test_gross_volume_and_counts(
     assert codes <= found.keys()
     for code, part in found.items():
         assert part.total.current == expected.get(code, Volume()).amount
+        assert part.provisional == oracle.provisional(history, when).get(code, 0)
         told = {
             first_day(bucket.start, zone, granularity): Volume(amount, count)
             for bucket, amount, count in zip(
@@ -128,7 +127,7 @@ async def test_base_totals(
 ) -> None:
     around, history = drawn
     stripe_account, account = f"acct_{uuid4().hex}", f"acme_{uuid4().hex}"
-    await store_new(stores.mirror, CHARGES, *history.charges, stripe_account=stripe_account)
+    await store_history(stores.mirror, history, stripe_account)
     start, end = (around + dt.timedelta(days=n) for n in (-days[0], days[1]))
     dates = [start.date() + dt.timedelta(days=n) for n in range((end - start).days + 2)]
     rates = [
@@ -138,27 +137,21 @@ async def test_base_totals(
         if code not in ("usd", unknown)
     ]
     await stores.rates.add(account, "usd", rates)
-    analytics = asking(stores, stripe_account, account)
+    analytics = RevenueAnalytics(asking(stores, stripe_account, account))
     question = Question(start, end, zone, Granularity(granularity), base_total=True)
     answer = await analytics.gross_volume(Caller("service", account, frozenset()), question)
     base = answer.base
     assert base is not None
 
     exact: dict[dt.date, Fraction] = defaultdict(Fraction)
-    counted = [
-        charge
-        for charge in history.charges
-        if start <= charge.created < end
-        and charge.status == "succeeded"
-        and charge.amount_captured.amount
-    ]
-    for charge in counted:
-        code, date = charge.amount.currency, charge.created.astimezone(dt.UTC).date()
+    counted = [(charge, at) for charge, at, _ in oracle.counted(history) if start <= at < end]
+    for charge, at in counted:
+        code, date = charge.amount.currency, at.astimezone(dt.UTC).date()
         decimals = {"jpy": 0, "kwd": 3}.get(code, 2)
         rate = Fraction(1) if code == "usd" else Fraction(rate_of(date, code))
         worth = charge.amount_captured.amount * rate * Fraction(10) ** (2 - decimals)
-        exact[first_day(charge.created, zone, granularity)] += worth
-    if unknown in {charge.amount.currency for charge in counted}:
+        exact[first_day(at, zone, granularity)] += worth
+    if unknown in {charge.amount.currency for charge, _ in counted}:
         assert (base.total, base.amounts, base.missing) == (None, (), (unknown,))
         return
     assert base.total == round(sum(exact.values(), Fraction(0)))

@@ -347,7 +347,7 @@ async def test_a_file_that_is_no_database_is_unavailable(nonsense: Path) -> None
 def _charges_with(
     columns: tuple[Column, ...], indexes: tuple[tuple[str, ...], ...]
 ) -> Noun[Charge]:
-    return replace(CHARGES, columns=columns, indexes=indexes)
+    return replace(CHARGES, columns=columns, indexes=indexes, counted=None)
 
 
 async def _make(path: Path) -> None:

@@ -88,7 +88,14 @@ def test_mirror_equals_stripe(played: Theatre) -> None:
     assert re.fullmatch(
         r"mirror = Stripe: all 10 figures and \d+ rows are equal\.", played.last_words
     )
-    for shown in ("90/90", "gross volume, USD", "gross volume, JPY", "Asia/Tokyo", "twice"):
+    for shown in (
+        "90/90",
+        "gross volume, USD",
+        "gross volume, JPY",
+        "Asia/Tokyo",
+        "twice",
+        "ties to",
+    ):
         assert shown in played.printed
     assert max(len(line.rstrip()) for line in played.printed.splitlines()) <= 80
     assert not any(secret in played.printed for secret in (PLATFORM_KEY, SECRET, "token-"))

@@ -95,6 +95,7 @@ async def test_it_proves_that_the_mirror_is_stripe(leftovers: Leftovers) -> None
             r"mirror = Stripe: all 10 figures and ([\d,]+) rows are equal\.", text.splitlines()[-1]
         )
         assert verdict, text
+        assert text.count(" ties to the bank on all 29 days, up to ") == 2, text
         assert int(verdict[1].replace(",", "")) > 1_500
         assert re.search(r"one is paid .* paid ", text), text
         assert re.search(r"invoices .* 1 paid, 225\.00 USD; 1 open, 225\.00 USD ", text), text

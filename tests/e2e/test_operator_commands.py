@@ -119,6 +119,22 @@ async def test_the_mirror_is_read_compared_and_shown(operator: Operator) -> None
     assert {"noun": "customer", "count": "1"} in rows
 
 
+async def test_the_books_are_proved(operator: Operator) -> None:
+    here, tenant = operator.here, operator.tenant
+    charge = {"amount": 900, "currency": "usd", "source": "tok_visa"}
+    await here.sdk.v1.charges.create_async(charge, tenant.options)
+    assert (await operator.run("backfill", *operator.account, "--restart"))[0] == 0
+    printed = await operator.printed("prove", *operator.account)
+    assert printed.splitlines()[-1] == "the books hold"
+    assert max(map(len, printed.splitlines())) <= 80
+    done, told, _ = await operator.run("prove", *operator.account, "--json")
+    assert done == 0
+    report = json.loads(told)["report"]
+    checked = {one["check"]: one["checked_count"] for one in report["checks"]}
+    assert (checked["CHECK_PARTS"], checked["CHECK_SETTLEMENTS"]) == ("1", "1")
+    assert report["id"] in await operator.printed("reports", *operator.account)
+
+
 async def test_what_is_not_there_has_an_exit_code_of_its_own(operator: Operator) -> None:
     missing, code = operator.customer[:-4], ExitCode.NOT_FOUND
     line = await operator.refused(

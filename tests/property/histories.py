@@ -229,7 +229,7 @@ PLOTS: Final[Mapping[str, Plot]] = {
     ),
     "refunds": Plot(_refunds, "charge. refund.", "payment_succeeded refund_succeeded"),
     "settled": Plot(
-        _settled, "charge. refund.", "payment_succeeded refund_succeeded", "settlement"
+        _settled, "charge. refund.", "payment_succeeded refund_succeeded", "settlement first"
     ),
     "failed refund": Plot(
         _failed_refund,
@@ -244,11 +244,14 @@ PLOTS: Final[Mapping[str, Plot]] = {
     "there and back": Plot(_there_and_back, "customer.", "customer_created"),
     "in a circle": Plot(_in_a_circle, "customer.", "customer_created"),
     "dispute": Plot(
-        _dispute, "charge.dispute.", "dispute_opened dispute_closed", "settlement reversal"
+        _dispute, "charge.dispute.", "dispute_opened dispute_closed", "settlement reversal first"
     ),
     "payout": Plot(_payout, "payout.", "payout_paid payout_failed"),
     "product": Plot(_product, "product.", facets="last"),
     "intent": Plot(_intent, "payment_intent."),
+    "attempts": Plot(
+        _intent, "payment_intent. charge.", "payment_succeeded payment_failed", "attempts"
+    ),
 }  # fmt: skip
 
 

@@ -7,7 +7,15 @@ from typing import Any
 from typing_extensions import override
 
 from application.analytics.metrics import Metric
-from application.analytics.ports import Analytics, Cell, FigureRow, check_known_by, folded
+from application.analytics.ports import (
+    Analytics,
+    Cell,
+    FigureRow,
+    TopRows,
+    check_known_by,
+    folded,
+    top_rows,
+)
 from domain.periods import Span, cells, to_milliseconds
 from infrastructure.mongo.core.collection import Document
 from infrastructure.mongo.core.database import Database
@@ -43,6 +51,41 @@ class MongoAnalytics(Analytics):
             hint=mirror_index(metric.index),
         )
         return folded(metric, _cells(metric, groups, bucket_of_cell))
+
+    @override
+    async def top(
+        self,
+        metric: Metric,
+        stripe_account: str,
+        period: tuple[dt.datetime, dt.datetime],
+        currency: str,
+        *,
+        after: tuple[int, str] | None,
+        limit: int,
+    ) -> TopRows:
+        (name,) = metric.by
+        sums = [f"${column}" for column in metric.sums[0].plus]
+        group = {"_id": f"${name}", "sum": {"$sum": {"$add": sums}}, "count": {"$sum": 1}}
+        found = await self._database.collection(metric.noun.collection).aggregate(
+            [
+                {"$match": _match(metric, stripe_account, period, currency)},
+                {"$group": group},
+                *([] if after is None else [{"$match": _behind(*after)}]),
+                {"$addFields": {"named": {"$ne": ["$_id", None]}}},
+                {"$sort": {"named": 1, "sum": -1, "_id": 1}},
+                {"$limit": limit + 1},
+            ],
+            hint=mirror_index(metric.index),
+        )
+        return top_rows(((row["_id"], row["sum"], row["count"]) for row in found), limit)
+
+
+def _behind(last_sum: int, last_value: str) -> Document:
+    """What comes after a value, of those that have one."""
+    return {
+        "_id": {"$ne": None},
+        "$or": [{"sum": {"$lt": last_sum}}, {"sum": last_sum, "_id": {"$gt": last_value}}],
+    }
 
 
 def cell_of(column: str, runs: Sequence[Span]) -> Any:

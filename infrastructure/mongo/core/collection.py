@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pymongo
 from motor.motor_asyncio import AsyncIOMotorClientSession, AsyncIOMotorCollection
-from pymongo import DeleteOne, IndexModel, InsertOne, UpdateMany, UpdateOne
+from pymongo import DeleteMany, DeleteOne, IndexModel, InsertOne, UpdateMany, UpdateOne
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -23,7 +23,7 @@ from pymongo.errors import (
 from domain.errors import Reason, Unavailable
 
 Document = dict[str, Any]
-Write = InsertOne[Document] | UpdateOne | UpdateMany | DeleteOne
+Write = InsertOne[Document] | UpdateOne | UpdateMany | DeleteOne | DeleteMany
 Answered = Callable[[], AbstractContextManager[None]]
 Session = AsyncIOMotorClientSession
 """Reads that follow one another: see `Database.session`."""
@@ -144,7 +144,8 @@ class Collection:
     async def write(self, operations: Sequence[Write]) -> tuple[int, frozenset[int]]:
         """Do all operations, unordered, each document's atomically.
 
-        The driver sends a bulk again where its answer is lost, but for one with an `UpdateMany`.
+        The driver sends a bulk again where its answer is lost, but for one with an `UpdateMany`
+        or a `DeleteMany`.
         Returns how many documents were inserted, matched or deleted, and the positions of those
         that a unique index refused.
         """

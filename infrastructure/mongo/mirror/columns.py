@@ -20,7 +20,7 @@ async def refill(rows: Collection, stamps: Collection, noun: Noun[Any]) -> int:
     """
     stamp = {"_id": f"columns/{noun.collection}"}
     declared = [
-        [column.name, f"{column.path} many" if column.many else column.path]
+        [column.name, f"{column.source} many" if column.many else column.source]
         for column in noun.columns
     ]
     if noun.search is not None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
+from pymongo import UpdateOne
+
 from application.background.clock import Clock
 from application.mirror.ports import (
     NEWEST_FIRST,
@@ -17,6 +19,7 @@ from application.mirror.ports import (
     T,
 )
 from application.requests.paging import Position, Scalar
+from domain.errors import RateLimited, Reason
 from domain.mirror import Facet, Row, Snapshot
 from domain.periods import to_milliseconds
 from infrastructure import documents
@@ -38,11 +41,15 @@ from infrastructure.documents import (
 )
 from infrastructure.mongo.core.collection import ASCENDING, DESCENDING, Document, Indexes, index
 from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.day_marks import DayMarks
 from infrastructure.mongo.mirror.changes import CHANGED
+from infrastructure.mongo.mirror.counting import Counting, Planned, counting_of
 from infrastructure.mongo.mirror.holders import HolderCount
 from infrastructure.mongo.mirror.rows import (
     LIVE_FIELDS,
     OWN_FIELDS,
+    UNGUARDED,
+    Guard,
     derivation,
     key,
     mirror_index,
@@ -51,6 +58,8 @@ from infrastructure.mongo.mirror.rows import (
     to_row,
 )
 from infrastructure.mongo.mirror.search import SEARCHED, row_fields, search
+
+_ATTEMPTS: Final = 10
 
 _LIVE: Final = {"$ne": None}
 """What the order column of a row that is not live fails."""
@@ -80,11 +89,16 @@ class MongoMirror:
     """
 
     def __init__(
-        self, database: Database, read_before: ReadBefore, clock: Clock | None = None
+        self,
+        database: Database,
+        read_before: ReadBefore,
+        clock: Clock | None = None,
+        marks: DayMarks | None = None,
     ) -> None:
         self._database = database
         self._read_before = read_before
         self._clock = clock or SystemClock()
+        self._marks = marks or DayMarks(database)
 
     async def fetch(
         self, noun: Noun[T], stripe_account: str, ids: Sequence[str]
@@ -112,12 +126,17 @@ class MongoMirror:
         collection = self._database.collection(noun.collection)
         writer, closings = uuid4().hex, closed or {}
         now = to_milliseconds(self._clock.now())
-        stored, _ = await collection.write(
-            [
-                replacement(noun, it, seen, writer, closings.get(it.stripe_account), now)
-                for it, seen in snapshots
-            ]
-        )
+
+        def stores(it: Snapshot[T], seen: int, guard: Guard = UNGUARDED) -> UpdateOne:
+            closing = closings.get(it.stripe_account)
+            return replacement(noun, it, seen, writer, closing, now, guard)
+
+        if counting := counting_of(noun):
+            planned = await counting.replacements(collection, snapshots, stores)
+        else:
+            planned = Planned([stores(snapshot, seen) for snapshot, seen in snapshots])
+        async with self._marks.raised(planned.marks):
+            stored, _ = await collection.write(planned.writes)
         if stored == len(snapshots):
             return []
         # Counts do not tell whose was not stored; the rows do, since they bear their writer. One
@@ -137,9 +156,37 @@ class MongoMirror:
         if not facets:
             return
         check_bounds(len(facets))
-        await self._database.collection(noun.collection).write(
-            [derivation(noun, facet) for facet in facets]
-        )
+        counting = counting_of(noun)
+        counted = [each for each in facets if counting and counting.concerns(each)]
+        free = [each for each in facets if not (counting and counting.concerns(each))]
+        if free:
+            await self._database.collection(noun.collection).write(
+                [derivation(noun, each) for each in free]
+            )
+        if counting and counted:
+            await self._derive_counted(noun, counting, counted)
+
+    async def _derive_counted(
+        self, noun: Noun[T], counting: Counting, facets: Sequence[Facet]
+    ) -> None:
+        """Facets of counted columns, of each row one after another, and again where one is refused.
+
+        A row refuses one where somebody else has written it since it was read.
+        """
+        collection = self._database.collection(noun.collection)
+        left = [*facets]
+        for _ in range(_ATTEMPTS + len(facets)):
+            firsts = {(facet.stripe_account, facet.id): facet for facet in reversed(left)}
+            now = [*firsts.values()]
+            planned = await counting.derivations(collection, now)
+            async with self._marks.raised(planned.marks):
+                _, refused = await collection.write(planned.writes)
+            done = {id(facet) for place, facet in enumerate(now) if place not in refused}
+            left = [facet for facet in left if id(facet) not in done]
+            if not left:
+                return
+        message = f"{noun.name}: rows keep changing under what is derived"
+        raise RateLimited(Reason.OVERLOADED, message, retry_after_seconds=1)
 
     async def list(
         self,

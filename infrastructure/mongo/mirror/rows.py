@@ -4,7 +4,7 @@ A row's `_id` is `"<Stripe account>/<id>"`. The columns stand at the top level b
 so that indexes and sums read plain values; those of a row that is not live are null.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Final
 
@@ -29,6 +29,11 @@ from infrastructure.mongo.core.collection import Document
 from infrastructure.mongo.core.keys import restored, storable
 
 _DERIVED: Final = "derived."
+
+Guard = Mapping[str, Any]
+"""What a row must be like besides, as a part of the filter of a write."""
+
+UNGUARDED: Final[Guard] = {}
 
 BEFORE: Final = "before"
 """The field of a row that holds the state before as bytes, with the revision that it belongs to."""
@@ -65,10 +70,17 @@ def key(stripe_account: str, id_: str) -> str:
 
 
 def replacement(
-    noun: Noun[T], snapshot: Snapshot[T], seen: int, writer: str, closing: int | None, now: int
+    noun: Noun[T],
+    snapshot: Snapshot[T],
+    seen: int,
+    writer: str,
+    closing: int | None,
+    now: int,
+    guard: Guard = UNGUARDED,
 ) -> UpdateOne:
-    """Store a snapshot if the row has the revision `seen` (0: or is not there), at `now`.
+    """Store a snapshot at `now` if the row has the revision `seen`, and meets `guard`.
 
+    Revision 0: if it is not there; then the guard may name no value that it would be made with.
     `closing` is what its account has closed, in milliseconds.
     """
     fields = {
@@ -100,7 +112,7 @@ def replacement(
         ]
     # Without a row, revision 0 inserts one; where the row has moved on that is a duplicate key.
     return UpdateOne(
-        {"_id": key(snapshot.stripe_account, snapshot.id), "revision": seen},
+        {"_id": key(snapshot.stripe_account, snapshot.id), "revision": seen, **guard},
         update,
         upsert=seen == 0,
     )
@@ -165,8 +177,11 @@ def _appended(change: Document, now: int) -> Document:
     }
 
 
-def derivation(noun: Noun[T], facet: Facet) -> UpdateOne:
-    """Set a facet where the stored one is not later, in a row that is made if need be."""
+def derivation(noun: Noun[T], facet: Facet, guard: Guard = UNGUARDED) -> UpdateOne:
+    """Set a facet where the stored one is not later, in a row that is made if need be.
+
+    A row that does not meet `guard` refuses it, as a duplicate of its key.
+    """
     blank: Document = {
         "stripe_account": facet.stripe_account,
         "id": facet.id,
@@ -190,7 +205,7 @@ def derivation(noun: Noun[T], facet: Facet) -> UpdateOne:
     }
     told = {"values": _told(facet.values), "version": to_builtins(facet.version)}
     return UpdateOne(
-        {"_id": key(facet.stripe_account, facet.id)},
+        {"_id": key(facet.stripe_account, facet.id), **guard},
         [
             {"$replaceWith": {"$mergeObjects": [{"$literal": blank}, "$$ROOT"]}},
             {"$set": {path: {"$cond": [later, f"${path}", {"$literal": told}]}}},
@@ -215,7 +230,7 @@ def refilling(noun: Noun[Any], document: Document, now: int) -> UpdateOne:
     was stored before it was kept when a row is first known has that from its version, or `now`.
     """
     told = document["snapshot"]
-    found = None if told is None else _object(noun, told)
+    found = None if told is None else object_of(noun, told)
     columns = {**_columns(noun, found), **_terms(noun, found)}
     if told is not None and (names := lacking(noun, told)):
         columns["unknown"] = sorted({*document["unknown"], *names})
@@ -241,7 +256,8 @@ def _told(value: Any) -> Document | None:
     return None if value is None else storable(to_builtins(value))
 
 
-def _object(noun: Noun[T], told: Document) -> T:
+def object_of(noun: Noun[T], told: Document) -> T:
+    """The object of a row's snapshot, as it is stored."""
     return msgspec.convert(restored(told), noun.type)
 
 
@@ -255,13 +271,22 @@ def _derived_columns(noun: Noun[Any]) -> tuple[Document, ...]:
     """The stage that fills the columns of the derived half, which only the server knows in full."""
     columns: Document = {}
     for column in noun.columns:
-        if column.path.startswith(_DERIVED):
-            facet, _, path = column.path.removeprefix(_DERIVED).partition(".")
-            value = f"${_DERIVED}{facet}.values.{path}"
-            plain = {"$cond": [{"$eq": [{"$type": value}, "date"]}, {"$toLong": value}, value]}
+        if column.of_derived:
+            value: Any = {"$literal": column.absent}
+            for source in reversed(noun.beside(column)):
+                value = {"$ifNull": [_source(source), value]}
             live = {"$eq": [{"$type": "$snapshot"}, "object"]}
-            columns[column.name] = {"$cond": [live, {"$ifNull": [plain, None]}, None]}
+            columns[column.name] = {"$cond": [live, value, None]}
     return ({"$set": columns},) if columns else ()
+
+
+def _source(source: str) -> Any:
+    """The value of a column beside, or of a path into the derived half."""
+    if not source.startswith(_DERIVED):
+        return f"${source}"
+    facet, _, path = source.removeprefix(_DERIVED).partition(".")
+    value = f"${_DERIVED}{facet}.values.{path}"
+    return {"$cond": [{"$eq": [{"$type": value}, "date"]}, {"$toLong": value}, value]}
 
 
 def _befores(befores: Sequence[Any], revision: int) -> Document:
@@ -280,12 +305,12 @@ def _read_befores(noun: Noun[T], document: Document, read: ReadBefore) -> Sequen
     if before is not None and before["revision"] == document["revision"]:
         return EncodedBefore(before["told"], partial(read, noun))
     states = document["befores"]
-    return tuple(None if state is None else _object(noun, state) for state in states)
+    return tuple(None if state is None else object_of(noun, state) for state in states)
 
 
 def to_live(noun: Noun[T], document: Document) -> Live[T]:
     """What the live row shows whose LIVE_FIELDS a document holds."""
-    return Live(_object(noun, document["snapshot"]), frozenset(document["unknown"]))
+    return Live(object_of(noun, document["snapshot"]), frozenset(document["unknown"]))
 
 
 def to_row(noun: Noun[T], document: Document, read_before: ReadBefore) -> Row[T]:
@@ -302,7 +327,7 @@ def to_row(noun: Noun[T], document: Document, read_before: ReadBefore) -> Row[T]
             stripe_account,
             id_,
             msgspec.convert(document["version"], Version),
-            None if found is None else _object(noun, found),
+            None if found is None else object_of(noun, found),
             frozenset(document["unknown"]),
             _read_befores(noun, document, read_before),
         )

@@ -101,7 +101,7 @@ def prepare_mirror(connection: sqlite3.Connection, noun: Noun[Any]) -> bool:
 def _paths_of(noun: Noun[Any]) -> dict[str, str]:
     """The columns that follow the declaration, each with what it is filled from."""
     paths = {
-        column.name: many_stamp(noun, column.name, column.path) if column.many else column.path
+        column.name: many_stamp(noun, column.name, column.source) if column.many else column.source
         for column in noun.columns
     }
     if taken := {*paths} & {*_OWN_COLUMNS}:

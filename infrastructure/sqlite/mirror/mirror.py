@@ -2,24 +2,27 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from application.background.clock import Clock
-from application.mirror.ports import Filter, Group, Holders, Live, Noun, Order, RowPage
+from application.mirror.ports import Counted, Filter, Group, Holders, Live, Noun, Order, RowPage
 from application.requests.paging import Position, Scalar
 from domain.mirror import Facet, MirroredObject, Row, Snapshot, Version
 from domain.periods import to_milliseconds
 from infrastructure.befores import EncodedBefore, ReadBefore
 from infrastructure.clock import SystemClock
+from infrastructure.day_marks import Marked, changed_marks
 from infrastructure.documents import (
     check_bounds,
     check_list,
     column_values,
+    derived_columns,
     derived_values,
+    fallbacks,
     filled_columns,
     having_index,
     holders_index,
@@ -45,6 +48,7 @@ from infrastructure.sqlite.mirror.facets import (
 from infrastructure.sqlite.mirror.listing import ListQuery, Query, group_query
 from infrastructure.sqlite.mirror.many import HolderCount, ManyIndex
 from infrastructure.sqlite.mirror.search import NO_TERMS, WORDS, TermIndex, words_value
+from infrastructure.sqlite.remembered_figures import raise_marks
 
 T = TypeVar("T", bound=MirroredObject)
 R = TypeVar("R")
@@ -289,8 +293,10 @@ class _Table(Generic[T]):
         self._read_before = partial(read_before, noun)
         self._decode = msgspec.json.Decoder(noun.type).decode
         self._decode_all = msgspec.json.Decoder(tuple[noun.type | None, ...]).decode  # type: ignore[name-defined]  # known at run time only
-        self._derived = tuple(derived_values(noun, {}))
+        self._derived = derived_columns(noun)
+        self._fallbacks = fallbacks(noun)
         self._searched = noun.search is not None
+        self._counting = None if noun.counted is None else _Counting(noun, noun.counted)
         self.terms = TermIndex(noun)
         name = quoted(noun.collection)
         self._many = ManyIndex(noun)
@@ -317,9 +323,8 @@ class _Table(Generic[T]):
             + ", ".join(f"{column} = ?" for column in columns)
             + " WHERE stripe_account = ? AND id = ? AND revision = ?"
         )
-        self._facets = (
-            f"SELECT facets, object IS NOT NULL FROM {name} WHERE stripe_account = ? AND id = ?"
-        )
+        beside = ", ".join(("facets", "object IS NOT NULL", *map(quoted, self._fallbacks)))
+        self._facets = f"SELECT {beside} FROM {name} WHERE stripe_account = ? AND id = ?"
         derived = ["facets", *map(quoted, self._derived)]
         self._derive = (
             f"INSERT INTO {name} ({', '.join(derived)}, stripe_account, id)"
@@ -399,12 +404,14 @@ class _Table(Generic[T]):
     ) -> Sequence[Key]:
         """The writer's half of `replace`: the keys of those that came too late."""
         lost = []
+        marks = set[Marked]()
+        counting = self._counting
         for row in prepared:
             columns = row.columns
             if self._derived and row.live:
                 # Only the row as stored knows what its facets say.
-                facets, _ = connection.execute(self._facets, row.key).fetchone() or (EMPTY, 0)
-                columns = columns | self._derived_of(decode_facets(facets))
+                facets, *_ = connection.execute(self._facets, row.key).fetchone() or (EMPTY,)
+                columns = columns | self._derived_of(decode_facets(facets), columns)
             statement = self._update if row.revision else self._insert
             known = () if row.revision or self._noun.first_known is None else (now,)
             bound = (*row.own, *columns.values(), *known, *row.key, row.revision)
@@ -414,6 +421,8 @@ class _Table(Generic[T]):
             before = NO_TERMS
             if self._searched and row.revision:
                 before = self.terms.of(connection, row.key)
+            # What is not there yet, and a row of facets alone, counts on no day.
+            counted = counting.of(connection, row.key) if counting and row.revision else {}
             if not connection.execute(statement, bound).rowcount:
                 lost.append(row.key)
                 continue
@@ -427,22 +436,59 @@ class _Table(Generic[T]):
             if self._many:
                 fresh = not row.revision
                 self._many.change(connection, row.key, row.many, columns, fresh=fresh)
+            if counting:
+                marks.update(counting.marks(row.key, counted, columns))
+        raise_marks(connection, marks)
         return lost
 
-    def _derived_of(self, facets: Mapping[str, StoredFacet]) -> dict[str, Scalar | None]:
-        return derived_values(self._noun, values_of(facets))
+    def _derived_of(
+        self, facets: Mapping[str, StoredFacet], beside: Mapping[str, Scalar | None]
+    ) -> dict[str, Scalar | None]:
+        return derived_values(self._noun, values_of(facets), beside)
 
     def derive(self, facets: Sequence[Facet], connection: sqlite3.Connection) -> None:
         """The writer's half of the port's `derive`."""
+        marks = set[Marked]()
+        counting = self._counting if self._derived else None
         for facet in facets:
             key = (facet.stripe_account, facet.id)
-            text, live = connection.execute(self._facets, key).fetchone() or (EMPTY, 0)
+            row = connection.execute(self._facets, key).fetchone()
+            text, live, *beside = row or (EMPTY, 0)
             stored = decode_facets(text)
             if facet.name in stored and _later(stored[facet.name].version, facet.version):
                 continue
             stored[facet.name] = StoredFacet(facet.values, facet.version)
-            columns = self._derived_of(stored) if live else dict.fromkeys(self._derived)
+            columns: dict[str, Scalar | None] = dict.fromkeys(self._derived)
+            if live:
+                columns = self._derived_of(stored, dict(zip(self._fallbacks, beside, strict=True)))
+            counted = counting.of(connection, key) if counting and live else {}
             connection.execute(self._derive, (encode_facets(stored), *columns.values(), *key))
+            if counting and live:
+                marks.update(counting.marks(key, counted, counting.of(connection, key)))
+        raise_marks(connection, marks)
+
+
+class _Counting:
+    """What of a noun's rows is counted, and the marks that a change of it raises."""
+
+    def __init__(self, noun: Noun[Any], counted: Counted) -> None:
+        self._noun = noun
+        self._counted = counted
+        columns = ", ".join(map(quoted, counted.names))
+        self._of = (
+            f"SELECT {columns} FROM {quoted(noun.collection)} WHERE stripe_account = ? AND id = ?"
+        )
+
+    def of(self, connection: sqlite3.Connection, key: Key) -> Mapping[str, Scalar | None]:
+        """The counted values of a row as it is stored."""
+        found = connection.execute(self._of, key).fetchone()
+        return {} if found is None else dict(zip(self._counted.names, found, strict=True))
+
+    def marks(
+        self, key: Key, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> Iterator[Marked]:
+        """Of the days of a row before and after a write."""
+        return changed_marks(self._noun, self._counted, key[0], before, after)
 
 
 def _names(text: str | None) -> frozenset[str]:

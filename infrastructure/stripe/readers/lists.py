@@ -9,7 +9,13 @@ from typing_extensions import override
 
 from application.events.inbox import ReceivedEvent
 from application.events.lists import EventLister
-from application.mirror.lists import ObjectLister, Page, PayoutTransactionLister, Place
+from application.mirror.lists import (
+    ObjectLister,
+    Page,
+    PayoutTransactionLister,
+    Place,
+    SourceTransactionLister,
+)
 from application.mirror.ports import Noun
 from application.mirror.stripe import Priority
 from domain.balance_transactions import BalanceTransaction
@@ -35,7 +41,7 @@ MAX_TYPES: Final = 20
 _SECOND_MS: Final = 1_000
 
 
-class StripeLister(ObjectLister, PayoutTransactionLister, EventLister):
+class StripeLister(ObjectLister, PayoutTransactionLister, SourceTransactionLister, EventLister):
     """Asks for pages by `created`, and within a second by the last object seen."""
 
     def __init__(self, api: StripeApi, mode: Mode) -> None:
@@ -67,6 +73,13 @@ class StripeLister(ObjectLister, PayoutTransactionLister, EventLister):
         self, stripe_account: str, payout: str, place: Place, *, priority: Priority
     ) -> Page[Snapshot[BalanceTransaction]]:
         params = {"payout": payout}
+        return await self._page(BALANCE_TRANSACTION, stripe_account, params, place, None, priority)
+
+    @override
+    async def page_of_source(
+        self, stripe_account: str, source: str, place: Place, *, priority: Priority
+    ) -> Page[Snapshot[BalanceTransaction]]:
+        params = {"source": source}
         return await self._page(BALANCE_TRANSACTION, stripe_account, params, place, None, priority)
 
     async def _page(

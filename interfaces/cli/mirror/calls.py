@@ -13,7 +13,12 @@ from interfaces.cli.client import Connect
 _READ: Final = ("mirror.read",)
 _WRITE: Final = ("mirror.read", "mirror.write")
 
-Start: TypeAlias = pb.StartBackfillRequest | pb.StartReconciliationRequest | pb.StartRebuildRequest
+Start: TypeAlias = (
+    pb.StartBackfillRequest
+    | pb.StartReconciliationRequest
+    | pb.StartRebuildRequest
+    | pb.StartProofRequest
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class MirrorCalls:
                     return await stub.StartBackfill(asked.start)
                 case pb.StartReconciliationRequest():
                     return await stub.StartReconciliation(asked.start)
+                case pb.StartProofRequest():
+                    return await stub.StartProof(asked.start)
                 case _:
                     return await stub.StartRebuild(asked.start)
 

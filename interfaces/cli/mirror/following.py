@@ -130,12 +130,15 @@ def _print_counts(asked: Asked, progress: pb.OperationProgress) -> None:
 def _print_report(asked: Asked, report: pb.MirrorReport) -> None:
     account = f" --account {asked.account}" if asked.account else ""
     print_report(report, FIRST_FINDINGS, f"billing reconcile{account} --repair")
-    if report.drifted_count > len(report.findings[:FIRST_FINDINGS]):
+    shown = len(report.findings[:FIRST_FINDINGS]) + len(report.differences[:FIRST_FINDINGS])
+    if report.drifted_count + report.difference_count > shown:
         say(f"all of it:  billing reports {report.id}{account}")
 
 
 def _did_all(operation: pb.Operation, report: pb.MirrorReport | None) -> bool:
-    """Whether the mirror is as it was to be."""
+    """Whether the mirror is as it was to be, and the books hold."""
     if report is None:
         return not is_cut_off(operation.progress.not_understood)
+    if report.difference_count:
+        return False
     return report.drifted_count <= report.repaired_count and not is_cut_off(report.not_understood)

@@ -1,4 +1,4 @@
-"""`billing backfill|reconcile|rebuild`: long work that is started, followed and ended."""
+"""`billing backfill|reconcile|rebuild|prove`: long work that is started, followed and ended."""
 
 from typing import Annotated
 
@@ -73,5 +73,25 @@ def add_rebuild(app: typer.Typer, reach: Reach) -> None:
         """Rebuild the mirror next to the live one, then swap it in row by row."""
         start = pb.StartRebuildRequest(account=account)
         asked = Asked("rebuild", pb.Operation.KIND_REBUILD, account, start)
+        wanted = Wanted(detach, follow, cancel, as_json)
+        operate(MirrorCalls(reach(target)), asked, wanted)
+
+
+def add_prove(app: typer.Typer, reach: Reach) -> None:
+    """Add `prove`."""
+
+    @app.command()
+    @asks
+    def prove(
+        target: Target,
+        account: AccountOption = "",
+        detach: DetachOption = False,
+        follow: FollowOption = False,
+        cancel: CancelOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Prove the books from their rows, and against the bank; exit code 1 on a difference."""
+        start = pb.StartProofRequest(account=account)
+        asked = Asked("prove", pb.Operation.KIND_PROOF, account, start)
         wanted = Wanted(detach, follow, cancel, as_json)
         operate(MirrorCalls(reach(target)), asked, wanted)

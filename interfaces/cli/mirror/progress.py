@@ -19,6 +19,7 @@ _PHASES: Final = {
     "compare": "comparing",
     "replay": "replaying events",
     "swap": "mending",
+    "prove": "proving",
 }
 _BAR_COLUMNS: Final = 20
 
@@ -150,7 +151,8 @@ def _facts(operation: pb.Operation) -> list[str]:
     if progress.not_understood_count:
         facts.append(f"{progress.not_understood_count:,} not understood")
     if progress.HasField("reached_time"):
-        facts.append(f"back to {progress.reached_time.ToDatetime(dt.UTC):%Y-%m-%d}")
+        way = "up" if progress.phase == "prove" else "back"
+        facts.append(f"{way} to {progress.reached_time.ToDatetime(dt.UTC):%Y-%m-%d}")
     return facts
 
 

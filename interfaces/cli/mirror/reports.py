@@ -9,6 +9,7 @@ from billing_client.v1 import mirror_service_pb2 as pb
 from interfaces.cli.client import Reach, run
 from interfaces.cli.mirror.calls import MirrorCalls
 from interfaces.cli.mirror.options import AccountOption
+from interfaces.cli.mirror.proof_tables import print_proof
 from interfaces.cli.mirror.tables import (
     findings_table,
     not_understood_table,
@@ -31,14 +32,15 @@ def add_reports(app: typer.Typer, reach: Reach) -> None:
         limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
         as_json: JsonOption = False,
     ) -> None:
-        """List the reports of comparisons, the last one first, or show one."""
+        """List the reports of comparisons and proofs, the last one first, or show one."""
         calls, named = MirrorCalls(reach(target)), f" --account {account}" if account else ""
         if report:
             found = run(calls.report(account, report))
             if as_json:
                 print_json(found)
                 return
-            print_report(found, len(found.findings), f"billing reconcile{named} --repair")
+            most = max(len(found.findings), len(found.differences))
+            print_report(found, most, f"billing reconcile{named} --repair")
             return
         page = run(calls.reports(account, limit))
         if as_json:
@@ -54,6 +56,9 @@ def add_reports(app: typer.Typer, reach: Reach) -> None:
 
 def print_report(report: pb.MirrorReport, findings: int, mend: str) -> None:
     """What a comparison found, and so many of the rows; `mend` is the command that mends them."""
+    if report.kind == pb.MirrorReport.KIND_PROOF:
+        print_proof(report, findings)
+        return
     print_table(report_table(report))
     if report.findings[:findings]:
         print_table(findings_table(report.findings[:findings]))

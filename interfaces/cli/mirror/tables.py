@@ -69,7 +69,7 @@ def reports_table(reports: Sequence[pb.MirrorReport]) -> Table:
         times = f"{shown(report.start_time)}\n{shown(report.finish_time)}"
         table.add_row(
             Text(f"{report.id}\n{kind}"), times,
-            _number(report.drifted_count), _number(report.repaired_count),
+            _number(report.drifted_count + report.difference_count), _number(report.repaired_count),
         )  # fmt: skip
     return table
 

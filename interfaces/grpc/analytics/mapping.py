@@ -1,54 +1,82 @@
 """Questions about revenue and their answers."""
 
-from collections.abc import Sequence
-from fractions import Fraction
+from typing import Any
 
 from billing_client.v1 import analytics_service_pb2 as pb
-from billing_client.v1 import period_pb2
+from billing_client.v1 import money_figures_pb2
 
+from application.analytics.overview import Overview
+from application.analytics.questions import Question
 from application.analytics.rates import ImportedRates, ImportRates, RateRow
-from application.analytics.use_cases import (
-    BaseVolume,
-    ChargeCounts,
-    Compared,
-    CurrencyVolume,
-    GrossVolume,
-    Question,
-)
+from application.analytics.use_cases import ChargeCounts, CurrencyVolume, GrossVolume
 from application.requests.paging import Page
 from domain.analytics import Bucket, Comparison
 from domain.errors import FieldViolation
 from domain.rates import Rate
+from interfaces.grpc.analytics import parts
+from interfaces.grpc.analytics.figures import (
+    amount_message,
+    base_message,
+    missing_rates,
+    ratio,
+    so_far_message,
+)
 from interfaces.grpc.analytics.trust_mapping import trust_message
 from interfaces.grpc.core.money import money_message
 from interfaces.grpc.core.periods import period_message, read_granularity
 from interfaces.grpc.core.timestamps import read_instant, timestamp_message
 
 
-def read_question(
-    request: pb.GetGrossVolumeRequest | pb.GetChargeCountsRequest, violations: list[FieldViolation]
-) -> Question:
-    """What is asked: every question has the same fields."""
-    period = request.period
+def read_question(request: Any, violations: list[FieldViolation]) -> Question:
+    """What is asked: every question has the same fields, or some of them."""
+    period, fields = request.period, request.DESCRIPTOR.fields_by_name
+    granularity = request.granularity if "granularity" in fields else 0
     return Question(
         start=read_instant(period, "start_time", violations, path="period.start_time"),
         end=read_instant(period, "end_time", violations, path="period.end_time"),
         time_zone=period.time_zone,
-        granularity=read_granularity(request.granularity, violations),
+        granularity=read_granularity(granularity, violations),
         currency=request.currency,
-        base_total=isinstance(request, pb.GetGrossVolumeRequest) and request.base_total,
+        base_total="base_total" in fields and request.base_total,
+        as_of=read_instant(request, "as_of", violations) if "as_of" in fields else None,
+    )
+
+
+def overview_message(answer: Overview) -> pb.Overview:
+    """All parts of one period."""
+    missing = missing_rates(answer.gross.base, answer.net.base)
+    return pb.Overview(
+        trust=trust_message(answer.time.trust, missing_rates=missing),
+        gross=gross_volume_message(answer.gross),
+        net=parts.net_message(answer.net),
+        payments=parts.payments_message(answer.payments),
+        failures=parts.failures_message(answer.failures),
+        split=parts.split_message(answer.split),
+        refunds=parts.refunds_message(answer.refunds),
+        disputes=parts.disputes_message(answer.disputes),
+        payouts=parts.payouts_message(answer.payouts),
     )
 
 
 def gross_volume_message(answer: GrossVolume) -> pb.GrossVolume:
     """Gross volume, a part for each currency."""
     return pb.GrossVolume(
+        trust=trust_message(
+            answer.time.trust, currencies=answer.trusts, missing_rates=missing_rates(answer.base)
+        ),
         period=period_message(answer.time.period),
         previous_period=period_message(answer.time.previous),
-        previous_so_far=_so_far(answer.time),
+        previous_so_far=so_far_message(answer.time),
         currencies=[_currency(volume, answer) for volume in answer.currencies],
-        base=None if answer.base is None else _base(answer.base),
-        trust=trust_message(answer.time.trust, missing_rates=_missing(answer.base)),
+        base=base_message(answer.base),
+        settled=[
+            money_figures_pb2.SettledVolume(
+                currency=settled.currency,
+                volume=amount_message(settled.volume, settled.currency),
+                provisional=money_message(settled.provisional, settled.currency),
+            )
+            for settled in answer.settled
+        ],
     )
 
 
@@ -56,10 +84,10 @@ def charge_counts_message(answer: ChargeCounts) -> pb.ChargeCounts:
     """Numbers of charges."""
     series = zip(answer.time.buckets, answer.succeeded_series, answer.failed_series, strict=True)
     return pb.ChargeCounts(
+        trust=trust_message(answer.time.trust),
         period=period_message(answer.time.period),
         previous_period=period_message(answer.time.previous),
-        previous_so_far=_so_far(answer.time),
-        trust=trust_message(answer.time.trust),
+        previous_so_far=so_far_message(answer.time),
         succeeded=_count(answer.succeeded),
         failed=_count(answer.failed),
         buckets=[
@@ -108,28 +136,12 @@ def _currency(volume: CurrencyVolume, answer: GrossVolume) -> pb.CurrencyVolume:
         currency=code,
         current=money_message(volume.total.current, code),
         previous=money_message(volume.total.previous, code),
-        growth=_growth(volume.total.growth),
+        growth=ratio(volume.total.growth),
         buckets=[_volume(bucket, amount, count, code) for bucket, amount, count in series],
         previous_so_far=None if so_far is None else money_message(so_far, code),
-        growth_so_far=_growth(volume.total.growth_so_far),
+        growth_so_far=ratio(volume.total.growth_so_far),
+        provisional=money_message(volume.provisional, code),
     )
-
-
-def _base(volume: BaseVolume) -> pb.BaseVolume:
-    code = volume.currency
-    return pb.BaseVolume(
-        currency=code,
-        current=None if volume.total is None else money_message(volume.total, code),
-        previous=None if volume.previous is None else money_message(volume.previous, code),
-        growth=_growth(volume.growth),
-        missing_currencies=volume.missing,
-        previous_missing_currencies=volume.previous_missing,
-        amounts=[money_message(amount, code) for amount in volume.amounts],
-    )
-
-
-def _missing(volume: BaseVolume | None) -> Sequence[str]:
-    return () if volume is None else (*volume.missing, *volume.previous_missing)
 
 
 def _volume(bucket: Bucket, amount: int, count: int, currency: str) -> pb.VolumeBucket:
@@ -146,16 +158,7 @@ def _count(comparison: Comparison) -> pb.CountComparison:
     return pb.CountComparison(
         current=comparison.current,
         previous=comparison.previous,
-        growth=_growth(comparison.growth),
+        growth=ratio(comparison.growth),
         previous_so_far=comparison.previous_so_far,
-        growth_so_far=_growth(comparison.growth_so_far),
+        growth_so_far=ratio(comparison.growth_so_far),
     )
-
-
-def _so_far(time: Compared) -> period_pb2.Period | None:
-    return None if time.so_far is None else period_message(time.so_far)
-
-
-def _growth(growth: Fraction | None) -> float | None:
-    """A ratio for people to read: the only float in an answer."""
-    return None if growth is None else float(growth)

@@ -1,16 +1,41 @@
 """AnalyticsService."""
 
+from dataclasses import dataclass
+
 from billing_client.v1 import analytics_service_pb2 as pb
 from billing_client.v1 import analytics_service_pb2_grpc as pb_grpc
+from billing_client.v1 import money_figures_pb2 as figures_pb
+from billing_client.v1 import tie_out_pb2
 from typing_extensions import override
 
+from application.analytics.customers import CustomerAnalytics
 from application.analytics.explanation import Explaining
+from application.analytics.net import NetAnalytics
+from application.analytics.overview import OverviewAnalytics
+from application.analytics.payments import PaymentAnalytics
+from application.analytics.payouts import PayoutAnalytics
 from application.analytics.rates import ExchangeRates, ListRates
 from application.analytics.restatements import ListRestatements, Restatements
+from application.analytics.returns import ReturnAnalytics
+from application.analytics.tie_out import TieOuts
 from application.analytics.use_cases import RevenueAnalytics
 from domain.errors import FieldViolation
-from interfaces.grpc.analytics import mapping, trust_mapping
+from interfaces.grpc.analytics import mapping, parts, tie_out_mapping, trust_mapping
 from interfaces.grpc.core.calls import Context, current_caller
+
+
+@dataclass(frozen=True, slots=True)
+class Analyses:
+    """The use cases that answer, by topic."""
+
+    revenue: RevenueAnalytics
+    net: NetAnalytics
+    payments: PaymentAnalytics
+    returns: ReturnAnalytics
+    payouts: PayoutAnalytics
+    customers: CustomerAnalytics
+    overview: OverviewAnalytics
+    tie_outs: TieOuts
 
 
 class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
@@ -18,15 +43,22 @@ class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
 
     def __init__(
         self,
-        analytics: RevenueAnalytics,
+        analyses: Analyses,
         rates: ExchangeRates,
         restatements: Restatements,
         explaining: Explaining,
     ) -> None:
-        self._analytics = analytics
+        self._analyses = analyses
         self._rates = rates
         self._restatements = restatements
         self._explaining = explaining
+
+    @override
+    async def GetOverview(self, request: pb.GetOverviewRequest, context: Context) -> pb.Overview:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.overview.overview(current_caller(), question, violations)
+        return mapping.overview_message(answer)
 
     @override
     async def GetGrossVolume(
@@ -34,8 +66,17 @@ class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
     ) -> pb.GrossVolume:
         violations: list[FieldViolation] = []
         question = mapping.read_question(request, violations)
-        answer = await self._analytics.gross_volume(current_caller(), question, violations)
+        answer = await self._analyses.revenue.gross_volume(current_caller(), question, violations)
         return mapping.gross_volume_message(answer)
+
+    @override
+    async def GetNetVolume(
+        self, request: pb.GetNetVolumeRequest, context: Context
+    ) -> figures_pb.NetVolume:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.net.net_volume(current_caller(), question, violations)
+        return parts.net_message(answer)
 
     @override
     async def GetChargeCounts(
@@ -43,8 +84,73 @@ class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
     ) -> pb.ChargeCounts:
         violations: list[FieldViolation] = []
         question = mapping.read_question(request, violations)
-        answer = await self._analytics.charge_counts(current_caller(), question, violations)
+        answer = await self._analyses.revenue.charge_counts(current_caller(), question, violations)
         return mapping.charge_counts_message(answer)
+
+    @override
+    async def GetPayments(
+        self, request: pb.GetPaymentsRequest, context: Context
+    ) -> figures_pb.PaymentFigures:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.payments.payments(current_caller(), question, violations)
+        return parts.payments_message(answer)
+
+    @override
+    async def GetFailures(
+        self, request: pb.GetFailuresRequest, context: Context
+    ) -> figures_pb.Failures:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.payments.failures(current_caller(), question, violations)
+        return parts.failures_message(answer)
+
+    @override
+    async def GetRevenueSplit(
+        self, request: pb.GetRevenueSplitRequest, context: Context
+    ) -> figures_pb.RevenueSplit:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.revenue.revenue_split(current_caller(), question, violations)
+        return parts.split_message(answer)
+
+    @override
+    async def GetRefunds(
+        self, request: pb.GetRefundsRequest, context: Context
+    ) -> figures_pb.RefundFigures:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.returns.refunds(current_caller(), question, violations)
+        return parts.refunds_message(answer)
+
+    @override
+    async def GetDisputes(
+        self, request: pb.GetDisputesRequest, context: Context
+    ) -> figures_pb.DisputeFigures:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.returns.disputes(current_caller(), question, violations)
+        return parts.disputes_message(answer)
+
+    @override
+    async def GetPayouts(
+        self, request: pb.GetPayoutsRequest, context: Context
+    ) -> figures_pb.PayoutFigures:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.payouts.payouts(current_caller(), question, violations)
+        return parts.payouts_message(answer)
+
+    @override
+    async def ListTopCustomers(
+        self, request: pb.ListTopCustomersRequest, context: Context
+    ) -> pb.ListTopCustomersResponse:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.customers.top_customers(
+            current_caller(), question, request.page_size, request.page_token, violations
+        )
+        return parts.top_customers_message(answer)
 
     @override
     async def ListRestatements(
@@ -62,6 +168,15 @@ class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
         query = trust_mapping.read_figure(request, violations)
         explanation = await self._explaining.explain(current_caller(), query, violations)
         return trust_mapping.explanation_message(explanation)
+
+    @override
+    async def GetTieOut(
+        self, request: tie_out_pb2.GetTieOutRequest, context: Context
+    ) -> tie_out_pb2.TieOut:
+        violations: list[FieldViolation] = []
+        question = tie_out_mapping.read_tie_out(request, violations)
+        answer = await self._analyses.tie_outs.of(current_caller(), question, violations)
+        return tie_out_mapping.tie_out_message(answer)
 
     @override
     async def ImportRates(

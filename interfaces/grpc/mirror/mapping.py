@@ -10,17 +10,27 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from application.requests.paging import Page
 from application.upkeep.catch_up import Gap
-from application.upkeep.ports import Drift, Finding, NounCounts, Report, ReportKind
+from application.upkeep.ports import (
+    Check,
+    Difference,
+    Drift,
+    Finding,
+    NounCounts,
+    Report,
+    ReportKind,
+)
 from application.upkeep.status import Backlog, MirrorStatus
 from domain.errors import FieldViolation, InvalidArgument
 from domain.oddities import Oddity
 from domain.operations import Operation, OperationKind, OperationProgress, OperationState
+from interfaces.grpc.core.money import money_message
 from interfaces.grpc.core.timestamps import timestamp_message
 
 KINDS: Final[Mapping[OperationKind, pb.Operation.Kind.ValueType]] = {
     OperationKind.BACKFILL: pb.Operation.KIND_BACKFILL,
     OperationKind.RECONCILE: pb.Operation.KIND_RECONCILIATION,
     OperationKind.REBUILD: pb.Operation.KIND_REBUILD,
+    OperationKind.PROOF: pb.Operation.KIND_PROOF,
 }
 STATES: Final[Mapping[OperationState, pb.Operation.State.ValueType]] = {
     OperationState.PENDING: pb.Operation.STATE_PENDING,
@@ -32,6 +42,14 @@ STATES: Final[Mapping[OperationState, pb.Operation.State.ValueType]] = {
 REPORT_KINDS: Final[Mapping[ReportKind, pb.MirrorReport.Kind.ValueType]] = {
     ReportKind.RECONCILE: pb.MirrorReport.KIND_RECONCILIATION,
     ReportKind.REBUILD: pb.MirrorReport.KIND_REBUILD,
+    ReportKind.PROOF: pb.MirrorReport.KIND_PROOF,
+}
+CHECKS: Final[Mapping[Check, pb.Check.ValueType]] = {
+    Check.PARTS: pb.CHECK_PARTS,
+    Check.FIGURES: pb.CHECK_FIGURES,
+    Check.SETTLEMENTS: pb.CHECK_SETTLEMENTS,
+    Check.BANK: pb.CHECK_BANK,
+    Check.PAYOUTS: pb.CHECK_PAYOUTS,
 }
 DRIFTS: Final[Mapping[Drift, pb.Finding.Drift.ValueType]] = {
     Drift.MISSING: pb.Finding.DRIFT_MISSING,
@@ -45,7 +63,7 @@ def read_kind(value: int) -> OperationKind:
     """The kind of an enum value. Raises InvalidArgument for none and for an unknown one."""
     kind = _KIND_BY_VALUE.get(pb.Operation.Kind.ValueType(value))
     if kind is None:
-        rule = "one of KIND_BACKFILL, KIND_RECONCILIATION, KIND_REBUILD"
+        rule = "one of KIND_BACKFILL, KIND_RECONCILIATION, KIND_REBUILD, KIND_PROOF"
         raise InvalidArgument([FieldViolation("kind", rule)])
     return kind
 
@@ -85,6 +103,16 @@ def report_message(report: Report, *, findings: bool) -> pb.MirrorReport:
         findings=map(_finding_message, report.findings if findings else ()),
         not_understood_count=report.oddities.count,
         not_understood=map(_oddity_message, report.oddities.named if findings else ()),
+        checks=[
+            pb.CheckCount(
+                check=CHECKS[count.check],
+                checked_count=count.checked,
+                difference_count=count.differed,
+            )
+            for count in report.checks
+        ],
+        difference_count=report.differed,
+        differences=map(_difference_message, report.differences if findings else ()),
     )
 
 
@@ -159,6 +187,19 @@ def _finding_message(finding: Finding) -> pb.Finding:
         drift=DRIFTS[finding.drift],
         fields=finding.fields,
         repaired=finding.repaired,
+    )
+
+
+def _difference_message(difference: Difference) -> pb.Difference:
+    expected, found = (
+        None if amount is None else money_message(amount, difference.currency)
+        for amount in (difference.expected, difference.found)
+    )
+    return pb.Difference(
+        check=CHECKS[difference.check],
+        subject=difference.subject,
+        expected=expected,
+        found=found,
     )
 
 

@@ -44,6 +44,10 @@ class MirrorServicer(pb_grpc.MirrorServiceServicer):
         return await self._start(OperationKind.REBUILD, OperationOptions())
 
     @override
+    async def StartProof(self, request: pb.StartProofRequest, context: Context) -> pb.Operation:
+        return await self._start(OperationKind.PROOF, OperationOptions())
+
+    @override
     async def GetOperation(self, request: pb.GetOperationRequest, context: Context) -> pb.Operation:
         kind = mapping.read_kind(request.kind)
         return mapping.operation_message(await self._operations.get(current_caller(), kind))

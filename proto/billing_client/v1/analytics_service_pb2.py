@@ -22,15 +22,18 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from billing_client.v1 import figures_pb2 as billing_dot_v1_dot_figures__pb2
 from billing_client.v1 import money_pb2 as billing_dot_v1_dot_money__pb2
+from billing_client.v1 import money_figures_pb2 as billing_dot_v1_dot_money__figures__pb2
 from billing_client.v1 import options_pb2 as billing_dot_v1_dot_options__pb2
 from billing_client.v1 import period_pb2 as billing_dot_v1_dot_period__pb2
+from billing_client.v1 import tie_out_pb2 as billing_dot_v1_dot_tie__out__pb2
 from billing_client.v1 import trust_pb2 as billing_dot_v1_dot_trust__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"billing/v1/analytics_service.proto\x12\nbilling.v1\x1a\x16\x62illing/v1/money.proto\x1a\x18\x62illing/v1/options.proto\x1a\x17\x62illing/v1/period.proto\x1a\x16\x62illing/v1/trust.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x01\n\x15GetGrossVolumeRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x12\n\nbase_total\x18\x05 \x01(\x08\"\x83\x02\n\x0bGrossVolume\x12\"\n\x06period\x18\x01 \x01(\x0b\x32\x12.billing.v1.Period\x12+\n\x0fprevious_period\x18\x02 \x01(\x0b\x32\x12.billing.v1.Period\x12.\n\ncurrencies\x18\x03 \x03(\x0b\x32\x1a.billing.v1.CurrencyVolume\x12+\n\x0fprevious_so_far\x18\x04 \x01(\x0b\x32\x12.billing.v1.Period\x12$\n\x04\x62\x61se\x18\x05 \x01(\x0b\x32\x16.billing.v1.BaseVolume\x12 \n\x05trust\x18\x0f \x01(\x0b\x32\x11.billing.v1.Trust\"\xec\x01\n\nBaseVolume\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\"\n\x07\x63urrent\x18\x02 \x01(\x0b\x32\x11.billing.v1.Money\x12#\n\x08previous\x18\x03 \x01(\x0b\x32\x11.billing.v1.Money\x12\x13\n\x06growth\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\x12missing_currencies\x18\x05 \x03(\t\x12#\n\x1bprevious_missing_currencies\x18\x06 \x03(\t\x12\"\n\x07\x61mounts\x18\x07 \x03(\x0b\x32\x11.billing.v1.MoneyB\t\n\x07_growth\"\x90\x02\n\x0e\x43urrencyVolume\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\"\n\x07\x63urrent\x18\x02 \x01(\x0b\x32\x11.billing.v1.Money\x12#\n\x08previous\x18\x03 \x01(\x0b\x32\x11.billing.v1.Money\x12\x13\n\x06growth\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12)\n\x07\x62uckets\x18\x05 \x03(\x0b\x32\x18.billing.v1.VolumeBucket\x12*\n\x0fprevious_so_far\x18\x06 \x01(\x0b\x32\x11.billing.v1.Money\x12\x1a\n\rgrowth_so_far\x18\x07 \x01(\x01H\x01\x88\x01\x01\x42\t\n\x07_growthB\x10\n\x0e_growth_so_far\"\xb6\x01\n\x0cVolumeBucket\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.billing.v1.Money\x12\x14\n\x0c\x63harge_count\x18\x04 \x01(\x03\x12\x0f\n\x07partial\x18\x05 \x01(\x08\"\x93\x01\n\x16GetChargeCountsRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"\xbb\x02\n\x0c\x43hargeCounts\x12\"\n\x06period\x18\x01 \x01(\x0b\x32\x12.billing.v1.Period\x12+\n\x0fprevious_period\x18\x02 \x01(\x0b\x32\x12.billing.v1.Period\x12.\n\tsucceeded\x18\x03 \x01(\x0b\x32\x1b.billing.v1.CountComparison\x12+\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x1b.billing.v1.CountComparison\x12.\n\x07\x62uckets\x18\x05 \x03(\x0b\x32\x1d.billing.v1.ChargeCountBucket\x12+\n\x0fprevious_so_far\x18\x06 \x01(\x0b\x32\x12.billing.v1.Period\x12 \n\x05trust\x18\x0f \x01(\x0b\x32\x11.billing.v1.Trust\"\xb4\x01\n\x0f\x43ountComparison\x12\x0f\n\x07\x63urrent\x18\x01 \x01(\x03\x12\x10\n\x08previous\x18\x02 \x01(\x03\x12\x13\n\x06growth\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0fprevious_so_far\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x1a\n\rgrowth_so_far\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_growthB\x12\n\x10_previous_so_farB\x10\n\x0e_growth_so_far\"\xa5\x01\n\x11\x43hargeCountBucket\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsucceeded\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\x0f\n\x07partial\x18\x05 \x01(\x08\"4\n\x04Rate\x12\x0c\n\x04\x64\x61te\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x0c\n\x04rate\x18\x03 \x01(\t\"y\n\x12ImportRatesRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12$\n\x04rows\x18\x02 \x03(\x0b\x32\x10.billing.v1.RateB\x04\xe2\x41\x01\x02\x12\x15\n\rbase_currency\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"X\n\x13ImportRatesResponse\x12\x15\n\rbase_currency\x18\x01 \x01(\t\x12\x15\n\rwritten_count\x18\x02 \x01(\x05\x12\x13\n\x0bknown_count\x18\x03 \x01(\x05\"\\\n\x10ListRatesRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"d\n\x11ListRatesResponse\x12\x15\n\rbase_currency\x18\x01 \x01(\t\x12\x1f\n\x05rates\x18\x02 \x03(\x0b\x32\x10.billing.v1.Rate\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"Q\n\x17ListRestatementsRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x84\x01\n\x18ListRestatementsResponse\x12-\n\x0crestatements\x18\x01 \x03(\x0b\x32\x17.billing.v1.Restatement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12 \n\x05trust\x18\x03 \x01(\x0b\x32\x11.billing.v1.Trust\"\x8e\x02\n\x0bRestatement\x12\x1b\n\x13\x62\x61lance_transaction\x18\x01 \x01(\t\x12+\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32\x1c.billing.v1.RestatementCause\x12.\n\nknown_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x66irst_known_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x06\x62\x65\x66ore\x18\x05 \x01(\x0b\x32\x17.billing.v1.LedgerEntry\x12&\n\x05\x61\x66ter\x18\x06 \x01(\x0b\x32\x17.billing.v1.LedgerEntry\"\xb3\x01\n\x0bLedgerEntry\x12/\n\x0b\x63reate_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x11.billing.v1.Money\x12\x1e\n\x03\x66\x65\x65\x18\x03 \x01(\x0b\x32\x11.billing.v1.Money\x12\x1a\n\x12reporting_category\x18\x04 \x01(\t\x12\x14\n\x0c\x62\x61lance_type\x18\x05 \x01(\t\"\x99\x02\n\x14\x45xplainFigureRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x34\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x32\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x63urrency\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x14reporting_categories\x18\x05 \x03(\t\x12)\n\x05\x61s_of\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"\xfd\x01\n\x15\x45xplainFigureResponse\x12!\n\x06\x61mount\x18\x01 \x01(\x0b\x32\x11.billing.v1.Money\x12\x1e\n\x03\x66\x65\x65\x18\x02 \x01(\x0b\x32\x11.billing.v1.Money\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12#\n\x04rows\x18\x04 \x03(\x0b\x32\x15.billing.v1.FigureRow\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\x12.\n\nknown_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x05trust\x18\x07 \x01(\x0b\x32\x11.billing.v1.Trust\"`\n\tFigureRow\x12\x1b\n\x13\x62\x61lance_transaction\x18\x01 \x01(\t\x12&\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x17.billing.v1.LedgerEntry\x12\x0e\n\x06source\x18\x03 \x01(\t*\x8f\x01\n\x10RestatementCause\x12!\n\x1dRESTATEMENT_CAUSE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RESTATEMENT_CAUSE_LATE\x10\x01\x12\x1d\n\x19RESTATEMENT_CAUSE_CHANGED\x10\x02\x12\x1d\n\x19RESTATEMENT_CAUSE_REMOVED\x10\x03\x32\xb0\x05\n\x10\x41nalyticsService\x12j\n\x0eGetGrossVolume\x12!.billing.v1.GetGrossVolumeRequest\x1a\x17.billing.v1.GrossVolume\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12m\n\x0fGetChargeCounts\x12\".billing.v1.GetChargeCountsRequest\x1a\x18.billing.v1.ChargeCounts\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12|\n\x10ListRestatements\x12#.billing.v1.ListRestatementsRequest\x1a$.billing.v1.ListRestatementsResponse\"\x1d\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x03\x02\x08\t\x12s\n\rExplainFigure\x12 .billing.v1.ExplainFigureRequest\x1a!.billing.v1.ExplainFigureResponse\"\x1d\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x03\x02\x08\t\x12g\n\x0bImportRates\x12\x1e.billing.v1.ImportRatesRequest\x1a\x1f.billing.v1.ImportRatesResponse\"\x17\xea\xe0\x18\x13\n\x0f\x61nalytics.write\x10\x01\x12\x65\n\tListRates\x12\x1c.billing.v1.ListRatesRequest\x1a\x1d.billing.v1.ListRatesResponse\"\x1b\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x01\x02\x42\x16Z\x14\x62illing/v1;billingv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"billing/v1/analytics_service.proto\x12\nbilling.v1\x1a\x18\x62illing/v1/figures.proto\x1a\x16\x62illing/v1/money.proto\x1a\x1e\x62illing/v1/money_figures.proto\x1a\x18\x62illing/v1/options.proto\x1a\x17\x62illing/v1/period.proto\x1a\x18\x62illing/v1/tie_out.proto\x1a\x16\x62illing/v1/trust.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x01\n\x15GetGrossVolumeRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x12\n\nbase_total\x18\x05 \x01(\x08\"\xaf\x02\n\x0bGrossVolume\x12\"\n\x06period\x18\x01 \x01(\x0b\x32\x12.billing.v1.Period\x12+\n\x0fprevious_period\x18\x02 \x01(\x0b\x32\x12.billing.v1.Period\x12.\n\ncurrencies\x18\x03 \x03(\x0b\x32\x1a.billing.v1.CurrencyVolume\x12+\n\x0fprevious_so_far\x18\x04 \x01(\x0b\x32\x12.billing.v1.Period\x12$\n\x04\x62\x61se\x18\x05 \x01(\x0b\x32\x16.billing.v1.BaseVolume\x12*\n\x07settled\x18\x07 \x03(\x0b\x32\x19.billing.v1.SettledVolume\x12 \n\x05trust\x18\x0f \x01(\x0b\x32\x11.billing.v1.Trust\"\xb8\x02\n\x0e\x43urrencyVolume\x12\x10\n\x08\x63urrency\x18\x01 \x01(\t\x12\"\n\x07\x63urrent\x18\x02 \x01(\x0b\x32\x11.billing.v1.Money\x12#\n\x08previous\x18\x03 \x01(\x0b\x32\x11.billing.v1.Money\x12\x13\n\x06growth\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12)\n\x07\x62uckets\x18\x05 \x03(\x0b\x32\x18.billing.v1.VolumeBucket\x12*\n\x0fprevious_so_far\x18\x06 \x01(\x0b\x32\x11.billing.v1.Money\x12\x1a\n\rgrowth_so_far\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12&\n\x0bprovisional\x18\x08 \x01(\x0b\x32\x11.billing.v1.MoneyB\t\n\x07_growthB\x10\n\x0e_growth_so_far\"\xb6\x01\n\x0cVolumeBucket\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x11.billing.v1.Money\x12\x14\n\x0c\x63harge_count\x18\x04 \x01(\x03\x12\x0f\n\x07partial\x18\x05 \x01(\x08\"\x93\x01\n\x16GetChargeCountsRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"\xbb\x02\n\x0c\x43hargeCounts\x12\"\n\x06period\x18\x01 \x01(\x0b\x32\x12.billing.v1.Period\x12+\n\x0fprevious_period\x18\x02 \x01(\x0b\x32\x12.billing.v1.Period\x12.\n\tsucceeded\x18\x03 \x01(\x0b\x32\x1b.billing.v1.CountComparison\x12+\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x1b.billing.v1.CountComparison\x12.\n\x07\x62uckets\x18\x05 \x03(\x0b\x32\x1d.billing.v1.ChargeCountBucket\x12+\n\x0fprevious_so_far\x18\x06 \x01(\x0b\x32\x12.billing.v1.Period\x12 \n\x05trust\x18\x0f \x01(\x0b\x32\x11.billing.v1.Trust\"\xb4\x01\n\x0f\x43ountComparison\x12\x0f\n\x07\x63urrent\x18\x01 \x01(\x03\x12\x10\n\x08previous\x18\x02 \x01(\x03\x12\x13\n\x06growth\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0fprevious_so_far\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x1a\n\rgrowth_so_far\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_growthB\x12\n\x10_previous_so_farB\x10\n\x0e_growth_so_far\"\xa5\x01\n\x11\x43hargeCountBucket\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsucceeded\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\x0f\n\x07partial\x18\x05 \x01(\x08\"\xa3\x01\n\x12GetOverviewRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x12\n\nbase_total\x18\x05 \x01(\x08\"\xcf\x01\n\x13GetNetVolumeRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12\x12\n\nbase_total\x18\x05 \x01(\x08\x12)\n\x05\x61s_of\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8f\x01\n\x12GetPaymentsRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"\x8f\x01\n\x12GetFailuresRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"\x93\x01\n\x16GetRevenueSplitRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"\xb9\x01\n\x11GetRefundsRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12)\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xba\x01\n\x12GetDisputesRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\x12)\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8e\x01\n\x11GetPayoutsRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12,\n\x0bgranularity\x18\x03 \x01(\x0e\x32\x17.billing.v1.Granularity\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"\x93\x01\n\x17ListTopCustomersRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12(\n\x06period\x18\x02 \x01(\x0b\x32\x12.billing.v1.PeriodB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x63urrency\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\xcf\x01\n\x18ListTopCustomersResponse\x12\"\n\x06period\x18\x01 \x01(\x0b\x32\x12.billing.v1.Period\x12*\n\tcustomers\x18\x03 \x03(\x0b\x32\x17.billing.v1.TopCustomer\x12(\n\x07unnamed\x18\x04 \x01(\x0b\x32\x17.billing.v1.TopCustomer\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\x12 \n\x05trust\x18\x0f \x01(\x0b\x32\x11.billing.v1.Trust\"\xfd\x02\n\x08Overview\x12&\n\x05gross\x18\x01 \x01(\x0b\x32\x17.billing.v1.GrossVolume\x12\"\n\x03net\x18\x03 \x01(\x0b\x32\x15.billing.v1.NetVolume\x12,\n\x08payments\x18\x04 \x01(\x0b\x32\x1a.billing.v1.PaymentFigures\x12&\n\x08\x66\x61ilures\x18\x05 \x01(\x0b\x32\x14.billing.v1.Failures\x12\'\n\x05split\x18\x06 \x01(\x0b\x32\x18.billing.v1.RevenueSplit\x12*\n\x07refunds\x18\x07 \x01(\x0b\x32\x19.billing.v1.RefundFigures\x12,\n\x08\x64isputes\x18\x08 \x01(\x0b\x32\x1a.billing.v1.DisputeFigures\x12*\n\x07payouts\x18\t \x01(\x0b\x32\x19.billing.v1.PayoutFigures\x12 \n\x05trust\x18\x0f \x01(\x0b\x32\x11.billing.v1.Trust\"4\n\x04Rate\x12\x0c\n\x04\x64\x61te\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x0c\n\x04rate\x18\x03 \x01(\t\"y\n\x12ImportRatesRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12$\n\x04rows\x18\x02 \x03(\x0b\x32\x10.billing.v1.RateB\x04\xe2\x41\x01\x02\x12\x15\n\rbase_currency\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"X\n\x13ImportRatesResponse\x12\x15\n\rbase_currency\x18\x01 \x01(\t\x12\x15\n\rwritten_count\x18\x02 \x01(\x05\x12\x13\n\x0bknown_count\x18\x03 \x01(\x05\"\\\n\x10ListRatesRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x10\n\x08\x63urrency\x18\x04 \x01(\t\"d\n\x11ListRatesResponse\x12\x15\n\rbase_currency\x18\x01 \x01(\t\x12\x1f\n\x05rates\x18\x02 \x03(\x0b\x32\x10.billing.v1.Rate\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"Q\n\x17ListRestatementsRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x84\x01\n\x18ListRestatementsResponse\x12-\n\x0crestatements\x18\x01 \x03(\x0b\x32\x17.billing.v1.Restatement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12 \n\x05trust\x18\x03 \x01(\x0b\x32\x11.billing.v1.Trust\"\x8e\x02\n\x0bRestatement\x12\x1b\n\x13\x62\x61lance_transaction\x18\x01 \x01(\t\x12+\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32\x1c.billing.v1.RestatementCause\x12.\n\nknown_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x66irst_known_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x06\x62\x65\x66ore\x18\x05 \x01(\x0b\x32\x17.billing.v1.LedgerEntry\x12&\n\x05\x61\x66ter\x18\x06 \x01(\x0b\x32\x17.billing.v1.LedgerEntry\"\xb3\x01\n\x0bLedgerEntry\x12/\n\x0b\x63reate_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x11.billing.v1.Money\x12\x1e\n\x03\x66\x65\x65\x18\x03 \x01(\x0b\x32\x11.billing.v1.Money\x12\x1a\n\x12reporting_category\x18\x04 \x01(\t\x12\x14\n\x0c\x62\x61lance_type\x18\x05 \x01(\t\"\x99\x02\n\x14\x45xplainFigureRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x34\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x32\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x63urrency\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x14reporting_categories\x18\x05 \x03(\t\x12)\n\x05\x61s_of\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"\xfd\x01\n\x15\x45xplainFigureResponse\x12!\n\x06\x61mount\x18\x01 \x01(\x0b\x32\x11.billing.v1.Money\x12\x1e\n\x03\x66\x65\x65\x18\x02 \x01(\x0b\x32\x11.billing.v1.Money\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12#\n\x04rows\x18\x04 \x03(\x0b\x32\x15.billing.v1.FigureRow\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\x12.\n\nknown_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x05trust\x18\x07 \x01(\x0b\x32\x11.billing.v1.Trust\"`\n\tFigureRow\x12\x1b\n\x13\x62\x61lance_transaction\x18\x01 \x01(\t\x12&\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x17.billing.v1.LedgerEntry\x12\x0e\n\x06source\x18\x03 \x01(\t*\x8f\x01\n\x10RestatementCause\x12!\n\x1dRESTATEMENT_CAUSE_UNSPECIFIED\x10\x00\x12\x1a\n\x16RESTATEMENT_CAUSE_LATE\x10\x01\x12\x1d\n\x19RESTATEMENT_CAUSE_CHANGED\x10\x02\x12\x1d\n\x19RESTATEMENT_CAUSE_REMOVED\x10\x03\x32\xc4\r\n\x10\x41nalyticsService\x12j\n\x0eGetGrossVolume\x12!.billing.v1.GetGrossVolumeRequest\x1a\x17.billing.v1.GrossVolume\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12m\n\x0fGetChargeCounts\x12\".billing.v1.GetChargeCountsRequest\x1a\x18.billing.v1.ChargeCounts\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12\x61\n\x0bGetOverview\x12\x1e.billing.v1.GetOverviewRequest\x1a\x14.billing.v1.Overview\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12\x64\n\x0cGetNetVolume\x12\x1f.billing.v1.GetNetVolumeRequest\x1a\x15.billing.v1.NetVolume\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12g\n\x0bGetPayments\x12\x1e.billing.v1.GetPaymentsRequest\x1a\x1a.billing.v1.PaymentFigures\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12\x61\n\x0bGetFailures\x12\x1e.billing.v1.GetFailuresRequest\x1a\x14.billing.v1.Failures\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12m\n\x0fGetRevenueSplit\x12\".billing.v1.GetRevenueSplitRequest\x1a\x18.billing.v1.RevenueSplit\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12|\n\x10ListTopCustomers\x12#.billing.v1.ListTopCustomersRequest\x1a$.billing.v1.ListTopCustomersResponse\"\x1d\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x03\x08\t\x02\x12\x64\n\nGetRefunds\x12\x1d.billing.v1.GetRefundsRequest\x1a\x19.billing.v1.RefundFigures\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12g\n\x0bGetDisputes\x12\x1e.billing.v1.GetDisputesRequest\x1a\x1a.billing.v1.DisputeFigures\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12\x64\n\nGetPayouts\x12\x1d.billing.v1.GetPayoutsRequest\x1a\x19.billing.v1.PayoutFigures\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12|\n\x10ListRestatements\x12#.billing.v1.ListRestatementsRequest\x1a$.billing.v1.ListRestatementsResponse\"\x1d\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x03\x02\x08\t\x12s\n\rExplainFigure\x12 .billing.v1.ExplainFigureRequest\x1a!.billing.v1.ExplainFigureResponse\"\x1d\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x03\x02\x08\t\x12[\n\tGetTieOut\x12\x1c.billing.v1.GetTieOutRequest\x1a\x12.billing.v1.TieOut\"\x1c\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x02\x08\t\x12g\n\x0bImportRates\x12\x1e.billing.v1.ImportRatesRequest\x1a\x1f.billing.v1.ImportRatesResponse\"\x17\xea\xe0\x18\x13\n\x0f\x61nalytics.write\x10\x01\x12\x65\n\tListRates\x12\x1c.billing.v1.ListRatesRequest\x1a\x1d.billing.v1.ListRatesResponse\"\x1b\xea\xe0\x18\x12\n\x0e\x61nalytics.read\x10\x01\xf2\xe0\x18\x01\x02\x42\x16Z\x14\x62illing/v1;billingv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +45,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETGROSSVOLUMEREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\002'
   _globals['_GETCHARGECOUNTSREQUEST'].fields_by_name['period']._loaded_options = None
   _globals['_GETCHARGECOUNTSREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_GETOVERVIEWREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_GETOVERVIEWREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_GETNETVOLUMEREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_GETNETVOLUMEREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_GETPAYMENTSREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_GETPAYMENTSREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_GETFAILURESREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_GETFAILURESREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_GETREVENUESPLITREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_GETREVENUESPLITREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_GETREFUNDSREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_GETREFUNDSREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_GETDISPUTESREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_GETDISPUTESREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_GETPAYOUTSREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_GETPAYOUTSREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_LISTTOPCUSTOMERSREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_LISTTOPCUSTOMERSREQUEST'].fields_by_name['period']._serialized_options = b'\342A\001\002'
+  _globals['_LISTTOPCUSTOMERSREQUEST'].fields_by_name['currency']._loaded_options = None
+  _globals['_LISTTOPCUSTOMERSREQUEST'].fields_by_name['currency']._serialized_options = b'\342A\001\002'
   _globals['_IMPORTRATESREQUEST'].fields_by_name['rows']._loaded_options = None
   _globals['_IMPORTRATESREQUEST'].fields_by_name['rows']._serialized_options = b'\342A\001\002'
   _globals['_EXPLAINFIGUREREQUEST'].fields_by_name['start_time']._loaded_options = None
@@ -54,58 +77,98 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANALYTICSSERVICE'].methods_by_name['GetGrossVolume']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\002\010\t'
   _globals['_ANALYTICSSERVICE'].methods_by_name['GetChargeCounts']._loaded_options = None
   _globals['_ANALYTICSSERVICE'].methods_by_name['GetChargeCounts']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\002\010\t'
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetOverview']._loaded_options = None
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetOverview']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\002\010\t'
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetNetVolume']._loaded_options = None
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetNetVolume']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\002\010\t'
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetPayments']._loaded_options = None
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetPayments']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\002\010\t'
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetFailures']._loaded_options = None
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetFailures']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\002\010\t'
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetRevenueSplit']._loaded_options = None
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetRevenueSplit']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\002\010\t'
+  _globals['_ANALYTICSSERVICE'].methods_by_name['ListTopCustomers']._loaded_options = None
+  _globals['_ANALYTICSSERVICE'].methods_by_name['ListTopCustomers']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\003\010\t\002'
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetRefunds']._loaded_options = None
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetRefunds']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\002\010\t'
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetDisputes']._loaded_options = None
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetDisputes']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\002\010\t'
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetPayouts']._loaded_options = None
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetPayouts']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\002\010\t'
   _globals['_ANALYTICSSERVICE'].methods_by_name['ListRestatements']._loaded_options = None
   _globals['_ANALYTICSSERVICE'].methods_by_name['ListRestatements']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\003\002\010\t'
   _globals['_ANALYTICSSERVICE'].methods_by_name['ExplainFigure']._loaded_options = None
   _globals['_ANALYTICSSERVICE'].methods_by_name['ExplainFigure']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\003\002\010\t'
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetTieOut']._loaded_options = None
+  _globals['_ANALYTICSSERVICE'].methods_by_name['GetTieOut']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\002\010\t'
   _globals['_ANALYTICSSERVICE'].methods_by_name['ImportRates']._loaded_options = None
   _globals['_ANALYTICSSERVICE'].methods_by_name['ImportRates']._serialized_options = b'\352\340\030\023\n\017analytics.write\020\001'
   _globals['_ANALYTICSSERVICE'].methods_by_name['ListRates']._loaded_options = None
   _globals['_ANALYTICSSERVICE'].methods_by_name['ListRates']._serialized_options = b'\352\340\030\022\n\016analytics.read\020\001\362\340\030\001\002'
-  _globals['_RESTATEMENTCAUSE']._serialized_start=3939
-  _globals['_RESTATEMENTCAUSE']._serialized_end=4082
-  _globals['_GETGROSSVOLUMEREQUEST']._serialized_start=216
-  _globals['_GETGROSSVOLUMEREQUEST']._serialized_end=382
-  _globals['_GROSSVOLUME']._serialized_start=385
-  _globals['_GROSSVOLUME']._serialized_end=644
-  _globals['_BASEVOLUME']._serialized_start=647
-  _globals['_BASEVOLUME']._serialized_end=883
-  _globals['_CURRENCYVOLUME']._serialized_start=886
-  _globals['_CURRENCYVOLUME']._serialized_end=1158
-  _globals['_VOLUMEBUCKET']._serialized_start=1161
-  _globals['_VOLUMEBUCKET']._serialized_end=1343
-  _globals['_GETCHARGECOUNTSREQUEST']._serialized_start=1346
-  _globals['_GETCHARGECOUNTSREQUEST']._serialized_end=1493
-  _globals['_CHARGECOUNTS']._serialized_start=1496
-  _globals['_CHARGECOUNTS']._serialized_end=1811
-  _globals['_COUNTCOMPARISON']._serialized_start=1814
-  _globals['_COUNTCOMPARISON']._serialized_end=1994
-  _globals['_CHARGECOUNTBUCKET']._serialized_start=1997
-  _globals['_CHARGECOUNTBUCKET']._serialized_end=2162
-  _globals['_RATE']._serialized_start=2164
-  _globals['_RATE']._serialized_end=2216
-  _globals['_IMPORTRATESREQUEST']._serialized_start=2218
-  _globals['_IMPORTRATESREQUEST']._serialized_end=2339
-  _globals['_IMPORTRATESRESPONSE']._serialized_start=2341
-  _globals['_IMPORTRATESRESPONSE']._serialized_end=2429
-  _globals['_LISTRATESREQUEST']._serialized_start=2431
-  _globals['_LISTRATESREQUEST']._serialized_end=2523
-  _globals['_LISTRATESRESPONSE']._serialized_start=2525
-  _globals['_LISTRATESRESPONSE']._serialized_end=2625
-  _globals['_LISTRESTATEMENTSREQUEST']._serialized_start=2627
-  _globals['_LISTRESTATEMENTSREQUEST']._serialized_end=2708
-  _globals['_LISTRESTATEMENTSRESPONSE']._serialized_start=2711
-  _globals['_LISTRESTATEMENTSRESPONSE']._serialized_end=2843
-  _globals['_RESTATEMENT']._serialized_start=2846
-  _globals['_RESTATEMENT']._serialized_end=3116
-  _globals['_LEDGERENTRY']._serialized_start=3119
-  _globals['_LEDGERENTRY']._serialized_end=3298
-  _globals['_EXPLAINFIGUREREQUEST']._serialized_start=3301
-  _globals['_EXPLAINFIGUREREQUEST']._serialized_end=3582
-  _globals['_EXPLAINFIGURERESPONSE']._serialized_start=3585
-  _globals['_EXPLAINFIGURERESPONSE']._serialized_end=3838
-  _globals['_FIGUREROW']._serialized_start=3840
-  _globals['_FIGUREROW']._serialized_end=3936
-  _globals['_ANALYTICSSERVICE']._serialized_start=4085
-  _globals['_ANALYTICSSERVICE']._serialized_end=4773
+  _globals['_RESTATEMENTCAUSE']._serialized_start=5952
+  _globals['_RESTATEMENTCAUSE']._serialized_end=6095
+  _globals['_GETGROSSVOLUMEREQUEST']._serialized_start=300
+  _globals['_GETGROSSVOLUMEREQUEST']._serialized_end=466
+  _globals['_GROSSVOLUME']._serialized_start=469
+  _globals['_GROSSVOLUME']._serialized_end=772
+  _globals['_CURRENCYVOLUME']._serialized_start=775
+  _globals['_CURRENCYVOLUME']._serialized_end=1087
+  _globals['_VOLUMEBUCKET']._serialized_start=1090
+  _globals['_VOLUMEBUCKET']._serialized_end=1272
+  _globals['_GETCHARGECOUNTSREQUEST']._serialized_start=1275
+  _globals['_GETCHARGECOUNTSREQUEST']._serialized_end=1422
+  _globals['_CHARGECOUNTS']._serialized_start=1425
+  _globals['_CHARGECOUNTS']._serialized_end=1740
+  _globals['_COUNTCOMPARISON']._serialized_start=1743
+  _globals['_COUNTCOMPARISON']._serialized_end=1923
+  _globals['_CHARGECOUNTBUCKET']._serialized_start=1926
+  _globals['_CHARGECOUNTBUCKET']._serialized_end=2091
+  _globals['_GETOVERVIEWREQUEST']._serialized_start=2094
+  _globals['_GETOVERVIEWREQUEST']._serialized_end=2257
+  _globals['_GETNETVOLUMEREQUEST']._serialized_start=2260
+  _globals['_GETNETVOLUMEREQUEST']._serialized_end=2467
+  _globals['_GETPAYMENTSREQUEST']._serialized_start=2470
+  _globals['_GETPAYMENTSREQUEST']._serialized_end=2613
+  _globals['_GETFAILURESREQUEST']._serialized_start=2616
+  _globals['_GETFAILURESREQUEST']._serialized_end=2759
+  _globals['_GETREVENUESPLITREQUEST']._serialized_start=2762
+  _globals['_GETREVENUESPLITREQUEST']._serialized_end=2909
+  _globals['_GETREFUNDSREQUEST']._serialized_start=2912
+  _globals['_GETREFUNDSREQUEST']._serialized_end=3097
+  _globals['_GETDISPUTESREQUEST']._serialized_start=3100
+  _globals['_GETDISPUTESREQUEST']._serialized_end=3286
+  _globals['_GETPAYOUTSREQUEST']._serialized_start=3289
+  _globals['_GETPAYOUTSREQUEST']._serialized_end=3431
+  _globals['_LISTTOPCUSTOMERSREQUEST']._serialized_start=3434
+  _globals['_LISTTOPCUSTOMERSREQUEST']._serialized_end=3581
+  _globals['_LISTTOPCUSTOMERSRESPONSE']._serialized_start=3584
+  _globals['_LISTTOPCUSTOMERSRESPONSE']._serialized_end=3791
+  _globals['_OVERVIEW']._serialized_start=3794
+  _globals['_OVERVIEW']._serialized_end=4175
+  _globals['_RATE']._serialized_start=4177
+  _globals['_RATE']._serialized_end=4229
+  _globals['_IMPORTRATESREQUEST']._serialized_start=4231
+  _globals['_IMPORTRATESREQUEST']._serialized_end=4352
+  _globals['_IMPORTRATESRESPONSE']._serialized_start=4354
+  _globals['_IMPORTRATESRESPONSE']._serialized_end=4442
+  _globals['_LISTRATESREQUEST']._serialized_start=4444
+  _globals['_LISTRATESREQUEST']._serialized_end=4536
+  _globals['_LISTRATESRESPONSE']._serialized_start=4538
+  _globals['_LISTRATESRESPONSE']._serialized_end=4638
+  _globals['_LISTRESTATEMENTSREQUEST']._serialized_start=4640
+  _globals['_LISTRESTATEMENTSREQUEST']._serialized_end=4721
+  _globals['_LISTRESTATEMENTSRESPONSE']._serialized_start=4724
+  _globals['_LISTRESTATEMENTSRESPONSE']._serialized_end=4856
+  _globals['_RESTATEMENT']._serialized_start=4859
+  _globals['_RESTATEMENT']._serialized_end=5129
+  _globals['_LEDGERENTRY']._serialized_start=5132
+  _globals['_LEDGERENTRY']._serialized_end=5311
+  _globals['_EXPLAINFIGUREREQUEST']._serialized_start=5314
+  _globals['_EXPLAINFIGUREREQUEST']._serialized_end=5595
+  _globals['_EXPLAINFIGURERESPONSE']._serialized_start=5598
+  _globals['_EXPLAINFIGURERESPONSE']._serialized_end=5851
+  _globals['_FIGUREROW']._serialized_start=5853
+  _globals['_FIGUREROW']._serialized_end=5949
+  _globals['_ANALYTICSSERVICE']._serialized_start=6098
+  _globals['_ANALYTICSSERVICE']._serialized_end=7830
 # @@protoc_insertion_point(module_scope)

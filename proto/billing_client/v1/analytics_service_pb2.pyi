@@ -3,6 +3,8 @@
 isort:skip_file
 """
 
+from billing_client.v1 import figures_pb2 as _figures_pb2
+from billing_client.v1 import money_figures_pb2 as _money_figures_pb2
 from billing_client.v1 import money_pb2 as _money_pb2
 from billing_client.v1 import period_pb2 as _period_pb2
 from billing_client.v1 import trust_pb2 as _trust_pb2
@@ -104,6 +106,7 @@ class GrossVolume(_message.Message):
     CURRENCIES_FIELD_NUMBER: _builtins.int
     PREVIOUS_SO_FAR_FIELD_NUMBER: _builtins.int
     BASE_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
     TRUST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def period(self) -> _period_pb2.Period:
@@ -126,8 +129,14 @@ class GrossVolume(_message.Message):
         """
 
     @_builtins.property
-    def base(self) -> Global___BaseVolume:
+    def base(self) -> _figures_pb2.BaseVolume:
         """base is the total in the base currency, where it was asked for."""
+
+    @_builtins.property
+    def settled(self) -> _containers.RepeatedCompositeFieldContainer[_money_figures_pb2.SettledVolume]:
+        """settled is gross volume by what it settled in: the part `gross` of net volume. It stands beside
+        what customers paid in, and is narrowed by no currency.
+        """
 
     @_builtins.property
     def trust(self) -> _trust_pb2.Trust:
@@ -140,76 +149,17 @@ class GrossVolume(_message.Message):
         previous_period: _period_pb2.Period | None = ...,
         currencies: _abc.Iterable[Global___CurrencyVolume] | None = ...,
         previous_so_far: _period_pb2.Period | None = ...,
-        base: Global___BaseVolume | None = ...,
+        base: _figures_pb2.BaseVolume | None = ...,
+        settled: _abc.Iterable[_money_figures_pb2.SettledVolume] | None = ...,
         trust: _trust_pb2.Trust | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "currencies", b"currencies", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far", "trust", b"trust"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "currencies", b"currencies", "period", b"period", "previous_period", b"previous_period", "previous_so_far", b"previous_so_far", "settled", b"settled", "trust", b"trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GrossVolume: _TypeAlias = GrossVolume  # noqa: Y015
-
-@_typing.final
-class BaseVolume(_message.Message):
-    """BaseVolume is the gross volume of all currencies of the answer, by the account's own rates of each
-    UTC day: summed exactly, rounded once. Where a rate is missing there is no total.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CURRENCY_FIELD_NUMBER: _builtins.int
-    CURRENT_FIELD_NUMBER: _builtins.int
-    PREVIOUS_FIELD_NUMBER: _builtins.int
-    GROWTH_FIELD_NUMBER: _builtins.int
-    MISSING_CURRENCIES_FIELD_NUMBER: _builtins.int
-    PREVIOUS_MISSING_CURRENCIES_FIELD_NUMBER: _builtins.int
-    AMOUNTS_FIELD_NUMBER: _builtins.int
-    currency: _builtins.str
-    """currency that it is in."""
-    growth: _builtins.float
-    """growth from previous to current. Absent where one of them is, or previous is zero."""
-    @_builtins.property
-    def current(self) -> _money_pb2.Money:
-        """current is the volume of the period. Absent where a rate is missing."""
-
-    @_builtins.property
-    def previous(self) -> _money_pb2.Money:
-        """previous is the volume of the period before. Absent where a rate is missing."""
-
-    @_builtins.property
-    def missing_currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """missing_currencies lack a rate on some day of the period."""
-
-    @_builtins.property
-    def previous_missing_currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """previous_missing_currencies lack one in the period before."""
-
-    @_builtins.property
-    def amounts(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
-        """amounts of the buckets, in order; they add up to current. Empty where that is absent."""
-
-    def __init__(
-        self,
-        *,
-        currency: _builtins.str = ...,
-        current: _money_pb2.Money | None = ...,
-        previous: _money_pb2.Money | None = ...,
-        growth: _builtins.float | None = ...,
-        missing_currencies: _abc.Iterable[_builtins.str] | None = ...,
-        previous_missing_currencies: _abc.Iterable[_builtins.str] | None = ...,
-        amounts: _abc.Iterable[_money_pb2.Money] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "current", b"current", "growth", b"growth", "previous", b"previous"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "amounts", b"amounts", "currency", b"currency", "current", b"current", "growth", b"growth", "missing_currencies", b"missing_currencies", "previous", b"previous", "previous_missing_currencies", b"previous_missing_currencies"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__growth: _TypeAlias = _typing.Literal["growth"]  # noqa: Y015
-    _WhichOneofArgType__growth: _TypeAlias = _typing.Literal["_growth", b"_growth"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__growth) -> _WhichOneofReturnType__growth | None: ...
-
-Global___BaseVolume: _TypeAlias = BaseVolume  # noqa: Y015
 
 @_typing.final
 class CurrencyVolume(_message.Message):
@@ -224,6 +174,7 @@ class CurrencyVolume(_message.Message):
     BUCKETS_FIELD_NUMBER: _builtins.int
     PREVIOUS_SO_FAR_FIELD_NUMBER: _builtins.int
     GROWTH_SO_FAR_FIELD_NUMBER: _builtins.int
+    PROVISIONAL_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """currency, lower-case ISO 4217."""
     growth: _builtins.float
@@ -248,6 +199,10 @@ class CurrencyVolume(_message.Message):
         running.
         """
 
+    @_builtins.property
+    def provisional(self) -> _money_pb2.Money:
+        """provisional is how much of current no transaction dates yet: its bucket may change."""
+
     def __init__(
         self,
         *,
@@ -258,10 +213,11 @@ class CurrencyVolume(_message.Message):
         buckets: _abc.Iterable[Global___VolumeBucket] | None = ...,
         previous_so_far: _money_pb2.Money | None = ...,
         growth_so_far: _builtins.float | None = ...,
+        provisional: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "_growth_so_far", b"_growth_so_far", "current", b"current", "growth", b"growth", "growth_so_far", b"growth_so_far", "previous", b"previous", "previous_so_far", b"previous_so_far"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "_growth_so_far", b"_growth_so_far", "current", b"current", "growth", b"growth", "growth_so_far", b"growth_so_far", "previous", b"previous", "previous_so_far", b"previous_so_far", "provisional", b"provisional"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "_growth_so_far", b"_growth_so_far", "buckets", b"buckets", "currency", b"currency", "current", b"current", "growth", b"growth", "growth_so_far", b"growth_so_far", "previous", b"previous", "previous_so_far", b"previous_so_far"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_growth", b"_growth", "_growth_so_far", b"_growth_so_far", "buckets", b"buckets", "currency", b"currency", "current", b"current", "growth", b"growth", "growth_so_far", b"growth_so_far", "previous", b"previous", "previous_so_far", b"previous_so_far", "provisional", b"provisional"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__growth: _TypeAlias = _typing.Literal["growth"]  # noqa: Y015
     _WhichOneofArgType__growth: _TypeAlias = _typing.Literal["_growth", b"_growth"]  # noqa: Y015
@@ -508,6 +464,492 @@ class ChargeCountBucket(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChargeCountBucket: _TypeAlias = ChargeCountBucket  # noqa: Y015
+
+@_typing.final
+class GetOverviewRequest(_message.Message):
+    """GetOverviewRequest asks for the overview."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    BASE_TOTAL_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    granularity: _period_pb2.Granularity.ValueType
+    """granularity of the series; a series of more than 10,000 buckets is refused."""
+    currency: _builtins.str
+    """currency to narrow the answer to, of what customers paid in, or what settled, as each part says; empty: every currency that occurs."""
+    base_total: _builtins.bool
+    """base_total asks for the total in the base currency, too. INVALID_ARGUMENT where the deployment has
+    none.
+    """
+    @_builtins.property
+    def period(self) -> _period_pb2.Period:
+        """period to answer for."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        period: _period_pb2.Period | None = ...,
+        granularity: _period_pb2.Granularity.ValueType = ...,
+        currency: _builtins.str = ...,
+        base_total: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "base_total", b"base_total", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOverviewRequest: _TypeAlias = GetOverviewRequest  # noqa: Y015
+
+@_typing.final
+class GetNetVolumeRequest(_message.Message):
+    """GetNetVolumeRequest asks for net volume."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    BASE_TOTAL_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    granularity: _period_pb2.Granularity.ValueType
+    """granularity of the series; a series of more than 10,000 buckets is refused."""
+    currency: _builtins.str
+    """currency to narrow the answer to, of those that settled; empty: every currency that occurs."""
+    base_total: _builtins.bool
+    """base_total asks for the total in the base currency, too. INVALID_ARGUMENT where the deployment has
+    none.
+    """
+    @_builtins.property
+    def period(self) -> _period_pb2.Period:
+        """period to answer for."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """as_of is an instant of our clock, at least a minute ago and after the history was imported: the
+        figures as they were known then. Absent: as they are known now.
+        """
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        period: _period_pb2.Period | None = ...,
+        granularity: _period_pb2.Granularity.ValueType = ...,
+        currency: _builtins.str = ...,
+        base_total: _builtins.bool = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "base_total", b"base_total", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetNetVolumeRequest: _TypeAlias = GetNetVolumeRequest  # noqa: Y015
+
+@_typing.final
+class GetPaymentsRequest(_message.Message):
+    """GetPaymentsRequest asks for payments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    granularity: _period_pb2.Granularity.ValueType
+    """granularity of the series; a series of more than 10,000 buckets is refused."""
+    currency: _builtins.str
+    """currency to narrow the answer to, of those that customers paid in; empty: every currency that occurs."""
+    @_builtins.property
+    def period(self) -> _period_pb2.Period:
+        """period to answer for."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        period: _period_pb2.Period | None = ...,
+        granularity: _period_pb2.Granularity.ValueType = ...,
+        currency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPaymentsRequest: _TypeAlias = GetPaymentsRequest  # noqa: Y015
+
+@_typing.final
+class GetFailuresRequest(_message.Message):
+    """GetFailuresRequest asks for failures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    granularity: _period_pb2.Granularity.ValueType
+    """granularity of the series; a series of more than 10,000 buckets is refused."""
+    currency: _builtins.str
+    """currency to narrow the answer to, of those that customers paid in; empty: every currency that occurs."""
+    @_builtins.property
+    def period(self) -> _period_pb2.Period:
+        """period to answer for."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        period: _period_pb2.Period | None = ...,
+        granularity: _period_pb2.Granularity.ValueType = ...,
+        currency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFailuresRequest: _TypeAlias = GetFailuresRequest  # noqa: Y015
+
+@_typing.final
+class GetRevenueSplitRequest(_message.Message):
+    """GetRevenueSplitRequest asks for the split of revenue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    granularity: _period_pb2.Granularity.ValueType
+    """granularity of the series; a series of more than 10,000 buckets is refused."""
+    currency: _builtins.str
+    """currency to narrow the answer to, of those that customers paid in; empty: every currency that occurs."""
+    @_builtins.property
+    def period(self) -> _period_pb2.Period:
+        """period to answer for."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        period: _period_pb2.Period | None = ...,
+        granularity: _period_pb2.Granularity.ValueType = ...,
+        currency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRevenueSplitRequest: _TypeAlias = GetRevenueSplitRequest  # noqa: Y015
+
+@_typing.final
+class GetRefundsRequest(_message.Message):
+    """GetRefundsRequest asks for refunds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    granularity: _period_pb2.Granularity.ValueType
+    """granularity of the series; a series of more than 10,000 buckets is refused."""
+    currency: _builtins.str
+    """currency to narrow the answer to, of those that settled; empty: every currency that occurs."""
+    @_builtins.property
+    def period(self) -> _period_pb2.Period:
+        """period to answer for."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """as_of is an instant of our clock, at least a minute ago and after the history was imported: the
+        figures as they were known then, amounts alone: the count is absent. Absent: as they are known now.
+        """
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        period: _period_pb2.Period | None = ...,
+        granularity: _period_pb2.Granularity.ValueType = ...,
+        currency: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRefundsRequest: _TypeAlias = GetRefundsRequest  # noqa: Y015
+
+@_typing.final
+class GetDisputesRequest(_message.Message):
+    """GetDisputesRequest asks for disputes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    granularity: _period_pb2.Granularity.ValueType
+    """granularity of the series; a series of more than 10,000 buckets is refused."""
+    currency: _builtins.str
+    """currency to narrow the answer to, of those that settled; empty: every currency that occurs."""
+    @_builtins.property
+    def period(self) -> _period_pb2.Period:
+        """period to answer for."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """as_of is an instant of our clock, at least a minute ago and after the history was imported: the
+        figures as they were known then, amounts alone: counts, statuses and their rate are absent. Absent: as they are known now.
+        """
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        period: _period_pb2.Period | None = ...,
+        granularity: _period_pb2.Granularity.ValueType = ...,
+        currency: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDisputesRequest: _TypeAlias = GetDisputesRequest  # noqa: Y015
+
+@_typing.final
+class GetPayoutsRequest(_message.Message):
+    """GetPayoutsRequest asks for payouts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    granularity: _period_pb2.Granularity.ValueType
+    """granularity of the series; a series of more than 10,000 buckets is refused."""
+    currency: _builtins.str
+    """currency to narrow the answer to, of the payouts'; empty: every currency that occurs."""
+    @_builtins.property
+    def period(self) -> _period_pb2.Period:
+        """period to answer for."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        period: _period_pb2.Period | None = ...,
+        granularity: _period_pb2.Granularity.ValueType = ...,
+        currency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "granularity", b"granularity", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPayoutsRequest: _TypeAlias = GetPayoutsRequest  # noqa: Y015
+
+@_typing.final
+class ListTopCustomersRequest(_message.Message):
+    """ListTopCustomersRequest asks for a page of customers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    currency: _builtins.str
+    """currency that customers paid in."""
+    page_size: _builtins.int
+    """page_size is how many at most: 0 stands for 50, and 100 is the most."""
+    page_token: _builtins.str
+    """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    @_builtins.property
+    def period(self) -> _period_pb2.Period:
+        """period to answer for."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        period: _period_pb2.Period | None = ...,
+        currency: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "page_size", b"page_size", "page_token", b"page_token", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTopCustomersRequest: _TypeAlias = ListTopCustomersRequest  # noqa: Y015
+
+@_typing.final
+class ListTopCustomersResponse(_message.Message):
+    """ListTopCustomersResponse is a page. Amounts move as charges come, so a customer may then be on two
+    pages, or on none.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERIOD_FIELD_NUMBER: _builtins.int
+    CUSTOMERS_FIELD_NUMBER: _builtins.int
+    UNNAMED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TRUST_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token of the page behind this one; empty on the last."""
+    @_builtins.property
+    def period(self) -> _period_pb2.Period:
+        """period is the period of the request."""
+
+    @_builtins.property
+    def customers(self) -> _containers.RepeatedCompositeFieldContainer[_money_figures_pb2.TopCustomer]:
+        """customers, who spent most first."""
+
+    @_builtins.property
+    def unnamed(self) -> _money_figures_pb2.TopCustomer:
+        """unnamed is what charges without a customer took. Absent where there are none, and on further
+        pages.
+        """
+
+    @_builtins.property
+    def trust(self) -> _trust_pb2.Trust:
+        """trust tells up to when the figures stand."""
+
+    def __init__(
+        self,
+        *,
+        period: _period_pb2.Period | None = ...,
+        customers: _abc.Iterable[_money_figures_pb2.TopCustomer] | None = ...,
+        unnamed: _money_figures_pb2.TopCustomer | None = ...,
+        next_page_token: _builtins.str = ...,
+        trust: _trust_pb2.Trust | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["period", b"period", "trust", b"trust", "unnamed", b"unnamed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customers", b"customers", "next_page_token", b"next_page_token", "period", b"period", "trust", b"trust", "unnamed", b"unnamed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTopCustomersResponse: _TypeAlias = ListTopCustomersResponse  # noqa: Y015
+
+@_typing.final
+class Overview(_message.Message):
+    """Overview is all parts of one period."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROSS_FIELD_NUMBER: _builtins.int
+    NET_FIELD_NUMBER: _builtins.int
+    PAYMENTS_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    REFUNDS_FIELD_NUMBER: _builtins.int
+    DISPUTES_FIELD_NUMBER: _builtins.int
+    PAYOUTS_FIELD_NUMBER: _builtins.int
+    TRUST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def gross(self) -> Global___GrossVolume:
+        """gross is in the currencies that customers paid in."""
+
+    @_builtins.property
+    def net(self) -> _money_figures_pb2.NetVolume:
+        """net is in settlement currencies."""
+
+    @_builtins.property
+    def payments(self) -> _money_figures_pb2.PaymentFigures:
+        """payments are in the currencies that customers paid in."""
+
+    @_builtins.property
+    def failures(self) -> _money_figures_pb2.Failures:
+        """failures are in the currencies that customers paid in."""
+
+    @_builtins.property
+    def split(self) -> _money_figures_pb2.RevenueSplit:
+        """split is in the currencies that customers paid in."""
+
+    @_builtins.property
+    def refunds(self) -> _money_figures_pb2.RefundFigures:
+        """refunds are in settlement currencies."""
+
+    @_builtins.property
+    def disputes(self) -> _money_figures_pb2.DisputeFigures:
+        """disputes are in settlement currencies."""
+
+    @_builtins.property
+    def payouts(self) -> _money_figures_pb2.PayoutFigures:
+        """payouts are in their own currencies."""
+
+    @_builtins.property
+    def trust(self) -> _trust_pb2.Trust:
+        """trust tells up to when the figures stand."""
+
+    def __init__(
+        self,
+        *,
+        gross: Global___GrossVolume | None = ...,
+        net: _money_figures_pb2.NetVolume | None = ...,
+        payments: _money_figures_pb2.PaymentFigures | None = ...,
+        failures: _money_figures_pb2.Failures | None = ...,
+        split: _money_figures_pb2.RevenueSplit | None = ...,
+        refunds: _money_figures_pb2.RefundFigures | None = ...,
+        disputes: _money_figures_pb2.DisputeFigures | None = ...,
+        payouts: _money_figures_pb2.PayoutFigures | None = ...,
+        trust: _trust_pb2.Trust | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["disputes", b"disputes", "failures", b"failures", "gross", b"gross", "net", b"net", "payments", b"payments", "payouts", b"payouts", "refunds", b"refunds", "split", b"split", "trust", b"trust"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disputes", b"disputes", "failures", b"failures", "gross", b"gross", "net", b"net", "payments", b"payments", "payouts", b"payouts", "refunds", b"refunds", "split", b"split", "trust", b"trust"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Overview: _TypeAlias = Overview  # noqa: Y015
 
 @_typing.final
 class Rate(_message.Message):

@@ -4,6 +4,8 @@ import grpc
 import warnings
 
 from billing_client.v1 import analytics_service_pb2 as billing_dot_v1_dot_analytics__service__pb2
+from billing_client.v1 import money_figures_pb2 as billing_dot_v1_dot_money__figures__pb2
+from billing_client.v1 import tie_out_pb2 as billing_dot_v1_dot_tie__out__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -60,6 +62,51 @@ class AnalyticsServiceStub:
                 request_serializer=billing_dot_v1_dot_analytics__service__pb2.GetChargeCountsRequest.SerializeToString,
                 response_deserializer=billing_dot_v1_dot_analytics__service__pb2.ChargeCounts.FromString,
                 _registered_method=True)
+        self.GetOverview = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetOverview',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.GetOverviewRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_analytics__service__pb2.Overview.FromString,
+                _registered_method=True)
+        self.GetNetVolume = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetNetVolume',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.GetNetVolumeRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_money__figures__pb2.NetVolume.FromString,
+                _registered_method=True)
+        self.GetPayments = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetPayments',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.GetPaymentsRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_money__figures__pb2.PaymentFigures.FromString,
+                _registered_method=True)
+        self.GetFailures = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetFailures',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.GetFailuresRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_money__figures__pb2.Failures.FromString,
+                _registered_method=True)
+        self.GetRevenueSplit = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetRevenueSplit',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.GetRevenueSplitRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_money__figures__pb2.RevenueSplit.FromString,
+                _registered_method=True)
+        self.ListTopCustomers = channel.unary_unary(
+                '/billing.v1.AnalyticsService/ListTopCustomers',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.ListTopCustomersRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_analytics__service__pb2.ListTopCustomersResponse.FromString,
+                _registered_method=True)
+        self.GetRefunds = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetRefunds',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.GetRefundsRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_money__figures__pb2.RefundFigures.FromString,
+                _registered_method=True)
+        self.GetDisputes = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetDisputes',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.GetDisputesRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_money__figures__pb2.DisputeFigures.FromString,
+                _registered_method=True)
+        self.GetPayouts = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetPayouts',
+                request_serializer=billing_dot_v1_dot_analytics__service__pb2.GetPayoutsRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_money__figures__pb2.PayoutFigures.FromString,
+                _registered_method=True)
         self.ListRestatements = channel.unary_unary(
                 '/billing.v1.AnalyticsService/ListRestatements',
                 request_serializer=billing_dot_v1_dot_analytics__service__pb2.ListRestatementsRequest.SerializeToString,
@@ -69,6 +116,11 @@ class AnalyticsServiceStub:
                 '/billing.v1.AnalyticsService/ExplainFigure',
                 request_serializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureRequest.SerializeToString,
                 response_deserializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureResponse.FromString,
+                _registered_method=True)
+        self.GetTieOut = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetTieOut',
+                request_serializer=billing_dot_v1_dot_tie__out__pb2.GetTieOutRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_tie__out__pb2.TieOut.FromString,
                 _registered_method=True)
         self.ImportRates = channel.unary_unary(
                 '/billing.v1.AnalyticsService/ImportRates',
@@ -103,16 +155,102 @@ class AnalyticsServiceServicer:
 
     def GetGrossVolume(self, request, context):
         """GetGrossVolume adds up the captured amounts of charges, in the currency that the customer paid
-        in. Refunds, disputes and fees are not subtracted. The time of the charge decides the bucket.
+        in. Refunds, disputes and fees are not subtracted. The time of the charge's balance transaction
+        decides the bucket; while there is none, the time of the charge.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetChargeCounts(self, request, context):
-        """GetChargeCounts counts charges that took money and charges that failed, by the time of the
-        charge. Every charge is one attempt: a payment with three attempts counts three times. An
+        """GetChargeCounts counts charges that took money, by the time of their balance transaction, and
+        charges that failed, by the time of the charge. Every charge is one attempt: a payment with three attempts counts three times. An
         authorisation that is not captured is neither.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOverview(self, request, context):
+        """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
+        narrows what customers paid in for gross volume, payments, failures and the split, and what
+        settled for net volume, refunds, disputes and payouts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNetVolume(self, request, context):
+        """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
+        each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
+        what else moves the balance are shown apart.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPayments(self, request, context):
+        """GetPayments tells what became of payments, counted at their first attempt: a payment that failed
+        first and was paid next week is paid. A payment is a payment intent, or a charge without one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFailures(self, request, context):
+        """GetFailures counts attempts that failed, by reason, and all attempts by risk, at their own time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRevenueSplit(self, request, context):
+        """GetRevenueSplit splits gross volume into new, renewing, upgrade and one-off revenue, by the billing
+        reason of the charge's invoice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTopCustomers(self, request, context):
+        """ListTopCustomers lists the customers who spent most in one currency, by gross volume, the greatest
+        amount first and then by id. A deleted customer keeps its place and its name.
+
+        Also fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token
+        of another list or account (INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRefunds(self, request, context):
+        """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
+        its own balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDisputes(self, request, context):
+        """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
+        balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPayouts(self, request, context):
+        """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+        now, and the balance that was read last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,6 +276,18 @@ class AnalyticsServiceServicer:
         Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
         future, of the last minute or before the history was imported; and for a page token of another
         list or account (INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTieOut(self, request, context):
+        """GetTieOut holds each day against the balance that Stripe has told: opening, net and what is shown
+        apart make closing, and the nearest balances on both sides say whether it ties. A day that differs
+        is listed again at Stripe, once.
+
+        The time of each balance transaction decides the day, in settlement currency. A period of more
+        than 400 days is refused.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,6 +330,51 @@ def add_AnalyticsServiceServicer_to_server(servicer, server):
                     request_deserializer=billing_dot_v1_dot_analytics__service__pb2.GetChargeCountsRequest.FromString,
                     response_serializer=billing_dot_v1_dot_analytics__service__pb2.ChargeCounts.SerializeToString,
             ),
+            'GetOverview': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOverview,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.GetOverviewRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_analytics__service__pb2.Overview.SerializeToString,
+            ),
+            'GetNetVolume': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNetVolume,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.GetNetVolumeRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_money__figures__pb2.NetVolume.SerializeToString,
+            ),
+            'GetPayments': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPayments,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.GetPaymentsRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_money__figures__pb2.PaymentFigures.SerializeToString,
+            ),
+            'GetFailures': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFailures,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.GetFailuresRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_money__figures__pb2.Failures.SerializeToString,
+            ),
+            'GetRevenueSplit': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRevenueSplit,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.GetRevenueSplitRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_money__figures__pb2.RevenueSplit.SerializeToString,
+            ),
+            'ListTopCustomers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTopCustomers,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.ListTopCustomersRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_analytics__service__pb2.ListTopCustomersResponse.SerializeToString,
+            ),
+            'GetRefunds': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRefunds,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.GetRefundsRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_money__figures__pb2.RefundFigures.SerializeToString,
+            ),
+            'GetDisputes': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDisputes,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.GetDisputesRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_money__figures__pb2.DisputeFigures.SerializeToString,
+            ),
+            'GetPayouts': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPayouts,
+                    request_deserializer=billing_dot_v1_dot_analytics__service__pb2.GetPayoutsRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_money__figures__pb2.PayoutFigures.SerializeToString,
+            ),
             'ListRestatements': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRestatements,
                     request_deserializer=billing_dot_v1_dot_analytics__service__pb2.ListRestatementsRequest.FromString,
@@ -189,6 +384,11 @@ def add_AnalyticsServiceServicer_to_server(servicer, server):
                     servicer.ExplainFigure,
                     request_deserializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureRequest.FromString,
                     response_serializer=billing_dot_v1_dot_analytics__service__pb2.ExplainFigureResponse.SerializeToString,
+            ),
+            'GetTieOut': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTieOut,
+                    request_deserializer=billing_dot_v1_dot_tie__out__pb2.GetTieOutRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_tie__out__pb2.TieOut.SerializeToString,
             ),
             'ImportRates': grpc.unary_unary_rpc_method_handler(
                     servicer.ImportRates,
@@ -282,6 +482,249 @@ class AnalyticsService:
             _registered_method=True)
 
     @staticmethod
+    def GetOverview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetOverview',
+            billing_dot_v1_dot_analytics__service__pb2.GetOverviewRequest.SerializeToString,
+            billing_dot_v1_dot_analytics__service__pb2.Overview.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNetVolume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetNetVolume',
+            billing_dot_v1_dot_analytics__service__pb2.GetNetVolumeRequest.SerializeToString,
+            billing_dot_v1_dot_money__figures__pb2.NetVolume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPayments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetPayments',
+            billing_dot_v1_dot_analytics__service__pb2.GetPaymentsRequest.SerializeToString,
+            billing_dot_v1_dot_money__figures__pb2.PaymentFigures.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFailures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetFailures',
+            billing_dot_v1_dot_analytics__service__pb2.GetFailuresRequest.SerializeToString,
+            billing_dot_v1_dot_money__figures__pb2.Failures.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRevenueSplit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetRevenueSplit',
+            billing_dot_v1_dot_analytics__service__pb2.GetRevenueSplitRequest.SerializeToString,
+            billing_dot_v1_dot_money__figures__pb2.RevenueSplit.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTopCustomers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/ListTopCustomers',
+            billing_dot_v1_dot_analytics__service__pb2.ListTopCustomersRequest.SerializeToString,
+            billing_dot_v1_dot_analytics__service__pb2.ListTopCustomersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRefunds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetRefunds',
+            billing_dot_v1_dot_analytics__service__pb2.GetRefundsRequest.SerializeToString,
+            billing_dot_v1_dot_money__figures__pb2.RefundFigures.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDisputes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetDisputes',
+            billing_dot_v1_dot_analytics__service__pb2.GetDisputesRequest.SerializeToString,
+            billing_dot_v1_dot_money__figures__pb2.DisputeFigures.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPayouts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetPayouts',
+            billing_dot_v1_dot_analytics__service__pb2.GetPayoutsRequest.SerializeToString,
+            billing_dot_v1_dot_money__figures__pb2.PayoutFigures.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListRestatements(request,
             target,
             options=(),
@@ -325,6 +768,33 @@ class AnalyticsService:
             '/billing.v1.AnalyticsService/ExplainFigure',
             billing_dot_v1_dot_analytics__service__pb2.ExplainFigureRequest.SerializeToString,
             billing_dot_v1_dot_analytics__service__pb2.ExplainFigureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTieOut(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetTieOut',
+            billing_dot_v1_dot_tie__out__pb2.GetTieOutRequest.SerializeToString,
+            billing_dot_v1_dot_tie__out__pb2.TieOut.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,8 @@ isort:skip_file
 """
 
 from billing_client.v1 import analytics_service_pb2 as _analytics_service_pb2
+from billing_client.v1 import money_figures_pb2 as _money_figures_pb2
+from billing_client.v1 import tie_out_pb2 as _tie_out_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -51,12 +53,61 @@ class AnalyticsServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AnalyticsServiceAsyncStub: ...
     GetGrossVolume: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetGrossVolumeRequest, _analytics_service_pb2.GrossVolume]
     """GetGrossVolume adds up the captured amounts of charges, in the currency that the customer paid
-    in. Refunds, disputes and fees are not subtracted. The time of the charge decides the bucket.
+    in. Refunds, disputes and fees are not subtracted. The time of the charge's balance transaction
+    decides the bucket; while there is none, the time of the charge.
     """
     GetChargeCounts: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetChargeCountsRequest, _analytics_service_pb2.ChargeCounts]
-    """GetChargeCounts counts charges that took money and charges that failed, by the time of the
-    charge. Every charge is one attempt: a payment with three attempts counts three times. An
+    """GetChargeCounts counts charges that took money, by the time of their balance transaction, and
+    charges that failed, by the time of the charge. Every charge is one attempt: a payment with three attempts counts three times. An
     authorisation that is not captured is neither.
+    """
+    GetOverview: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetOverviewRequest, _analytics_service_pb2.Overview]
+    """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
+    narrows what customers paid in for gross volume, payments, failures and the split, and what
+    settled for net volume, refunds, disputes and payouts.
+    """
+    GetNetVolume: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetNetVolumeRequest, _money_figures_pb2.NetVolume]
+    """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
+    each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
+    what else moves the balance are shown apart.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
+    """
+    GetPayments: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPaymentsRequest, _money_figures_pb2.PaymentFigures]
+    """GetPayments tells what became of payments, counted at their first attempt: a payment that failed
+    first and was paid next week is paid. A payment is a payment intent, or a charge without one.
+    """
+    GetFailures: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetFailuresRequest, _money_figures_pb2.Failures]
+    """GetFailures counts attempts that failed, by reason, and all attempts by risk, at their own time."""
+    GetRevenueSplit: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetRevenueSplitRequest, _money_figures_pb2.RevenueSplit]
+    """GetRevenueSplit splits gross volume into new, renewing, upgrade and one-off revenue, by the billing
+    reason of the charge's invoice.
+    """
+    ListTopCustomers: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ListTopCustomersRequest, _analytics_service_pb2.ListTopCustomersResponse]
+    """ListTopCustomers lists the customers who spent most in one currency, by gross volume, the greatest
+    amount first and then by id. A deleted customer keeps its place and its name.
+
+    Also fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token
+    of another list or account (INVALID_PAGE_TOKEN).
+    """
+    GetRefunds: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetRefundsRequest, _money_figures_pb2.RefundFigures]
+    """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
+    its own balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
+    """
+    GetDisputes: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetDisputesRequest, _money_figures_pb2.DisputeFigures]
+    """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
+    balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
+    """
+    GetPayouts: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPayoutsRequest, _money_figures_pb2.PayoutFigures]
+    """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+    now, and the balance that was read last.
     """
     ListRestatements: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRestatementsRequest, _analytics_service_pb2.ListRestatementsResponse]
     """ListRestatements lists what has changed figures of the ledger below closed_through: balance
@@ -74,6 +125,14 @@ class AnalyticsServiceStub:
     Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
     future, of the last minute or before the history was imported; and for a page token of another
     list or account (INVALID_PAGE_TOKEN).
+    """
+    GetTieOut: _grpc.UnaryUnaryMultiCallable[_tie_out_pb2.GetTieOutRequest, _tie_out_pb2.TieOut]
+    """GetTieOut holds each day against the balance that Stripe has told: opening, net and what is shown
+    apart make closing, and the nearest balances on both sides say whether it ties. A day that differs
+    is listed again at Stripe, once.
+
+    The time of each balance transaction decides the day, in settlement currency. A period of more
+    than 400 days is refused.
     """
     ImportRates: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]
     """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
@@ -115,12 +174,61 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetGrossVolume: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetGrossVolumeRequest, _analytics_service_pb2.GrossVolume]  # type: ignore[assignment]
     """GetGrossVolume adds up the captured amounts of charges, in the currency that the customer paid
-    in. Refunds, disputes and fees are not subtracted. The time of the charge decides the bucket.
+    in. Refunds, disputes and fees are not subtracted. The time of the charge's balance transaction
+    decides the bucket; while there is none, the time of the charge.
     """
     GetChargeCounts: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetChargeCountsRequest, _analytics_service_pb2.ChargeCounts]  # type: ignore[assignment]
-    """GetChargeCounts counts charges that took money and charges that failed, by the time of the
-    charge. Every charge is one attempt: a payment with three attempts counts three times. An
+    """GetChargeCounts counts charges that took money, by the time of their balance transaction, and
+    charges that failed, by the time of the charge. Every charge is one attempt: a payment with three attempts counts three times. An
     authorisation that is not captured is neither.
+    """
+    GetOverview: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetOverviewRequest, _analytics_service_pb2.Overview]  # type: ignore[assignment]
+    """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
+    narrows what customers paid in for gross volume, payments, failures and the split, and what
+    settled for net volume, refunds, disputes and payouts.
+    """
+    GetNetVolume: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetNetVolumeRequest, _money_figures_pb2.NetVolume]  # type: ignore[assignment]
+    """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
+    each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
+    what else moves the balance are shown apart.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
+    """
+    GetPayments: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPaymentsRequest, _money_figures_pb2.PaymentFigures]  # type: ignore[assignment]
+    """GetPayments tells what became of payments, counted at their first attempt: a payment that failed
+    first and was paid next week is paid. A payment is a payment intent, or a charge without one.
+    """
+    GetFailures: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetFailuresRequest, _money_figures_pb2.Failures]  # type: ignore[assignment]
+    """GetFailures counts attempts that failed, by reason, and all attempts by risk, at their own time."""
+    GetRevenueSplit: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetRevenueSplitRequest, _money_figures_pb2.RevenueSplit]  # type: ignore[assignment]
+    """GetRevenueSplit splits gross volume into new, renewing, upgrade and one-off revenue, by the billing
+    reason of the charge's invoice.
+    """
+    ListTopCustomers: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ListTopCustomersRequest, _analytics_service_pb2.ListTopCustomersResponse]  # type: ignore[assignment]
+    """ListTopCustomers lists the customers who spent most in one currency, by gross volume, the greatest
+    amount first and then by id. A deleted customer keeps its place and its name.
+
+    Also fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token
+    of another list or account (INVALID_PAGE_TOKEN).
+    """
+    GetRefunds: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetRefundsRequest, _money_figures_pb2.RefundFigures]  # type: ignore[assignment]
+    """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
+    its own balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
+    """
+    GetDisputes: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetDisputesRequest, _money_figures_pb2.DisputeFigures]  # type: ignore[assignment]
+    """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
+    balance transaction, in settlement currency.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+    was imported.
+    """
+    GetPayouts: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetPayoutsRequest, _money_figures_pb2.PayoutFigures]  # type: ignore[assignment]
+    """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+    now, and the balance that was read last.
     """
     ListRestatements: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRestatementsRequest, _analytics_service_pb2.ListRestatementsResponse]  # type: ignore[assignment]
     """ListRestatements lists what has changed figures of the ledger below closed_through: balance
@@ -138,6 +246,14 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
     future, of the last minute or before the history was imported; and for a page token of another
     list or account (INVALID_PAGE_TOKEN).
+    """
+    GetTieOut: _aio.UnaryUnaryMultiCallable[_tie_out_pb2.GetTieOutRequest, _tie_out_pb2.TieOut]  # type: ignore[assignment]
+    """GetTieOut holds each day against the balance that Stripe has told: opening, net and what is shown
+    apart make closing, and the nearest balances on both sides say whether it ties. A day that differs
+    is listed again at Stripe, once.
+
+    The time of each balance transaction decides the day, in settlement currency. A period of more
+    than 400 days is refused.
     """
     ImportRates: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]  # type: ignore[assignment]
     """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
@@ -182,7 +298,8 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_analytics_service_pb2.GrossVolume, _abc.Awaitable[_analytics_service_pb2.GrossVolume]]:
         """GetGrossVolume adds up the captured amounts of charges, in the currency that the customer paid
-        in. Refunds, disputes and fees are not subtracted. The time of the charge decides the bucket.
+        in. Refunds, disputes and fees are not subtracted. The time of the charge's balance transaction
+        decides the bucket; while there is none, the time of the charge.
         """
 
     @_abc_1.abstractmethod
@@ -191,9 +308,111 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analytics_service_pb2.GetChargeCountsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_analytics_service_pb2.ChargeCounts, _abc.Awaitable[_analytics_service_pb2.ChargeCounts]]:
-        """GetChargeCounts counts charges that took money and charges that failed, by the time of the
-        charge. Every charge is one attempt: a payment with three attempts counts three times. An
+        """GetChargeCounts counts charges that took money, by the time of their balance transaction, and
+        charges that failed, by the time of the charge. Every charge is one attempt: a payment with three attempts counts three times. An
         authorisation that is not captured is neither.
+        """
+
+    @_abc_1.abstractmethod
+    def GetOverview(
+        self,
+        request: _analytics_service_pb2.GetOverviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_analytics_service_pb2.Overview, _abc.Awaitable[_analytics_service_pb2.Overview]]:
+        """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
+        narrows what customers paid in for gross volume, payments, failures and the split, and what
+        settled for net volume, refunds, disputes and payouts.
+        """
+
+    @_abc_1.abstractmethod
+    def GetNetVolume(
+        self,
+        request: _analytics_service_pb2.GetNetVolumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_money_figures_pb2.NetVolume, _abc.Awaitable[_money_figures_pb2.NetVolume]]:
+        """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
+        each balance transaction decides the bucket. The parts sum to net exactly; payouts, transfers and
+        what else moves the balance are shown apart.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPayments(
+        self,
+        request: _analytics_service_pb2.GetPaymentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_money_figures_pb2.PaymentFigures, _abc.Awaitable[_money_figures_pb2.PaymentFigures]]:
+        """GetPayments tells what became of payments, counted at their first attempt: a payment that failed
+        first and was paid next week is paid. A payment is a payment intent, or a charge without one.
+        """
+
+    @_abc_1.abstractmethod
+    def GetFailures(
+        self,
+        request: _analytics_service_pb2.GetFailuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_money_figures_pb2.Failures, _abc.Awaitable[_money_figures_pb2.Failures]]:
+        """GetFailures counts attempts that failed, by reason, and all attempts by risk, at their own time."""
+
+    @_abc_1.abstractmethod
+    def GetRevenueSplit(
+        self,
+        request: _analytics_service_pb2.GetRevenueSplitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_money_figures_pb2.RevenueSplit, _abc.Awaitable[_money_figures_pb2.RevenueSplit]]:
+        """GetRevenueSplit splits gross volume into new, renewing, upgrade and one-off revenue, by the billing
+        reason of the charge's invoice.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTopCustomers(
+        self,
+        request: _analytics_service_pb2.ListTopCustomersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_analytics_service_pb2.ListTopCustomersResponse, _abc.Awaitable[_analytics_service_pb2.ListTopCustomersResponse]]:
+        """ListTopCustomers lists the customers who spent most in one currency, by gross volume, the greatest
+        amount first and then by id. A deleted customer keeps its place and its name.
+
+        Also fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token
+        of another list or account (INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def GetRefunds(
+        self,
+        request: _analytics_service_pb2.GetRefundsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_money_figures_pb2.RefundFigures, _abc.Awaitable[_money_figures_pb2.RefundFigures]]:
+        """GetRefunds tells what was refunded, less what came back of refunds that failed, each at the time of
+        its own balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDisputes(
+        self,
+        request: _analytics_service_pb2.GetDisputesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_money_figures_pb2.DisputeFigures, _abc.Awaitable[_money_figures_pb2.DisputeFigures]]:
+        """GetDisputes tells what disputes withdrew, less what was reinstated, each at the time of its own
+        balance transaction, in settlement currency.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute or before the history
+        was imported.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPayouts(
+        self,
+        request: _analytics_service_pb2.GetPayoutsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_money_figures_pb2.PayoutFigures, _abc.Awaitable[_money_figures_pb2.PayoutFigures]]:
+        """GetPayouts tells which payouts arrived, by their arrival date, which came back, what is on its way
+        now, and the balance that was read last.
         """
 
     @_abc_1.abstractmethod
@@ -223,6 +442,20 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
         future, of the last minute or before the history was imported; and for a page token of another
         list or account (INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def GetTieOut(
+        self,
+        request: _tie_out_pb2.GetTieOutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tie_out_pb2.TieOut, _abc.Awaitable[_tie_out_pb2.TieOut]]:
+        """GetTieOut holds each day against the balance that Stripe has told: opening, net and what is shown
+        apart make closing, and the nearest balances on both sides say whether it ties. A day that differs
+        is listed again at Stripe, once.
+
+        The time of each balance transaction decides the day, in settlement currency. A period of more
+        than 400 days is refused.
         """
 
     @_abc_1.abstractmethod

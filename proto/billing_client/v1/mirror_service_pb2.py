@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from billing_client.v1 import errors_pb2 as billing_dot_v1_dot_errors__pb2
+from billing_client.v1 import money_pb2 as billing_dot_v1_dot_money__pb2
 from billing_client.v1 import options_pb2 as billing_dot_v1_dot_options__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62illing/v1/mirror_service.proto\x12\nbilling.v1\x1a\x17\x62illing/v1/errors.proto\x1a\x18\x62illing/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x05\n\tOperation\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.billing.v1.Operation.Kind\x12\x16\n\x0estripe_account\x18\x03 \x01(\t\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.billing.v1.Operation.State\x12\x0f\n\x07restart\x18\x05 \x01(\x08\x12\x0e\n\x06repair\x18\x06 \x01(\x08\x12/\n\x08progress\x18\x07 \x01(\x0b\x32\x1d.billing.v1.OperationProgress\x12\x30\n\x0crequest_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treport_id\x18\x0b \x01(\t\x12-\n\x0c\x65rror_reason\x18\x0c \x01(\x0e\x32\x17.billing.v1.ErrorReason\x12\x15\n\rerror_message\x18\r \x01(\t\x12\x31\n\rnext_try_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x11\n\rKIND_BACKFILL\x10\x01\x12\x17\n\x13KIND_RECONCILIATION\x10\x02\x12\x10\n\x0cKIND_REBUILD\x10\x03\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"\xac\x02\n\x11OperationProgress\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x0c\n\x04noun\x18\x02 \x01(\t\x12\x12\n\nnouns_done\x18\x03 \x01(\x05\x12\x13\n\x0bnouns_total\x18\x04 \x01(\x05\x12\x12\n\nread_count\x18\x05 \x01(\x03\x12\x15\n\rchanged_count\x18\x06 \x01(\x03\x12\x15\n\rdrifted_count\x18\x07 \x01(\x03\x12\x0c\n\x04rate\x18\x08 \x01(\x01\x12\x30\n\x0creached_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14not_understood_count\x18\n \x01(\x03\x12\x31\n\x0enot_understood\x18\x0b \x03(\x0b\x32\x19.billing.v1.NotUnderstood\"I\n\rNotUnderstood\x12\x0c\n\x04noun\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\x12\x11\n\tends_noun\x18\x04 \x01(\x08\"8\n\x14StartBackfillRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0f\n\x07restart\x18\x02 \x01(\x08\"=\n\x1aStartReconciliationRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0e\n\x06repair\x18\x02 \x01(\x08\"&\n\x13StartRebuildRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\"V\n\x13GetOperationRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.billing.v1.Operation.KindB\x04\xe2\x41\x01\x02\"X\n\x15WatchOperationRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.billing.v1.Operation.KindB\x04\xe2\x41\x01\x02\"Y\n\x16\x43\x61ncelOperationRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.billing.v1.Operation.KindB\x04\xe2\x41\x01\x02\"L\n\x12ListReportsRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x13ListReportsResponse\x12)\n\x07reports\x18\x01 \x03(\x0b\x32\x18.billing.v1.MirrorReport\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x10GetReportRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x10\n\x02id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\xe8\x03\n\x0cMirrorReport\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.billing.v1.MirrorReport.Kind\x12\x16\n\x0estripe_account\x18\x03 \x01(\t\x12\x0e\n\x06repair\x18\x04 \x01(\x08\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x06\x63ounts\x18\x07 \x03(\x0b\x32\x16.billing.v1.NounCounts\x12\x15\n\rdrifted_count\x18\x08 \x01(\x03\x12\x16\n\x0erepaired_count\x18\t \x01(\x03\x12%\n\x08\x66indings\x18\n \x03(\x0b\x32\x13.billing.v1.Finding\x12\x1c\n\x14not_understood_count\x18\x0b \x01(\x03\x12\x31\n\x0enot_understood\x18\x0c \x03(\x0b\x32\x19.billing.v1.NotUnderstood\"G\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13KIND_RECONCILIATION\x10\x01\x12\x10\n\x0cKIND_REBUILD\x10\x02\"\xad\x01\n\nNounCounts\x12\x0c\n\x04noun\x18\x01 \x01(\t\x12\x16\n\x0e\x63ompared_count\x18\x02 \x01(\x03\x12\x15\n\rmissing_count\x18\x03 \x01(\x03\x12\x13\n\x0b\x65xtra_count\x18\x04 \x01(\x03\x12\x17\n\x0f\x64ifferent_count\x18\x05 \x01(\x03\x12\x16\n\x0erepaired_count\x18\x06 \x01(\x03\x12\x1c\n\x14not_understood_count\x18\x07 \x01(\x03\"\xc8\x01\n\x07\x46inding\x12\x0c\n\x04noun\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12(\n\x05\x64rift\x18\x03 \x01(\x0e\x32\x19.billing.v1.Finding.Drift\x12\x0e\n\x06\x66ields\x18\x04 \x03(\t\x12\x10\n\x08repaired\x18\x05 \x01(\x08\"W\n\x05\x44rift\x12\x15\n\x11\x44RIFT_UNSPECIFIED\x10\x00\x12\x11\n\rDRIFT_MISSING\x10\x01\x12\x0f\n\x0b\x44RIFT_EXTRA\x10\x02\x12\x13\n\x0f\x44RIFT_DIFFERENT\x10\x03\")\n\x16GetMirrorStatusRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\"\xa7\x02\n\x0cMirrorStatus\x12\x16\n\x0estripe_account\x18\x01 \x01(\t\x12\x30\n\x0c\x64\x61ta_through\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07\x62\x61\x63klog\x18\x03 \x01(\x0b\x32\x18.billing.v1.EventBacklog\x12\"\n\x04rows\x18\x04 \x03(\x0b\x32\x14.billing.v1.RowCount\x12)\n\noperations\x18\x05 \x03(\x0b\x32\x15.billing.v1.Operation\x12/\n\rtotal_backlog\x18\x06 \x01(\x0b\x32\x18.billing.v1.EventBacklog\x12\"\n\x03gap\x18\x07 \x01(\x0b\x32\x15.billing.v1.MirrorGap\"\x91\x01\n\tMirrorGap\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07mending\x18\x03 \x01(\x08\x12\x15\n\rerror_message\x18\x04 \x01(\t\"O\n\x0c\x45ventBacklog\x12\x15\n\rpending_count\x18\x01 \x01(\x03\x12\x12\n\ndead_count\x18\x02 \x01(\x03\x12\x14\n\x0cparked_count\x18\x03 \x01(\x03\"\'\n\x08RowCount\x12\x0c\n\x04noun\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x32\xf1\x07\n\rMirrorService\x12k\n\rStartBackfill\x12 .billing.v1.StartBackfillRequest\x1a\x15.billing.v1.Operation\"!\xea\xe0\x18\x12\n\x0cmirror.write\x10\x01\x18\x01\xf2\xe0\x18\x07\x17\x10\x08\t\x0c\r\x1d\x12w\n\x13StartReconciliation\x12&.billing.v1.StartReconciliationRequest\x1a\x15.billing.v1.Operation\"!\xea\xe0\x18\x12\n\x0cmirror.write\x10\x01\x18\x01\xf2\xe0\x18\x07\x17\x10\x08\t\x0c\r\x1d\x12i\n\x0cStartRebuild\x12\x1f.billing.v1.StartRebuildRequest\x1a\x15.billing.v1.Operation\"!\xea\xe0\x18\x12\n\x0cmirror.write\x10\x01\x18\x01\xf2\xe0\x18\x07\x17\x10\x08\t\x0c\r\x1d\x12g\n\x0cGetOperation\x12\x1f.billing.v1.GetOperationRequest\x1a\x15.billing.v1.Operation\"\x1f\xea\xe0\x18\x11\n\x0bmirror.read\x10\x01\x18\x01\xf2\xe0\x18\x06\x03\x08\t\x0c\r\x1d\x12m\n\x0eWatchOperation\x12!.billing.v1.WatchOperationRequest\x1a\x15.billing.v1.Operation\"\x1f\xea\xe0\x18\x11\n\x0bmirror.read\x10\x01\x18\x01\xf2\xe0\x18\x06\x03\x08\t\x0c\r\x1d\x30\x01\x12o\n\x0f\x43\x61ncelOperation\x12\".billing.v1.CancelOperationRequest\x1a\x15.billing.v1.Operation\"!\xea\xe0\x18\x12\n\x0cmirror.write\x10\x01\x18\x01\xf2\xe0\x18\x07\x03\x10\x08\t\x0c\r\x1d\x12o\n\x0bListReports\x12\x1e.billing.v1.ListReportsRequest\x1a\x1f.billing.v1.ListReportsResponse\"\x1f\xea\xe0\x18\x11\n\x0bmirror.read\x10\x01\x18\x01\xf2\xe0\x18\x06\x02\x08\t\x0c\r\x1d\x12\x64\n\tGetReport\x12\x1c.billing.v1.GetReportRequest\x1a\x18.billing.v1.MirrorReport\"\x1f\xea\xe0\x18\x11\n\x0bmirror.read\x10\x01\x18\x01\xf2\xe0\x18\x06\x03\x08\t\x0c\r\x1d\x12o\n\x0fGetMirrorStatus\x12\".billing.v1.GetMirrorStatusRequest\x1a\x18.billing.v1.MirrorStatus\"\x1e\xea\xe0\x18\x11\n\x0bmirror.read\x10\x01\x18\x01\xf2\xe0\x18\x05\x08\t\x0c\r\x1d\x42\x16Z\x14\x62illing/v1;billingv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62illing/v1/mirror_service.proto\x12\nbilling.v1\x1a\x17\x62illing/v1/errors.proto\x1a\x16\x62illing/v1/money.proto\x1a\x18\x62illing/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x05\n\tOperation\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.billing.v1.Operation.Kind\x12\x16\n\x0estripe_account\x18\x03 \x01(\t\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.billing.v1.Operation.State\x12\x0f\n\x07restart\x18\x05 \x01(\x08\x12\x0e\n\x06repair\x18\x06 \x01(\x08\x12/\n\x08progress\x18\x07 \x01(\x0b\x32\x1d.billing.v1.OperationProgress\x12\x30\n\x0crequest_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treport_id\x18\x0b \x01(\t\x12-\n\x0c\x65rror_reason\x18\x0c \x01(\x0e\x32\x17.billing.v1.ErrorReason\x12\x15\n\rerror_message\x18\r \x01(\t\x12\x31\n\rnext_try_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"j\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x11\n\rKIND_BACKFILL\x10\x01\x12\x17\n\x13KIND_RECONCILIATION\x10\x02\x12\x10\n\x0cKIND_REBUILD\x10\x03\x12\x0e\n\nKIND_PROOF\x10\x04\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"\xac\x02\n\x11OperationProgress\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x0c\n\x04noun\x18\x02 \x01(\t\x12\x12\n\nnouns_done\x18\x03 \x01(\x05\x12\x13\n\x0bnouns_total\x18\x04 \x01(\x05\x12\x12\n\nread_count\x18\x05 \x01(\x03\x12\x15\n\rchanged_count\x18\x06 \x01(\x03\x12\x15\n\rdrifted_count\x18\x07 \x01(\x03\x12\x0c\n\x04rate\x18\x08 \x01(\x01\x12\x30\n\x0creached_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14not_understood_count\x18\n \x01(\x03\x12\x31\n\x0enot_understood\x18\x0b \x03(\x0b\x32\x19.billing.v1.NotUnderstood\"I\n\rNotUnderstood\x12\x0c\n\x04noun\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\x12\x11\n\tends_noun\x18\x04 \x01(\x08\"8\n\x14StartBackfillRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0f\n\x07restart\x18\x02 \x01(\x08\"=\n\x1aStartReconciliationRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0e\n\x06repair\x18\x02 \x01(\x08\"&\n\x13StartRebuildRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\"$\n\x11StartProofRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\"V\n\x13GetOperationRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.billing.v1.Operation.KindB\x04\xe2\x41\x01\x02\"X\n\x15WatchOperationRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.billing.v1.Operation.KindB\x04\xe2\x41\x01\x02\"Y\n\x16\x43\x61ncelOperationRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.billing.v1.Operation.KindB\x04\xe2\x41\x01\x02\"L\n\x12ListReportsRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x13ListReportsResponse\x12)\n\x07reports\x18\x01 \x03(\x0b\x32\x18.billing.v1.MirrorReport\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x10GetReportRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x10\n\x02id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\xe7\x04\n\x0cMirrorReport\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.billing.v1.MirrorReport.Kind\x12\x16\n\x0estripe_account\x18\x03 \x01(\t\x12\x0e\n\x06repair\x18\x04 \x01(\x08\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x06\x63ounts\x18\x07 \x03(\x0b\x32\x16.billing.v1.NounCounts\x12\x15\n\rdrifted_count\x18\x08 \x01(\x03\x12\x16\n\x0erepaired_count\x18\t \x01(\x03\x12%\n\x08\x66indings\x18\n \x03(\x0b\x32\x13.billing.v1.Finding\x12\x1c\n\x14not_understood_count\x18\x0b \x01(\x03\x12\x31\n\x0enot_understood\x18\x0c \x03(\x0b\x32\x19.billing.v1.NotUnderstood\x12&\n\x06\x63hecks\x18\r \x03(\x0b\x32\x16.billing.v1.CheckCount\x12\x18\n\x10\x64ifference_count\x18\x0e \x01(\x03\x12+\n\x0b\x64ifferences\x18\x0f \x03(\x0b\x32\x16.billing.v1.Difference\"W\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13KIND_RECONCILIATION\x10\x01\x12\x10\n\x0cKIND_REBUILD\x10\x02\x12\x0e\n\nKIND_PROOF\x10\x03\"_\n\nCheckCount\x12 \n\x05\x63heck\x18\x01 \x01(\x0e\x32\x11.billing.v1.Check\x12\x15\n\rchecked_count\x18\x02 \x01(\x03\x12\x18\n\x10\x64ifference_count\x18\x03 \x01(\x03\"\x86\x01\n\nDifference\x12 \n\x05\x63heck\x18\x01 \x01(\x0e\x32\x11.billing.v1.Check\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12#\n\x08\x65xpected\x18\x03 \x01(\x0b\x32\x11.billing.v1.Money\x12 \n\x05\x66ound\x18\x04 \x01(\x0b\x32\x11.billing.v1.Money\"\xad\x01\n\nNounCounts\x12\x0c\n\x04noun\x18\x01 \x01(\t\x12\x16\n\x0e\x63ompared_count\x18\x02 \x01(\x03\x12\x15\n\rmissing_count\x18\x03 \x01(\x03\x12\x13\n\x0b\x65xtra_count\x18\x04 \x01(\x03\x12\x17\n\x0f\x64ifferent_count\x18\x05 \x01(\x03\x12\x16\n\x0erepaired_count\x18\x06 \x01(\x03\x12\x1c\n\x14not_understood_count\x18\x07 \x01(\x03\"\xc8\x01\n\x07\x46inding\x12\x0c\n\x04noun\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12(\n\x05\x64rift\x18\x03 \x01(\x0e\x32\x19.billing.v1.Finding.Drift\x12\x0e\n\x06\x66ields\x18\x04 \x03(\t\x12\x10\n\x08repaired\x18\x05 \x01(\x08\"W\n\x05\x44rift\x12\x15\n\x11\x44RIFT_UNSPECIFIED\x10\x00\x12\x11\n\rDRIFT_MISSING\x10\x01\x12\x0f\n\x0b\x44RIFT_EXTRA\x10\x02\x12\x13\n\x0f\x44RIFT_DIFFERENT\x10\x03\")\n\x16GetMirrorStatusRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\"\xa7\x02\n\x0cMirrorStatus\x12\x16\n\x0estripe_account\x18\x01 \x01(\t\x12\x30\n\x0c\x64\x61ta_through\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07\x62\x61\x63klog\x18\x03 \x01(\x0b\x32\x18.billing.v1.EventBacklog\x12\"\n\x04rows\x18\x04 \x03(\x0b\x32\x14.billing.v1.RowCount\x12)\n\noperations\x18\x05 \x03(\x0b\x32\x15.billing.v1.Operation\x12/\n\rtotal_backlog\x18\x06 \x01(\x0b\x32\x18.billing.v1.EventBacklog\x12\"\n\x03gap\x18\x07 \x01(\x0b\x32\x15.billing.v1.MirrorGap\"\x91\x01\n\tMirrorGap\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07mending\x18\x03 \x01(\x08\x12\x15\n\rerror_message\x18\x04 \x01(\t\"O\n\x0c\x45ventBacklog\x12\x15\n\rpending_count\x18\x01 \x01(\x03\x12\x12\n\ndead_count\x18\x02 \x01(\x03\x12\x14\n\x0cparked_count\x18\x03 \x01(\x03\"\'\n\x08RowCount\x12\x0c\n\x04noun\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03*|\n\x05\x43heck\x12\x15\n\x11\x43HECK_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x43HECK_PARTS\x10\x01\x12\x11\n\rCHECK_FIGURES\x10\x02\x12\x15\n\x11\x43HECK_SETTLEMENTS\x10\x03\x12\x0e\n\nCHECK_BANK\x10\x04\x12\x11\n\rCHECK_PAYOUTS\x10\x05\x32\xd5\x08\n\rMirrorService\x12k\n\rStartBackfill\x12 .billing.v1.StartBackfillRequest\x1a\x15.billing.v1.Operation\"!\xea\xe0\x18\x12\n\x0cmirror.write\x10\x01\x18\x01\xf2\xe0\x18\x07\x17\x10\x08\t\x0c\r\x1d\x12w\n\x13StartReconciliation\x12&.billing.v1.StartReconciliationRequest\x1a\x15.billing.v1.Operation\"!\xea\xe0\x18\x12\n\x0cmirror.write\x10\x01\x18\x01\xf2\xe0\x18\x07\x17\x10\x08\t\x0c\r\x1d\x12i\n\x0cStartRebuild\x12\x1f.billing.v1.StartRebuildRequest\x1a\x15.billing.v1.Operation\"!\xea\xe0\x18\x12\n\x0cmirror.write\x10\x01\x18\x01\xf2\xe0\x18\x07\x17\x10\x08\t\x0c\r\x1d\x12\x62\n\nStartProof\x12\x1d.billing.v1.StartProofRequest\x1a\x15.billing.v1.Operation\"\x1e\xea\xe0\x18\x12\n\x0cmirror.write\x10\x01\x18\x01\xf2\xe0\x18\x04\x17\x10\x08\t\x12g\n\x0cGetOperation\x12\x1f.billing.v1.GetOperationRequest\x1a\x15.billing.v1.Operation\"\x1f\xea\xe0\x18\x11\n\x0bmirror.read\x10\x01\x18\x01\xf2\xe0\x18\x06\x03\x08\t\x0c\r\x1d\x12m\n\x0eWatchOperation\x12!.billing.v1.WatchOperationRequest\x1a\x15.billing.v1.Operation\"\x1f\xea\xe0\x18\x11\n\x0bmirror.read\x10\x01\x18\x01\xf2\xe0\x18\x06\x03\x08\t\x0c\r\x1d\x30\x01\x12o\n\x0f\x43\x61ncelOperation\x12\".billing.v1.CancelOperationRequest\x1a\x15.billing.v1.Operation\"!\xea\xe0\x18\x12\n\x0cmirror.write\x10\x01\x18\x01\xf2\xe0\x18\x07\x03\x10\x08\t\x0c\r\x1d\x12o\n\x0bListReports\x12\x1e.billing.v1.ListReportsRequest\x1a\x1f.billing.v1.ListReportsResponse\"\x1f\xea\xe0\x18\x11\n\x0bmirror.read\x10\x01\x18\x01\xf2\xe0\x18\x06\x02\x08\t\x0c\r\x1d\x12\x64\n\tGetReport\x12\x1c.billing.v1.GetReportRequest\x1a\x18.billing.v1.MirrorReport\"\x1f\xea\xe0\x18\x11\n\x0bmirror.read\x10\x01\x18\x01\xf2\xe0\x18\x06\x03\x08\t\x0c\r\x1d\x12o\n\x0fGetMirrorStatus\x12\".billing.v1.GetMirrorStatusRequest\x1a\x18.billing.v1.MirrorStatus\"\x1e\xea\xe0\x18\x11\n\x0bmirror.read\x10\x01\x18\x01\xf2\xe0\x18\x05\x08\t\x0c\r\x1d\x42\x16Z\x14\x62illing/v1;billingv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +51,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MIRRORSERVICE'].methods_by_name['StartReconciliation']._serialized_options = b'\352\340\030\022\n\014mirror.write\020\001\030\001\362\340\030\007\027\020\010\t\014\r\035'
   _globals['_MIRRORSERVICE'].methods_by_name['StartRebuild']._loaded_options = None
   _globals['_MIRRORSERVICE'].methods_by_name['StartRebuild']._serialized_options = b'\352\340\030\022\n\014mirror.write\020\001\030\001\362\340\030\007\027\020\010\t\014\r\035'
+  _globals['_MIRRORSERVICE'].methods_by_name['StartProof']._loaded_options = None
+  _globals['_MIRRORSERVICE'].methods_by_name['StartProof']._serialized_options = b'\352\340\030\022\n\014mirror.write\020\001\030\001\362\340\030\004\027\020\010\t'
   _globals['_MIRRORSERVICE'].methods_by_name['GetOperation']._loaded_options = None
   _globals['_MIRRORSERVICE'].methods_by_name['GetOperation']._serialized_options = b'\352\340\030\021\n\013mirror.read\020\001\030\001\362\340\030\006\003\010\t\014\r\035'
   _globals['_MIRRORSERVICE'].methods_by_name['WatchOperation']._loaded_options = None
@@ -62,54 +65,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MIRRORSERVICE'].methods_by_name['GetReport']._serialized_options = b'\352\340\030\021\n\013mirror.read\020\001\030\001\362\340\030\006\003\010\t\014\r\035'
   _globals['_MIRRORSERVICE'].methods_by_name['GetMirrorStatus']._loaded_options = None
   _globals['_MIRRORSERVICE'].methods_by_name['GetMirrorStatus']._serialized_options = b'\352\340\030\021\n\013mirror.read\020\001\030\001\362\340\030\005\010\t\014\r\035'
-  _globals['_OPERATION']._serialized_start=165
-  _globals['_OPERATION']._serialized_end=890
-  _globals['_OPERATION_KIND']._serialized_start=669
-  _globals['_OPERATION_KIND']._serialized_end=759
-  _globals['_OPERATION_STATE']._serialized_start=762
-  _globals['_OPERATION_STATE']._serialized_end=890
-  _globals['_OPERATIONPROGRESS']._serialized_start=893
-  _globals['_OPERATIONPROGRESS']._serialized_end=1193
-  _globals['_NOTUNDERSTOOD']._serialized_start=1195
-  _globals['_NOTUNDERSTOOD']._serialized_end=1268
-  _globals['_STARTBACKFILLREQUEST']._serialized_start=1270
-  _globals['_STARTBACKFILLREQUEST']._serialized_end=1326
-  _globals['_STARTRECONCILIATIONREQUEST']._serialized_start=1328
-  _globals['_STARTRECONCILIATIONREQUEST']._serialized_end=1389
-  _globals['_STARTREBUILDREQUEST']._serialized_start=1391
-  _globals['_STARTREBUILDREQUEST']._serialized_end=1429
-  _globals['_GETOPERATIONREQUEST']._serialized_start=1431
-  _globals['_GETOPERATIONREQUEST']._serialized_end=1517
-  _globals['_WATCHOPERATIONREQUEST']._serialized_start=1519
-  _globals['_WATCHOPERATIONREQUEST']._serialized_end=1607
-  _globals['_CANCELOPERATIONREQUEST']._serialized_start=1609
-  _globals['_CANCELOPERATIONREQUEST']._serialized_end=1698
-  _globals['_LISTREPORTSREQUEST']._serialized_start=1700
-  _globals['_LISTREPORTSREQUEST']._serialized_end=1776
-  _globals['_LISTREPORTSRESPONSE']._serialized_start=1778
-  _globals['_LISTREPORTSRESPONSE']._serialized_end=1867
-  _globals['_GETREPORTREQUEST']._serialized_start=1869
-  _globals['_GETREPORTREQUEST']._serialized_end=1922
-  _globals['_MIRRORREPORT']._serialized_start=1925
-  _globals['_MIRRORREPORT']._serialized_end=2413
-  _globals['_MIRRORREPORT_KIND']._serialized_start=2342
-  _globals['_MIRRORREPORT_KIND']._serialized_end=2413
-  _globals['_NOUNCOUNTS']._serialized_start=2416
-  _globals['_NOUNCOUNTS']._serialized_end=2589
-  _globals['_FINDING']._serialized_start=2592
-  _globals['_FINDING']._serialized_end=2792
-  _globals['_FINDING_DRIFT']._serialized_start=2705
-  _globals['_FINDING_DRIFT']._serialized_end=2792
-  _globals['_GETMIRRORSTATUSREQUEST']._serialized_start=2794
-  _globals['_GETMIRRORSTATUSREQUEST']._serialized_end=2835
-  _globals['_MIRRORSTATUS']._serialized_start=2838
-  _globals['_MIRRORSTATUS']._serialized_end=3133
-  _globals['_MIRRORGAP']._serialized_start=3136
-  _globals['_MIRRORGAP']._serialized_end=3281
-  _globals['_EVENTBACKLOG']._serialized_start=3283
-  _globals['_EVENTBACKLOG']._serialized_end=3362
-  _globals['_ROWCOUNT']._serialized_start=3364
-  _globals['_ROWCOUNT']._serialized_end=3403
-  _globals['_MIRRORSERVICE']._serialized_start=3406
-  _globals['_MIRRORSERVICE']._serialized_end=4415
+  _globals['_CHECK']._serialized_start=3844
+  _globals['_CHECK']._serialized_end=3968
+  _globals['_OPERATION']._serialized_start=189
+  _globals['_OPERATION']._serialized_end=930
+  _globals['_OPERATION_KIND']._serialized_start=693
+  _globals['_OPERATION_KIND']._serialized_end=799
+  _globals['_OPERATION_STATE']._serialized_start=802
+  _globals['_OPERATION_STATE']._serialized_end=930
+  _globals['_OPERATIONPROGRESS']._serialized_start=933
+  _globals['_OPERATIONPROGRESS']._serialized_end=1233
+  _globals['_NOTUNDERSTOOD']._serialized_start=1235
+  _globals['_NOTUNDERSTOOD']._serialized_end=1308
+  _globals['_STARTBACKFILLREQUEST']._serialized_start=1310
+  _globals['_STARTBACKFILLREQUEST']._serialized_end=1366
+  _globals['_STARTRECONCILIATIONREQUEST']._serialized_start=1368
+  _globals['_STARTRECONCILIATIONREQUEST']._serialized_end=1429
+  _globals['_STARTREBUILDREQUEST']._serialized_start=1431
+  _globals['_STARTREBUILDREQUEST']._serialized_end=1469
+  _globals['_STARTPROOFREQUEST']._serialized_start=1471
+  _globals['_STARTPROOFREQUEST']._serialized_end=1507
+  _globals['_GETOPERATIONREQUEST']._serialized_start=1509
+  _globals['_GETOPERATIONREQUEST']._serialized_end=1595
+  _globals['_WATCHOPERATIONREQUEST']._serialized_start=1597
+  _globals['_WATCHOPERATIONREQUEST']._serialized_end=1685
+  _globals['_CANCELOPERATIONREQUEST']._serialized_start=1687
+  _globals['_CANCELOPERATIONREQUEST']._serialized_end=1776
+  _globals['_LISTREPORTSREQUEST']._serialized_start=1778
+  _globals['_LISTREPORTSREQUEST']._serialized_end=1854
+  _globals['_LISTREPORTSRESPONSE']._serialized_start=1856
+  _globals['_LISTREPORTSRESPONSE']._serialized_end=1945
+  _globals['_GETREPORTREQUEST']._serialized_start=1947
+  _globals['_GETREPORTREQUEST']._serialized_end=2000
+  _globals['_MIRRORREPORT']._serialized_start=2003
+  _globals['_MIRRORREPORT']._serialized_end=2618
+  _globals['_MIRRORREPORT_KIND']._serialized_start=2531
+  _globals['_MIRRORREPORT_KIND']._serialized_end=2618
+  _globals['_CHECKCOUNT']._serialized_start=2620
+  _globals['_CHECKCOUNT']._serialized_end=2715
+  _globals['_DIFFERENCE']._serialized_start=2718
+  _globals['_DIFFERENCE']._serialized_end=2852
+  _globals['_NOUNCOUNTS']._serialized_start=2855
+  _globals['_NOUNCOUNTS']._serialized_end=3028
+  _globals['_FINDING']._serialized_start=3031
+  _globals['_FINDING']._serialized_end=3231
+  _globals['_FINDING_DRIFT']._serialized_start=3144
+  _globals['_FINDING_DRIFT']._serialized_end=3231
+  _globals['_GETMIRRORSTATUSREQUEST']._serialized_start=3233
+  _globals['_GETMIRRORSTATUSREQUEST']._serialized_end=3274
+  _globals['_MIRRORSTATUS']._serialized_start=3277
+  _globals['_MIRRORSTATUS']._serialized_end=3572
+  _globals['_MIRRORGAP']._serialized_start=3575
+  _globals['_MIRRORGAP']._serialized_end=3720
+  _globals['_EVENTBACKLOG']._serialized_start=3722
+  _globals['_EVENTBACKLOG']._serialized_end=3801
+  _globals['_ROWCOUNT']._serialized_start=3803
+  _globals['_ROWCOUNT']._serialized_end=3842
+  _globals['_MIRRORSERVICE']._serialized_start=3971
+  _globals['_MIRRORSERVICE']._serialized_end=5080
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from billing_client.v1 import errors_pb2 as _errors_pb2
+from billing_client.v1 import money_pb2 as _money_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -20,6 +21,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Check:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CheckEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Check.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHECK_UNSPECIFIED: _Check.ValueType  # 0
+    """Not used."""
+    CHECK_PARTS: _Check.ValueType  # 1
+    """Of each balance transaction, amount less fee is net."""
+    CHECK_FIGURES: _Check.ValueType  # 2
+    """The figures of each UTC month are what the rows add up to."""
+    CHECK_SETTLEMENTS: _Check.ValueType  # 3
+    """What a charge, refund, dispute or payout tells of its balance transaction is so."""
+    CHECK_BANK: _Check.ValueType  # 4
+    """From each balance that Stripe has told to the next, the rows make the difference."""
+    CHECK_PAYOUTS: _Check.ValueType  # 5
+    """What a payout holds adds up to zero with what it paid out."""
+
+class Check(_Check, metaclass=_CheckEnumTypeWrapper):
+    """Check is what a proof holds the books to."""
+
+CHECK_UNSPECIFIED: Check.ValueType  # 0
+"""Not used."""
+CHECK_PARTS: Check.ValueType  # 1
+"""Of each balance transaction, amount less fee is net."""
+CHECK_FIGURES: Check.ValueType  # 2
+"""The figures of each UTC month are what the rows add up to."""
+CHECK_SETTLEMENTS: Check.ValueType  # 3
+"""What a charge, refund, dispute or payout tells of its balance transaction is so."""
+CHECK_BANK: Check.ValueType  # 4
+"""From each balance that Stripe has told to the next, the rows make the difference."""
+CHECK_PAYOUTS: Check.ValueType  # 5
+"""What a payout holds adds up to zero with what it paid out."""
+Global___Check: _TypeAlias = Check  # noqa: Y015
 
 @_typing.final
 class Operation(_message.Message):
@@ -41,6 +78,8 @@ class Operation(_message.Message):
         """The mirror is compared with Stripe, and repaired if the request says so."""
         KIND_REBUILD: Operation._Kind.ValueType  # 3
         """The mirror is rebuilt."""
+        KIND_PROOF: Operation._Kind.ValueType  # 4
+        """The books are proved from the rows of the mirror."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Kind of the work."""
@@ -53,6 +92,8 @@ class Operation(_message.Message):
     """The mirror is compared with Stripe, and repaired if the request says so."""
     KIND_REBUILD: Operation.Kind.ValueType  # 3
     """The mirror is rebuilt."""
+    KIND_PROOF: Operation.Kind.ValueType  # 4
+    """The books are proved from the rows of the mirror."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -357,6 +398,28 @@ class StartRebuildRequest(_message.Message):
 Global___StartRebuildRequest: _TypeAlias = StartRebuildRequest  # noqa: Y015
 
 @_typing.final
+class StartProofRequest(_message.Message):
+    """StartProofRequest asks for a proof."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for: see StartBackfillRequest."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartProofRequest: _TypeAlias = StartProofRequest  # noqa: Y015
+
+@_typing.final
 class GetOperationRequest(_message.Message):
     """GetOperationRequest asks for the last operation of a kind."""
 
@@ -536,6 +599,8 @@ class MirrorReport(_message.Message):
         """The mirror with Stripe."""
         KIND_REBUILD: MirrorReport._Kind.ValueType  # 2
         """The mirror with a rebuilt mirror."""
+        KIND_PROOF: MirrorReport._Kind.ValueType  # 3
+        """The books with the rows of the mirror, and with the bank."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Kind of the comparison."""
@@ -546,6 +611,8 @@ class MirrorReport(_message.Message):
     """The mirror with Stripe."""
     KIND_REBUILD: MirrorReport.Kind.ValueType  # 2
     """The mirror with a rebuilt mirror."""
+    KIND_PROOF: MirrorReport.Kind.ValueType  # 3
+    """The books with the rows of the mirror, and with the bank."""
 
     ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
@@ -559,6 +626,9 @@ class MirrorReport(_message.Message):
     FINDINGS_FIELD_NUMBER: _builtins.int
     NOT_UNDERSTOOD_COUNT_FIELD_NUMBER: _builtins.int
     NOT_UNDERSTOOD_FIELD_NUMBER: _builtins.int
+    CHECKS_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id of the report."""
     kind: Global___MirrorReport.Kind.ValueType
@@ -575,6 +645,8 @@ class MirrorReport(_message.Message):
     """not_understood_count is how many objects at Stripe could not be compared, because Billing does
     not understand them. They do not count as wrong, and their rows stay as they are.
     """
+    difference_count: _builtins.int
+    """difference_count is how often a check of a proof did not hold."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """start_time is when the comparison began."""
@@ -595,6 +667,14 @@ class MirrorReport(_message.Message):
     def not_understood(self) -> _containers.RepeatedCompositeFieldContainer[Global___NotUnderstood]:
         """not_understood are the first 100 of these objects; empty in a list of reports."""
 
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckCount]:
+        """checks of a proof, in order."""
+
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:
+        """differences are the first 500 of these; empty in a list of reports."""
+
     def __init__(
         self,
         *,
@@ -610,14 +690,87 @@ class MirrorReport(_message.Message):
         findings: _abc.Iterable[Global___Finding] | None = ...,
         not_understood_count: _builtins.int = ...,
         not_understood: _abc.Iterable[Global___NotUnderstood] | None = ...,
+        checks: _abc.Iterable[Global___CheckCount] | None = ...,
+        difference_count: _builtins.int = ...,
+        differences: _abc.Iterable[Global___Difference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["finish_time", b"finish_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "drifted_count", b"drifted_count", "findings", b"findings", "finish_time", b"finish_time", "id", b"id", "kind", b"kind", "not_understood", b"not_understood", "not_understood_count", b"not_understood_count", "repair", b"repair", "repaired_count", b"repaired_count", "start_time", b"start_time", "stripe_account", b"stripe_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks", "counts", b"counts", "difference_count", b"difference_count", "differences", b"differences", "drifted_count", b"drifted_count", "findings", b"findings", "finish_time", b"finish_time", "id", b"id", "kind", b"kind", "not_understood", b"not_understood", "not_understood_count", b"not_understood_count", "repair", b"repair", "repaired_count", b"repaired_count", "start_time", b"start_time", "stripe_account", b"stripe_account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MirrorReport: _TypeAlias = MirrorReport  # noqa: Y015
+
+@_typing.final
+class CheckCount(_message.Message):
+    """CheckCount is how often something was checked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    CHECKED_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_COUNT_FIELD_NUMBER: _builtins.int
+    check: Global___Check.ValueType
+    """check that it is."""
+    checked_count: _builtins.int
+    """checked_count is how often it was checked."""
+    difference_count: _builtins.int
+    """difference_count is how often it did not hold."""
+    def __init__(
+        self,
+        *,
+        check: Global___Check.ValueType = ...,
+        checked_count: _builtins.int = ...,
+        difference_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "checked_count", b"checked_count", "difference_count", b"difference_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckCount: _TypeAlias = CheckCount  # noqa: Y015
+
+@_typing.final
+class Difference(_message.Message):
+    """Difference is what did not hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    check: Global___Check.ValueType
+    """check that it is of."""
+    subject: _builtins.str
+    """subject is the id of a balance transaction or payout, a month such as `2026-01`, or a time
+    between two balances.
+    """
+    @_builtins.property
+    def expected(self) -> _money_pb2.Money:
+        """expected is what it should be. Absent where nothing is."""
+
+    @_builtins.property
+    def found(self) -> _money_pb2.Money:
+        """found is what it is. Absent where nothing is."""
+
+    def __init__(
+        self,
+        *,
+        check: Global___Check.ValueType = ...,
+        subject: _builtins.str = ...,
+        expected: _money_pb2.Money | None = ...,
+        found: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected", "found", b"found"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "expected", b"expected", "found", b"found", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Difference: _TypeAlias = Difference  # noqa: Y015
 
 @_typing.final
 class NounCounts(_message.Message):

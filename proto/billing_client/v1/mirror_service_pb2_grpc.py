@@ -64,6 +64,11 @@ class MirrorServiceStub:
                 request_serializer=billing_dot_v1_dot_mirror__service__pb2.StartRebuildRequest.SerializeToString,
                 response_deserializer=billing_dot_v1_dot_mirror__service__pb2.Operation.FromString,
                 _registered_method=True)
+        self.StartProof = channel.unary_unary(
+                '/billing.v1.MirrorService/StartProof',
+                request_serializer=billing_dot_v1_dot_mirror__service__pb2.StartProofRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_mirror__service__pb2.Operation.FromString,
+                _registered_method=True)
         self.GetOperation = channel.unary_unary(
                 '/billing.v1.MirrorService/GetOperation',
                 request_serializer=billing_dot_v1_dot_mirror__service__pb2.GetOperationRequest.SerializeToString,
@@ -152,6 +157,17 @@ class MirrorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartProof(self, request, context):
+        """StartProof proves the books: identities of the ledger and the tie to the bank, computed anew from
+        the rows of the mirror.
+
+        It changes nothing and asks Stripe nothing. It starts from the beginning, and makes a report at
+        its end, which lists what does not hold. Otherwise it works as StartBackfill does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetOperation(self, request, context):
         """GetOperation gets the last operation of a kind, in its present state.
 
@@ -227,6 +243,11 @@ def add_MirrorServiceServicer_to_server(servicer, server):
             'StartRebuild': grpc.unary_unary_rpc_method_handler(
                     servicer.StartRebuild,
                     request_deserializer=billing_dot_v1_dot_mirror__service__pb2.StartRebuildRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_mirror__service__pb2.Operation.SerializeToString,
+            ),
+            'StartProof': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartProof,
+                    request_deserializer=billing_dot_v1_dot_mirror__service__pb2.StartProofRequest.FromString,
                     response_serializer=billing_dot_v1_dot_mirror__service__pb2.Operation.SerializeToString,
             ),
             'GetOperation': grpc.unary_unary_rpc_method_handler(
@@ -355,6 +376,33 @@ class MirrorService:
             target,
             '/billing.v1.MirrorService/StartRebuild',
             billing_dot_v1_dot_mirror__service__pb2.StartRebuildRequest.SerializeToString,
+            billing_dot_v1_dot_mirror__service__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartProof(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.MirrorService/StartProof',
+            billing_dot_v1_dot_mirror__service__pb2.StartProofRequest.SerializeToString,
             billing_dot_v1_dot_mirror__service__pb2.Operation.FromString,
             options,
             channel_credentials,

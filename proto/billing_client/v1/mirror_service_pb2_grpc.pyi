@@ -74,6 +74,13 @@ class MirrorServiceStub:
     space for a second mirror until it ends. It makes a report. Otherwise it works as StartBackfill
     does.
     """
+    StartProof: _grpc.UnaryUnaryMultiCallable[_mirror_service_pb2.StartProofRequest, _mirror_service_pb2.Operation]
+    """StartProof proves the books: identities of the ledger and the tie to the bank, computed anew from
+    the rows of the mirror.
+
+    It changes nothing and asks Stripe nothing. It starts from the beginning, and makes a report at
+    its end, which lists what does not hold. Otherwise it works as StartBackfill does.
+    """
     GetOperation: _grpc.UnaryUnaryMultiCallable[_mirror_service_pb2.GetOperationRequest, _mirror_service_pb2.Operation]
     """GetOperation gets the last operation of a kind, in its present state.
 
@@ -154,6 +161,13 @@ class MirrorServiceAsyncStub(MirrorServiceStub):
     Readers never see an empty mirror. Events that come meanwhile are not lost. The rebuild needs
     space for a second mirror until it ends. It makes a report. Otherwise it works as StartBackfill
     does.
+    """
+    StartProof: _aio.UnaryUnaryMultiCallable[_mirror_service_pb2.StartProofRequest, _mirror_service_pb2.Operation]  # type: ignore[assignment]
+    """StartProof proves the books: identities of the ledger and the tie to the bank, computed anew from
+    the rows of the mirror.
+
+    It changes nothing and asks Stripe nothing. It starts from the beginning, and makes a report at
+    its end, which lists what does not hold. Otherwise it works as StartBackfill does.
     """
     GetOperation: _aio.UnaryUnaryMultiCallable[_mirror_service_pb2.GetOperationRequest, _mirror_service_pb2.Operation]  # type: ignore[assignment]
     """GetOperation gets the last operation of a kind, in its present state.
@@ -250,6 +264,19 @@ class MirrorServiceServicer(metaclass=_abc_1.ABCMeta):
         Readers never see an empty mirror. Events that come meanwhile are not lost. The rebuild needs
         space for a second mirror until it ends. It makes a report. Otherwise it works as StartBackfill
         does.
+        """
+
+    @_abc_1.abstractmethod
+    def StartProof(
+        self,
+        request: _mirror_service_pb2.StartProofRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mirror_service_pb2.Operation, _abc.Awaitable[_mirror_service_pb2.Operation]]:
+        """StartProof proves the books: identities of the ledger and the tie to the bank, computed anew from
+        the rows of the mirror.
+
+        It changes nothing and asks Stripe nothing. It starts from the beginning, and makes a report at
+        its end, which lists what does not hold. Otherwise it works as StartBackfill does.
         """
 
     @_abc_1.abstractmethod

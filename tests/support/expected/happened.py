@@ -76,6 +76,18 @@ class Happened:
                 "created": moved["created"] * 1000,
                 "available_on": moved["available_on"] * 1000,
             }
+            if moved["reporting_category"] in ("refund", "dispute"):
+                earlier = facets.get((noun, moved["source"], "first"))
+                if earlier is None or moved["created"] * 1000 < earlier["at"]:
+                    facets[noun, moved["source"], "first"] = {
+                        "at": moved["created"] * 1000,
+                        "currency": moved["currency"],
+                        "balance_transaction": moved["id"],
+                    }
+        facets |= {
+            ("payment_intent", intent, "attempts"): _attempts(charges)
+            for intent, charges in self._charges_by_intent().items()
+        }
         invoices = {invoice["id"]: invoice for invoice in self.objects["invoice"]}
         paid_by = {
             payment["payment"]["payment_intent"]: invoices[payment["invoice"]]
@@ -86,6 +98,14 @@ class Happened:
                 invoice = paid_by[charge["payment_intent"]]
                 facets["charge", charge["id"], "invoice"] = _attribution(invoice)
         return facets
+
+    def _charges_by_intent(self) -> dict[str, list[Json]]:
+        """The charges of each intent, the first one first."""
+        by_intent: dict[str, list[Json]] = {}
+        for charge in sorted(self.objects["charge"], key=lambda one: (one["created"], one["id"])):
+            if charge["payment_intent"]:
+                by_intent.setdefault(charge["payment_intent"], []).append(charge)
+        return by_intent
 
     def kept(self) -> dict[FacetKey, Json]:
         """What is kept of the customers and products that were deleted: what they were called."""
@@ -159,6 +179,29 @@ def _about(found: Json, amount: str = "") -> Json:
         "customer": found.get("customer"),
         "amount": found[amount] if amount else None,
         "currency": found["currency"] if amount else None,
+    }
+
+
+def _attempts(charges: Sequence[Json]) -> Json:
+    taken = [one["status"] == "succeeded" and one["amount_captured"] > 0 for one in charges]
+    failed = [one["status"] == "failed" for one in charges]
+    blocked = [(one["outcome"] or {}).get("type") == "blocked" for one in charges]
+    declined = [bad and not by_stripe for bad, by_stripe in zip(failed, blocked, strict=True)]
+    if any(taken):
+        outcome = "paid"
+    elif not all(failed):
+        outcome = "open"
+    else:
+        outcome = "failed" if any(declined) else "blocked"
+    return {
+        "first_attempt": charges[0]["created"] * 1000,
+        "currency": charges[0]["currency"],
+        "outcome": outcome,
+        "recovered": any(taken) and any(declined[: taken.index(True)]),
+        "count": len(charges),
+        "captured": sum(
+            one["amount_captured"] for one, paid in zip(charges, taken, strict=True) if paid
+        ),
     }
 
 

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 from domain.balance_transactions import BalanceTransaction
 from domain.charges import Charge
 from domain.disputes import Dispute
+from domain.invoice_payments import InvoicePayment
+from domain.invoices import Invoice
 from domain.payment_intents import PaymentIntent
 from domain.payouts import Payout
 from domain.refunds import Refund
@@ -29,11 +31,16 @@ APART = {
     "connect_collection_transfer": "transfers",
     "topup": "top_ups", "topup_reversal": "top_ups",
     "connect_reserved_funds": "reserves", "risk_reserved_funds": "reserves",
+    "payment_network_reserve_hold": "reserves", "payment_network_reserve_release": "reserves",
+    "payout_minimum_balance_hold": "reserves", "payout_minimum_balance_release": "reserves",
     "advance": "financing", "advance_funding": "financing", "anticipation_repayment": "financing",
     "financing_paydown": "financing", "financing_paydown_reversal": "financing",
     "financing_payout": "financing", "financing_payout_reversal": "financing",
     "issuing_authorization_hold": "issuing", "issuing_authorization_release": "issuing",
     "issuing_dispute": "issuing", "issuing_transaction": "issuing",
+    "issuing_disbursement": "issuing", "issuing_dispute_fraud_liability_debit": "issuing",
+    "issuing_dispute_provisional_credit": "issuing",
+    "issuing_dispute_provisional_credit_reversal": "issuing",
 }  # fmt: skip
 """What is shown apart and never in net, by reporting category."""
 
@@ -48,6 +55,8 @@ class History:
     disputes: Sequence[Dispute] = ()
     payouts: Sequence[Payout] = ()
     transactions: Sequence[BalanceTransaction] = ()
+    invoices: Sequence[Invoice] = ()
+    invoice_payments: Sequence[InvoicePayment] = ()
 
 
 @dataclass(slots=True)
@@ -94,6 +103,8 @@ class Payments:
     open: int = 0
     recovered: int = 0
     attempts: int = 0
+    paid_in: Counter[str] = field(default_factory=Counter)
+    captured: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -124,9 +135,59 @@ def first_day(instant: dt.datetime, zone: str, granularity: str) -> dt.date:
 def gross(history: History, when: When) -> Mapping[str, Volume]:
     """Gross volume by the currency that the customer paid in."""
     volumes: dict[str, Volume] = defaultdict(Volume)
-    for charge in history.charges:
-        if when(charge.created) and _took_money(charge):
+    for charge, at, _ in counted(history):
+        if when(at):
             volumes[charge.amount.currency].add(charge.amount_captured.amount)
+    return volumes
+
+
+def provisional(history: History, when: When) -> Mapping[str, int]:
+    """What of gross volume no transaction dates yet."""
+    amounts: Counter[str] = Counter()
+    for charge, at, settled in counted(history):
+        if when(at) and not settled:
+            amounts[charge.amount.currency] += charge.amount_captured.amount
+    return amounts
+
+
+def counted(history: History) -> Iterator[tuple[Charge, dt.datetime, bool]]:
+    """The charges that took money, when each counts, and whether a transaction says so."""
+    settled = {
+        transaction.source: transaction.created
+        for transaction in history.transactions
+        if transaction.reporting_category == "charge"
+    }
+    for charge in history.charges:
+        if _took_money(charge):
+            yield charge, settled.get(charge.id, charge.created), charge.id in settled
+
+
+def split(history: History, when: When) -> Mapping[tuple[str, str], int]:
+    """Gross volume by currency and what it was for."""
+    reasons = {invoice.id: invoice.billing_reason for invoice in history.invoices}
+    of_intent = {paid.payment_intent: reasons[paid.invoice] for paid in history.invoice_payments}
+    kinds = {
+        "subscription_create": "new",
+        "subscription_cycle": "renewing", "subscription_threshold": "renewing",
+        "subscription": "renewing",
+        "subscription_update": "upgrade",
+        "manual": "one_off", "quote_accept": "one_off",
+    }  # fmt: skip
+    amounts: Counter[tuple[str, str]] = Counter()
+    for charge, at, _ in counted(history):
+        reason = of_intent.get(charge.payment_intent) if charge.payment_intent else None
+        if when(at):
+            kind = kinds.get(reason, reason) if reason else "one_off"
+            amounts[charge.amount.currency, str(kind)] += charge.amount_captured.amount
+    return amounts
+
+
+def spend(history: History, when: When, currency: str) -> Mapping[str, Volume]:
+    """Gross volume of a currency by customer; empty: of charges without one."""
+    volumes: dict[str, Volume] = defaultdict(Volume)
+    for charge, at, _ in counted(history):
+        if when(at) and charge.amount.currency == currency:
+            volumes[charge.customer or ""].add(charge.amount_captured.amount)
     return volumes
 
 
@@ -135,21 +196,48 @@ def gross_by_bucket(
 ) -> Mapping[tuple[str, dt.date], Volume]:
     """The same by currency and first day of the bucket. What is zero is not there."""
     volumes: dict[tuple[str, dt.date], Volume] = defaultdict(Volume)
-    for charge in history.charges:
-        if when(charge.created) and _took_money(charge):
-            day = first_day(charge.created, zone, granularity)
+    for charge, at, _ in counted(history):
+        if when(at):
+            day = first_day(at, zone, granularity)
             volumes[charge.amount.currency, day].add(charge.amount_captured.amount)
     return volumes
 
 
 def charge_counts(history: History, when: When, currency: str | None = None) -> tuple[int, int]:
     """How many charges succeeded, how many failed."""
-    charges = [
+    succeeded = [
         charge
+        for charge, at, _ in counted(history)
+        if when(at) and currency in (None, charge.amount.currency)
+    ]
+    return len(succeeded), len(_failed(history, when, currency))
+
+
+def failures(history: History, when: When, currency: str | None = None) -> Counter[str]:
+    """Attempts that failed, by reason; those that Stripe blocked as `blocked`."""
+    return Counter(
+        "blocked" if _blocked(charge) else charge.failure_code or "unknown"
+        for charge in _failed(history, when, currency)
+    )
+
+
+def risks(history: History, when: When, currency: str | None = None) -> Counter[str]:
+    """All attempts by risk level."""
+    return Counter(
+        charge.risk_level or "unknown"
         for charge in history.charges
         if when(charge.created) and currency in (None, charge.amount.currency)
+    )
+
+
+def _failed(history: History, when: When, currency: str | None) -> Sequence[Charge]:
+    return [
+        charge
+        for charge in history.charges
+        if when(charge.created)
+        and charge.status == "failed"
+        and currency in (None, charge.amount.currency)
     ]
-    return sum(map(_took_money, charges)), sum(charge.status == "failed" for charge in charges)
 
 
 def _took_money(charge: Charge) -> bool:
@@ -227,6 +315,9 @@ def _count_payment(found: Payments, attempts: Sequence[Charge]) -> None:
     taken = [n for n, each in enumerate(attempts) if _took_money(each)]
     if taken:
         found.paid += 1
+        code = attempts[0].amount.currency
+        found.paid_in[code] += 1
+        found.captured[code] += sum(attempts[n].amount_captured.amount for n in taken)
         found.recovered += any(number < taken[0] for number in failed)
     elif any(charge.status != "failed" for charge in attempts):
         found.open += 1

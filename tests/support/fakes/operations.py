@@ -5,10 +5,12 @@ import datetime as dt
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
+from unittest.mock import create_autospec
 
 import msgspec
 from typing_extensions import override
 
+from application.analytics.ports import Analytics
 from application.background.retries import Retries, Sleep
 from application.connections.access import MirrorAccess
 from application.connections.platform import Platform
@@ -25,8 +27,10 @@ from application.operations.log import OperationLog
 from application.operations.use_cases import Operations
 from application.operations.work import Work
 from application.requests.callers import Caller
+from application.upkeep.anchors import BalanceAnchors
 from application.upkeep.backfill import Backfill, BackfillWork
 from application.upkeep.comparison import Comparison
+from application.upkeep.proof import Proof, ProofWork
 from application.upkeep.reconciliation import Reconciliation, ReconciliationWork
 from application.upkeep.shadow_rebuild import RebuildInShadow
 from application.upkeep.shadows import Shadow, Shadows, check_shadow
@@ -202,6 +206,7 @@ class Process:
                 retries=retries,
             ),
             link_all(world.contacts, world.mirror, world.connections, world.checkpoints, clock),
+            proof_on(world),
         ]  # fmt: skip
         connections = Connections(
             world.connections, FakeStripeAccounts(), world.mirror, clock, Mode.TEST
@@ -232,6 +237,16 @@ class Process:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
         await self.operations.stop()
+
+
+def proof_on(world: StripeAndStores) -> ProofWork:
+    """A proof of books in which nothing is: neither figures nor readings are asked for."""
+    clock, nothing = world.time.clock, create_autospec(Analytics, instance=True)
+    anchors = create_autospec(BalanceAnchors, instance=True)
+    anchors.known_ms.return_value = 0
+    anchors.after.return_value = ()
+    proof = Proof(world.mirror, nothing, anchors, world.checkpoints, world.reports, clock)
+    return ProofWork(proof, world.checkpoints, world.reports, clock)
 
 
 class Watcher:

@@ -19,9 +19,16 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from application.accounts.tenancy import Tenancy
+from application.analytics.customers import CustomerAnalytics
 from application.analytics.explanation import Explaining
+from application.analytics.net import NetAnalytics
+from application.analytics.overview import OverviewAnalytics
+from application.analytics.payments import PaymentAnalytics
+from application.analytics.payouts import PayoutAnalytics
 from application.analytics.rates import ExchangeRates
 from application.analytics.restatements import Restatements
+from application.analytics.returns import ReturnAnalytics
+from application.analytics.tie_out import TieOuts
 from application.analytics.use_cases import RevenueAnalytics
 from application.connections.use_cases import Connections
 from application.customers.use_cases import Customers
@@ -35,7 +42,7 @@ from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens, caller_keys
 from infrastructure.telemetry import logs
 from infrastructure.telemetry.lines import Lines
-from interfaces.grpc.analytics.servicer import AnalyticsServicer
+from interfaces.grpc.analytics.servicer import Analyses, AnalyticsServicer
 from interfaces.grpc.connections.servicer import ConnectionServicer
 from interfaces.grpc.contract import services
 from interfaces.grpc.customers.servicer import CustomerServicer
@@ -121,6 +128,15 @@ class Running:
         return [json.loads(line) for line in (await self.log_text(lines)).splitlines()]
 
 
+def analyses_of(revenue: RevenueAnalytics) -> Analyses:
+    """Use cases of which those about revenue are given, and the rest autospecced mocks."""
+    rest = (create_autospec(kind, instance=True) for kind in (
+        NetAnalytics, PaymentAnalytics, ReturnAnalytics, PayoutAnalytics, CustomerAnalytics,
+        OverviewAnalytics, TieOuts,
+    ))  # fmt: skip
+    return Analyses(revenue, *rest)
+
+
 @asynccontextmanager
 async def running_server(
     *,
@@ -130,6 +146,7 @@ async def running_server(
     rates: ExchangeRates | None = None,
     payouts: PayoutServicer | None = None,
     restatements: Restatements | None = None,
+    analyses: Analyses | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """Serve until left; `options` are those of ServerOptions, its address apart."""
@@ -145,7 +162,7 @@ async def running_server(
         services(
             CustomerServicer(customers),
             AnalyticsServicer(
-                analytics,
+                analyses or analyses_of(analytics),
                 rates or create_autospec(ExchangeRates, instance=True),
                 restatements or create_autospec(Restatements, instance=True),
                 create_autospec(Explaining, instance=True),

@@ -20,6 +20,8 @@ from aiohttp import web
 from billing_client.v1 import analytics_service_pb2 as analytics
 from billing_client.v1 import customer_service_pb2 as customers
 from billing_client.v1 import mirror_service_pb2 as operations
+from billing_client.v1 import payout_service_pb2 as payouts
+from billing_client.v1 import tie_out_pb2
 from billing_client.v1.analytics_service_pb2_grpc import (
     AnalyticsServiceServicer,
     add_AnalyticsServiceServicer_to_server,
@@ -33,6 +35,10 @@ from billing_client.v1.mirror_service_pb2_grpc import (
     add_MirrorServiceServicer_to_server,
 )
 from billing_client.v1.money_pb2 import Money
+from billing_client.v1.payout_service_pb2_grpc import (
+    PayoutServiceServicer,
+    add_PayoutServiceServicer_to_server,
+)
 from billing_client.v1.period_pb2 import Period
 from google.protobuf.empty_pb2 import Empty
 from typing_extensions import override
@@ -133,6 +139,38 @@ class _Analytics(AnalyticsServiceServicer):
             if before[name]:
                 count.growth = (now[name] - before[name]) / before[name]
         return answer
+
+    @override
+    async def GetOverview(
+        self, request: analytics.GetOverviewRequest, context: Context
+    ) -> analytics.Overview:
+        """Gross volume alone: the proof compares no more."""
+        await self._service.tenant(context)
+        return analytics.Overview()
+
+    @override
+    async def GetTieOut(
+        self, request: tie_out_pb2.GetTieOutRequest, context: Context
+    ) -> tie_out_pb2.TieOut:
+        """One day of each business, long over, that ties."""
+        await self._service.tenant(context)
+        answer = tie_out_pb2.TieOut(period=request.period)
+        part = answer.currencies.add(currency=request.currency)
+        day = part.days.add(verdict=tie_out_pb2.TieOutDay.VERDICT_TIES)
+        day.closing.CopyFrom(Money(amount=12_345, currency=request.currency))
+        return answer
+
+
+class _Payouts(PayoutServiceServicer):
+    def __init__(self, service: MirrorService) -> None:
+        self._service = service
+
+    @override
+    async def GetBalance(
+        self, request: payouts.GetBalanceRequest, context: Context
+    ) -> payouts.Balance:
+        await self._service.tenant(context)
+        return payouts.Balance()
 
 
 class _Customers(CustomerServiceServicer):
@@ -265,6 +303,7 @@ async def mirror_service(
     add_AnalyticsServiceServicer_to_server(_Analytics(service), server)
     add_CustomerServiceServicer_to_server(_Customers(service), server)
     add_MirrorServiceServicer_to_server(_Operations(service), server)
+    add_PayoutServiceServicer_to_server(_Payouts(service), server)
     service.grpc_address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     runner = web.ServerRunner(web.Server(service.receive, access_log=None), shutdown_timeout=0.1)
     await runner.setup()

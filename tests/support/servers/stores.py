@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from application.accounts.ports import Accounts
 from application.analytics.ports import Analytics, Rates
+from application.analytics.remembered_port import RememberedFigures
 from application.background.checkpoints import Checkpoints
 from application.connections.deployment import Deployment
 from application.connections.ports import ConnectionRepository
@@ -56,6 +57,7 @@ from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.preparation import prepare as prepare_mongo
 from infrastructure.mongo.process_log import MongoProcessLog
 from infrastructure.mongo.rates import MongoRates
+from infrastructure.mongo.remembered_figures import MongoRememberedFigures
 from infrastructure.mongo.reports import MongoReports
 from infrastructure.mongo.shadows import MongoShadows
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
@@ -83,6 +85,7 @@ from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
 from infrastructure.sqlite.process_log import SqliteProcessLog
 from infrastructure.sqlite.rates import SqliteRates
+from infrastructure.sqlite.remembered_figures import SqliteRememberedFigures
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadows import SqliteShadows
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
@@ -119,6 +122,8 @@ PROBES: Final = Noun(
         Column("fee", "derived.balance.fee"),
         Column("invoice", "derived.attribution.invoice"),
         Column("tags", "object.tags", many=True),
+        Column("at", ("derived.balance.at_ms", "object.created")),
+        Column("holder", ("derived.balance.holder", "object.owner"), absent="nobody"),
     ),
     indexes=(
         ("created",),
@@ -131,6 +136,8 @@ PROBES: Final = Noun(
         ("live", "currency", "owner", "rank"),
         ("tags", "created"),
         ("tags", "owner"),
+        ("at",),
+        ("holder", "created"),
     ),
     orders=(NEWEST_FIRST, Order("created", descending=False), Order("rank", descending=False)),
 )
@@ -192,6 +199,7 @@ class Stores:
     checkpoints: Checkpoints
     process_log: ProcessLog
     rates: Rates
+    remembered_figures: RememberedFigures
     reports: Reports
     outbox: Outbox
     waiting_events: WaitingEvents
@@ -256,6 +264,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             checkpoints=SqliteCheckpoints(database),
             process_log=SqliteProcessLog(database),
             rates=SqliteRates(database),
+            remembered_figures=SqliteRememberedFigures(database),
             reports=SqliteReports(database),
             outbox=SqliteOutbox(database),
             waiting_events=SqliteWaitingEvents(database),
@@ -362,6 +371,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             checkpoints=MongoCheckpoints(database),
             process_log=MongoProcessLog(database),
             rates=MongoRates(database),
+            remembered_figures=MongoRememberedFigures(database),
             reports=MongoReports(database),
             outbox=MongoOutbox(database),
             waiting_events=MongoWaitingEvents(database),

@@ -348,12 +348,13 @@ def test_every_command_that_prints_a_table_prints_json() -> None:
 
 
 def test_every_command_that_asks_the_service_takes_an_address_and_a_token() -> None:
-    asking = {"status", "backfill", "reconcile", "rebuild", "reports", "contacts link"}
+    asking = {"status", "backfill", "reconcile", "rebuild", "prove", "reports"}
     asking |= {
         f"events {name}" for name in ("list", "show", "explain", "retry", "retry-dead", "watch")
     }
     asking |= {"rates import", "rates list", "products list", "products show", "prices replace"}
-    asking |= {"payouts list", "payouts show", "payouts balance", "restatements"}
+    asking |= {"payouts list", "payouts show", "payouts balance"}
+    asking |= {"restatements", "overview", "contacts link"}
     asking |= {f"wallet {name}" for name in ("show", "entries", "statement", "adjust")}
     flags = {"--address", "--token", "--tls", "--tls-ca", "--env-file"}
     for path, command in _leaves(typer.main.get_command(cli.app)):

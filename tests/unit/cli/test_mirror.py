@@ -21,7 +21,16 @@ from typer.testing import CliRunner, Result
 from application.mirror.nouns import CUSTOMERS
 from application.requests.callers import OPERATOR
 from application.upkeep.catch_up import Gap, Standing
-from application.upkeep.ports import Drift, Finding, NounCounts, Report, ReportKind
+from application.upkeep.ports import (
+    Check,
+    CheckCount,
+    Difference,
+    Drift,
+    Finding,
+    NounCounts,
+    Report,
+    ReportKind,
+)
 from domain.customers import Customer
 from domain.errors import FailedPrecondition, NotUnderstood, Reason
 from domain.operations import OperationKind
@@ -32,6 +41,7 @@ from interfaces.cli.mirror.app import add_mirror_commands
 from interfaces.cli.mirror.calls import MirrorCalls
 from interfaces.cli.mirror.following import FIRST_FINDINGS
 from interfaces.cli.mirror.progress import Bars, Lines
+from interfaces.grpc.mirror.mapping import report_message
 from tests.support.fakes.operations import ACCOUNT
 from tests.support.fakes.stores import NOON
 from tests.support.servers.mirror_grpc import MirrorDesk, mirror_desk
@@ -425,3 +435,80 @@ def test_what_it_waits_for_is_shown_once() -> None:
             shown.show(waiting)
     (line,) = lines.export_text().splitlines()
     assert line.endswith(words)
+
+
+# --- proofs ----------------------------------------------------------------------------------
+
+
+def proof(*differences: Difference, banked: int = 3) -> Report:
+    checked = {Check.PARTS: 1_200, Check.BANK: banked}
+    counts = tuple(
+        CheckCount(check, checked.get(check, 0), sum(each.check is check for each in differences))
+        for check in Check
+    )
+    return Report(
+        "p1", ACCOUNT, ReportKind.PROOF, False, NOON, NOON, (), checks=counts,
+        differences=differences,
+    )  # fmt: skip
+
+
+async def test_books_that_hold_are_proved(terminal: Terminal) -> None:
+    lines = (await terminal.printed("prove", *ACME)).splitlines()
+    assert lines[-2] == (
+        "the bank: no two balances are known yet that rows could make the difference of"
+    )
+    assert lines[-1] == "the books hold"
+    document = json.loads(await terminal.json("prove", *ACME))
+    assert document["report"]["kind"] == "KIND_PROOF"
+    assert document["report"]["difference_count"] == "0"
+    assert document["operation"]["kind"] == "KIND_PROOF"
+
+
+def test_a_proof_shows_up_to_when_it_has_come() -> None:
+    printed = io.StringIO()
+    progress = pb.OperationProgress(
+        phase="prove", noun="payout", nouns_done=1, nouns_total=2, read_count=7, drifted_count=2,
+        reached_time=Timestamp(seconds=1_772_000_000),
+    )  # fmt: skip
+    operation = pb.Operation(state=pb.Operation.STATE_RUNNING, progress=progress)
+    Lines(Console(file=printed, width=200)).show(operation)
+    assert printed.getvalue() == (
+        "proving payout, 1/2 object types, 7 read, 2 wrong, up to 2026-02-25\n"
+    )
+
+
+async def test_differences_are_named_and_the_code_says_so(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = [Difference(Check.PARTS, f"txn_{n}", "usd", 5, None) for n in range(FIRST_FINDINGS)]
+    bank = Difference(Check.BANK, "the beginning to 2026-03-03T00:00:00Z", "jpy", 14_000, 14_200)
+    report = replace(proof(bank, *wrong), id="p2")
+
+    async def told(*_: object) -> pb.MirrorReport:
+        return report_message(report, findings=True)
+
+    monkeypatch.setattr(MirrorCalls, "report", told)
+    printed = await terminal.printed("prove", *ACME, code=ExitCode.FAILED)
+    assert row(printed, "it ties to the bank") == ["it ties to the bank", "3", "1"]
+    assert row(printed, "amount less fee is net") == ["amount less fee is net", "1,200", "10"]
+    assert "the beginning to 2026-03-03T00:00:00Z" in printed
+    assert "14,000 JPY" in printed
+    lines = printed.splitlines()
+    assert lines[-3:] == [
+        "the bank: 1 of 3 steps from one balance to the next do not tie",
+        "11 differences: the books do not hold",
+        "all of it:  billing reports p2 --account acme",
+    ]
+    assert printed.count("txn_") == FIRST_FINDINGS - 1
+
+
+async def test_a_bank_that_ties_is_a_line(terminal: Terminal) -> None:
+    await terminal.desk.world.reports.put(proof())
+    printed = await terminal.printed("reports", "p1", *ACME)
+    assert printed.splitlines()[-2:] == [
+        "the bank: ties, all 3 steps from one balance to the next",
+        "the books hold",
+    ]
+    await terminal.desk.world.reports.put(proof(Difference(Check.PAYOUTS, "po_1", "usd", 0, 4)))
+    listed = await terminal.printed("reports", *ACME)
+    assert "proof" in listed

@@ -2,12 +2,14 @@
 
 import io
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from billing_client.v1.analytics_service_pb2 import ChargeCounts, CountComparison, GrossVolume
 from billing_client.v1.mirror_service_pb2 import MirrorReport, NounCounts
+from billing_client.v1.money_pb2 import Money
+from billing_client.v1.tie_out_pb2 import TieOut, TieOutDay
 from rich.console import Console, RenderableType
 
 from sandbox.demo import present
@@ -16,6 +18,7 @@ from sandbox.demo.world import Business
 
 NEW_YORK = Business("Hudson Supply", "a1", "acct_1", "US", "usd", "America/New_York", "t1")
 TOKYO = Business("Yanaka Paper", "a2", "acct_2", "JP", "jpy", "Asia/Tokyo", "t2")
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def printed(what: RenderableType) -> str:
@@ -210,3 +213,41 @@ def test_the_comparison_shows_both_sides() -> None:
     row = next(line for line in text.splitlines() if "JPY" in line)
     assert ("7,000" in row, "6,500" in row, "differs" in row) == (True, True, True)
     assert max(map(len, text.splitlines())) <= 80
+
+
+def of_days(*verdicts: TieOutDay.Verdict.ValueType) -> TieOut:
+    """Days, one a verdict, the last of which ends now."""
+    tie_out = TieOut()
+    part = tie_out.currencies.add(currency="usd")
+    for number, verdict in enumerate(verdicts, 1):
+        day = part.days.add(verdict=verdict, closing=Money(amount=number * 100, currency="usd"))
+        day.end_time.FromDatetime(NOW - (len(verdicts) - number) * timedelta(days=1))
+        if verdict == TieOutDay.VERDICT_DIFFERS:
+            day.remainder.CopyFrom(Money(amount=-5, currency="usd"))
+    return tie_out
+
+
+TIES, DIFFERS = TieOutDay.VERDICT_TIES, TieOutDay.VERDICT_DIFFERS
+UNKNOWN = TieOutDay.VERDICT_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "line", "told"),
+    [
+        ((TIES, TIES), "ties to the bank on all 2 days, up to 2.00 USD.", True),
+        ((TIES, DIFFERS, UNKNOWN), "does not tie on 1 of 3 days, first by -0.05 USD.", False),
+        ((UNKNOWN, TIES), "ties on 1 of 2 days, as far as is known.", False),
+        ((), "ties on 0 of 0 days, as far as is known.", False),
+    ],
+)
+def test_the_line_that_it_ties(
+    verdicts: tuple[TieOutDay.Verdict.ValueType, ...], line: str, told: bool
+) -> None:
+    tied = present.tied(NEW_YORK, of_days(*verdicts), NOW)
+    assert present.ties(tied).plain == f"{NEW_YORK.name} {line}"
+    assert tied.told is told
+
+
+def test_a_day_that_is_not_over_is_not_told() -> None:
+    tied = present.tied(NEW_YORK, of_days(TIES, UNKNOWN), NOW - timedelta(seconds=1))
+    assert [day.verdict for day in tied.days] == [TIES]

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from application.mirror.nouns import (
 )
 from application.mirror.ports import Noun
 from application.mirror.writer import MirrorWriter
-from domain.attribution import FACETS, SETTLED, settlement
+from domain.attribution import FACETS, SETTLED, first_movement, settlement, told_by
 from domain.balance_transactions import BalanceTransaction
 from domain.charges import Charge
 from domain.invoice_payments import InvoicePayment
@@ -29,7 +30,7 @@ from domain.invoices import Invoice, InvoiceLine
 from domain.mirror import MirroredObject, Snapshot, Version
 from domain.money import Money
 from domain.periods import to_milliseconds
-from domain.reporting_categories import CATEGORIES
+from domain.reporting_categories import APART, CATEGORIES, NetPart, categories_of, net_part
 from tests.support.fakes.stores import NOON, FakeMirror
 
 ACCOUNT: Final = "acct_1"
@@ -217,3 +218,42 @@ def test_every_category_that_the_sdk_knows_is_in_the_table() -> None:
     # The reference of reporting categories has eight more, which no report can be narrowed to.
     assert {*re.findall(r"'([a-z_]+)'", str(hint))} <= {*CATEGORIES}
     assert len(CATEGORIES) == 37 + 8
+
+
+def test_every_category_has_one_place_in_net_volume() -> None:
+    by_part = {part: categories_of(part) for part in NetPart}
+    placed = [name for names in by_part.values() for name in names]
+    assert sorted(placed) == sorted(CATEGORIES)
+    assert by_part[NetPart.GROSS] == ("charge", "partial_capture_reversal")
+    for part in (
+        NetPart.CHARGE_FAILURE, NetPart.REFUND, NetPart.REFUND_FAILURE, NetPart.DISPUTE,
+        NetPart.DISPUTE_REVERSAL,
+    ):  # fmt: skip
+        assert by_part[part] == (part.value,)
+    assert by_part[NetPart.FEES] == ("fee", "network_cost")
+    assert {part: len(by_part[part]) for part in APART} == {
+        NetPart.PAYOUTS: 2, NetPart.TRANSFERS: 3, NetPart.TOP_UPS: 2, NetPart.RESERVES: 6,
+        NetPart.FINANCING: 7, NetPart.ISSUING: 8,
+    }  # fmt: skip
+    assert {net_part(name) for name in (None, "", "of_tomorrow", "tax")} == {NetPart.OTHER}
+
+
+def test_a_dispute_counts_at_its_first_withdrawal() -> None:
+    def told(number: int, kind: str, category: str, balance: str | None = None) -> Snapshot[Any]:
+        moved = replace(
+            TRANSACTION, id=f"txn_{number}", created=NOON + dt.timedelta(days=number), type=kind,
+            reporting_category=category, source="dp_1", balance_type=balance,
+        )  # fmt: skip
+        return Snapshot(ACCOUNT, moved.id, Version.of_event(9), moved)
+
+    first, again = told(1, "adjustment", "dispute"), told(5, "adjustment", "dispute", "payments")
+    facets = [first_movement(each) for each in (first, again)]
+    (noun, one), (_, other) = [place for place in facets if place is not None]
+    assert (noun, one.values["at"]) == ("dispute", to_milliseconds(first.object.created))
+    assert one.version.place() > other.version.place(), "the earliest stands, in any order"
+    assert told_by(first) == [settlement(first), facets[0]]
+    for number, (category, balance) in enumerate(
+        [("dispute_reversal", None), ("charge_failure", None), ("partial_capture_reversal", None),
+         ("dispute", "refund_and_dispute_prefunding"), ("charge", None)]
+    ):  # fmt: skip
+        assert first_movement(told(number, "adjustment", category, balance)) is None

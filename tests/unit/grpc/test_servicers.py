@@ -15,7 +15,9 @@ from billing_client.v1.trust_pb2 import Trust as TrustMessage
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from application.analytics.asking import BaseVolume
 from application.analytics.explanation import ExplainFigure, Explaining, Explanation, FigureEntry
+from application.analytics.questions import Compared, Question
 from application.analytics.rates import ExchangeRates
 from application.analytics.restatements import (
     Cause,
@@ -26,12 +28,9 @@ from application.analytics.restatements import (
 )
 from application.analytics.trust import Standing, Trust
 from application.analytics.use_cases import (
-    BaseVolume,
     ChargeCounts,
-    Compared,
     CurrencyVolume,
     GrossVolume,
-    Question,
     RevenueAnalytics,
 )
 from application.connections.use_cases import Connections, ConnectionStatus
@@ -55,6 +54,7 @@ from domain.stripe_accounts import StripeAccount
 from interfaces.grpc.analytics.servicer import AnalyticsServicer
 from interfaces.grpc.connections.servicer import ConnectionServicer
 from interfaces.grpc.customers.servicer import CustomerServicer
+from tests.support.servers.grpc import analyses_of
 from tests.unit.grpc.bridge import CALLER, invoke
 
 CREATED = dt.datetime(2026, 3, 4, 5, 6, 7, 89_000, tzinfo=dt.UTC)
@@ -252,7 +252,7 @@ def servicer(
     analytics: Any = None, restatements: Any = None, explaining: Any = None
 ) -> AnalyticsServicer:
     rates = create_autospec(ExchangeRates, instance=True)
-    return AnalyticsServicer(analytics, rates, restatements, explaining)
+    return AnalyticsServicer(analyses_of(analytics), rates, restatements, explaining)
 
 
 async def test_gross_volume() -> None:

@@ -9,12 +9,14 @@ from billing_client.v1.period_pb2 import Period
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from application.analytics.asking import Asking
 from application.analytics.use_cases import RevenueAnalytics
 from application.customers.use_cases import Customers
 from domain.errors import InvalidArgument
 from interfaces.grpc.analytics.servicer import AnalyticsServicer
 from interfaces.grpc.core.calls import act_as
 from interfaces.grpc.customers.servicer import CustomerServicer
+from tests.support.servers.grpc import analyses_of
 from tests.unit.grpc.bridge import CALLER
 
 NOBODY: Any = None
@@ -66,7 +68,10 @@ async def test_of_an_update_mask(path: str) -> None:
 
 async def test_of_a_question() -> None:
     analytics = AnalyticsServicer(
-        RevenueAnalytics(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY), NOBODY, NOBODY, NOBODY
+        analyses_of(RevenueAnalytics(Asking(*(NOBODY,) * 6))),
+        NOBODY,
+        NOBODY,
+        NOBODY,
     )
     request = analytics_pb.GetGrossVolumeRequest(
         period=Period(start_time=Timestamp(seconds=2**62), time_zone="Mars/Olympus"),

@@ -13,7 +13,7 @@ from application.connections.use_cases import Connections
 from application.contacts.ports import ContactLink, SourceVersion
 from application.events.inbox import ReceivedEvent
 from application.mirror.lists import ObjectLister, Page, Place
-from application.mirror.nouns import CHARGES, CUSTOMERS, INVOICES, SUBSCRIPTIONS
+from application.mirror.nouns import CHARGES, CUSTOMERS, INVOICES, PAYMENT_INTENTS, SUBSCRIPTIONS
 from application.mirror.ports import Noun
 from application.mirror.stripe import Priority
 from application.requests.callers import Caller
@@ -227,7 +227,9 @@ async def test_charge_updated_must_not_null_a_fee_nor_unlink_a_contact(flows: Fl
 
 async def derived(flows: Flows, charge: str) -> Mapping[tuple[str, str, str], Any]:
     """The derived half of a charge."""
-    return await facets(flows.stores.mirror, flows.account, {"charge": [charge]})
+    (intent,) = await flows.ids(PAYMENT_INTENTS)
+    touched = {"charge": [charge], "payment_intent": [intent]}
+    return await facets(flows.stores.mirror, flows.account, touched)
 
 
 class SlowAnswers(ObjectLister):

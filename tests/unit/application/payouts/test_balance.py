@@ -64,6 +64,12 @@ class FakeReadings(BalanceReadings):
     ) -> Sequence[BalanceReading]:
         raise NotImplementedError
 
+    @override
+    async def before(
+        self, stripe_account: str, end_ms: int, *, limit: int
+    ) -> Sequence[BalanceReading]:
+        raise NotImplementedError
+
 
 class FakeTransactions(TransactionsReading):
     """Reads nothing, or fails, or never ends."""

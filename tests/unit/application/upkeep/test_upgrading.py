@@ -86,7 +86,7 @@ async def test_what_follows_from_transactions_is_derived_anew(
         }
 
     assert values(refunds["re_1"]) == {"release": "txn_1"}
-    assert values(refunds["re_2"]) == {"settlement": "txn_5"}
+    assert values(refunds["re_2"]) == {"settlement": "txn_5", "first": "txn_5"}
     assert values(refunds["re_9"]) == {"settlement": "txn_9"}
     assert values(refunds["pyr_1"]) == {"settlement": "txn_2"}
     assert values(charges["pyr_1"]) == {}
