@@ -1,6 +1,7 @@
 """Registered callers for tests: their file, their keys, and tokens of all kinds of making."""
 
 import json
+import secrets
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -64,6 +65,14 @@ def write_callers(folder: Path, document: str = DOCUMENT) -> Path:
     path = folder / "callers.toml"
     path.write_text(document)
     return path
+
+
+def write_strong_callers(folder: Path) -> Path:
+    """The same with secrets that live mode takes."""
+    document = DOCUMENT
+    for weak in (SHOP_SECRET, OPS_SECRET):
+        document = document.replace(weak, secrets.token_urlsafe(32))
+    return write_callers(folder, document)
 
 
 def signed(

@@ -9,7 +9,7 @@ import pytest
 from bootstrap.live import is_loopback, is_weak, live_problems, load_to_serve
 from bootstrap.names import SettingsError
 from bootstrap.settings import Settings, environment_name, load
-from tests.support.servers.callers import DOCUMENT, OPS_SECRET, SHOP_SECRET, write_callers
+from tests.support.servers.callers import SHOP_SECRET, write_callers, write_strong_callers
 
 
 @pytest.fixture
@@ -17,10 +17,8 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment with which a live deployment starts."""
     for field in Settings.model_fields:
         monkeypatch.delenv(environment_name(field), raising=False)
-    document = DOCUMENT.replace(SHOP_SECRET, secrets.token_urlsafe(32))
-    document = document.replace(OPS_SECRET, secrets.token_urlsafe(32))
     monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_live_51Abc")
-    monkeypatch.setenv("BILLING_CALLERS", str(write_callers(tmp_path, document)))
+    monkeypatch.setenv("BILLING_CALLERS", str(write_strong_callers(tmp_path)))
     monkeypatch.setenv("BILLING_WEBHOOK_SECRETS_CONNECT", f"whsec_{secrets.token_hex(32)}")
     return monkeypatch
 
