@@ -13,6 +13,7 @@ BENCHES = (
     ("bench.backfill", "--store", "sqlite"),
     ("bench.backfill", "--store", "mongo"),
     ("bench.get_customer",),
+    ("bench.callers",),
     ("bench.debit_usage",),
     ("bench.analytics",),
     ("bench.money",),

@@ -302,15 +302,25 @@ def _issue_token(
     subject: str,
     account: str,
     scopes: Sequence[str],
-    lifetime: dt.timedelta,
+    lifetime: dt.timedelta | None,
     env_file: Path | None,
+    caller: str,
 ) -> str:
     from bootstrap.tokens import issue
 
-    return issue(subject, account, scopes, lifetime, env_file)
+    return issue(subject, account, scopes, lifetime, env_file, caller)
 
 
 add_token_command(app, _issue_token, _SERVE)
+
+
+@app.command(cls=Late, rich_help_panel=_SERVE)
+def callers() -> typer.Typer:
+    """List the callers of BILLING_CALLERS, cut a caller's old tokens."""
+    from bootstrap.callers import find_callers
+    from interfaces.cli.callers import callers_app
+
+    return callers_app(find_callers)
 
 
 @app.command(cls=Late, rich_help_panel=_KEEP)

@@ -14,6 +14,7 @@ from application.accounts.administration import AccountAdministration
 from application.contacts.administration import ContactAdministration
 from application.wallet.administration import WalletAdministration
 from bootstrap import process, settings_table
+from bootstrap.live import load_to_serve
 from bootstrap.settings import Settings, ignored_names, load
 from infrastructure.telemetry.logs import configure
 from interfaces.cli import output
@@ -25,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 def serve_until_stopped(*, child: bool, env_file: Path | None = None) -> None:
     """Run the service until SIGTERM. A `child` says where it listens in JSON."""
-    settings = load(env_file)
+    settings = load_to_serve(env_file)
     configure(level=settings.log_level.upper(), console=settings.log_format == "console")
     for name in ignored_names(env_file):
         _log.warning("what the environment names so is no setting", extra={"setting": name})

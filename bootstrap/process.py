@@ -17,6 +17,7 @@ from application.connections.store_health import StoreHealth
 from application.jobs.publisher import Publisher, QueueUnavailable
 from bootstrap.containers.service import Container, compose
 from bootstrap.settings import Settings, environment_name
+from bootstrap.tls import WebhookTls
 from domain.errors import FailedPrecondition, Reason, Unavailable
 from interfaces.grpc.server import Server
 from interfaces.http_webhook.app import create_app
@@ -121,7 +122,7 @@ async def _serving(container: Container, settings: Settings) -> AsyncIterator[Po
         endless = RunningLoops(_endless(container))
         try:
             yield Ports(
-                http=await _listen_http(webhooks, settings),
+                http=await _listen_http(webhooks, settings, container.webhook_tls()),
                 grpc=await _listen_grpc(grpc_server, settings),
             )
         finally:
@@ -166,7 +167,9 @@ def _finishing(container: Container) -> list[Loop]:
 
 def _endless(container: Container) -> list[Loop]:
     """The loops that may be cut: they go on from their checkpoints in the next process."""
+    following = [container.callers().loop, getattr(container.webhook_tls(), "loop", None)]
     return [
+        *(loop for loop in following if loop is not None),
         container.effects().loop,
         container.catch_up().loop,
         container.balance_transactions().loop,
@@ -215,10 +218,16 @@ async def serve(settings: Settings, ready: Callable[[Ports], None]) -> None:
         await stop.wait()
 
 
-async def _listen_http(runner: web.AppRunner, settings: Settings) -> int:
+async def _listen_http(runner: web.AppRunner, settings: Settings, tls: WebhookTls | None) -> int:
     await runner.setup()
     host, _, port = settings.http_address.rpartition(":")
-    site = web.TCPSite(runner, host.strip("[]"), int(port), reuse_port=settings.reuse_port or None)
+    site = web.TCPSite(
+        runner,
+        host.strip("[]"),
+        int(port),
+        ssl_context=None if tls is None else tls.context,
+        reuse_port=settings.reuse_port or None,
+    )
     try:
         await site.start()
     except OSError as error:

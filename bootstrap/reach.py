@@ -9,11 +9,11 @@ from typing import Final
 import grpc
 
 from application.requests.callers import OPERATOR
-from bootstrap.caller_keys import NAME, caller_keys_of
+from bootstrap.caller_keys import CALLERS, NAME
 from bootstrap.environment import Given, read_environment
 from bootstrap.names import OF_COMMANDS, SettingsError, unknown_names
-from infrastructure.clock import SystemClock
-from infrastructure.security.tokens import CallerTokens
+from bootstrap.signing import signing_of
+from bootstrap.tokens import list_scopes
 from interfaces.cli.client import Connect, authorised
 from interfaces.cli.exits import ExitCode, Refused
 from interfaces.cli.target import ADDRESS, TLS, TLS_CA, TOKEN, Target
@@ -31,7 +31,8 @@ def reach(target: Target) -> Connect:
     """The way to the service. Raises SettingsError and Refused for what is missing or wrong.
 
     A flag goes before the environment, and that before an env file. Without a token one is made
-    for an operator with the first of BILLING_CALLER_KEYS, for each call, with its scopes alone.
+    for an operator as BILLING_CALLERS or BILLING_CALLER_KEYS allow, for each call, with its
+    scopes alone.
     """
     given = read_environment((TOKEN, NAME), target.env_file)
     _check_names(given)
@@ -51,14 +52,15 @@ def _minting(target: Target, given: Given) -> tuple[Callable[[Sequence[str]], st
     if token:
         return lambda _: token, f"is it expired? billing token - makes one, for --token or {TOKEN}"
     problems = [line for line in given.problems if line.startswith((TOKEN, NAME))]
-    if not problems and NAME not in given.values:
+    setting = CALLERS if CALLERS in given.values else NAME
+    if not problems and setting not in given.values:
         words = f"a token is needed: give --token, or set {TOKEN}, or {NAME} to make one with"
         raise Refused(words, ExitCode.USAGE)
     if problems:
         raise SettingsError("\n".join(problems))
-    tokens = CallerTokens(caller_keys_of(given), SystemClock())
-    doubt = f"{NAME} here must begin with a key that the service has in its own {NAME}"
-    return lambda scopes: tokens.issue("operator", OPERATOR, scopes, _TOKEN_LIFETIME), doubt
+    signing = signing_of(given, list_scopes())
+    doubt = f"{setting} here must begin with a key that the service has in its own {setting}"
+    return lambda scopes: signing.sign("operator", OPERATOR, scopes, _TOKEN_LIFETIME), doubt
 
 
 def _local(values: Mapping[str, str]) -> str:
@@ -84,7 +86,7 @@ def _credentials(target: Target, values: Mapping[str, str]) -> grpc.ChannelCrede
 
 def _check_names(given: Given) -> None:
     """Refuse a name that is nearly one of those that commands read."""
-    known = OF_COMMANDS | {NAME, f"{NAME}_FILE"}
+    known = OF_COMMANDS | {NAME, f"{NAME}_FILE", CALLERS}
     unknown = unknown_names({*given.names}, known)
     lines = [f"{one.name}: is no setting; is {one.meant} meant?" for one in unknown if one.meant]
     if lines:

@@ -22,12 +22,16 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bootstrap.caller_keys import listed
+from bootstrap.caller_keys import either_of_callers, listed
 from bootstrap.environment import FILE, Given, read_environment
 from bootstrap.names import SettingsError, UnknownName, unknown_names
 from domain.connections import Mode
 from domain.money import CURRENCIES
-from infrastructure.security.tokens import MIN_SECRET_BYTES, caller_keys
+from infrastructure.security.token_rules import MIN_SECRET_BYTES
+from infrastructure.security.tokens import caller_keys
+
+COMMANDS_TLS: Final = frozenset({"1", "true", "yes", "on", "0", "false", "no", "off"})
+"""What BILLING_TLS may be for commands that ask the service."""
 
 SHORT_LINKS_PATH: Final = "/short-links"
 """Where API_BASE_URL makes short links, unless a setting names another address."""
@@ -61,7 +65,8 @@ def _webhook_secrets(raw: SecretStr) -> SecretStr:
 
 
 def _caller_keys(raw: SecretStr) -> SecretStr:
-    caller_keys(_listed(raw))
+    if raw.get_secret_value():
+        caller_keys(_listed(raw))
     return raw
 
 
@@ -96,6 +101,13 @@ def _nats_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _tls(choice: str) -> str:
+    """The word for the service; words for commands (`--tls`) may stand there, too."""
+    if choice.lower() not in ("", "terminated", *COMMANDS_TLS):
+        raise ValueError("must be terminated, or be left out")
+    return choice.lower()
+
+
 def _currency(code: str) -> str:
     if code and code.lower() not in CURRENCIES:
         raise ValueError("the ISO 4217 code of a currency that Stripe knows is needed, such as usd")
@@ -127,8 +139,17 @@ class Settings(BaseSettings):
         validation_alias="STRIPE_SECRET_KEY",
         description="the platform's secret key at Stripe: sk_test_... (test) or sk_live_...",
     )
+    callers_path: Path | None = Field(
+        default=None,
+        validation_alias="BILLING_CALLERS",
+        description="the file of the callers: their keys, and what each of them may do",
+        json_schema_extra=required_by("live mode"),
+    )
     caller_keys: Annotated[SecretStr, AfterValidator(_caller_keys)] = Field(
-        description="keys for callers' tokens, name:secret,...; the first signs new tokens"
+        default=SecretStr(""),
+        validate_default=True,
+        description="test mode: keys for any token, name:secret,...; the first signs new tokens",
+        json_schema_extra=required_by("always, unless BILLING_CALLERS is set"),
     )
     webhook_secrets_platform: WebhookSecrets = Field(
         default=SecretStr(""),
@@ -187,6 +208,33 @@ class Settings(BaseSettings):
     )
     http_address: Address = Field(
         default="127.0.0.1:8080", description="the address where webhooks arrive"
+    )
+    tls: Annotated[str, AfterValidator(_tls)] = Field(
+        default="",
+        description="terminated: TLS ends before the gRPC port, so it may be plain in live mode",
+    )
+    tls_cert: Path | None = Field(
+        default=None, description="the file of the gRPC port's certificate chain (PEM)"
+    )
+    tls_key: Path | None = Field(
+        default=None,
+        validate_default=True,
+        description="the file of that certificate's key (PEM)",
+        json_schema_extra=required_by("BILLING_TLS_CERT"),
+    )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        validate_default=True,
+        description="if gRPC clients must have certificates: the file of their CA (PEM)",
+    )
+    http_tls_cert: Path | None = Field(
+        default=None, description="the file of the webhook port's certificate chain (PEM)"
+    )
+    http_tls_key: Path | None = Field(
+        default=None,
+        validate_default=True,
+        description="the file of that certificate's key (PEM)",
+        json_schema_extra=required_by("BILLING_HTTP_TLS_CERT"),
     )
     reuse_port: bool = Field(
         default=False,
@@ -268,6 +316,18 @@ class Settings(BaseSettings):
     # Checks of one field against an earlier one, so that all problems are told at once: a check of
     # the whole would wait until every field alone is right. `info.data` lacks those that are not.
 
+    @field_validator("caller_keys")
+    @classmethod
+    def _some_caller(cls, keys: SecretStr, info: ValidationInfo) -> SecretStr:
+        if "callers_path" not in info.data:
+            return keys
+        problem = either_of_callers(
+            keys=bool(keys.get_secret_value()), path=info.data["callers_path"] is not None
+        )
+        if problem:
+            raise ValueError(problem)
+        return keys
+
     @field_validator("webhook_secrets_connect")
     @classmethod
     def _some_endpoint(cls, connect: SecretStr, info: ValidationInfo) -> SecretStr:
@@ -275,6 +335,20 @@ class Settings(BaseSettings):
         if platform is not None and not _listed(platform) and not _listed(connect):
             raise ValueError("is required, or BILLING_WEBHOOK_SECRETS_PLATFORM")
         return connect
+
+    @field_validator("tls_key", "tls_client_ca", "http_tls_key")
+    @classmethod
+    def _beside_a_certificate(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        prefix = "http_tls" if info.field_name == "http_tls_key" else "tls"
+        other = f"{prefix}_cert"
+        if other not in info.data:
+            return path
+        setting, optional = environment_name(other), info.field_name == "tls_client_ca"
+        if path is None and info.data[other] is not None and not optional:
+            raise ValueError(f"is required with {setting}")
+        if path is not None and info.data[other] is None:
+            raise ValueError(f"needs {setting}")
+        return path
 
     @field_validator("mongo_url")
     @classmethod
@@ -336,6 +410,11 @@ class Settings(BaseSettings):
         return self.stripe_requests_per_second or (100 if self.mode is Mode.LIVE else 25)
 
     @property
+    def tls_is_terminated(self) -> bool:
+        """Whether something before the gRPC port speaks TLS for it."""
+        return self.tls == "terminated"
+
+    @property
     def effects_max_age(self) -> dt.timedelta:
         """The age from which facts have no effects."""
         return dt.timedelta(days=self.effects_max_age_days)
@@ -362,8 +441,8 @@ class Settings(BaseSettings):
 
     @property
     def callers(self) -> Mapping[str, bytes]:
-        """The callers' keys: secret by name, in the order given."""
-        return caller_keys(_listed(self.caller_keys))
+        """The callers' keys: secret by name, in the order given; none where there is a file."""
+        return caller_keys(_listed(self.caller_keys)) if self.callers_path is None else {}
 
 
 def load(env_file: Path | None = None) -> Settings:

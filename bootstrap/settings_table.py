@@ -48,9 +48,9 @@ def command_rows() -> Iterator[SettingRow]:
         if option is not None:
             flag = f"--{field.name.replace('_', '-')}"
             purpose = str(option.help).rstrip(".")
-            yield SettingRow(
-                str(option.envvar), "", f"{flag}: {purpose}", "", option.envvar == "BILLING_TOKEN"
-            )
+            # BILLING_TLS has another word for the service, so `reach` reads it, not the flag.
+            name = option.envvar or f"BILLING_{field.name.upper()}"
+            yield SettingRow(name, "", f"{flag}: {purpose}", "", name == "BILLING_TOKEN")
 
 
 def as_json() -> dict[str, list[dict[str, Any]]]:

@@ -1,37 +1,40 @@
-"""Tokens of callers, made from the callers' keys and the contract alone."""
+"""Tokens of callers, made from the callers and the contract alone."""
 
 import datetime as dt
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import billing_client.v1
+from google.protobuf.descriptor import ServiceDescriptor
 
 from application.events.use_cases import PAYLOAD_SCOPE
 from application.notes.use_cases import ADMIN_SCOPE
-from bootstrap.caller_keys import read_caller_keys
-from infrastructure.clock import SystemClock
-from infrastructure.security.tokens import CallerTokens
+from bootstrap.caller_keys import NAME
+from bootstrap.environment import read_environment
+from bootstrap.signing import signing_of
 from interfaces.cli.exits import ExitCode, Refused
 from interfaces.grpc.core.methods import methods_of
 
 _SERVICE_FILE = "_service_pb2"
 
 
+def services_of_the_contract() -> Iterator[ServiceDescriptor]:
+    """Every service of the contract, in the order of its files."""
+    names = (module.name for module in pkgutil.iter_modules(billing_client.v1.__path__))
+    for name in names:
+        if name.endswith(_SERVICE_FILE):
+            file = importlib.import_module(f"{billing_client.v1.__name__}.{name}")
+            yield from file.DESCRIPTOR.services_by_name.values()
+
+
 @cache
 def list_scopes() -> Sequence[str]:
     """Every scope, in order: those of the contract's methods, and those of what is beside them."""
-    names = (module.name for module in pkgutil.iter_modules(billing_client.v1.__path__))
-    files = [
-        importlib.import_module(f"{billing_client.v1.__name__}.{name}")
-        for name in names
-        if name.endswith(_SERVICE_FILE)
-    ]
-    services = (service for file in files for service in file.DESCRIPTOR.services_by_name.values())
-    of_methods = {method.scope for method in methods_of(services).values()}
+    of_methods = {method.scope for method in methods_of(services_of_the_contract()).values()}
     return tuple(sorted({*of_methods, PAYLOAD_SCOPE, ADMIN_SCOPE}))
 
 
@@ -39,17 +42,18 @@ def issue(
     subject: str,
     account: str,
     scopes: Sequence[str],
-    lifetime: dt.timedelta,
+    lifetime: dt.timedelta | None,
     env_file: Path | None = None,
+    caller: str = "",
 ) -> str:
-    """A token, signed with the first of the callers' keys; without scopes, for all of them.
+    """A token, signed by a caller of BILLING_CALLERS or with the first of BILLING_CALLER_KEYS.
 
-    Raises SettingsError, ValueError where nobody would take it, and Refused for scopes that no
-    method has.
+    Without scopes it is for all that are allowed. Raises SettingsError, ValueError where nobody
+    would take it, and Refused for scopes that no method has.
     """
     check_scopes(scopes)
-    tokens = CallerTokens(read_caller_keys(env_file), SystemClock())
-    return tokens.issue(subject, account, scopes or list_scopes(), lifetime)
+    given = read_environment((NAME,), env_file)
+    return signing_of(given, list_scopes(), caller).sign(subject, account, scopes, lifetime)
 
 
 def check_scopes(scopes: Sequence[str]) -> None:

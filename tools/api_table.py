@@ -20,7 +20,7 @@ from interfaces.grpc.contract import CHANGES_STRIPE, reasons_of
 
 COMMON: Final = (
     "TOKEN_MISSING", "TOKEN_INVALID", "SCOPE_MISSING", "INVALID_FIELDS", "STORE_UNAVAILABLE",
-    "OVERLOADED", "SHUTTING_DOWN", "INTERNAL",
+    "OVERLOADED", "CALLER_LIMITED", "SHUTTING_DOWN", "INTERNAL",
 )  # fmt: skip
 """The reasons of every method: none declares them. So are NOT_FOUND of the account, which a method
 declares where an object of its own may not be found, and OUTCOME_UNKNOWN of what changes something.

@@ -1,7 +1,7 @@
-"""Generate the Python stubs of the contract and its table of RPCs, and check that both are fresh.
+"""Generate the Python stubs of the contract and its tables, and check that all are fresh.
 
 python tools/protos.py deps       copy third-party protos to where buf looks for them
-python tools/protos.py generate   write the stubs into proto/billing_client, and docs/api.md
+python tools/protos.py generate   write the stubs into proto/billing_client, and the tables in docs/
 python tools/protos.py check      fail where what is committed is not what would be written
 
 The last two begin with what the first does, so buf may follow them.
@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
 THIRD_PARTY = ROOT / "build" / "third_party"
 API = ROOT / "docs" / "api.md"
+TOKENS = ROOT / "docs" / "tokens.md"
 SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 MODULES = "billing_client"
 """What the stubs are imported as. `billing`, the package of the protos, may be a caller's own."""
@@ -33,13 +34,14 @@ def deps() -> None:
 
 
 def generate() -> None:
-    """Write the stubs, and then the table, which needs them."""
+    """Write the stubs, and then the tables, which need them."""
     with tempfile.TemporaryDirectory() as folder:
         write_stubs(Path(folder))
         for path in _stubs(PROTO):
             path.unlink()  # one of a proto that is no more, too
         shutil.copytree(folder, PROTO, dirs_exist_ok=True)
     API.write_text(api())
+    TOKENS.write_text(tokens())
 
 
 def write_stubs(out: Path) -> None:
@@ -89,6 +91,14 @@ def api() -> str:
         return api_table(FileDescriptorSet.FromString(descriptors.read_bytes()))
 
 
+def tokens() -> str:
+    """docs/tokens.md with its table of scopes as it should be."""
+    sys.path.insert(0, str(ROOT))
+    from scopes_table import with_table  # as above
+
+    return with_table(TOKENS.read_text())
+
+
 def check() -> None:
     """Generate into a temporary folder and compare."""
     with tempfile.TemporaryDirectory() as folder:
@@ -101,6 +111,8 @@ def check() -> None:
         sys.exit(f"stale stubs, run `make proto`: {', '.join(stale)}")
     if not API.exists() or API.read_text() != api():
         sys.exit(f"stale table, run `make proto`: {API.relative_to(ROOT)}")
+    if TOKENS.read_text() != tokens():
+        sys.exit(f"stale table, run `make proto`: {TOKENS.relative_to(ROOT)}")
 
 
 def _stubs(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ import hmac
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dependency_injector import containers, providers
@@ -18,6 +18,7 @@ from application.accounts.tenancy import Tenancy
 from application.analytics.tie_out import TieOuts
 from application.analytics.trust import TrustAnswers
 from application.background.clock import Clock
+from application.background.loops import Loop
 from application.background.tasks import Tasks
 from application.connections.access import MirrorAccess
 from application.connections.deauthorization import Deauthorizing
@@ -49,6 +50,7 @@ from application.processes.processes import Processes
 from application.processes.wakes import ProcessWakes
 from application.projection.projector import Projector
 from application.requests.paging import PageTokens
+from application.requests.tokens import TokenVerifier
 from application.subscriptions.changes import SubscriptionChanges
 from application.support.payment_notices import PaymentNotices
 from application.upkeep.anchors import BalanceAnchors
@@ -83,6 +85,7 @@ from application.wallet.whose import Wallets
 from bootstrap.containers.rooms import Rooms
 from bootstrap.containers.stripe import Stripe
 from bootstrap.settings import Settings
+from bootstrap.tls import grpc_credentials, webhook_tls
 from infrastructure.clock import SystemClock
 from infrastructure.phones import NumberingPlans
 from infrastructure.price_file import NoPrices, PriceFile
@@ -93,9 +96,31 @@ if TYPE_CHECKING:
     from infrastructure.internal_api.client import InternalApi
 
 
-def _page_token_key(callers: Mapping[str, bytes]) -> bytes:
+def _page_token_key(stripe_key: str) -> bytes:
     """A key of its own for page tokens, the same in every process with the same settings."""
-    return hmac.digest(next(iter(callers.values())), b"page tokens", hashlib.sha256)
+    return hmac.digest(stripe_key.encode(), b"page tokens", hashlib.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class _Callers:
+    """Who verifies callers' tokens, and the loop that follows their file, where there is one."""
+
+    tokens: TokenVerifier
+    loop: Loop | None = None
+
+
+def _callers(settings: Settings, clock: Clock) -> _Callers:
+    if settings.callers_path is None:
+        return _Callers(CallerTokens(settings.callers, clock))
+    from bootstrap.signing import registered
+    from bootstrap.tokens import list_scopes
+    from infrastructure.security.callers_file import CallersFile, FollowedCallers
+    from infrastructure.security.registered_tokens import RegisteredTokens
+
+    file = CallersFile(settings.callers_path, list_scopes())
+    callers, digest = registered(file)
+    tokens = RegisteredTokens(callers, clock)
+    return _Callers(tokens, FollowedCallers(file, tokens, digest).loop)
 
 
 def _owner() -> str:
@@ -212,10 +237,15 @@ class Container(containers.DeclarativeContainer):
     )
 
     # --- callers ---
-    caller_tokens = providers.Singleton(CallerTokens, settings.provided.callers, clock)
+    callers = providers.Singleton(_callers, settings, clock)
+    caller_tokens = callers.provided.tokens
     tenancy = providers.Singleton(Tenancy, stores.accounts)
     page_tokens = providers.Singleton(
-        PageTokens, providers.Callable(_page_token_key, settings.provided.callers), clock
+        PageTokens,
+        providers.Callable(
+            _page_token_key, settings.provided.stripe_secret_key.get_secret_value.call()
+        ),
+        clock,
     )
 
     # --- the mirror and what keeps it right ---
@@ -578,8 +608,10 @@ class Container(containers.DeclarativeContainer):
             address=settings.provided.grpc_address,
             reuse_port=settings.provided.reuse_port,
             reflection=settings.provided.reflection,
+            credentials=providers.Callable(grpc_credentials, settings),
         ),
     )
+    webhook_tls = providers.Singleton(webhook_tls, settings)
 
 
 def compose(settings: Settings) -> Container:

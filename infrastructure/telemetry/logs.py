@@ -32,8 +32,8 @@ _MAX_FRAMES: Final = 30
 
 _PRIVATE_KEYS: Final = frozenset(
     """
-    api_key authorization body client_secret customer_name email password payload phone
-    secret token
+    address api_key authorization body client_secret customer_name email name password payload
+    phone secret token
     """.split()
 )
 """What is never shown, whatever its value looks like."""
@@ -49,12 +49,22 @@ _PRIVATE_TEXT: Final = re.compile(
     | (?:[Bb]earer|BEARER)\s{1,4}[^\s"',]{1,4096}
     | ://[^\s/@:]{0,128}:[^\s/@]{1,256}@                # passwords in URLs
     | [\w.+%'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4} # addresses of mail
+    | \+\d(?:[ ().-]{0,2}\d){6,14}(?!\d)               # numbers of phones (E.164)
     """,
     re.VERBOSE,
 )
 
-_HINT: Final = re.compile("[@_]|eyJ|earer|EARER")
-"""One of these is in whatever the pattern finds. Most text has none, and looking is cheap."""
+_HINT: Final = re.compile(
+    "[@_+]|eyJ|earer|EARER|[A-Z][A-Z][0-9][0-9]"
+    "|[0-9][0-9][0-9][0-9][ -]?[0-9][0-9][0-9][0-9]"  # written out: a third of the time of {4}
+)
+"""One of these is in whatever the patterns find. Most text has none, and looking is cheap."""
+
+_CARD: Final = re.compile(r"(?<![\w.])[2-6]\d(?:[ -]?\d){11,21}(?!\w)")
+_IBAN: Final = re.compile(
+    r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){2,7}(?:[ ]?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
+)
+_CARD_DIGITS: Final = range(13, 20)
 
 
 def configure(*, level: str = "INFO", console: bool = False, stream: TextIO | None = None) -> Lines:
@@ -122,12 +132,12 @@ def describe_exception(_logger: WrappedLogger, _method: str, event: EventDict) -
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Take out whatever looks like a key, a secret, a token or an address of mail."""
+    """Take out what looks like a key, a secret, a token, or data of a person, card or bank."""
     for key, value in event.items():
         # Nearly every value is short text that says nothing; this is run on each of each line.
         if type(value) is str and len(value) < _SHORT and key not in _PRIVATE_KEYS:
             if _HINT.search(value):
-                event[key] = _PRIVATE_TEXT.sub(REDACTED, value)
+                event[key] = _scrubbed(value)
         else:
             event[key] = _clean(key, value, _MAX_DEPTH)
     return event
@@ -140,15 +150,47 @@ def _clean(key: str, value: Any, depth: int) -> Any:
         return REDACTED
     if isinstance(value, str):
         text = value[:_MAX_CHARACTERS]
-        return _PRIVATE_TEXT.sub(REDACTED, text) if _HINT.search(text) else text
+        return _scrubbed(text) if _HINT.search(text) else text
     if isinstance(value, int | float):
-        return value
+        return REDACTED if type(value) is int and _is_card(str(value)) else value
     if depth and isinstance(value, Mapping):
         some = list(value.items())[:_MAX_ITEMS]
         return {_clean("", str(k), 0): _clean(str(k), v, depth - 1) for k, v in some}
     if depth and isinstance(value, list | tuple | set | frozenset):
         return [_clean(key, item, depth - 1) for item in list(value)[:_MAX_ITEMS]]
     return _clean("", str(value), 0)
+
+
+def _scrubbed(text: str) -> str:
+    """A text without what looks private; numbers only where their check digits are right."""
+    text = _PRIVATE_TEXT.sub(REDACTED, text)
+    text = _CARD.sub(lambda found: REDACTED if _holds_card(found[0]) else found[0], text)
+    return _IBAN.sub(lambda found: REDACTED if _is_iban(found[0]) else found[0], text)
+
+
+def _holds_card(text: str) -> bool:
+    """Whether some of the groups of digits are a card's number: others may stand beside them."""
+    groups = re.split("[ -]", text)
+    places = range(len(groups))
+    return any(
+        _is_card("".join(groups[first : last + 1])) for first in places for last in places[first:]
+    )
+
+
+def _is_card(digits: str) -> bool:
+    """Whether it may be the number of a card: its first digit, its length, and Luhn's check."""
+    if len(digits) not in _CARD_DIGITS or digits[0] not in "23456":
+        return False
+    doubled = [int(digit) * 2 for digit in digits[-2::-2]]
+    total = sum(int(digit) for digit in digits[-1::-2])
+    return (total + sum(number // 10 + number % 10 for number in doubled)) % 10 == 0
+
+
+def _is_iban(text: str) -> bool:
+    """Whether the check digits of an IBAN are right (ISO 13616)."""
+    plain = text.replace(" ", "")
+    number = "".join(str(int(character, 36)) for character in plain[4:] + plain[:4])
+    return 15 <= len(plain) <= 34 and int(number) % 97 == 1
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -37,6 +37,7 @@ _NEXT: Final[Mapping[str, str]] = {
     "STRIPE_RATE_LIMITED": "try again later",
     "SHUTTING_DOWN": "the service restarts: try again",
     "OVERLOADED": "try again later",
+    "CALLER_LIMITED": "try again later, or more slowly",
 }  # fmt: skip
 """What to do next, by the reason of a refusal."""
 
@@ -51,6 +52,7 @@ _LISTS: Final[Mapping[str, str]] = {
 
 _NO_ANSWER: Final = frozenset({
     "STORE_UNAVAILABLE", "STRIPE_UNAVAILABLE", "STRIPE_RATE_LIMITED", "SHUTTING_DOWN", "OVERLOADED",
+    "CALLER_LIMITED",
     "UNAVAILABLE", "DEADLINE_EXCEEDED",
 })  # fmt: skip
 

@@ -53,8 +53,8 @@ class Target:
     tls: Annotated[
         bool,
         typer.Option(
-            "--tls", envvar=TLS, rich_help_panel=_PANEL, show_default=False,
-            help="Speak TLS, with the well-known CAs.",
+            "--tls", rich_help_panel=_PANEL, show_default=False,
+            help="Speak TLS, with the well-known CAs; also by BILLING_TLS=true.",
         ),
     ] = False  # fmt: skip
     tls_ca: Annotated[

@@ -64,7 +64,8 @@ class ServerOptions:
     share it (SO_REUSEPORT); without it a second one fails to start. `max_calls` bounds how many
     calls are served at once, `default_seconds` how long one may take whose caller set no deadline,
     `stall_seconds` how long each message of a stream of requests may take.
-    The port speaks plain HTTP/2: TLS is left to what stands before it.
+    `credentials` let the port speak TLS; without them it speaks plain HTTP/2, and TLS is left to
+    what stands before it.
     """
 
     address: str
@@ -73,6 +74,7 @@ class ServerOptions:
     max_calls: int = 1_000
     default_seconds: float = 30.0
     stall_seconds: float = STALL_SECONDS
+    credentials: grpc.ServerCredentials | None = None
 
 
 class Server:
@@ -120,7 +122,10 @@ class Server:
         if options.reflection:
             shown = (*names, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(shown, server)
-        port = server.add_insecure_port(options.address)
+        if options.credentials is None:
+            port = server.add_insecure_port(options.address)
+        else:
+            port = server.add_secure_port(options.address, options.credentials)
         await server.start()
         self._server = server
         await self.tell_ready(True)

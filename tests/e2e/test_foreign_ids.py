@@ -1,13 +1,14 @@
 """Ids of another tenant's in every field that takes one, beside ids of one's own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from typing import Any
 
 import grpc
 import pytest
 import pytest_asyncio
-from google.rpc.error_details_pb2 import BadRequest
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 
 from tests.support.contract.tenant import METHODS, Fields, Ground, fresh
@@ -249,3 +250,53 @@ async def test_lists_narrowed_to_another_tenants_ids_are_empty(
         ("CatalogService.BatchGetProducts", {"ids": [theirs.product]}, "products"),
     ):
         assert list(getattr(await mine.ground.call(name, fields), held)) == []
+
+
+def replaced(value: Any, by: Mapping[str, str]) -> Any:
+    """Fields with some ids in the place of others."""
+    if isinstance(value, dict):
+        return {name: replaced(inner, by) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [replaced(inner, by) for inner in value]
+    return by.get(value, value) if isinstance(value, str) else value
+
+
+async def answered(ground: Ground, name: str, fields: Fields, ids: Iterable[str]) -> bytes:
+    """All that a caller is told, whichever of the ids it named."""
+    try:
+        told = (await ground.call(name, fields)).SerializeToString(deterministic=True)
+    except grpc.aio.AioRpcError as error:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read
+        for detail in status.details:
+            info = ErrorInfo()
+            if detail.Unpack(info):  # each request to Stripe has a name of its own there
+                info.metadata.pop("stripe_request_id", None)
+                detail.value = info.SerializeToString(deterministic=True)
+        told = status.SerializeToString(deterministic=True)
+    for id_ in ids:
+        told = told.replace(id_.encode(), b"?")
+    return bytes(told)
+
+
+async def test_ids_of_another_tenant_are_answered_as_those_that_never_were(
+    shelves: tuple[Shelf, Shelf],
+) -> None:
+    """Byte for byte: whoever tries ids learns not even that there is something."""
+    mine, theirs = shelves
+    of_theirs = {
+        getattr(theirs, field.name) for field in fields_of(Shelf) if field.name != "ground"
+    }
+    never = {id_: f"{id_[:-4]}{'0000' if id_[-4:] != '0000' else '1111'}" for id_ in of_theirs}
+    told_apart = []
+    every = requests(mine, theirs)
+    for name, what, fields in every:
+        changing = "request_id" in METHODS[name][0].input_type.fields_by_name
+        more = [{"request_id": fresh()} if changing else {} for _ in range(2)]
+        other = replaced(fields, never)
+        assert other != fields
+        one = await answered(mine.ground, name, {**fields, **more[0]}, never)
+        two = await answered(mine.ground, name, {**other, **more[1]}, never.values())
+        if one != two:
+            told_apart.append((name, what, one, two))
+    assert told_apart == [], "\n".join(map(str, told_apart))
+    assert len(every) > 70

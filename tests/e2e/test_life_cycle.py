@@ -22,6 +22,7 @@ from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import LIVE_KEY
 from sandbox.emulator.settings import PLATFORM_KEY
 from sandbox.servers.children import die_with_parent
+from tests.support.servers.callers import write_strong_callers
 from tests.support.servers.service import (
     CONNECT_SECRET,
     PRIVATE,
@@ -190,9 +191,15 @@ async def test_sigterm_amid_a_batch_leaves_no_event_waiting(here: ServiceAndEmul
     assert (await arrived(here, tenant, made.id, PRIVATE)).id == made.id
 
 
-async def test_a_store_of_the_other_mode_is_refused(here: ServiceAndEmulator) -> None:
+async def test_a_store_of_the_other_mode_is_refused(
+    here: ServiceAndEmulator, tmp_path: Path
+) -> None:
     await here.service.stop()
-    live = {**here.service.settings, "STRIPE_SECRET_KEY": LIVE_KEY}
+    live = {
+        **here.service.settings, "STRIPE_SECRET_KEY": LIVE_KEY,
+        "BILLING_CALLERS": str(write_strong_callers(tmp_path)), "BILLING_CALLER_KEYS": "",
+        "BILLING_STRIPE_URL": "", "BILLING_LOG_LEVEL": "info",
+    }  # fmt: skip
     code, out, err = await run_command("serve", **live)
     assert (code, out) == (1, "")
     (line,) = err.splitlines()

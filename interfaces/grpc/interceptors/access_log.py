@@ -21,7 +21,10 @@ _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class AccessLog(MethodInterceptor):
-    """Logs method, code, reason, duration, account and request id; never what a caller sent.
+    """Logs method, code, reason, duration, caller, account and request id.
+
+    Of what a caller sent nothing is logged, but what a verified token says of itself: its subject
+    and its id, so that a token that leaked can be followed.
 
     Of methods that are open to everybody nothing is logged: who likes may call them for ever.
     """
@@ -65,12 +68,16 @@ class AccessLog(MethodInterceptor):
     def _end(self, method: Method, call: Call, started: float) -> None:
         if method.open:
             return
+        token = call.token
         self._log.info(
             "call",
             method=method.path,
             code=call.code.name,
             reason=call.reason,
             ms=round((time.perf_counter() - started) * 1_000, 1),
+            caller=token.caller if token else "",
+            subject=token.subject if token else "",
+            **({"jti": token.id} if token and token.id else {}),
             account=call.account,
             request_id=call.request_id,
         )

@@ -13,6 +13,7 @@ from interfaces.grpc.interceptors.concurrency import Concurrency
 from interfaces.grpc.interceptors.deadlines import Deadlines
 from interfaces.grpc.interceptors.draining import Draining
 from interfaces.grpc.interceptors.errors import Errors
+from interfaces.grpc.interceptors.limits import Limits
 from interfaces.grpc.interceptors.requests import STALL_SECONDS, Requests
 from interfaces.grpc.interceptors.scopes import Scopes
 from interfaces.grpc.interceptors.tenants import Tenants
@@ -32,7 +33,8 @@ def interceptors(
 
     The access log comes last of all, so it tells what the caller got. What refuses a call stands
     inside of what turns refusals into statuses; a call is bounded before anything is awaited, and
-    its request is read once it is authenticated.
+    its request is read once it is authenticated. Then what its caller
+    takes of what all share is bounded.
     """
     return (
         AccessLog(methods),
@@ -41,6 +43,7 @@ def interceptors(
         Concurrency(methods, max_calls),
         Deadlines(methods, default_seconds),
         Authentication(methods, tokens),
+        Limits(methods, max_calls),
         Scopes(methods),
         Requests(methods, stall_seconds=stall_seconds),
         Tenants(methods, tenancy),

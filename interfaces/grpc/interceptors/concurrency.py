@@ -6,6 +6,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from application.requests.limits import waiting_room
 from domain.errors import RateLimited, Reason
 from interfaces.grpc.core.calls import Context
 from interfaces.grpc.core.methods import Method
@@ -40,7 +41,8 @@ class Concurrency(MethodInterceptor):
 
     def __init__(self, methods: Mapping[str, Method], max_calls: int) -> None:
         super().__init__(methods)
-        self._room = _Room(max_calls)
+        # Who calls is not known yet, so those who will wait for their share have to fit, too.
+        self._room = _Room(max_calls + waiting_room(max_calls))
         self._open, self._open_streams = _Room(2 * max_calls), _Room(2 * max_calls)
 
     @override

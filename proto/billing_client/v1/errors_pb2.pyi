@@ -251,6 +251,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: another reload of the wallet is open. Metadata holds its id.
     Example: ReloadWallet while another one waits for the owner.
     """
+    ERROR_REASON_CALLER_LIMITED: _ErrorReason.ValueType  # 70
+    """RESOURCE_EXHAUSTED: the caller takes more than its share: it calls too often for one account, has
+    too many calls or streams at once, or its address sends too many tokens that do not verify.
+    RetryInfo says when to try again.
+    Example: a job of the caller's reads every customer in a loop.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the stable reason of a refused call.
@@ -489,5 +495,11 @@ Example: ReloadWallet before the first PrepareMethod.
 ERROR_REASON_RELOAD_OPEN: ErrorReason.ValueType  # 53
 """FAILED_PRECONDITION: another reload of the wallet is open. Metadata holds its id.
 Example: ReloadWallet while another one waits for the owner.
+"""
+ERROR_REASON_CALLER_LIMITED: ErrorReason.ValueType  # 70
+"""RESOURCE_EXHAUSTED: the caller takes more than its share: it calls too often for one account, has
+too many calls or streams at once, or its address sends too many tokens that do not verify.
+RetryInfo says when to try again.
+Example: a job of the caller's reads every customer in a loop.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -65,8 +65,8 @@ authorization: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodO
 reasons: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[_errors_pb2.ErrorReason.ValueType]]
 """reasons for which the method may fail. The reasons that every method has are not repeated:
 TOKEN_MISSING, TOKEN_INVALID, SCOPE_MISSING, NOT_FOUND (of the account), INVALID_FIELDS,
-STORE_UNAVAILABLE, OVERLOADED, SHUTTING_DOWN, INTERNAL, and OUTCOME_UNKNOWN where the request has
-a request_id. The reasons that `changes_stripe` implies are not repeated either.
+STORE_UNAVAILABLE, OVERLOADED, CALLER_LIMITED, SHUTTING_DOWN, INTERNAL, and OUTCOME_UNKNOWN where
+the request has a request_id. The reasons that `changes_stripe` implies are not repeated either.
 """
 changes_stripe: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
 """changes_stripe marks a method that changes something at Stripe, such as CreateCustomer. The method

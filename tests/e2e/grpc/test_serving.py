@@ -116,7 +116,8 @@ async def test_a_call_is_one_line_without_what_was_said(running: Running) -> Non
     assert dt.datetime.fromisoformat(line.pop("time")).utcoffset() == dt.timedelta()
     assert line == {
         "event": "call", "level": "info", "logger": "grpc", "code": "OK", "reason": "",
-        "method": "/billing.v1.CustomerService/UpdateCustomer", "account": "acme",
+        "method": "/billing.v1.CustomerService/UpdateCustomer", "caller": "crm", "subject": "crm",
+        "account": "acme",
         "request_id": "call-1",
     }  # fmt: skip
 

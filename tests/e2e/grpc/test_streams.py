@@ -12,8 +12,10 @@ import pytest
 from billing_client.v1 import customer_service_pb2 as pb
 
 from application.accounts.tenancy import Tenancy
+from application.requests.allowances import Allowance
 from domain.errors import NotFound
 from infrastructure.clock import SystemClock
+from infrastructure.security import tokens as tokens_module
 from infrastructure.security.tokens import CallerTokens, caller_keys
 from infrastructure.telemetry import logs
 from interfaces.grpc.core.calls import Context, current_caller
@@ -160,3 +162,17 @@ async def test_a_method_that_no_descriptor_authorises_is_not_served() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await stub(b"x", metadata=metadata)
     assert reason(raised.value) == "UNKNOWN_METHOD"
+
+
+async def test_a_caller_holds_as_many_streams_as_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens_module, "_ALLOWANCE", Allowance(streams=1))
+    async with watching(io.StringIO()) as (channel, servicer, metadata):
+        first = opened(channel, "endless", metadata)
+        await first.read()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await opened(channel, "", metadata).read()
+        assert reason(refused.value) == "CALLER_LIMITED"
+        first.cancel()
+        await asyncio.wait_for(servicer.closed.wait(), PATIENCE)
+        replies = [reply.id async for reply in opened(channel, "", metadata)]
+    assert len(replies) == 2

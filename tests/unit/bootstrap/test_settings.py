@@ -64,7 +64,7 @@ def test_the_base_currency_is_read_in_either_case(environment: pytest.MonkeyPatc
 def test_everything_missing_is_told_at_once() -> None:
     assert problems() == [
         "STRIPE_SECRET_KEY: is required",
-        "BILLING_CALLER_KEYS: is required",
+        "BILLING_CALLER_KEYS: is required, or BILLING_CALLERS",
         "BILLING_WEBHOOK_SECRETS_CONNECT: is required, or BILLING_WEBHOOK_SECRETS_PLATFORM",
     ]
 
@@ -299,7 +299,7 @@ def test_it_is_told_together_with_what_it_leaves_out(environment: pytest.MonkeyP
     environment.delenv("BILLING_CALLER_KEYS")
     environment.setenv("BILLING_CALLERS_KEY", f"crm:{SECRET}")
     assert problems() == [
-        "BILLING_CALLER_KEYS: is required",
+        "BILLING_CALLER_KEYS: is required, or BILLING_CALLERS",
         "BILLING_CALLERS_KEY: is no setting; is BILLING_CALLER_KEYS meant?",
     ]
 

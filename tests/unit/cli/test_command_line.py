@@ -143,7 +143,8 @@ def test_the_manual_fits_80_columns_and_says_where_to_begin() -> None:
     [("demo",), ("sandbox",), ("emulator",), ("serve",), ("settings",), ("token",),
      ("backfill",), ("reconcile",), ("rebuild",), ("reports",), ("status",),
      ("contacts",), ("contacts", "add"), ("contacts", "link"), ("accounts",),
-     ("accounts", "add"), ("accounts", "list"), ("accounts", "show"), ("events",),
+     ("callers",), ("callers", "list"), ("callers", "cut"), ("accounts", "add"),
+     ("accounts", "list"), ("accounts", "show"), ("events",),
      ("events", "list"), ("events", "show"), ("events", "retry"), ("events", "retry-dead"),
      ("events", "explain"), ("events", "watch")],
 )  # fmt: skip
@@ -223,8 +224,8 @@ def test_a_command_reads_no_name_that_would_be_taken_for_a_misspelt_setting(
     one_more.command()(_reads_its_colour)
     assert [*_names_read_by(typer.main.get_command(one_more))] == ["BILLING_COLOUR"]
     names = {*_names_read_by(typer.main.get_command(cli.app))}
-    assert names == OF_COMMANDS - {"BILLING_TOKEN_FILE"}
-    for name in names - {"BILLING_ENV_FILE"}:
+    assert names == OF_COMMANDS - {"BILLING_TOKEN_FILE", "BILLING_TLS"}
+    for name in OF_COMMANDS - {"BILLING_TOKEN_FILE", "BILLING_ENV_FILE"}:
         monkeypatch.setenv(name, "1")
     load()
     assert ignored_names() == []
@@ -269,7 +270,7 @@ def test_a_token_needs_the_callers_keys_alone(
     monkeypatch.delenv("billing_caller_keys")
     monkeypatch.setenv("BILLING_CALLER_KEY", SETTINGS["BILLING_CALLER_KEYS"])
     assert fail(monkeypatch, capsys, "token", "acme") == [
-        "billing: BILLING_CALLER_KEYS: is required",
+        "billing: BILLING_CALLER_KEYS: is required, or BILLING_CALLERS",
         "billing: BILLING_CALLER_KEY: is no setting; is BILLING_CALLER_KEYS meant?",
     ]
     monkeypatch.setenv("BILLING_CALLER_KEYS", "first:short")
@@ -284,7 +285,9 @@ def test_a_missing_setting_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
     monkeypatch.delenv("BILLING_CALLER_KEYS")
-    assert fail(monkeypatch, capsys, *command) == ["billing: BILLING_CALLER_KEYS: is required"]
+    assert fail(monkeypatch, capsys, *command) == [
+        "billing: BILLING_CALLER_KEYS: is required, or BILLING_CALLERS"
+    ]
 
 
 def test_a_service_that_does_not_start_leaves_the_collector_at_work(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from application.requests.callers import OPERATOR
 from application.requests.tokens import Token
 from domain.errors import Reason, Unauthenticated
+from infrastructure.security import token_rules
 from infrastructure.security import tokens as module
 from infrastructure.security.tokens import CallerTokens, caller_keys
 from tests.support.fakes.stores import FakeClock
@@ -27,6 +28,10 @@ def issued(tokens: CallerTokens, lifetime: dt.timedelta = HOUR) -> str:
     return tokens.issue("crm", "acme", ["b.read", "a.write", "b.read"], lifetime)
 
 
+def said(subject: str, account: str, *scopes: str) -> Token:
+    return Token(subject, account, frozenset(scopes), "new", allowance=module._ALLOWANCE)
+
+
 def refused(tokens: CallerTokens, token: str) -> bool:
     with pytest.raises(Unauthenticated) as raised:
         tokens.verify(token)
@@ -38,14 +43,18 @@ def refused(tokens: CallerTokens, token: str) -> bool:
 def test_what_is_issued_verifies_under_the_first_key() -> None:
     tokens = CallerTokens(KEYS, FakeClock())
     token = issued(tokens)
-    assert tokens.verify(token) == Token("crm", "acme", frozenset({"a.write", "b.read"}))
+    assert tokens.verify(token) == Token(
+        "crm", "acme", frozenset({"a.write", "b.read"}), "new", allowance=module._ALLOWANCE
+    )
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "kid": "new", "typ": "JWT"}
 
 
 def test_a_token_may_be_an_operators() -> None:
     tokens = CallerTokens(KEYS, FakeClock())
     token = tokens.issue("ops", OPERATOR, ["events.read"], HOUR)
-    assert tokens.verify(token) == Token("ops", "-", frozenset({"events.read"}))
+    assert tokens.verify(token) == Token(
+        "ops", "-", frozenset({"events.read"}), "new", allowance=module._ALLOWANCE
+    )
     for account in ("--", "-acme", " -", ""):
         with pytest.raises(ValueError, match="account"):
             tokens.issue("ops", account, ["events.read"], HOUR)
@@ -91,7 +100,7 @@ def test_a_verified_token_is_remembered_for_a_minute(monkeypatch: pytest.MonkeyP
     seen = []
     claims = CallerTokens._claims
 
-    def counted(self: CallerTokens, token: str) -> module._Claims:
+    def counted(self: CallerTokens, token: str) -> tuple[str, module._Claims]:
         seen.append(token)
         return claims(self, token)
 
@@ -103,13 +112,13 @@ def test_a_verified_token_is_remembered_for_a_minute(monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CACHE_SIZE", 3)
+    monkeypatch.setattr(token_rules, "CACHE_SIZE", 3)
     clock = FakeClock()
     tokens = CallerTokens(KEYS, clock)
     for n in range(10):
         tokens.verify(tokens.issue(f"caller-{n}", "acme", ["a.read"], HOUR))
     assert len(tokens._verified) == 3
-    assert all(len(key) == 32 for key in tokens._verified)
+    assert all(len(key) == 32 for key in tokens._verified._tokens)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,9 @@ SECRETS = [
     "sk_live_51Habcdef", "rk_test_51Habcdef", "whsec_Ab+/cd=", "pi_123_secret_456abc",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjcm0ifQ.c2lnbmF0dXJl", "Bearer abc.def.ghi",
     "bearer abc", "jenny.rosen+tag@example.co.uk", "mongodb://billing:hunter2@db/x",
-    "ac_123456789FkdGW",
+    "ac_123456789FkdGW", "4242424242424242", "4242 4242 4242 4242", "3782-822463-10005",
+    "6304000000000000", "DE89370400440532013000", "GB29 NWBK 6016 1331 9268 19", "+1 555-555-0100",
+    "+493012345678", "+1 (415) 555-2671",
 ]  # fmt: skip
 
 
@@ -108,7 +110,9 @@ def test_what_looks_secret_is_taken_out(log: Log, secret: str, shape: Any) -> No
         json.loads(line)
 
 
-@pytest.mark.parametrize("key", ["authorization", "token", "email", "phone", "payload", "body"])
+@pytest.mark.parametrize(
+    "key", ["authorization", "token", "email", "phone", "payload", "body", "name", "address"]
+)
 @pytest.mark.parametrize("value", ["jenny", 32470, ["jenny"], {"a": "jenny"}, b"jenny"])
 def test_what_is_called_private_is_not_shown(log: Log, key: str, value: Any) -> None:
     structlog.get_logger().info("it", **{key: value}, facts={key: value})
@@ -120,6 +124,40 @@ def test_what_is_not_secret_stays(log: Log) -> None:
     facts = {"customer": "cus_1", "stripe_account": "acct_1", "code": "NOT_FOUND", "at": "a @ b"}
     structlog.get_logger().info("it", **facts, ok=True, none=None, ms=1.5)
     assert facts.items() <= log.one().items()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4242424242424242 12/29",
+        "29 4242 4242 4242 4242",
+        "card:4242424242424242.",
+        "x 2223003122003222",
+    ],
+)
+def test_a_card_is_found_beside_other_digits(log: Log, text: str) -> None:
+    structlog.get_logger().info("it", what=text)
+    assert "4242" not in log.text()
+    assert "2223" not in log.text()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "4242424242424241", "1793491200000", 1_793_491_200_000, 4_200_000_000, "12345678",
+        "2026-11-29T08:00:00.123456+00:00", "evt_4242424242424242x", "DE89370400440532013001",
+        "127.0.0.1:50051", "0.4242424242424242", "4f9c4242424242424242",
+    ],
+)  # fmt: skip
+def test_numbers_that_are_neither_card_nor_bank_nor_phone_stay(log: Log, value: Any) -> None:
+    structlog.get_logger().info("it", what=value)
+    assert log.one()["what"] == value
+
+
+def test_a_card_is_taken_out_that_is_a_number(log: Log) -> None:
+    structlog.get_logger().info("it", what=4_242_424_242_424_242, facts={"a": [378282246310005]})
+    event = log.one()
+    assert (event["what"], event["facts"]) == (logs.REDACTED, {"a": [logs.REDACTED]})
 
 
 def test_an_exception_is_told_by_kind_and_place(log: Log) -> None:
