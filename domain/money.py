@@ -45,6 +45,16 @@ charge amounts", "Other payment methods"): 8, but for the currencies above. Card
 more; a page where a payer chooses how to pay cannot count on that.
 """
 
+_LEAST: Final = {
+    "aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250,
+    "eur": 50, "gbp": 30, "hkd": 400, "huf": 17500, "inr": 50, "jpy": 50, "mxn": 1000, "myr": 200,
+    "nok": 300, "nzd": 50, "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000, "usd": 50,
+}  # fmt: skip
+"""The least that is charged ("Supported currencies", "Minimum charge amounts"), in minor units.
+
+The least of another currency follows from what the account settles in, so that Stripe alone knows.
+"""
+
 _WHOLE: Final = frozenset({"isk", "ugx"})
 """Shown to people without the two decimals that Stripe's API keeps for them."""
 
@@ -64,6 +74,11 @@ def charge_step(currency: str) -> int:
     """The multiple, in minor units, that Stripe accepts in a charge in `currency`."""
     exponent(currency)
     return _STEPS.get(currency, 1)
+
+
+def smallest_charge(currency: str) -> int:
+    """The least amount above zero, in minor units, that Stripe may charge in `currency`."""
+    return _LEAST.get(currency, charge_step(currency))
 
 
 def largest_charge(currency: str) -> int:
