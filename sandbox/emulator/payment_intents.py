@@ -205,6 +205,8 @@ def _pay(call: Call, intent: JsonObject, method: JsonObject, *, absent: bool) ->
         patch |= {"amount_capturable": intent["amount"], "status": "requires_capture"}
         call.change(intent, patch)
         call.emit("payment_intent.amount_capturable_updated", intent)
+        before = charge["payment_method_details"]["card"]["capture_before"]
+        call.later(intent, before, _run_out)
     else:
         patch |= {"amount_received": intent["amount"], "status": "succeeded"}
         call.change(intent, patch)
@@ -317,6 +319,12 @@ def _authenticated(call: Call) -> JsonObject:
     code = "payment_intent_authentication_failure"
     _failed(call, intent, method, ApiError(402, message, code=code))
     return intent
+
+
+def _run_out(call: Call) -> None:
+    """The time to capture is over."""
+    if call.target()["status"] == "requires_capture":
+        _expired(call)
 
 
 def _expired(call: Call) -> JsonObject:

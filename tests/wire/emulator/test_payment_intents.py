@@ -266,6 +266,34 @@ async def test_an_authorization_expires(
     assert "charge.expired" in await event_types(client)
 
 
+@pytest.mark.parametrize(
+    ("card", "off_session", "hours"),
+    [("visa", False, 168), ("visa", True, 114), ("mastercard", True, 168)],
+)
+async def test_an_authorization_is_captured_before_its_time_is_over(
+    client: stripe.StripeClient, control: ControlClient, card: str, off_session: bool, hours: int
+) -> None:
+    params: Any = {
+        **PAY, "capture_method": "manual", "payment_method": f"pm_card_{card}",
+        "off_session": off_session, "return_url": "https://example.com",
+        "expand": ["latest_charge"],
+    }  # fmt: skip
+    intents = [await client.v1.payment_intents.create_async(params) for _ in range(2)]
+    charge = intents[0].latest_charge
+    assert isinstance(charge, stripe.Charge)
+    assert charge.payment_method_details is not None
+    assert charge.payment_method_details.card is not None
+    assert charge.payment_method_details.card.capture_before == charge.created + hours * 3600
+    await control.advance_clock(hours * 3600 - 60)
+    captured = await client.v1.payment_intents.capture_async(intents[0].id)
+    await control.advance_clock(120)
+    assert captured.status == "succeeded"
+    kept, gone = [await client.v1.payment_intents.retrieve_async(intent.id) for intent in intents]
+    assert (kept.status, gone.status) == ("succeeded", "canceled")
+    assert gone.cancellation_reason == "expired"
+    assert "charge.expired" in await event_types(client)
+
+
 async def test_an_update_makes_no_event_and_respects_the_status(
     client: stripe.StripeClient,
 ) -> None:
