@@ -20,6 +20,7 @@ from application.analytics.trust import TrustAnswers
 from application.background.clock import Clock
 from application.background.loops import Loop
 from application.background.tasks import Tasks
+from application.checkouts.phone_numbers import PhoneNumbers
 from application.connections.access import MirrorAccess
 from application.connections.deauthorization import Deauthorizing
 from application.connections.platform import Platform
@@ -81,8 +82,10 @@ from bootstrap.containers.stripe import Stripe
 from bootstrap.settings import Settings
 from bootstrap.tls import grpc_credentials, webhook_tls
 from infrastructure.clock import SystemClock
+from infrastructure.phone_number_file import NoPhoneNumbers, PhoneNumberFile
 from infrastructure.phones import NumberingPlans
 from infrastructure.price_file import NoPrices, PriceFile
+from infrastructure.security.quotes import HmacQuotes
 from infrastructure.security.tokens import CallerTokens
 from interfaces.grpc.server import Server, ServerOptions
 
@@ -90,9 +93,9 @@ if TYPE_CHECKING:
     from infrastructure.internal_api.client import InternalApi
 
 
-def _page_token_key(stripe_key: str) -> bytes:
-    """A key of its own for page tokens, the same in every process with the same settings."""
-    return hmac.digest(stripe_key.encode(), b"page tokens", hashlib.sha256)
+def _key_for(stripe_key: str, use: str) -> bytes:
+    """A key of its own for a use, the same in every process with the same settings."""
+    return hmac.digest(stripe_key.encode(), use.encode(), hashlib.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,12 @@ def _internal_prices(api: "InternalApi", url: str, currency: str) -> PriceList:
     return InternalPrices(api, url, currency)
 
 
+def _internal_phone_numbers(api: "InternalApi", url: str) -> PhoneNumbers:
+    from infrastructure.internal_api.phone_numbers import InternalPhoneNumbers
+
+    return InternalPhoneNumbers(api, url)
+
+
 class Container(containers.DeclarativeContainer):
     """Every object of one process, made on first use."""
 
@@ -229,6 +238,15 @@ class Container(containers.DeclarativeContainer):
         ),
     )
 
+    phone_numbers = providers.Selector(
+        settings.provided.phone_numbers,
+        off=providers.Singleton(NoPhoneNumbers),
+        file=providers.Singleton(PhoneNumberFile, settings.provided.phone_numbers_file),
+        internal_api=providers.Singleton(
+            _internal_phone_numbers, internal_api, settings.provided.phone_numbers_address
+        ),
+    )
+
     # --- callers ---
     callers = providers.Singleton(_callers, settings, clock)
     caller_tokens = callers.provided.tokens
@@ -236,9 +254,15 @@ class Container(containers.DeclarativeContainer):
     page_tokens = providers.Singleton(
         PageTokens,
         providers.Callable(
-            _page_token_key, settings.provided.stripe_secret_key.get_secret_value.call()
+            _key_for, settings.provided.stripe_secret_key.get_secret_value.call(), "page tokens"
         ),
         clock,
+    )
+    quote_signer = providers.Singleton(
+        HmacQuotes,
+        providers.Callable(
+            _key_for, settings.provided.stripe_secret_key.get_secret_value.call(), "quotes"
+        ),
     )
 
     # --- the mirror and what keeps it right ---
