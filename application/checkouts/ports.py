@@ -114,9 +114,9 @@ class StoreSubscriptions(Protocol):
         ...
 
     async def list_sold(
-        self, seller: str, *, after: str, limit: int
+        self, account: str, *, after: str, limit: int
     ) -> Sequence[StoreSubscription]:
-        """What a seller sold and stands, with an id above `after`, in order of id."""
+        """What the account sold and stands, with an id above `after`, in order of id."""
         ...
 
     async def find(self, stripe_account: str, subscription: str) -> StoreSubscription | None:

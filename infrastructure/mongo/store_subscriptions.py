@@ -90,9 +90,9 @@ class MongoStoreSubscriptions(StoreSubscriptions):
 
     @override
     async def list_sold(
-        self, seller: str, *, after: str, limit: int
+        self, account: str, *, after: str, limit: int
     ) -> Sequence[StoreSubscription]:
-        where = {"sold_by": seller, "_id": {"$gt": after}}
+        where = {"sold_by": account, "_id": {"$gt": after}}
         return await self._page(where, [("_id", ASCENDING)], _SOLD, limit)
 
     @override

@@ -136,9 +136,9 @@ class SqliteStoreSubscriptions(StoreSubscriptions):
 
     @override
     async def list_sold(
-        self, seller: str, *, after: str, limit: int
+        self, account: str, *, after: str, limit: int
     ) -> Sequence[StoreSubscription]:
-        return await self._page(_SOLD, seller, after, limit=limit)
+        return await self._page(_SOLD, account, after, limit=limit)
 
     @override
     async def find(self, stripe_account: str, subscription: str) -> StoreSubscription | None:
