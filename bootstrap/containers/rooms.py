@@ -30,6 +30,8 @@ from application.catalogue.replacement import PriceReplacement
 from application.catalogue.subscribers import Subscribers
 from application.catalogue.use_cases import Catalogue
 from application.charges.use_cases import Charges
+from application.checkouts.multipliers import Multipliers
+from application.checkouts.use_cases import StoreProducts
 from application.connections.platform import Platform
 from application.connections.use_cases import Connections
 from application.contacts.administration import ContactAdministration
@@ -74,6 +76,7 @@ from domain.connections import Mode
 from interfaces.grpc.analytics.servicer import Analyses, AnalyticsServicer
 from interfaces.grpc.catalogue.servicer import CatalogServicer
 from interfaces.grpc.charges.servicer import ChargeServicer
+from interfaces.grpc.checkouts.servicer import CheckoutServicer
 from interfaces.grpc.connections.servicer import ConnectionServicer
 from interfaces.grpc.contacts.servicer import ContactLinkServicer
 from interfaces.grpc.contract import services
@@ -277,6 +280,10 @@ class Rooms(containers.DeclarativeContainer):
         Rebillings, wallets, stores.journal, wallet_costs, account_wallets, clock
     )
     statements = providers.Singleton(Statements, wallets, stores.journal)
+    multipliers = providers.Singleton(Multipliers, wallets, stores.wallet_settings)
+    store_products = providers.Singleton(
+        StoreProducts, stores.accounts, stores.store_catalogue, multipliers, page_tokens
+    )
     contact_administration = providers.Singleton(
         ContactAdministration,
         stores.contacts,
@@ -312,6 +319,7 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(ContactLinkServicer, contact_links, contact_link_jobs),
         providers.Singleton(PaymentLinkServicer, payment_links),
         providers.Singleton(PayoutServicer, payouts, balances),
+        providers.Singleton(CheckoutServicer, store_products),
         providers.Singleton(
             WalletServicer,
             account_wallets,

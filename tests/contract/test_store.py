@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -81,7 +82,7 @@ async def test_a_price_without_its_product_is_sold_to_nobody(stores: Stores) -> 
     assert (await catalogue.list(after="price_add_on", limit=1)).after == "price_alone"
 
 
-BAD = (
+BAD: tuple[dict[str, Any], ...] = (
     {"name": "x"},
     {"kind": "ship", "name": "x"},
     {"kind": "one_off", "name": 7},

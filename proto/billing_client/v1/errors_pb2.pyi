@@ -331,6 +331,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: the total is more than Stripe charges in the currency.
     Example: PreviewCheckout of 1,000 items for 10,000 USD each.
     """
+    ERROR_REASON_NOT_OPERATOR: _ErrorReason.ValueType  # 98
+    """PERMISSION_DENIED: only operators may do this.
+    Example: ResolveCheckout by the buyer.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the stable reason of a refused call.
@@ -649,5 +653,9 @@ Example: PreviewCheckout of one item for 0.10 USD.
 ERROR_REASON_AMOUNT_TOO_LARGE: ErrorReason.ValueType  # 97
 """INVALID_ARGUMENT: the total is more than Stripe charges in the currency.
 Example: PreviewCheckout of 1,000 items for 10,000 USD each.
+"""
+ERROR_REASON_NOT_OPERATOR: ErrorReason.ValueType  # 98
+"""PERMISSION_DENIED: only operators may do this.
+Example: ResolveCheckout by the buyer.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

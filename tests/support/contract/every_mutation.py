@@ -14,7 +14,13 @@ Facts = tuple[object, object]
 COMING: Final = {
     f"WalletService.{name}"
     for name in ("ReloadWallet", "RetryReload", "CancelReload", "RefundReload")
-}
+} | {
+    f"CheckoutService.{name}"
+    for name in (
+        "ExecuteCheckout", "ConfirmCheckout", "RetryPayment", "CancelCheckout", "RefundCheckout",
+        "ResolveCheckout",
+    )
+}  # fmt: skip
 """Those of the contract that this release does not serve yet."""
 
 MUTATING: Final = sorted(
