@@ -31,6 +31,7 @@ from application.catalogue.subscribers import Subscribers
 from application.catalogue.use_cases import Catalogue
 from application.charges.use_cases import Charges
 from application.checkouts.multipliers import Multipliers
+from application.checkouts.setup_fees import SetupFees
 from application.checkouts.use_cases import StoreProducts
 from application.connections.platform import Platform
 from application.connections.use_cases import Connections
@@ -109,6 +110,7 @@ class Rooms(containers.DeclarativeContainer):
     standings: providers.Dependency[Standings] = providers.Dependency()
     mode = providers.Dependency(instance_of=Mode)
     base_currency = providers.Dependency(instance_of=str)
+    setup_product = providers.Dependency(instance_of=str)
     remembered_figures = providers.Dependency(instance_of=int)
     page_tokens = providers.Dependency(instance_of=PageTokens)
     connections = providers.Dependency(instance_of=Connections)
@@ -281,6 +283,7 @@ class Rooms(containers.DeclarativeContainer):
     )
     statements = providers.Singleton(Statements, wallets, stores.journal)
     multipliers = providers.Singleton(Multipliers, wallets, stores.wallet_settings)
+    setup_fees = providers.Singleton(SetupFees, platform, hydration, setup_product)
     store_products = providers.Singleton(
         StoreProducts, stores.accounts, stores.store_catalogue, multipliers, page_tokens
     )

@@ -20,7 +20,7 @@ from application.analytics.trust import TrustAnswers
 from application.background.clock import Clock
 from application.background.loops import Loop
 from application.background.tasks import Tasks
-from application.checkouts.phone_numbers import PhoneNumbers
+from application.checkouts.number_prices import NumberPrices
 from application.connections.access import MirrorAccess
 from application.connections.deauthorization import Deauthorizing
 from application.connections.platform import Platform
@@ -82,7 +82,7 @@ from bootstrap.containers.stripe import Stripe
 from bootstrap.settings import Settings
 from bootstrap.tls import grpc_credentials, webhook_tls
 from infrastructure.clock import SystemClock
-from infrastructure.phone_number_file import NoPhoneNumbers, PhoneNumberFile
+from infrastructure.number_price_file import NoNumberPrices, NumberPriceFile
 from infrastructure.phones import NumberingPlans
 from infrastructure.price_file import NoPrices, PriceFile
 from infrastructure.security.quotes import HmacQuotes
@@ -168,10 +168,10 @@ def _internal_prices(api: "InternalApi", url: str, currency: str) -> PriceList:
     return InternalPrices(api, url, currency)
 
 
-def _internal_phone_numbers(api: "InternalApi", url: str) -> PhoneNumbers:
-    from infrastructure.internal_api.phone_numbers import InternalPhoneNumbers
+def _internal_number_prices(api: "InternalApi", url: str) -> NumberPrices:
+    from infrastructure.internal_api.number_prices import InternalNumberPrices
 
-    return InternalPhoneNumbers(api, url)
+    return InternalNumberPrices(api, url)
 
 
 class Container(containers.DeclarativeContainer):
@@ -238,12 +238,12 @@ class Container(containers.DeclarativeContainer):
         ),
     )
 
-    phone_numbers = providers.Selector(
+    number_prices = providers.Selector(
         settings.provided.phone_numbers,
-        off=providers.Singleton(NoPhoneNumbers),
-        file=providers.Singleton(PhoneNumberFile, settings.provided.phone_numbers_file),
+        off=providers.Singleton(NoNumberPrices),
+        file=providers.Singleton(NumberPriceFile, settings.provided.phone_numbers_file),
         internal_api=providers.Singleton(
-            _internal_phone_numbers, internal_api, settings.provided.phone_numbers_address
+            _internal_number_prices, internal_api, settings.provided.phone_numbers_address
         ),
     )
 
@@ -534,6 +534,7 @@ class Container(containers.DeclarativeContainer):
         mode=mode,
         phones=phones,
         base_currency=settings.provided.base_currency,
+        setup_product=settings.provided.setup_product,
         remembered_figures=settings.provided.remembered_figures,
         page_tokens=page_tokens,
         short_links=short_links,

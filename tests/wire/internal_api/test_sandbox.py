@@ -10,7 +10,7 @@ from domain.errors import Unavailable
 from domain.phone_numbers import NumberKind
 from infrastructure.clock import SystemClock
 from infrastructure.internal_api.client import InternalApi, InternalApiError
-from infrastructure.internal_api.phone_numbers import InternalPhoneNumbers
+from infrastructure.internal_api.number_prices import InternalNumberPrices
 from infrastructure.internal_api.prices import InternalPrices
 from sandbox.internal_api.server import PHONE_NUMBERS, PRICES, PROVISIONING, Platform, serving
 from tests.support.rooms.store import GERMAN
@@ -40,7 +40,7 @@ async def api() -> AsyncIterator[InternalApi]:
 async def test_it_tells_prices(url: str, api: InternalApi) -> None:
     prices = InternalPrices(api, url + PRICES, "usd")
     assert (await prices.price("sms"), await prices.price("fax")) == ("0.0079", None)
-    numbers = InternalPhoneNumbers(api, url + PHONE_NUMBERS)
+    numbers = InternalNumberPrices(api, url + PHONE_NUMBERS)
     assert await numbers.price("DE", NumberKind.LOCAL, "usd") == GERMAN
     assert await numbers.price("DE", NumberKind.MOBILE, "usd") is None
 
@@ -60,7 +60,7 @@ async def test_it_believes_nobody_without_the_secret(url: str, platform: Platfor
     stranger = InternalApi("another-secret-of-more-than-32-bytes!", clock)
     try:
         with pytest.raises(Unavailable):
-            await InternalPhoneNumbers(stranger, url + PHONE_NUMBERS).price(
+            await InternalNumberPrices(stranger, url + PHONE_NUMBERS).price(
                 "DE", NumberKind.LOCAL, "usd"
             )
         with pytest.raises(InternalApiError, match="401"):

@@ -14,7 +14,7 @@ from circuitbreaker import CircuitBreaker, CircuitBreakerError
 from typing_extensions import override
 
 from application.background.outages import Outage
-from application.checkouts.phone_numbers import PhoneNumbers
+from application.checkouts.number_prices import NumberPrices
 from domain.errors import Reason, Unavailable
 from domain.phone_numbers import MAX_TIERS, NumberKind, NumberPrice, NumberTier
 from infrastructure.internal_api.client import InternalApi, InternalApiError
@@ -40,8 +40,8 @@ class _Answer(msgspec.Struct):
 _ANSWER: Final = msgspec.json.Decoder(_Answer)
 
 
-class InternalPhoneNumbers(PhoneNumbers):
-    """`application.checkouts.phone_numbers.PhoneNumbers` over HTTP, behind a circuit breaker.
+class InternalNumberPrices(NumberPrices):
+    """`application.checkouts.number_prices.NumberPrices` over HTTP, behind a circuit breaker.
 
     A price is kept for a minute, MAX_KEPT of them. That numbers are not sold is not kept.
     """
@@ -61,7 +61,7 @@ class InternalPhoneNumbers(PhoneNumbers):
             failure_threshold=FAILURES_TO_OPEN,
             recovery_timeout=RECOVERY_SECONDS,
             expected_exception=InternalApiError,
-            name="phone_numbers",
+            name="number_prices",
         ).decorate(self._ask)
 
     @override

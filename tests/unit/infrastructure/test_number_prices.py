@@ -9,8 +9,8 @@ import pytest
 from domain.errors import Reason, Unavailable
 from domain.phone_numbers import NumberKind, NumberPrice
 from infrastructure.internal_api.client import InternalApiError
-from infrastructure.internal_api.phone_numbers import FAILURES_TO_OPEN, InternalPhoneNumbers
-from infrastructure.phone_number_file import NoPhoneNumbers, PhoneNumberFile
+from infrastructure.internal_api.number_prices import FAILURES_TO_OPEN, InternalNumberPrices
+from infrastructure.number_price_file import NoNumberPrices, NumberPriceFile
 from tests.support.rooms.store import GERMAN
 from tests.unit.infrastructure.test_prices import Api, Seconds
 
@@ -22,12 +22,12 @@ def told(**other: object) -> dict[str, object]:
     return {"country": "DE", "kind": "local", "currency": "usd", "tiers": TIERS, **other}
 
 
-def numbers(api: Api, seconds: Seconds | None = None) -> InternalPhoneNumbers:
+def numbers(api: Api, seconds: Seconds | None = None) -> InternalNumberPrices:
     there: Any = api
-    return InternalPhoneNumbers(there, URL, seconds=seconds or Seconds())
+    return InternalNumberPrices(there, URL, seconds=seconds or Seconds())
 
 
-async def german(prices: InternalPhoneNumbers) -> NumberPrice | None:
+async def german(prices: InternalNumberPrices) -> NumberPrice | None:
     return await prices.price("DE", NumberKind.LOCAL, "usd")
 
 
@@ -89,11 +89,11 @@ async def test_who_does_not_answer_is_left_alone() -> None:
 async def test_a_file_of_prices(tmp_path: Path) -> None:
     path = tmp_path / "numbers.json"
     path.write_text(json.dumps({"prices": [told()]}))
-    prices = PhoneNumberFile(path)
+    prices = NumberPriceFile(path)
     assert await prices.price("DE", NumberKind.LOCAL, "usd") == GERMAN
     assert await prices.price("DE", NumberKind.LOCAL, "eur") is None
     with pytest.raises(Unavailable):
-        await NoPhoneNumbers().price("DE", NumberKind.LOCAL, "usd")
+        await NoNumberPrices().price("DE", NumberKind.LOCAL, "usd")
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,6 @@ def test_a_file_that_is_no_list_is_named(tmp_path: Path, content: str, words: st
     path = tmp_path / "numbers.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=f"{path}: .*{words}"):
-        PhoneNumberFile(path)
+        NumberPriceFile(path)
     with pytest.raises(ValueError, match="No such file"):
-        PhoneNumberFile(tmp_path / "none.json")
+        NumberPriceFile(tmp_path / "none.json")

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from application.checkouts.phone_numbers import PhoneNumbers
+from application.checkouts.number_prices import NumberPrices
 from domain.errors import Reason, Unavailable
 from domain.phone_numbers import NumberKind, NumberPrice
 
@@ -21,8 +21,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     prices: list[NumberPrice]
 
 
-class PhoneNumberFile(PhoneNumbers):
-    """`application.checkouts.phone_numbers.PhoneNumbers` from a JSON file, read once, at the start.
+class NumberPriceFile(NumberPrices):
+    """`application.checkouts.number_prices.NumberPrices` from a JSON file, read once, at the start.
 
     `{"prices": [{"country": "DE", "kind": "local", "currency": "usd", "tiers":
     [{"up_to": 10, "price": "1.15"}, {"up_to": null, "price": "1"}]}]}`
@@ -37,7 +37,7 @@ class PhoneNumberFile(PhoneNumbers):
         return self._prices.get((country, kind, currency))
 
 
-class NoPhoneNumbers(PhoneNumbers):
+class NoNumberPrices(NumberPrices):
     """No prices at all: no phone number is sold."""
 
     @override

@@ -5,7 +5,7 @@ from typing import Protocol
 from domain.phone_numbers import NumberKind, NumberPrice
 
 
-class PhoneNumbers(Protocol):
+class NumberPrices(Protocol):
     """The platform's prices of phone numbers, by country and kind.
 
     The boundary is here because the platform keeps them, behind its internal API or in a file.
