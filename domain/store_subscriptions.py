@@ -11,6 +11,7 @@ from enum import StrEnum
 from domain.accounts import ACCOUNT_ID
 from domain.billing_cycles import Cycle, Interval
 from domain.ids import ID_RULE, is_object_id
+from domain.ledger_commands import renewal_key
 from domain.money import Money
 from domain.store_products import MAX_QUANTITY, ProductKind
 
@@ -163,8 +164,3 @@ class StoreSubscription:
 
     def _next(self, at: dt.datetime) -> "StoreSubscription":
         return replace(self, updated_at=at, revision=self.revision + 1)
-
-
-def renewal_key(checkout: str, period: int) -> str:
-    """The key under which the cost of a period is posted, once: numbers count from 2."""
-    return f"renewal/{checkout}/{period}"
