@@ -89,6 +89,7 @@ def _create(call: Call) -> JsonObject:
     fields["client_secret"] = f"{fields['id']}_secret_{call.world.ids.text(25)}"
     if params.get("payment_method") is not None:
         method = _usable_method(call, params["payment_method"], params.get("customer"))
+        bank_debits.check(params.get("capture_method", "automatic_async"), method)
         fields |= {"payment_method": method["id"], "status": "requires_confirmation"}
     elif not params.get("confirm", False) and "off_session" in params:
         raise invalid("off_session can only be passed with confirm=true.", "off_session")

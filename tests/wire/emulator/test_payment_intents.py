@@ -335,3 +335,47 @@ async def test_setup_for_future_usage_attaches_the_method(client: stripe.StripeC
     )
     methods = await client.v1.customers.payment_methods.list_async(customer.id)
     assert len(methods.data) == 1
+
+
+async def test_a_legacy_card_is_authorized_for_its_customer_alone(
+    client: stripe.StripeClient,
+) -> None:
+    ada, bob = [await client.v1.customers.create_async({}) for _ in range(2)]
+    card = await client.v1.customers.payment_sources.create_async(ada.id, {"source": "tok_visa"})
+    order: Any = {
+        "amount": 2000, "currency": "usd", "payment_method": card.id, "capture_method": "manual",
+        "confirm": True, "return_url": "https://example.com", "setup_future_usage": "off_session",
+    }  # fmt: skip
+    for customer in (bob.id, None):
+        named = {} if customer is None else {"customer": customer}
+        with pytest.raises(stripe.InvalidRequestError) as refused:
+            await client.v1.payment_intents.create_async({**order, **named})
+        assert refused.value.param == "payment_method"
+    intent = await client.v1.payment_intents.create_async({**order, "customer": ada.id})
+    assert (intent.status, intent.amount_capturable) == ("requires_capture", 2000)
+    canceled = await client.v1.payment_intents.cancel_async(intent.id)
+    assert (canceled.status, canceled.amount_received) == ("canceled", 0)
+
+
+async def test_a_bank_debit_cannot_be_captured_manually(client: stripe.StripeClient) -> None:
+    method = await client.v1.payment_methods.create_async(
+        {
+            "type": "us_bank_account",
+            "us_bank_account": {
+                "account_holder_type": "individual",
+                "account_number": "000123456789",
+                "routing_number": "110000000",
+            },
+            "billing_details": {"name": "Ada"},
+        }
+    )
+    params: Any = {
+        "amount": 2000, "currency": "usd", "payment_method": method.id, "confirm": True,
+        "return_url": "https://example.com",
+    }  # fmt: skip
+    with pytest.raises(stripe.InvalidRequestError, match="manual") as refused:
+        await client.v1.payment_intents.create_async({**params, "capture_method": "manual"})
+    assert refused.value.param == "capture_method"
+    assert (await client.v1.payment_intents.list_async()).data == []
+    paying = await client.v1.payment_intents.create_async(params)
+    assert paying.status == "processing"
