@@ -54,7 +54,7 @@ async def opened(settings: Settings) -> AsyncIterator[Container]:
         yield container
     finally:
         await container.stripe_api().close()
-        if "internal_api" in (settings.short_links, settings.price_list):
+        if settings.asks_internal_api:
             await container.internal_api().close()
         await database.close()
 

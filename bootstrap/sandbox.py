@@ -54,6 +54,18 @@ BUSINESSES: Final = (
 
 
 CONTACT: Final = "grace"
+PHONE_NUMBERS: Final = [
+    {"country": country, "kind": kind, "currency": currency, "tiers": [
+        {"up_to": 10, "price": price}, {"up_to": None, "price": further},
+    ]}
+    for country, kind, price, further in (
+        ("US", "local", "1.15", "1.00"), ("US", "toll_free", "2.15", "2.00"),
+        ("DE", "local", "1.50", "1.30"), ("GB", "mobile", "1.35", "1.20"),
+    )
+    for currency in ("usd", "eur")
+]  # fmt: skip
+"""What phone numbers cost for a month in the sandbox, in any tier and either currency."""
+
 PRICES: Final = {"sms.us": "0.0079", "call.us": "0.014", "email": "0.001", "seat": "3.00"}
 """What usage costs in the sandbox, in US dollars a unit."""
 
@@ -187,6 +199,8 @@ def _settings(folder: Path, stripe_url: str, grpc_address: str, http_address: st
             base_currency="usd",
             price_list="file",
             price_list_file=_write_prices(folder),
+            phone_numbers="file",
+            phone_numbers_file=_write_phone_numbers(folder),
         )
     except ValidationError as error:
         words = "; ".join(problems(error))
@@ -199,6 +213,13 @@ def _write_prices(folder: Path) -> Path:
     """What usage costs in the sandbox."""
     path = folder / "prices.json"
     path.write_text(json.dumps({"currency": "usd", "prices": PRICES}), encoding="utf-8")
+    return path
+
+
+def _write_phone_numbers(folder: Path) -> Path:
+    """What phone numbers cost in the sandbox."""
+    path = folder / "phone_numbers.json"
+    path.write_text(json.dumps({"prices": PHONE_NUMBERS}), encoding="utf-8")
     return path
 
 

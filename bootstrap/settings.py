@@ -39,6 +39,9 @@ SHORT_LINKS_PATH: Final = "/short-links"
 PRICES_PATH: Final = "/prices"
 """Where API_BASE_URL tells prices, unless a setting names another address."""
 
+PHONE_NUMBERS_PATH: Final = "/phone-numbers/prices"
+"""Where API_BASE_URL tells prices of phone numbers, unless a setting names another address."""
+
 _STRIPE_KEY: Final = re.compile(r"(?:sk|rk)_(test|live)_[A-Za-z0-9]{1,255}")
 _WEBHOOK_SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,255}")
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
@@ -117,6 +120,25 @@ def _currency(code: str) -> str:
 def required_by(what: str) -> JsonDict:
     """What makes a setting necessary that has a default, for the table of settings."""
     return {"required_by": what}
+
+
+_BY_INTERNAL_API: Final = (
+    "BILLING_SHORT_LINKS, BILLING_PRICE_LIST or BILLING_PHONE_NUMBERS is internal_api"
+)
+
+
+def _told_somewhere(choice: str, info: ValidationInfo, address: str) -> str:
+    """ValueError for `internal_api` without an address, its own or the API's, or without a secret.
+
+    Where one of these is wrong itself, that is said instead.
+    """
+    if choice != "internal_api" or not {"api_base_url", "app_secret", address} <= {*info.data}:
+        return choice
+    if not info.data["api_base_url"] and not info.data[address]:
+        raise ValueError(f"internal_api needs API_BASE_URL or BILLING_{address.upper()}")
+    if len(info.data["app_secret"].get_secret_value().encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"internal_api needs APP_SECRET of at least {MIN_SECRET_BYTES} bytes")
+    return choice
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -270,13 +292,13 @@ class Settings(BaseSettings):
         default="",
         validation_alias="API_BASE_URL",
         description="the address of the platform's internal API",
-        json_schema_extra=required_by("BILLING_SHORT_LINKS or BILLING_PRICE_LIST is internal_api"),
+        json_schema_extra=required_by(_BY_INTERNAL_API),
     )
     app_secret: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="APP_SECRET",
         description="signs Billing's tokens for the internal API; at least 32 bytes",
-        json_schema_extra=required_by("BILLING_SHORT_LINKS or BILLING_PRICE_LIST is internal_api"),
+        json_schema_extra=required_by(_BY_INTERNAL_API),
     )
     short_links_url: Annotated[str, AfterValidator(_api_url)] = Field(
         default="",
@@ -298,6 +320,25 @@ class Settings(BaseSettings):
         default="off",
         validate_default=True,
         description="what tells the prices of usage: off, file or internal_api",
+    )
+    phone_numbers_file: Path = Field(
+        default=Path("phone_numbers.json"),
+        description="the file of prices of phone numbers, for BILLING_PHONE_NUMBERS=file",
+    )
+    phone_numbers_url: Annotated[str, AfterValidator(_api_url)] = Field(
+        default="",
+        description="that of prices of numbers, if not API_BASE_URL/phone-numbers/prices",
+    )
+    phone_numbers: Literal["off", "file", "internal_api"] = Field(
+        default="off",
+        validate_default=True,
+        description="what tells the prices of phone numbers: off, file or internal_api",
+    )
+    setup_product: str = Field(
+        default="",
+        validation_alias="SETUP_PRODUCT",
+        max_length=255,
+        description="the product of set-up fees on the platform's own Stripe account",
     )
     drain_seconds: float = Field(
         default=25,
@@ -367,29 +408,21 @@ class Settings(BaseSettings):
     @field_validator("short_links")
     @classmethod
     def _internal_api_known(cls, choice: str, info: ValidationInfo) -> str:
-        if choice == "off" or not {"api_base_url", "app_secret", "short_links_url"} <= {*info.data}:
-            return choice
-        if not info.data["api_base_url"] and not info.data["short_links_url"]:
-            raise ValueError("internal_api needs API_BASE_URL or BILLING_SHORT_LINKS_URL")
-        if len(info.data["app_secret"].get_secret_value().encode()) < MIN_SECRET_BYTES:
-            raise ValueError(f"internal_api needs APP_SECRET of at least {MIN_SECRET_BYTES} bytes")
-        return choice
+        return _told_somewhere(choice, info, "short_links_url")
 
     @field_validator("price_list")
     @classmethod
     def _prices_somewhere(cls, choice: str, info: ValidationInfo) -> str:
-        needed = {"base_currency", "api_base_url", "app_secret", "price_list_url"}
-        if choice == "off" or not needed <= {*info.data}:
+        if choice == "off" or "base_currency" not in info.data:
             return choice
         if not info.data["base_currency"]:
             raise ValueError(f"{choice} needs BASE_CURRENCY")
-        if choice == "file":
-            return choice
-        if not info.data["api_base_url"] and not info.data["price_list_url"]:
-            raise ValueError("internal_api needs API_BASE_URL or BILLING_PRICE_LIST_URL")
-        if len(info.data["app_secret"].get_secret_value().encode()) < MIN_SECRET_BYTES:
-            raise ValueError(f"internal_api needs APP_SECRET of at least {MIN_SECRET_BYTES} bytes")
-        return choice
+        return _told_somewhere(choice, info, "price_list_url")
+
+    @field_validator("phone_numbers")
+    @classmethod
+    def _numbers_somewhere(cls, choice: str, info: ValidationInfo) -> str:
+        return _told_somewhere(choice, info, "phone_numbers_url")
 
     @field_validator("reuse_port")
     @classmethod
@@ -438,6 +471,16 @@ class Settings(BaseSettings):
     def price_list_address(self) -> str:
         """Where prices are told."""
         return self.price_list_url or f"{self.api_base_url}{PRICES_PATH}"
+
+    @property
+    def phone_numbers_address(self) -> str:
+        """Where prices of phone numbers are told."""
+        return self.phone_numbers_url or f"{self.api_base_url}{PHONE_NUMBERS_PATH}"
+
+    @property
+    def asks_internal_api(self) -> bool:
+        """Whether anything is asked of the platform's internal API."""
+        return "internal_api" in (self.short_links, self.price_list, self.phone_numbers)
 
     @property
     def callers(self) -> Mapping[str, bytes]:

@@ -65,6 +65,25 @@ class Reason(StrEnum):
     WRONG_CURRENCY = "WRONG_CURRENCY"
     NO_PAYMENT_METHOD = "NO_PAYMENT_METHOD"
     RELOAD_OPEN = "RELOAD_OPEN"
+    PRICE_CHANGED = "PRICE_CHANGED"
+    CHECKOUT_OPEN = "CHECKOUT_OPEN"
+    PAYMENT_METHOD_UNUSABLE = "PAYMENT_METHOD_UNUSABLE"
+    QUOTE_EXPIRED = "QUOTE_EXPIRED"
+    QUOTE_FOREIGN = "QUOTE_FOREIGN"
+    QUOTE_ALTERED = "QUOTE_ALTERED"
+    QUOTE_USED = "QUOTE_USED"
+    QUANTITY_OUT_OF_RANGE = "QUANTITY_OUT_OF_RANGE"
+    ITEM_UNKNOWN = "ITEM_UNKNOWN"
+    ITEM_INACTIVE = "ITEM_INACTIVE"
+    ITEM_NOT_OFFERED = "ITEM_NOT_OFFERED"
+    WRONG_CART = "WRONG_CART"
+    NOT_SUB_ACCOUNT = "NOT_SUB_ACCOUNT"
+    LISTING_NOT_ELIGIBLE = "LISTING_NOT_ELIGIBLE"
+    LISTING_EXISTS = "LISTING_EXISTS"
+    CURRENCY_NOT_TAKEN = "CURRENCY_NOT_TAKEN"
+    AMOUNT_TOO_SMALL = "AMOUNT_TOO_SMALL"
+    AMOUNT_TOO_LARGE = "AMOUNT_TOO_LARGE"
+    NOT_OPERATOR = "NOT_OPERATOR"
     UNKNOWN_METHOD = "UNKNOWN_METHOD"
     INTERNAL = "INTERNAL"
 
@@ -74,11 +93,13 @@ class FieldViolation:
     """One field of a caller's input and the rule that it breaks.
 
     `field` is the path as the caller wrote it (`customer.email`, `period.end_time`); `rule` a
-    sentence that says what is allowed, without repeating the value.
+    sentence that says what is allowed, without repeating the value. `reason` is its own reason,
+    where a program should tell it from others.
     """
 
     field: str
     rule: str
+    reason: Reason | None = None
 
 
 class BillingError(Exception):
@@ -107,7 +128,10 @@ class InvalidArgument(BillingError):
 
     def renamed(self, rename: Callable[[str], str]) -> "InvalidArgument":
         """The same refusal with each field called as `rename` says."""
-        told = [FieldViolation(rename(one.field), one.rule) for one in self.violations]
+        told = [
+            FieldViolation(rename(violation.field), violation.rule, violation.reason)
+            for violation in self.violations
+        ]
         same = InvalidArgument(told, reason=self.reason)
         same.metadata |= self.metadata
         return same

@@ -22,6 +22,7 @@ from domain.ledger_commands import (
     PostRefund,
     PostRelease,
     PostReload,
+    PostRenewal,
     PostReversal,
     PostUsage,
     PostWriteOff,
@@ -258,6 +259,20 @@ def _capture(book: _Book, command: PostCapture) -> _Draft | Refusal:
     )
 
 
+def _renewal(book: _Book, command: PostRenewal) -> _Draft:
+    moves = [
+        (LedgerAccount.AVAILABLE, -command.amount, book.currency),
+        (LedgerAccount.SALES, command.amount, book.currency),
+    ]
+    return _Draft(
+        EntryKind.RENEWAL,
+        moves,
+        exact=command.amount * MILLION,
+        quantity=command.amount,
+        reference=command.key.rpartition("/")[0],  # that of `renewals_of`: so the last is found
+    )
+
+
 def _usage(book: _Book, command: PostUsage) -> _Draft:
     return _spent(book, EntryKind.USAGE, LedgerAccount.USAGE, command, spends=True)
 
@@ -357,6 +372,7 @@ _DRAFTS: Final[Mapping[type[Command], Callable[[_Book, Any], _Draft | Refusal]]]
     PostHold: _hold,
     PostRelease: _release,
     PostCapture: _capture,
+    PostRenewal: _renewal,
     PostUsage: _usage,
     PostCost: _cost,
     PostRefund: _refund,

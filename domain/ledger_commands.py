@@ -49,6 +49,16 @@ def costs_of(account: str) -> str:
     return f"cost/{account}"
 
 
+def renewal_key(checkout: str, period: int) -> str:
+    """The key of what a further period of something sold costs its seller; periods from 2."""
+    return f"{renewals_of(checkout)}/{period}"
+
+
+def renewals_of(checkout: str) -> str:
+    """What all renewals of a sale refer to: no entry's key."""
+    return f"renewal/{checkout}"
+
+
 def opening_key(name: str) -> str:
     """The key of a balance that was brought from elsewhere."""
     return f"opening/{name}"
@@ -187,6 +197,20 @@ class PostCapture(Command):
         _check(self)
         if self.key != settled_key(self.hold):
             raise ValueError("key: that of the hold's end")
+        _check_amount("amount", self.amount)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostRenewal(Command):
+    """Post what a further period of something sold costs its seller, also below the overdraft.
+
+    Key: `renewal_key`.
+    """
+
+    amount: int
+
+    def __post_init__(self) -> None:
+        _check(self, "renewal/")
         _check_amount("amount", self.amount)
 
 

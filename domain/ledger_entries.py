@@ -35,6 +35,7 @@ class EntryKind(StrEnum):
     HOLD = "hold"
     RELEASE = "release"
     CAPTURE = "capture"
+    RENEWAL = "renewal"
     USAGE = "usage"
     COST = "cost"
     USAGE_REFUND = "usage_refund"

@@ -1,6 +1,7 @@
 """Keeping accounts where no platform does: for operators, in the embedded setting."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from application.accounts.ports import Accounts
 from application.background.clock import Clock
@@ -10,6 +11,15 @@ from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
 from domain.errors import FieldViolation, InvalidArgument, NotFound
 
 PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the platform says of an account: whose it is, its plan, and what it may do."""
+
+    owner: str
+    tier: str
+    flags: tuple[str, ...]
 
 
 class AccountAdministration:
@@ -24,8 +34,9 @@ class AccountAdministration:
         self._mode = mode
 
     async def add(
-        self, account_id: str, name: str, currency: str, parent: str, stripe_account: str
-    ) -> tuple[Account, Connection | None]:
+        self, account_id: str, name: str, currency: str, parent: str, stripe_account: str,
+        *, owner: str = "", tier: str = "", flags: Sequence[str] = (),
+    ) -> tuple[Account, Connection | None]:  # fmt: skip
         """Add an account; with a Stripe account id, connect it too. Empty text stands for none.
 
         An account that is there with the same facts is left as it is, and so is an active
@@ -33,7 +44,10 @@ class AccountAdministration:
         Raises InvalidArgument, NotFound (the parent), AlreadyExists (the id with other facts;
         STRIPE_ACCOUNT_TAKEN).
         """
-        account, connection = self._checked(account_id, name, currency, parent, stripe_account)
+        standing = Standing(owner, tier, tuple(flags))
+        account, connection = self._checked(
+            account_id, name, currency, parent, stripe_account, standing
+        )
         if parent:
             await self._check_parent(parent)
         if await self._accounts.get(account.id) != account:
@@ -74,14 +88,18 @@ class AccountAdministration:
         return wanted
 
     def _checked(
-        self, account_id: str, name: str, currency: str, parent: str, stripe_account: str
-    ) -> tuple[Account, Connection | None]:
+        self, account_id: str, name: str, currency: str, parent: str, stripe_account: str,
+        standing: Standing,
+    ) -> tuple[Account, Connection | None]:  # fmt: skip
         violations = []
         account = connection = None
         if not 1 <= len(name) <= 256:
             violations.append(FieldViolation("name", "1 to 256 characters"))
         try:
-            account = Account(account_id, name, currency, parent or None)
+            account = Account(
+                account_id, name, currency, parent or None, standing.owner, standing.tier,
+                standing.flags,
+            )  # fmt: skip
         except ValueError as error:
             violations.append(_violation(error))
         if stripe_account:

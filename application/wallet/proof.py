@@ -41,6 +41,7 @@ _ACCOUNTS: Final[Mapping[EntryKind, frozenset[LedgerAccount]]] = {
     EntryKind.HOLD: frozenset({_A.AVAILABLE, _A.HELD}),
     EntryKind.RELEASE: frozenset({_A.AVAILABLE, _A.HELD}),
     EntryKind.CAPTURE: frozenset({_A.AVAILABLE, _A.HELD, _A.SALES}),
+    EntryKind.RENEWAL: frozenset({_A.AVAILABLE, _A.SALES}),
     EntryKind.USAGE: frozenset({_A.AVAILABLE, _A.USAGE}),
     EntryKind.COST: frozenset({_A.AVAILABLE, _A.COST}),
     EntryKind.USAGE_REFUND: frozenset({_A.AVAILABLE, _A.USAGE}),
@@ -57,7 +58,9 @@ _REFUNDED: Final[Mapping[EntryKind, EntryKind]] = {
     EntryKind.COST_REFUND: EntryKind.COST,
     EntryKind.SALE_REFUND: EntryKind.CAPTURE,
 }
-_PRICED: Final = frozenset({EntryKind.USAGE, EntryKind.COST, EntryKind.CAPTURE, *_REFUNDED})
+_PRICED: Final = frozenset(
+    {EntryKind.USAGE, EntryKind.COST, EntryKind.CAPTURE, EntryKind.RENEWAL, *_REFUNDED}
+)
 _SPENDING: Final = frozenset({EntryKind.USAGE, EntryKind.HOLD})
 
 

@@ -30,6 +30,10 @@ from application.catalogue.replacement import PriceReplacement
 from application.catalogue.subscribers import Subscribers
 from application.catalogue.use_cases import Catalogue
 from application.charges.use_cases import Charges
+from application.checkouts.multipliers import Multipliers
+from application.checkouts.setup_fees import SetupFees
+from application.checkouts.use_cases import StoreProducts
+from application.connections.platform import Platform
 from application.connections.use_cases import Connections
 from application.contacts.administration import ContactAdministration
 from application.contacts.link_all_calls import ContactLinkJobs
@@ -77,6 +81,7 @@ from domain.connections import Mode
 from interfaces.grpc.analytics.servicer import Analyses, AnalyticsServicer
 from interfaces.grpc.catalogue.servicer import CatalogServicer
 from interfaces.grpc.charges.servicer import ChargeServicer
+from interfaces.grpc.checkouts.servicer import CheckoutServicer
 from interfaces.grpc.connections.servicer import ConnectionServicer
 from interfaces.grpc.contacts.servicer import ContactLinkServicer
 from interfaces.grpc.contract import services
@@ -109,6 +114,7 @@ class Rooms(containers.DeclarativeContainer):
     standings: providers.Dependency[Standings] = providers.Dependency()
     mode = providers.Dependency(instance_of=Mode)
     base_currency = providers.Dependency(instance_of=str)
+    setup_product = providers.Dependency(instance_of=str)
     remembered_figures = providers.Dependency(instance_of=int)
     page_tokens = providers.Dependency(instance_of=PageTokens)
     connections = providers.Dependency(instance_of=Connections)
@@ -125,7 +131,7 @@ class Rooms(containers.DeclarativeContainer):
     payout_membership = providers.Dependency(instance_of=PayoutMembership)
     balances = providers.Dependency(instance_of=Balances)
     tie_outs = providers.Dependency(instance_of=TieOuts)
-
+    platform = providers.Dependency(instance_of=Platform)
     buying = providers.Dependency(instance_of=Buying)
     reloads = providers.Dependency(instance_of=Reloads)
     processes = providers.Dependency(instance_of=Processes)
@@ -301,6 +307,11 @@ class Rooms(containers.DeclarativeContainer):
         Rebillings, wallets, stores.journal, wallet_costs, account_wallets, clock
     )
     statements = providers.Singleton(Statements, wallets, stores.journal)
+    multipliers = providers.Singleton(Multipliers, wallets, stores.wallet_settings)
+    setup_fees = providers.Singleton(SetupFees, platform, hydration, setup_product)
+    store_products = providers.Singleton(
+        StoreProducts, stores.accounts, stores.store_catalogue, multipliers, page_tokens
+    )
     contact_administration = providers.Singleton(
         ContactAdministration,
         stores.contacts,
@@ -336,6 +347,7 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(ContactLinkServicer, contact_links, contact_link_jobs),
         providers.Singleton(PaymentLinkServicer, payment_links),
         providers.Singleton(PayoutServicer, payouts, balances),
+        providers.Singleton(CheckoutServicer, store_products),
         providers.Singleton(
             WalletServicer,
             account_wallets,

@@ -20,6 +20,7 @@ from application.analytics.trust import TrustAnswers
 from application.background.clock import Clock
 from application.background.loops import Loop
 from application.background.tasks import Tasks
+from application.checkouts.number_prices import NumberPrices
 from application.connections.access import MirrorAccess
 from application.connections.deauthorization import Deauthorizing
 from application.connections.platform import Platform
@@ -87,8 +88,10 @@ from bootstrap.containers.stripe import Stripe
 from bootstrap.settings import Settings
 from bootstrap.tls import grpc_credentials, webhook_tls
 from infrastructure.clock import SystemClock
+from infrastructure.number_price_file import NoNumberPrices, NumberPriceFile
 from infrastructure.phones import NumberingPlans
 from infrastructure.price_file import NoPrices, PriceFile
+from infrastructure.security.quotes import HmacQuotes
 from infrastructure.security.tokens import CallerTokens
 from interfaces.grpc.server import Server, ServerOptions
 
@@ -96,9 +99,9 @@ if TYPE_CHECKING:
     from infrastructure.internal_api.client import InternalApi
 
 
-def _page_token_key(stripe_key: str) -> bytes:
-    """A key of its own for page tokens, the same in every process with the same settings."""
-    return hmac.digest(stripe_key.encode(), b"page tokens", hashlib.sha256)
+def _key_for(stripe_key: str, use: str) -> bytes:
+    """A key of its own for a use, the same in every process with the same settings."""
+    return hmac.digest(stripe_key.encode(), use.encode(), hashlib.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,12 @@ def _internal_prices(api: "InternalApi", url: str, currency: str) -> PriceList:
     return InternalPrices(api, url, currency)
 
 
+def _internal_number_prices(api: "InternalApi", url: str) -> NumberPrices:
+    from infrastructure.internal_api.number_prices import InternalNumberPrices
+
+    return InternalNumberPrices(api, url)
+
+
 class Container(containers.DeclarativeContainer):
     """Every object of one process, made on first use."""
 
@@ -236,6 +245,15 @@ class Container(containers.DeclarativeContainer):
         ),
     )
 
+    number_prices = providers.Selector(
+        settings.provided.phone_numbers,
+        off=providers.Singleton(NoNumberPrices),
+        file=providers.Singleton(NumberPriceFile, settings.provided.phone_numbers_file),
+        internal_api=providers.Singleton(
+            _internal_number_prices, internal_api, settings.provided.phone_numbers_address
+        ),
+    )
+
     # --- callers ---
     callers = providers.Singleton(_callers, settings, clock)
     caller_tokens = callers.provided.tokens
@@ -243,9 +261,15 @@ class Container(containers.DeclarativeContainer):
     page_tokens = providers.Singleton(
         PageTokens,
         providers.Callable(
-            _page_token_key, settings.provided.stripe_secret_key.get_secret_value.call()
+            _key_for, settings.provided.stripe_secret_key.get_secret_value.call(), "page tokens"
         ),
         clock,
+    )
+    quote_signer = providers.Singleton(
+        HmacQuotes,
+        providers.Callable(
+            _key_for, settings.provided.stripe_secret_key.get_secret_value.call(), "quotes"
+        ),
     )
 
     # --- the mirror and what keeps it right ---
@@ -568,6 +592,7 @@ class Container(containers.DeclarativeContainer):
         mode=mode,
         phones=phones,
         base_currency=settings.provided.base_currency,
+        setup_product=settings.provided.setup_product,
         remembered_figures=settings.provided.remembered_figures,
         page_tokens=page_tokens,
         short_links=short_links,
@@ -586,6 +611,7 @@ class Container(containers.DeclarativeContainer):
         balances=balances,
         tie_outs=tie_outs,
         standings=closing,
+        platform=platform,
         buying=buying,
         reloads=reloads,
         processes=processes,

@@ -7,6 +7,7 @@ from infrastructure.mongo.accounts import MongoAccounts
 from infrastructure.mongo.analytics.engine import MongoAnalytics
 from infrastructure.mongo.balance_readings import MongoBalanceReadings
 from infrastructure.mongo.buyers import MongoBuyers
+from infrastructure.mongo.carts import MongoCarts
 from infrastructure.mongo.checkpoints import MongoCheckpoints
 from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory
@@ -27,6 +28,8 @@ from infrastructure.mongo.rates import MongoRates
 from infrastructure.mongo.remembered_figures import MongoRememberedFigures
 from infrastructure.mongo.reports import MongoReports
 from infrastructure.mongo.shadows import MongoShadows
+from infrastructure.mongo.store_catalogue import MongoStoreCatalogue
+from infrastructure.mongo.store_subscriptions import MongoStoreSubscriptions
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
 from infrastructure.mongo.support import MongoSupportInbox
 from infrastructure.mongo.waiting_events import MongoWaitingEvents
@@ -49,6 +52,9 @@ class MongoStores(containers.DeclarativeContainer):
     analytics = providers.Singleton(MongoAnalytics, database)
     balance_readings = providers.Singleton(MongoBalanceReadings, database)
     buyers = providers.Singleton(MongoBuyers, database)
+    carts = providers.Singleton(MongoCarts, database)
+    store_catalogue = providers.Singleton(MongoStoreCatalogue, database)
+    store_subscriptions = providers.Singleton(MongoStoreSubscriptions, database)
     changes = providers.Singleton(MongoChanges, database)
     checkpoints = providers.Singleton(MongoCheckpoints, database)
     connections = providers.Singleton(MongoConnections, database)

@@ -7,6 +7,7 @@ from infrastructure.sqlite.accounts import SqliteAccounts
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
 from infrastructure.sqlite.balance_readings import SqliteBalanceReadings
 from infrastructure.sqlite.buyers import SqliteBuyers
+from infrastructure.sqlite.carts import SqliteCarts
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
 from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory
@@ -27,6 +28,8 @@ from infrastructure.sqlite.rates import SqliteRates
 from infrastructure.sqlite.remembered_figures import SqliteRememberedFigures
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadows import SqliteShadows
+from infrastructure.sqlite.store_catalogue import SqliteStoreCatalogue
+from infrastructure.sqlite.store_subscriptions import SqliteStoreSubscriptions
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
 from infrastructure.sqlite.support import SqliteSupportInbox
 from infrastructure.sqlite.takeover import SqliteTakeover
@@ -45,6 +48,9 @@ class SqliteStores(containers.DeclarativeContainer):
     analytics = providers.Singleton(SqliteAnalytics, database)
     balance_readings = providers.Singleton(SqliteBalanceReadings, database)
     buyers = providers.Singleton(SqliteBuyers, database)
+    carts = providers.Singleton(SqliteCarts, database)
+    store_catalogue = providers.Singleton(SqliteStoreCatalogue, database)
+    store_subscriptions = providers.Singleton(SqliteStoreSubscriptions, database)
     changes = providers.Singleton(SqliteChanges, database)
     checkpoints = providers.Singleton(SqliteCheckpoints, database)
     connections = providers.Singleton(SqliteConnections, database)

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from domain.accounts import Account
+from domain.accounts import MAX_FLAGS, MAX_WORD, Account
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import to_builtins
 from infrastructure.mongo.core.collection import ASCENDING, Collection, Document, Duplicate
@@ -46,4 +46,16 @@ class MongoAccounts:
 
 
 def _account(document: Document) -> Account:
-    return msgspec.convert({**document, "id": document["_id"]}, Account)
+    """What Billing reads of a document. Words that are none count as not said.
+
+    They are the platform's own: whoever writes a flag in another form stops no account's payments.
+    """
+    words = {name: _word(document.get(name)) for name in ("owner", "tier")}
+    flags = document.get("flags")
+    known = map(_word, flags[:MAX_FLAGS]) if isinstance(flags, list) else ()
+    read = {**document, **words, "flags": tuple(filter(None, known)), "id": document["_id"]}
+    return msgspec.convert(read, Account)
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= MAX_WORD else ""

@@ -28,6 +28,7 @@ from infrastructure.mongo import (
     rates,
     remembered_figures,
     reports,
+    store_subscriptions,
     subscription_history,
     support,
     waiting_events,
@@ -67,6 +68,7 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     journal,
     wallet_settings,
     buyers,
+    store_subscriptions,
 )
 
 

@@ -51,13 +51,25 @@ def _add_add(app: typer.Typer, run: Run[list[_Row]]) -> None:
                 help="Connect this Stripe account (acct_...) without OAuth.", show_default=False
             ),
         ] = "",
+        owner: Annotated[
+            str, typer.Option(help="Your id of the person whose it is.", show_default=False)
+        ] = "",
+        tier: Annotated[str, typer.Option(help="Its plan with you.", show_default=False)] = "",
+        flag: Annotated[
+            list[str] | None,
+            typer.Option(help="What it may do, such as listings. Repeatable.", show_default=False),
+        ] = None,
         env_file: EnvFileOption = None,
         as_json: JsonOption = False,
     ) -> None:
         """Add an account, and connect its Stripe account."""
 
         async def work(administration: AccountAdministration) -> list[_Row]:
-            return [await administration.add(account, name, currency, parent, stripe_account)]
+            added = await administration.add(
+                account, name, currency, parent, stripe_account,
+                owner=owner, tier=tier, flags=flag or (),
+            )  # fmt: skip
+            return [added]
 
         _print(_done(run, work, env_file), as_json=as_json)
 
@@ -130,7 +142,8 @@ def _values(row: _Row) -> dict[str, Any]:
     account, connection = row
     return {
         "account": account.id, "name": account.name, "currency": account.currency,
-        "parent": account.parent,
+        "parent": account.parent, "owner": account.owner, "tier": account.tier,
+        "flags": [*account.flags],
         "stripe_account": connection.stripe_account if connection else None,
         "mode": connection.mode.value if connection else None,
         "state": connection.state.value if connection else None,

@@ -46,10 +46,15 @@ def is_bank(method: JsonObject) -> bool:
     return method["type"] in METHODS
 
 
+def check(capture_method: str, method: JsonObject) -> None:
+    """ApiError 400 where a bank account would have to be authorized first."""
+    if capture_method == "manual" and is_bank(method):
+        raise invalid("Bank debits cannot be captured manually.", "capture_method")
+
+
 def begin(call: Call, intent: JsonObject, method: JsonObject) -> JsonObject:
     """Send a debit to the bank; its answer falls due."""
-    if intent["capture_method"] == "manual":
-        raise invalid("Bank debits cannot be captured manually.", "capture_method")
+    check(intent["capture_method"], method)
     kind = method["type"]
     if intent["currency"] != _CURRENCIES[kind]:
         message = f"{kind} takes payments in {_CURRENCIES[kind]} only."

@@ -29,7 +29,7 @@ from sandbox.emulator.core.params import (
     merged_metadata,
 )
 from sandbox.emulator.core.search import searched
-from sandbox.emulator.core.values import JsonObject
+from sandbox.emulator.core.values import DAY_SECONDS, JsonObject
 from sandbox.emulator.core.verbs import act, listed, listed_under, retrieve, update
 from sandbox.emulator.older_shapes import older_charge
 from sandbox.emulator.shapes import NO_BILLING_DETAILS, SHIPPING
@@ -67,6 +67,10 @@ _CAPTURE: Final = {
     "statement_descriptor": _SUFFIX,
     "statement_descriptor_suffix": _SUFFIX,
 }
+
+
+_HELD: Final = 7 * DAY_SECONDS
+_HELD_ABSENT: Final = 4 * DAY_SECONDS + 18 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,11 @@ def attempt(call: Call, order: Order) -> tuple[JsonObject, Decline | None]:
             "outcome": _outcome(card, decline),
             "paid": succeeded,
             "payment_method": order.method["id"],
-            "payment_method_details": _details(order, captured=captured),
+            "payment_method_details": {
+                "card": _card_details(order, captured=captured)
+                | ({} if captured or not succeeded else {"capture_before": _until(call, order)}),
+                "type": "card",
+            },
             "status": "succeeded" if succeeded else "failed",
             **order.fields,
         },
@@ -145,6 +153,11 @@ def refusal(method: JsonObject, *, absent: bool) -> ApiError | None:
         return None
     more = {} if decline.decline_code is None else {"decline_code": decline.decline_code}
     return ApiError(402, decline.message, kind="card_error", code=decline.code, more=more)
+
+
+def authenticates(method: JsonObject) -> bool:
+    """Whether a bank wants the customer's presence."""
+    return cards.of_details(method["card"]).authenticates
 
 
 def settle_later(call: Call, charge: JsonObject) -> None:
@@ -271,24 +284,29 @@ def _outcome(card: cards.TestCard, decline: Decline | None) -> JsonObject:
     return outcome
 
 
-def _details(order: Order, *, captured: bool) -> JsonObject:
-    """The `payment_method_details` of a card payment."""
+def _until(call: Call, order: Order) -> int:
+    """When an authorization is to be captured at the latest: after seven days, that of a Visa
+    without its customer after four days and eighteen hours (docs, "Place a hold on a payment
+    method")."""
+    held = _HELD_ABSENT if order.absent and order.method["card"]["brand"] == "visa" else _HELD
+    return call.now + held
+
+
+def _card_details(order: Order, *, captured: bool) -> JsonObject:
+    """The `payment_method_details.card` of a payment."""
     card = order.method["card"]
     kept = ("brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding")
     return {
-        "card": {
-            **{name: card[name] for name in kept},
-            "amount_authorized": None if captured else order.amount,
-            "authorization_code": None,
-            "installments": None,
-            "last4": card["last4"],
-            "mandate": None,
-            "network": card["brand"],
-            "regulated_status": card["regulated_status"],
-            "three_d_secure": None,
-            "wallet": None,
-        },
-        "type": "card",
+        **{name: card[name] for name in kept},
+        "amount_authorized": None if captured else order.amount,
+        "authorization_code": None,
+        "installments": None,
+        "last4": card["last4"],
+        "mandate": None,
+        "network": card["brand"],
+        "regulated_status": card["regulated_status"],
+        "three_d_secure": None,
+        "wallet": None,
     }
 
 

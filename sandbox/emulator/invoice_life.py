@@ -158,6 +158,18 @@ def refuse_bad(method: JsonObject, *, absent: bool) -> None:
         raise error
 
 
+def refuse_authenticating(method: JsonObject) -> None:
+    """ApiError 402 where the customer would have to authenticate, so that nothing could begin."""
+    if charges.authenticates(method):
+        raise ApiError(
+            402,
+            "Payment for this subscription requires additional user action before it can be "
+            "completed successfully.",
+            kind="card_error",
+            code="subscription_payment_intent_requires_action",
+        )
+
+
 def parent_of(subscription: JsonObject) -> JsonObject:
     """The `parent` of a subscription's invoice, with the metadata as it is now."""
     return {

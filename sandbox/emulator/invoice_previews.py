@@ -170,7 +170,8 @@ def _subscription_lines(call: Call, subscription: JsonObject | None) -> list[Jso
         return []
     if any(item["price"]["recurring"] is None for item in items):
         raise invalid("The price does not recur.", "subscription_details[items]")
-    cycle, start = {"billing_cycle_anchor": call.now}, call.now
+    start = call.now
+    cycle = {"billing_cycle_anchor": start, "billing_cycle_anchor_config": None}
     if subscription is not None:
         cycle, start = subscription, subscription_cycles.period_of(call, subscription)[1]
     return [

@@ -90,6 +90,7 @@ def _create(call: Call) -> JsonObject:
     fields["client_secret"] = f"{fields['id']}_secret_{call.world.ids.text(25)}"
     if params.get("payment_method") is not None:
         method = _usable_method(call, params["payment_method"], params.get("customer"))
+        bank_debits.check(params.get("capture_method", "automatic_async"), method)
         fields |= {"payment_method": method["id"], "status": "requires_confirmation"}
     elif not params.get("confirm", False) and "off_session" in params:
         raise invalid("off_session can only be passed with confirm=true.", "off_session")
@@ -212,6 +213,8 @@ def _pay(call: Call, intent: JsonObject, method: JsonObject, *, absent: bool) ->
         patch |= {"amount_capturable": intent["amount"], "status": "requires_capture"}
         call.change(intent, patch)
         call.emit("payment_intent.amount_capturable_updated", intent)
+        before = charge["payment_method_details"]["card"]["capture_before"]
+        call.later(intent, before, _run_out)
     else:
         patch |= {"amount_received": intent["amount"], "status": "succeeded"}
         call.change(intent, patch)
@@ -324,6 +327,12 @@ def _authenticated(call: Call) -> JsonObject:
     code = "payment_intent_authentication_failure"
     _failed(call, intent, method, ApiError(402, message, code=code))
     return intent
+
+
+def _run_out(call: Call) -> None:
+    """The time to capture is over."""
+    if call.target()["status"] == "requires_capture":
+        _expired(call)
 
 
 def _expired(call: Call) -> JsonObject:

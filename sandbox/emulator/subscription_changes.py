@@ -354,6 +354,7 @@ def _trial_changed(call: Call, subscription: JsonObject) -> bool:
     instant = ahead(call, wanted, "trial_end")
     patch = {
         "billing_cycle_anchor": instant,
+        "billing_cycle_anchor_config": None,
         "status": "trialing",
         "trial_end": instant,
         "trial_start": subscription["trial_start"] or call.now,
@@ -369,7 +370,8 @@ def _restart(call: Call, subscription: JsonObject) -> None:
 
     A simplification: where one of several intervals changes, the others begin anew, too.
     """
-    call.change(subscription, {"billing_cycle_anchor": call.now})
+    anew = {"billing_cycle_anchor": call.now, "billing_cycle_anchor_config": None}
+    call.change(subscription, anew)
     subscription_cycles.set_periods(call, subscription, call.now)
 
 

@@ -61,8 +61,12 @@ def begin_period(
 
 def period_after(subscription: JsonObject, item: JsonObject, start: int) -> tuple[int, int]:
     """The period of an item that begins at `start`, up to the next boundary of its cycle."""
-    anchor = subscription["billing_cycle_anchor"]
-    return start, subscription_periods.end_of(anchor, start, item["price"]["recurring"])
+    recurring = item["price"]["recurring"]
+    anchor, config = (
+        subscription[name] for name in ("billing_cycle_anchor", "billing_cycle_anchor_config")
+    )
+    origin = subscription_periods.origin(anchor, config, recurring)
+    return start, subscription_periods.end_of(origin, start, recurring)
 
 
 def due_first(call: Call, subscription: JsonObject) -> list[JsonObject]:

@@ -34,6 +34,7 @@ def start(call: Call) -> JsonObject:
         for place, given in reversed(list(enumerate(params["items"]))):
             item = subscription_changes.add_item(call, subscription, given, place)
             call.change(subscription, {"currency": item["price"]["currency"]})
+        _check_anchor(call, subscription)
         _require_method(call, subscription)
     except ApiError:
         _forget(call, subscription)
@@ -59,9 +60,14 @@ def _first_fields(call: Call) -> JsonObject:
     sent = params.get("collection_method") == "send_invoice"
     if sent and "days_until_due" not in params:
         raise invalid("`days_until_due` is required to send invoices.", "days_until_due")
+    config = _anchor_config(call)
+    anchor = params.get("billing_cycle_anchor")
+    if config is not None:
+        anchor = subscription_periods.next_named(config, call.now)
     fields |= {
         "billing_mode": _billing_mode(call),
-        "billing_cycle_anchor": trial_end or params.get("billing_cycle_anchor") or start,
+        "billing_cycle_anchor": trial_end or anchor or start,
+        "billing_cycle_anchor_config": config if trial_end is None else None,
         "customer": params["customer"],
         "default_tax_rates": tax_rates.found(call, params.get("default_tax_rates", [])),
         "metadata": merged_metadata({}, params.get("metadata")),
@@ -76,6 +82,49 @@ def _first_fields(call: Call) -> JsonObject:
         call, params.get("discounts", []), {"customer": params["customer"]}
     )
     return fields
+
+
+def _anchor_config(call: Call) -> JsonObject | None:
+    """The day that is to be the cycle's, instead of an instant (API reference)."""
+    config = call.params.get("billing_cycle_anchor_config")
+    if config is None:
+        return None
+    if "billing_cycle_anchor" in call.params:
+        raise invalid(
+            "You may only specify one of these parameters: billing_cycle_anchor, "
+            "billing_cycle_anchor_config."
+        )
+    names = ("day_of_month", "hour", "minute", "month", "second")
+    return {name: config.get(name) for name in names}
+
+
+def _check_anchor(call: Call, subscription: JsonObject) -> None:
+    """An anchor lies ahead, and no later than where each item would be billed by itself.
+
+    That later ones are refused is reported by many ("cannot be later than next natural billing
+    date"), and that the very date is taken; that past ones are, too; their words are from memory.
+    """
+    given = "billing_cycle_anchor" in call.params
+    config = subscription["billing_cycle_anchor_config"]
+    if (not given and config is None) or subscription["trial_end"] is not None:
+        return
+    param = "billing_cycle_anchor" if given else "billing_cycle_anchor_config"
+    anchor, start = subscription["billing_cycle_anchor"], subscription["start_date"]
+    if anchor <= call.now:
+        raise invalid("billing_cycle_anchor must be a timestamp in the future.", param)
+    for item in subscription_cycles.items_of(call, subscription):
+        recurring = item["price"]["recurring"]
+        if config is not None and recurring["interval"] not in ("month", "year"):
+            raise invalid(
+                "billing_cycle_anchor_config is only valid with monthly and yearly prices.", param
+            )
+        natural = subscription_periods.end_of(start, max(start, call.now), recurring)
+        if anchor > natural:
+            raise invalid(
+                f"billing_cycle_anchor cannot be later than next natural billing date ({natural}) "
+                "for plan",
+                param,
+            )
 
 
 def _billing_mode(call: Call) -> JsonObject:
@@ -110,6 +159,7 @@ def _require_method(call: Call, subscription: JsonObject) -> None:
         )
     if behavior == "error_if_incomplete":
         invoicing.refuse_bad(method, absent=call.params.get("off_session", False))
+        invoicing.refuse_authenticating(method)
 
 
 def _forget(call: Call, subscription: JsonObject) -> None:

@@ -99,6 +99,15 @@ _CREATE: Final = {
     **_COMMON,
     "backdate_start_date": Integer(),
     "billing_cycle_anchor": Integer(),
+    "billing_cycle_anchor_config": Hash(
+        fields={
+            "day_of_month": Integer(required=True, least=1, most=31),
+            "hour": Integer(least=0, most=23),
+            "minute": Integer(least=0, most=59),
+            "month": Integer(least=1, most=12),
+            "second": Integer(least=0, most=59),
+        }
+    ),
     "billing_mode": Hash(
         fields={
             "flexible": Hash(
@@ -170,7 +179,8 @@ def _resume(call: Call) -> JsonObject:
     with subscription_cycles.told(call, subscription):
         call.change(subscription, {"status": "active"})
         if call.params.get("billing_cycle_anchor", "now") == "now":
-            call.change(subscription, {"billing_cycle_anchor": call.now})
+            anew = {"billing_cycle_anchor": call.now, "billing_cycle_anchor_config": None}
+            call.change(subscription, anew)
         subscription_cycles.set_periods(call, subscription, call.now)
         invoice = subscription_cycles.bill(
             call, subscription, "subscription_update", advances=False

@@ -1,15 +1,22 @@
 """The promises of `application.accounts.ports`."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 
 from domain.accounts import Account
 from domain.errors import AlreadyExists, Reason
+from infrastructure.mongo.accounts import MongoAccounts
+from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.preparation import prepare
+from sandbox.servers.mongod import drop_mongo_database
 from tests.support.servers.stores import Opener, Stores
 
 MAIN = Account("acme", "Acme Größe GmbH", "eur")
-SUB = Account("acme-berlin", "Acme Berlin", "eur", parent="acme")
+SUB = Account(
+    "acme-berlin", "Acme Berlin", "eur", "acme", owner="u_1", tier="pro", flags=("listings", "b")
+)
 
 
 async def test_an_account_is_kept_as_it_is(stores: Stores) -> None:
@@ -58,3 +65,21 @@ async def test_accounts_survive_reopening(opener: Opener) -> None:
         await first.accounts.add(SUB)
     async with opener() as second:
         assert await second.accounts.list_all(after="", limit=10) == [SUB]
+
+
+async def test_words_that_are_none_stop_no_account(mongo_url: str) -> None:
+    name = f"billing_test_{uuid4().hex}"
+    words = {"owner": 7, "tier": "x" * 65, "flags": ["listings", 1, "", "y" * 65]}
+    others = ({"flags": {"listings": True}}, {"flags": None, "owner": None})
+    database = Database(mongo_url, name, prepare)
+    try:
+        await database.start()
+        for number, more in enumerate((words, *others)):
+            document = {"_id": f"a{number}", "name": "A", "currency": "usd", "plan": 1, **more}
+            await database.collection("_accounts").insert_one(document)
+        found = await MongoAccounts(database).list_all(after="", limit=10)
+        assert [account.flags for account in found] == [("listings",), (), ()]
+        assert {(account.owner, account.tier) for account in found} == {("", "")}
+        await database.close()
+    finally:
+        drop_mongo_database(mongo_url, name)

@@ -37,6 +37,7 @@ from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.preparation import prepare
 from sandbox.servers.mongod import own_mongod
 from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
+from tests.support.rooms.store import ADD_ON, item, subscription
 from tests.support.servers.stores import Stores, mongo_stores
 
 Client = pymongo.MongoClient[dict[str, Any]]
@@ -172,6 +173,15 @@ async def _buys(stores: Stores) -> bool:
     return await stores.buyers.add(BUYER) == BUYER == await stores.buyers.get("acme", OURS)
 
 
+async def _sells(stores: Stores) -> bool:
+    filled = await stores.carts.put("lily", item(ADD_ON), new_id="cart_1", at=NOON)
+    sold = subscription()
+    added = await stores.store_subscriptions.add(sold) == sold
+    return filled.revision == 1 and added and await stores.store_subscriptions.get(
+        "lily", sold.id
+    ) == sold  # fmt: skip
+
+
 DAY_OF_WORK: Final[Mapping[str, Check]] = {
     "append": lambda s: s.inbox.append(event("evt_1")),
     "append another": lambda s: s.inbox.append(event("evt_2")),
@@ -207,6 +217,7 @@ DAY_OF_WORK: Final[Mapping[str, Check]] = {
     "unlink": lambda s: s.contacts.unlink("acme", OURS, TO_CONTACT.customer),
     "set a wallet": _sets,
     "buy": _buys,
+    "sell": _sells,
     "read a balance": lambda s: _equal(s.journal.head("acme"), None),
 }
 """Each port's methods in an order that gives each something to do, and whether it was done."""

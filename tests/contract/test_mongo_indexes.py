@@ -98,6 +98,7 @@ async def test_only_what_carries_an_invariant_is_unique_beside_the_ids(
         if about.get("unique")
     }
     assert unique == {
+        ("_store.subscriptions", "listing"),
         ("billing.buyers", "stripe_account_customer"),
         ("billing.connections", "stripe_account_mode"),
         ("billing.contact_links", "account_stripe_account_contact"),

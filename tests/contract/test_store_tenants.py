@@ -19,6 +19,7 @@ _OPERATORS: Final = "operators alone ask it: what is counted or listed is every 
 _LOOPS: Final = "a loop of the process goes round all tenants, and each row says whose it is"
 _LEASED: Final = "the holder of the lease writes what it took, which says whose it is"
 _EVENT: Final = "an event's id says nothing of its tenant: Events looks whose the record is"
+_STORE: Final = "the platform's own store: a use case shows each account what it may buy"
 _DEPLOYMENT: Final = "of the deployment, not of any tenant"
 
 WITHOUT: Final[Mapping[str, str]] = {
@@ -49,6 +50,11 @@ WITHOUT: Final[Mapping[str, str]] = {
     "process_log.renew": _LEASED,
     "process_log.take": _LOOPS,
     "process_log.write": _LEASED,
+    "store_catalogue.get": _STORE,
+    "store_catalogue.list": _STORE,
+    "store_catalogue.put_price": _STORE,
+    "store_catalogue.put_product": _STORE,
+    "store_subscriptions.list_due": _LOOPS,
     "takeover.end_leases": _DEPLOYMENT,
     "waiting_events.count": _OPERATORS,
     "waiting_events.next_stripe_account": _LOOPS,

@@ -28,6 +28,7 @@ from domain.subscriptions import Subscription
 from domain.wallets import Buyer, WalletSettings
 from tests.contract.samples import KEY, NOON, OURS, SECOND, charge, event, facet, record, snapshot
 from tests.support.rooms.ledger import WALLET, grant
+from tests.support.rooms.store import ADD_ON, cart, item, subscription
 from tests.support.servers.stores import Opener, Stores
 
 LEASE = Lease("one", NOON)
@@ -78,6 +79,23 @@ CALLS: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "buyers.add": lambda s: s.buyers.add(Buyer("acme", OURS, "cus_1", NOON)),
     "buyers.get": lambda s: s.buyers.get("acme", OURS),
     "buyers.find": lambda s: s.buyers.find(OURS, "cus_1"),
+    "carts.put": lambda s: s.carts.put("lily", item(ADD_ON), new_id="c", at=NOON),
+    "carts.get": lambda s: s.carts.get("lily"),
+    "carts.remove": lambda s: s.carts.remove(cart()),
+    "store_catalogue.get": lambda s: s.store_catalogue.get("price_1"),
+    "store_catalogue.list": lambda s: s.store_catalogue.list(after="", limit=1),
+    "store_catalogue.put_product": lambda s: s.store_catalogue.put_product(ADD_ON.product),
+    "store_catalogue.put_price": lambda s: s.store_catalogue.put_price(ADD_ON.price),
+    "store_subscriptions.add": lambda s: s.store_subscriptions.add(subscription()),
+    "store_subscriptions.put": lambda s: s.store_subscriptions.put(subscription()),
+    "store_subscriptions.get": lambda s: s.store_subscriptions.get("lily", "co_1"),
+    "store_subscriptions.list": lambda s: s.store_subscriptions.list("lily", after="", limit=1),
+    "store_subscriptions.has_listing": lambda s: s.store_subscriptions.has_listing("lily"),
+    "store_subscriptions.list_sold": lambda s: s.store_subscriptions.list_sold(
+        "acme", after="", limit=1
+    ),
+    "store_subscriptions.find": lambda s: s.store_subscriptions.find(OURS, "sub_1"),
+    "store_subscriptions.list_due": lambda s: s.store_subscriptions.list_due(now=NOON, limit=1),
     "log.begin": lambda s: s.mutation_log.begin(record(), LEASE, now=NOON),
     "log.save_step": lambda s: s.mutation_log.save_step(KEY, LEASE, Step("create", b"{}")),
     "log.finish": lambda s: s.mutation_log.finish(KEY, LEASE, reply=b"{}", failure=None),

@@ -23,6 +23,7 @@ from domain.ledger_commands import (
     PostRefund,
     PostRelease,
     PostReload,
+    PostRenewal,
     PostReversal,
     PostUsage,
     PostWriteOff,
@@ -40,6 +41,7 @@ from tests.support.rooms.ledger import (
     refund,
     release,
     reload,
+    renewal,
     reversal,
     usage,
 )
@@ -126,6 +128,8 @@ class Model:
             case PostCost():
                 self.exact += asked.exact
                 self.spent[asked.key] = Spent(EntryKind.COST, asked.exact, asked.quantity)
+            case PostRenewal():
+                self.exact += asked.amount * MILLION
             case PostRefund():
                 return self._refund(asked)
             case PostHold():
@@ -250,6 +254,9 @@ class Asking:
     def _cost(self, key: str) -> Command:
         return cost(f"lily/{key}", exact=self._exact(), quantity=self._dice.randint(1, 7))
 
+    def _renewal(self, key: str) -> Command:
+        return renewal(f"co/{key}", self._dice.randint(1, 60))
+
     def _refund(self, key: str) -> Command:
         spent = self._model.spent
         whole = self._dice.choice([*spent][-40:] or ["none"])
@@ -310,8 +317,8 @@ class Asking:
 
 _WEIGHED: Final = {
     Asking._grant: 4, Asking._opening: 1, Asking._write_off: 1, Asking._overdraft: 1,
-    Asking._note: 1, Asking._usage: 12, Asking._cost: 4, Asking._refund: 8, Asking._hold: 6,
-    Asking._release: 2, Asking._capture: 4, Asking._reload: 4, Asking._reversal: 6,
+    Asking._note: 1, Asking._usage: 12, Asking._cost: 4, Asking._renewal: 2, Asking._refund: 8,
+    Asking._hold: 6, Asking._release: 2, Asking._capture: 4, Asking._reload: 4, Asking._reversal: 6,
     Asking._repeat: 2, Asking._reuse: 1,
 }  # fmt: skip
 _KINDS: Final = [*_WEIGHED]

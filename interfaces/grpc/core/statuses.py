@@ -119,7 +119,9 @@ def _bad_request(violations: Sequence[FieldViolation]) -> BadRequest:
     request = BadRequest()
     for violation in once:
         request.field_violations.add(
-            field=_cut(violation.field, _MAX_VALUE), description=_cut(violation.rule, _MAX_MESSAGE)
+            field=_cut(violation.field, _MAX_VALUE),
+            description=_cut(violation.rule, _MAX_MESSAGE),
+            reason=violation.reason or "",
         )
         full = len(request.field_violations) > _MAX_VIOLATIONS
         if full or request.ByteSize() > _MAX_VIOLATION_BYTES:

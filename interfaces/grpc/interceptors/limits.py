@@ -19,7 +19,7 @@ MONEY: Final = 5
 MONEY_SCOPES: Final = frozenset(
     """
     charges.write invoices.write subscriptions.write payment_links.write payment_methods.write
-    wallets.write wallets.admin
+    wallets.write wallets.admin checkout.write checkout.refund
     """.split()
 )
 """What moves money, or how it will be moved: it asks Stripe, and others wait for it there."""

@@ -355,8 +355,8 @@ class WalletEntry(_message.Message):
     sequence: _builtins.int
     """sequence counts the wallet's entries from 1, without a hole."""
     kind: _builtins.str
-    """kind in one word: `reload`, `reversal`, `hold`, `release`, `capture`, `usage`, `cost`,
-    `usage_refund`, `cost_refund`, `sale_refund`, `grant`, `write_off`, `overdraft`, `note` or
+    """kind in one word: `reload`, `reversal`, `hold`, `release`, `capture`, `renewal`, `usage`,
+    `cost`, `usage_refund`, `cost_refund`, `sale_refund`, `grant`, `write_off`, `overdraft`, `note` or
     `opening`. A later release may add others.
     """
     exact: _builtins.int

@@ -19,9 +19,19 @@ from tests.support.servers.service import PRIVATE
 
 Facts = tuple[object, object]
 
+COMING: Final = {
+    f"CheckoutService.{name}"
+    for name in (
+        "ExecuteCheckout", "ConfirmCheckout", "RetryPayment", "CancelCheckout", "RefundCheckout",
+        "ResolveCheckout",
+    )
+}  # fmt: skip
+"""Those of the contract that this release does not serve yet."""
+
+
 MUTATING: Final = sorted(
     name for name, (method, _) in METHODS.items()
-    if "request_id" in method.input_type.fields_by_name
+    if "request_id" in method.input_type.fields_by_name and name not in COMING
 )  # fmt: skip
 
 

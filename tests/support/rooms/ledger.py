@@ -16,6 +16,7 @@ from domain.ledger_commands import (
     PostRefund,
     PostRelease,
     PostReload,
+    PostRenewal,
     PostReversal,
     PostUsage,
     hold_key,
@@ -56,6 +57,10 @@ def usage(key: str, amount: int = 0, *, exact: int = 0, quantity: int = 1, **v: 
 def cost(key: str, amount: int = 0, *, exact: int = 0, quantity: int = 1, **v: Any) -> PostCost:
     exact += amount * MILLION
     return command(PostCost, f"cost/{key}", exact=exact, quantity=quantity, **v)
+
+
+def renewal(key: str, amount: int, **values: Any) -> PostRenewal:
+    return command(PostRenewal, f"renewal/{key}", amount=amount, **values)
 
 
 def refund(

@@ -14,6 +14,7 @@ from application.accounts.ports import Accounts
 from application.analytics.ports import Analytics, Rates
 from application.analytics.remembered_port import RememberedFigures
 from application.background.checkpoints import Checkpoints
+from application.checkouts.ports import Carts, StoreCatalogue, StoreSubscriptions
 from application.connections.deployment import Deployment
 from application.connections.ports import ConnectionRepository
 from application.contacts.ports import ContactDirectory
@@ -40,6 +41,7 @@ from infrastructure.mongo.accounts import MongoAccounts
 from infrastructure.mongo.analytics.engine import MongoAnalytics
 from infrastructure.mongo.balance_readings import MongoBalanceReadings
 from infrastructure.mongo.buyers import MongoBuyers
+from infrastructure.mongo.carts import MongoCarts
 from infrastructure.mongo.checkpoints import MongoCheckpoints
 from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory
@@ -60,6 +62,8 @@ from infrastructure.mongo.rates import MongoRates
 from infrastructure.mongo.remembered_figures import MongoRememberedFigures
 from infrastructure.mongo.reports import MongoReports
 from infrastructure.mongo.shadows import MongoShadows
+from infrastructure.mongo.store_catalogue import MongoStoreCatalogue
+from infrastructure.mongo.store_subscriptions import MongoStoreSubscriptions
 from infrastructure.mongo.subscription_history import MongoSubscriptionHistory
 from infrastructure.mongo.support import MongoSupportInbox
 from infrastructure.mongo.waiting_events import MongoWaitingEvents
@@ -68,6 +72,7 @@ from infrastructure.sqlite.accounts import SqliteAccounts
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
 from infrastructure.sqlite.balance_readings import SqliteBalanceReadings
 from infrastructure.sqlite.buyers import SqliteBuyers
+from infrastructure.sqlite.carts import SqliteCarts
 from infrastructure.sqlite.checkpoints import SqliteCheckpoints
 from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory
@@ -88,6 +93,8 @@ from infrastructure.sqlite.rates import SqliteRates
 from infrastructure.sqlite.remembered_figures import SqliteRememberedFigures
 from infrastructure.sqlite.reports import SqliteReports
 from infrastructure.sqlite.shadows import SqliteShadows
+from infrastructure.sqlite.store_catalogue import SqliteStoreCatalogue
+from infrastructure.sqlite.store_subscriptions import SqliteStoreSubscriptions
 from infrastructure.sqlite.subscription_history import SqliteSubscriptionHistory
 from infrastructure.sqlite.support import SqliteSupportInbox
 from infrastructure.sqlite.waiting_events import SqliteWaitingEvents
@@ -211,6 +218,9 @@ class Stores:
     journal: Journal
     wallet_settings: WalletSettingsStore
     buyers: Buyers
+    carts: Carts
+    store_catalogue: StoreCatalogue
+    store_subscriptions: StoreSubscriptions
     clock: StoreClock
     explain: Explain
 
@@ -276,6 +286,9 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             journal=SqliteJournal(database),
             wallet_settings=SqliteWalletSettings(database),
             buyers=SqliteBuyers(database),
+            store_subscriptions=SqliteStoreSubscriptions(database),
+            store_catalogue=SqliteStoreCatalogue(database),
+            carts=SqliteCarts(database),
             clock=clock,
             explain=explain,
         )
@@ -383,6 +396,9 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             journal=MongoJournal(database),
             wallet_settings=MongoWalletSettings(database),
             buyers=MongoBuyers(database),
+            store_subscriptions=MongoStoreSubscriptions(database),
+            store_catalogue=MongoStoreCatalogue(database),
+            carts=MongoCarts(database),
             clock=clock,
             explain=explain,
         )

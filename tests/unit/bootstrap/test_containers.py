@@ -22,6 +22,7 @@ MONGO: Final = {"BILLING_STORE": "mongo", "BILLING_MONGO_URL": "mongodb://127.0.
 NATS: Final = {"BILLING_QUEUE": "nats", "BILLING_NATS_URL": "nats://127.0.0.1:1"}
 SHORT_LINKS: Final = {
     "BILLING_SHORT_LINKS": "internal_api",
+    "BILLING_PHONE_NUMBERS": "internal_api",
     "API_BASE_URL": "https://api.example.com",
     "APP_SECRET": "0" * 64,
 }

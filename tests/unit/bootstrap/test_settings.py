@@ -249,6 +249,26 @@ def test_every_setting_says_what_it_is() -> None:
 
 
 @pytest.mark.usefixtures("environment")
+def test_prices_of_numbers_are_told_under_the_internal_api_or_where_a_setting_says(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    assert (load().phone_numbers, load().asks_internal_api) == ("off", False)
+    environment.setenv("BILLING_PHONE_NUMBERS", "file")
+    assert not load().asks_internal_api, "a file needs nobody's address"
+    environment.setenv("BILLING_PHONE_NUMBERS", "internal_api")
+    for name, value, missing in (
+        ("API_BASE_URL", "https://api.example.com", "API_BASE_URL or BILLING_PHONE_NUMBERS_URL"),
+        ("APP_SECRET", "x" * 32, "APP_SECRET of at least 32 bytes"),
+    ):
+        with pytest.raises(SettingsError, match=missing):
+            load()
+        environment.setenv(name, value)
+    assert load().phone_numbers_address == "https://api.example.com/phone-numbers/prices"
+    assert load().asks_internal_api
+    environment.setenv("BILLING_PHONE_NUMBERS_URL", "https://n.example.com/prices/")
+    assert load().phone_numbers_address == "https://n.example.com/prices"
+
+
 def test_short_links_are_made_under_the_internal_api_or_where_a_setting_says(
     environment: pytest.MonkeyPatch,
 ) -> None:

@@ -128,9 +128,20 @@ def test_what_a_table_tells_json_tells(billing: Billing) -> None:
     shown = json.loads(billing("show", "acme", "--json").out)
     assert shown == {
         "account": "acme", "name": "Acme", "currency": "usd", "parent": None,
+        "owner": "", "tier": "", "flags": [],
         "stripe_account": "acct_1Acme", "mode": "test", "state": "active",
     }  # fmt: skip
     assert json.loads(billing("list", "--json").out) == {"accounts": [shown]}
+
+
+def test_an_account_has_an_owner_a_tier_and_flags(billing: Billing) -> None:
+    words = ("--owner", "u_1", "--tier", "pro", "--flag", "listings", "--flag", "beta")
+    for _ in range(2):
+        assert billing("add", "acme", "--name", "Acme", *words).code == 0
+    shown = json.loads(billing("show", "acme", "--json").out)
+    assert (shown["owner"], shown["tier"]) == ("u_1", "pro")
+    assert shown["flags"] == ["listings", "beta"]
+    assert "at most 64" in billing("add", "b", "--name", "B", "--tier", "x" * 65).error
 
 
 def test_the_settings_may_stand_in_a_file(

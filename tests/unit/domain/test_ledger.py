@@ -12,9 +12,12 @@ from domain.ledger_commands import (
     PostOpening,
     PostRelease,
     PostReload,
+    PostRenewal,
     PostReversal,
     PostWriteOff,
     costs_of,
+    renewal_key,
+    renewals_of,
 )
 from domain.ledger_entries import (
     FIRST_DIGEST,
@@ -41,6 +44,7 @@ from tests.support.rooms.ledger import (
     refund,
     release,
     reload,
+    renewal,
     reversal,
     usage,
 )
@@ -161,6 +165,21 @@ def test_refunds_in_parts_add_up_to_exactly_what_it_was() -> None:
     ]  # fmt: skip
     assert (made.available, made.entries[-1].carry_after) == (1_000, 0)
     assert made.refuse(refund("b4", "a", 1)) is Refusal.REFUND_TOO_LARGE
+
+
+def test_a_renewal_is_a_sale_that_goes_below_the_overdraft_and_leaves_the_carry() -> None:
+    made = books()
+    made.append(usage("a", exact=1))
+    entry = made.append(renewal("co_1/2", 1_500))
+    assert (entry.kind, moved(entry)) == (EntryKind.RENEWAL, {"available": -1_500, "sales": 1_500})
+    assert (entry.reference, entry.carry_after, entry.exact) == (
+        renewals_of("co_1"), 1, 1_500_000_000
+    )  # fmt: skip
+    assert entry.key == renewal_key("co_1", 2)
+    assert made.refuse(hold("h", 1)) is Refusal.BALANCE_TOO_LOW
+    for key in ("cost/co_1/2", "renewals/co_1/2"):
+        with pytest.raises(ValueError, match="key"):
+            command(PostRenewal, key, amount=1)
 
 
 def test_refunds_of_cost_and_sale() -> None:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.money import CURRENCIES, Money, charge_step, exponent
+from domain.money import CURRENCIES, Money, charge_step, exponent, smallest_charge
+from sandbox.emulator.core import currencies
+from sandbox.emulator.core.errors import ApiError
 
 AMOUNTS = st.integers(-(10**15), 10**15)
 
@@ -171,3 +173,11 @@ def test_major_units_and_back(amount: int, currency: str) -> None:
 )
 def test_amounts_for_people(amount: int, currency: str, words: str) -> None:
     assert Money(amount, currency).formatted() == words
+
+
+@pytest.mark.parametrize("currency", sorted(CURRENCIES))
+def test_the_emulator_charges_from_the_same_amount_on(currency: str) -> None:
+    least = smallest_charge(currency)
+    currencies.check_amount(least, currency)
+    with pytest.raises(ApiError):
+        currencies.check_amount(least - charge_step(currency), currency)

@@ -31,8 +31,9 @@ from interfaces.grpc.events import mapping as events
 PREFIX = "ERROR_REASON_"
 ACTIONS = {
     "Get": {"read"}, "List": {"read"}, "Explain": {"read"}, "Watch": {"read", "watch"},
-    "Export": {"read"}, "Preview": {"read"}, "Search": {"read"}, "Count": {"read"},
-    "Batch": {"read"}, "Summarize": {"read"}, "Debit": {"spend"}, "Adjust": {"admin"},
+    "Export": {"read"}, "Preview": {"read", "write"}, "Search": {"read"}, "Count": {"read"},
+    "Refund": {"write", "refund"}, "Batch": {"read"}, "Summarize": {"read"}, "Debit": {"spend"},
+    "Adjust": {"admin"},
 }  # fmt: skip
 """What the scope of a method may allow, by its verb; any other writes."""
 
@@ -87,7 +88,7 @@ def test_every_method_of_the_contract_says_who_may_call_it() -> None:
         assert resource, path
         verb = re.findall("/([A-Z][a-z]+)", path)[-1]
         assert action in ACTIONS.get(verb, {"write"}), path
-        assert action in {"write", "spend", "admin"} or not method.mutates, path
+        assert action in {"write", "spend", "admin", "refund"} or not method.mutates, path
 
 
 def test_every_scope_of_the_contract_is_offered_and_told() -> None:

@@ -266,6 +266,34 @@ async def test_an_authorization_expires(
     assert "charge.expired" in await event_types(client)
 
 
+@pytest.mark.parametrize(
+    ("card", "off_session", "hours"),
+    [("visa", False, 168), ("visa", True, 114), ("mastercard", True, 168)],
+)
+async def test_an_authorization_is_captured_before_its_time_is_over(
+    client: stripe.StripeClient, control: ControlClient, card: str, off_session: bool, hours: int
+) -> None:
+    params: Any = {
+        **PAY, "capture_method": "manual", "payment_method": f"pm_card_{card}",
+        "off_session": off_session, "return_url": "https://example.com",
+        "expand": ["latest_charge"],
+    }  # fmt: skip
+    intents = [await client.v1.payment_intents.create_async(params) for _ in range(2)]
+    charge = intents[0].latest_charge
+    assert isinstance(charge, stripe.Charge)
+    assert charge.payment_method_details is not None
+    assert charge.payment_method_details.card is not None
+    assert charge.payment_method_details.card.capture_before == charge.created + hours * 3600
+    await control.advance_clock(hours * 3600 - 60)
+    captured = await client.v1.payment_intents.capture_async(intents[0].id)
+    await control.advance_clock(120)
+    assert captured.status == "succeeded"
+    kept, gone = [await client.v1.payment_intents.retrieve_async(intent.id) for intent in intents]
+    assert (kept.status, gone.status) == ("succeeded", "canceled")
+    assert gone.cancellation_reason == "expired"
+    assert "charge.expired" in await event_types(client)
+
+
 async def test_an_update_makes_no_event_and_respects_the_status(
     client: stripe.StripeClient,
 ) -> None:
@@ -309,3 +337,47 @@ async def test_setup_for_future_usage_attaches_the_method(client: stripe.StripeC
     await client.v1.payment_intents.create_async(PAY | keep | present | {"off_session": False})
     methods = await client.v1.customers.payment_methods.list_async(customer.id)
     assert len(methods.data) == 1
+
+
+async def test_a_legacy_card_is_authorized_for_its_customer_alone(
+    client: stripe.StripeClient,
+) -> None:
+    ada, bob = [await client.v1.customers.create_async({}) for _ in range(2)]
+    card = await client.v1.customers.payment_sources.create_async(ada.id, {"source": "tok_visa"})
+    order: Any = {
+        "amount": 2000, "currency": "usd", "payment_method": card.id, "capture_method": "manual",
+        "confirm": True, "return_url": "https://example.com", "setup_future_usage": "off_session",
+    }  # fmt: skip
+    for customer in (bob.id, None):
+        named = {} if customer is None else {"customer": customer}
+        with pytest.raises(stripe.InvalidRequestError) as refused:
+            await client.v1.payment_intents.create_async({**order, **named})
+        assert refused.value.param == "payment_method"
+    intent = await client.v1.payment_intents.create_async({**order, "customer": ada.id})
+    assert (intent.status, intent.amount_capturable) == ("requires_capture", 2000)
+    canceled = await client.v1.payment_intents.cancel_async(intent.id)
+    assert (canceled.status, canceled.amount_received) == ("canceled", 0)
+
+
+async def test_a_bank_debit_cannot_be_captured_manually(client: stripe.StripeClient) -> None:
+    method = await client.v1.payment_methods.create_async(
+        {
+            "type": "us_bank_account",
+            "us_bank_account": {
+                "account_holder_type": "individual",
+                "account_number": "000123456789",
+                "routing_number": "110000000",
+            },
+            "billing_details": {"name": "Ada"},
+        }
+    )
+    params: Any = {
+        "amount": 2000, "currency": "usd", "payment_method": method.id, "confirm": True,
+        "return_url": "https://example.com",
+    }  # fmt: skip
+    with pytest.raises(stripe.InvalidRequestError, match="manual") as refused:
+        await client.v1.payment_intents.create_async({**params, "capture_method": "manual"})
+    assert refused.value.param == "capture_method"
+    assert (await client.v1.payment_intents.list_async()).data == []
+    paying = await client.v1.payment_intents.create_async(params)
+    assert paying.status == "processing"

@@ -265,3 +265,21 @@ async def test_what_cannot_be_paid_at_once_changes_nothing(client: stripe.Stripe
     assert left["items"].data[0].quantity == 1
     cleared = await client.v1.subscriptions.update_async(made.id, {"default_payment_method": ""})
     assert cleared.default_payment_method is None
+
+
+@pytest.mark.parametrize(
+    ("off_session", "code"),
+    [(False, "subscription_payment_intent_requires_action"), (True, "authentication_required")],
+)
+async def test_a_card_that_wants_authentication_leaves_nothing(
+    client: stripe.StripeClient, off_session: bool, code: str
+) -> None:
+    with pytest.raises(stripe.CardError) as refused:
+        await subscribed(
+            client, card="pm_card_authenticationRequired", off_session=off_session,
+            payment_behavior="error_if_incomplete",
+        )  # fmt: skip
+    assert refused.value.code == code
+    assert (await client.v1.subscriptions.list_async({"status": "all"})).data == []
+    assert (await client.v1.invoices.list_async()).data == []
+    assert (await client.v1.payment_intents.list_async()).data == []

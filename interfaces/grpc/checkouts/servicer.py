@@ -1,0 +1,24 @@
+"""CheckoutService: what the store offers, and what is bought of it."""
+
+from billing_client.v1 import checkout_service_pb2 as pb
+from billing_client.v1 import checkout_service_pb2_grpc as pb_grpc
+from typing_extensions import override
+
+from application.checkouts.commands import ListStoreProducts
+from application.checkouts.use_cases import StoreProducts
+from interfaces.grpc.checkouts import mapping
+from interfaces.grpc.core.calls import Context, current_caller
+
+
+class CheckoutServicer(pb_grpc.CheckoutServiceServicer):
+    """The store. Checkouts are of the contract, and not served yet."""
+
+    def __init__(self, products: StoreProducts) -> None:
+        self._products = products
+
+    @override
+    async def ListStoreProducts(
+        self, request: pb.ListStoreProductsRequest, context: Context
+    ) -> pb.ListStoreProductsResponse:
+        query = ListStoreProducts(request.page_size, request.page_token)
+        return mapping.products_message(await self._products.list(current_caller(), query))
