@@ -94,6 +94,16 @@ class ControlClient:
         asked = Authorization(account, livemode)
         return (await self._call("POST", "authorizations", AuthorizationCode, asked)).code
 
+    async def consent(self, page: str, account: str, *, livemode: bool = False) -> str:
+        """Let the owner of an account consent on an authorize page; where he is sent then."""
+        asked = Authorization(account, livemode, page)
+        return (await self._call("POST", "authorizations", AuthorizationCode, asked)).redirect
+
+    async def decline(self, page: str) -> str:
+        """Let an owner decline on an authorize page; where he is sent then."""
+        asked = Authorization(page=page, declined=True)
+        return (await self._call("POST", "authorizations", AuthorizationCode, asked)).redirect
+
     async def deauthorize(self, account: str) -> None:
         """Let an account revoke the platform's access."""
         await self._call("POST", "deauthorizations", AccountMade, AccountMade(account))

@@ -12,7 +12,7 @@ from sandbox.emulator.core.call import Call, World
 from sandbox.emulator.core.currencies import millionths
 from sandbox.emulator.core.errors import ApiError
 from sandbox.emulator.core.forms import decode
-from sandbox.emulator.core.grants import CODE_SECONDS, Grant
+from sandbox.emulator.core.grants import CODE_SECONDS, Grant, asked_by, sent_back
 from sandbox.emulator.core.messages import (
     AccountMade,
     AccountSpec,
@@ -140,14 +140,18 @@ class Control:
         return made
 
     async def _authorize(self, request: web.BaseRequest) -> AuthorizationCode:
-        """The owner of an account consents; what his browser would bring back is the code."""
-        asked = await _body(request, Authorization)
-        world = self._world
-        world.accounts.get(asked.account)
+        """The owner of an account consents or declines; what his browser would bring back."""
+        consent = await _body(request, Authorization)
+        world, asked = self._world, asked_by(consent.page) if consent.page else None
+        if consent.declined:
+            if asked is None:
+                raise ValueError("declined: the page is needed that the owner was sent to")
+            return AuthorizationCode("", sent_back(asked))
+        world.accounts.get(consent.account)
         code = world.ids.mint("ac", 32)
         expires = world.clock.now() + CODE_SECONDS
-        world.grants.give(code, Grant(asked.account, asked.livemode, expires))
-        return AuthorizationCode(code)
+        world.grants.give(code, Grant(consent.account, consent.livemode, expires))
+        return AuthorizationCode(code, "" if asked is None else sent_back(asked, code=code))
 
     async def _delivery(self, _: web.BaseRequest) -> object:
         return self._world.delivery.state()

@@ -65,16 +65,26 @@ class AccountMade(Message):
 
 
 class Authorization(Message):
-    """An owner's consent that the platform may act for an account, in one mode."""
+    """An owner's consent that the platform may act for an account, in one mode.
 
-    account: str
+    page: the address of the authorize page that the owner was sent to. declined: he does not
+    consent; that takes a page and no account.
+    """
+
+    account: str = ""
     livemode: bool = False
+    page: str = ""
+    declined: bool = False
 
 
 class AuthorizationCode(Message):
-    """What the consent is exchanged by, `ac_…`: once, within five minutes."""
+    """What the consent is exchanged by, `ac_…`: once, within five minutes; empty when declined.
+
+    redirect: where Stripe sends the owner's browser from the page; empty where none was given.
+    """
 
     code: str
+    redirect: str = ""
 
 
 class DeliverySwitches(Message):
