@@ -21,6 +21,7 @@ from infrastructure.mongo.mirror.changes import MongoChanges
 from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
+from infrastructure.mongo.oauth_states import MongoOauthStates
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.preparation import prepare
 from infrastructure.mongo.process_log import MongoProcessLog
@@ -67,6 +68,7 @@ class MongoStores(containers.DeclarativeContainer):
     mirror = providers.Singleton(MongoMirror, database, read_before)
     mutation_log = providers.Singleton(MongoMutationLog, database)
     notes = providers.Singleton(MongoNotes, database)
+    oauth_states = providers.Singleton(MongoOauthStates, database)
     outbox = providers.Singleton(MongoOutbox, database)
     wallet_settings = providers.Singleton(MongoWalletSettings, database)
     waiting_events = providers.Singleton(MongoWaitingEvents, database)

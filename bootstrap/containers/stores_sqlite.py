@@ -21,6 +21,7 @@ from infrastructure.sqlite.mirror.changes import SqliteChanges
 from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
+from infrastructure.sqlite.oauth_states import SqliteOauthStates
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.preparation import prepare
 from infrastructure.sqlite.process_log import SqliteProcessLog
@@ -63,6 +64,7 @@ class SqliteStores(containers.DeclarativeContainer):
     mirror = providers.Singleton(SqliteMirror, database, read_before)
     mutation_log = providers.Singleton(SqliteMutationLog, database)
     notes = providers.Singleton(SqliteNotes, database)
+    oauth_states = providers.Singleton(SqliteOauthStates, database)
     outbox = providers.Singleton(SqliteOutbox, database)
     wallet_settings = providers.Singleton(SqliteWalletSettings, database)
     waiting_events = providers.Singleton(SqliteWaitingEvents, database)

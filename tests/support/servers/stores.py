@@ -15,6 +15,7 @@ from application.analytics.ports import Analytics, Rates
 from application.analytics.remembered_port import RememberedFigures
 from application.background.checkpoints import Checkpoints
 from application.checkouts.ports import Carts, StoreCatalogue, StoreSubscriptions
+from application.connecting.ports import OauthStates
 from application.connections.deployment import Deployment
 from application.connections.ports import ConnectionRepository
 from application.contacts.ports import ContactDirectory
@@ -55,6 +56,7 @@ from infrastructure.mongo.mirror.changes import MongoChanges
 from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mutation_log import MongoMutationLog
 from infrastructure.mongo.notes import MongoNotes
+from infrastructure.mongo.oauth_states import MongoOauthStates
 from infrastructure.mongo.outbox import MongoOutbox
 from infrastructure.mongo.preparation import prepare as prepare_mongo
 from infrastructure.mongo.process_log import MongoProcessLog
@@ -86,6 +88,7 @@ from infrastructure.sqlite.mirror.changes import SqliteChanges
 from infrastructure.sqlite.mirror.mirror import SqliteMirror
 from infrastructure.sqlite.mutation_log import SqliteMutationLog
 from infrastructure.sqlite.notes import SqliteNotes
+from infrastructure.sqlite.oauth_states import SqliteOauthStates
 from infrastructure.sqlite.outbox import SqliteOutbox
 from infrastructure.sqlite.preparation import prepare as prepare_sqlite
 from infrastructure.sqlite.process_log import SqliteProcessLog
@@ -208,6 +211,7 @@ class Stores:
     rates: Rates
     remembered_figures: RememberedFigures
     reports: Reports
+    oauth_states: OauthStates
     outbox: Outbox
     waiting_events: WaitingEvents
     contacts: ContactDirectory
@@ -276,6 +280,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             rates=SqliteRates(database),
             remembered_figures=SqliteRememberedFigures(database),
             reports=SqliteReports(database),
+            oauth_states=SqliteOauthStates(database),
             outbox=SqliteOutbox(database),
             waiting_events=SqliteWaitingEvents(database),
             contacts=SqliteContactDirectory(database),
@@ -386,6 +391,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             rates=MongoRates(database),
             remembered_figures=MongoRememberedFigures(database),
             reports=MongoReports(database),
+            oauth_states=MongoOauthStates(database),
             outbox=MongoOutbox(database),
             waiting_events=MongoWaitingEvents(database),
             contacts=MongoContactDirectory(database),
