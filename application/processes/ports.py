@@ -127,6 +127,11 @@ class ProcessRecord:
         return "process", self.key.account, self.key.kind, self.key.request_id
 
 
+def by_age(record: ProcessRecord) -> tuple[dt.datetime, str]:
+    """What puts processes in order, the oldest first."""
+    return record.created_at, record.id
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What one write changes: any of a step, the progress and new watches, together or not."""
@@ -214,6 +219,14 @@ class ProcessLog(Protocol):
 
         Due is one whose `due_at` has passed, or whose lease has ended without a release, or that a
         clock more than LONGEST_LEASE ahead of `now` has put off. For the loop only.
+        """
+        ...
+
+    async def find_open(self, stripe_account: str, *, limit: int) -> Sequence[ProcessRecord]:
+        """Processes of all tenants that do not rest and need a Stripe account, the oldest first.
+
+        It is the one that their steps act on, or an object there is watched. At most `limit`; which
+        of more is not promised.
         """
         ...
 

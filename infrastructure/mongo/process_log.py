@@ -12,11 +12,13 @@ from application.mutations.ports import Lease
 from application.processes.ports import (
     LONGEST_LEASE,
     Change,
+    Course,
     ProcessKey,
     ProcessLog,
     ProcessRecord,
     Progress,
     Watch,
+    by_age,
 )
 from domain.errors import AlreadyExists, Reason
 from infrastructure.documents import to_builtins
@@ -37,15 +39,18 @@ _DUE: Final = "due"
 _OF: Final = "of"
 _PUT_OFF: Final = "put_off"
 _ATTENTION: Final = "attention"
+_OPEN: Final = "open"
+_WATCHES: Final = "watches"
 
 INDEXES: Final[Indexes] = {
     _PROCESSES: [
         index("account", "kind", "request_id", unique=True),
         # An object belongs to one process. A process that watches none lacks the field.
-        index("watches", name="watches", unique=True, sparse=True),
+        index("watches", name=_WATCHES, unique=True, sparse=True),
         # A claim belongs to one process that does not rest; who has none lacks the field.
         index("claims", name="claims", unique=True, sparse=True),
         index("account", "kind", "created_at", "_id", name=_OF),
+        index("stripe_account", "progress.course", name=_OPEN),
         index("due_at", name=_DUE, sparse=True),
         index("put_off_at", name=_PUT_OFF),
         index("attention_at", name=_ATTENTION, sparse=True),
@@ -166,6 +171,21 @@ class MongoProcessLog(ProcessLog):
                 hint=_PUT_OFF,
             )  # fmt: skip
         return [document["_id"] for document in found]
+
+    @override
+    async def find_open(self, stripe_account: str, *, limit: int) -> Sequence[ProcessRecord]:
+        goes_on = {"progress.course": {"$in": [one for one in Course if not one.rests]}}
+        # Watches are text that begins with the Stripe account; `-` follows `,` in ASCII.
+        begin = _watched(Watch(stripe_account, "")).removesuffix('""]')
+        there = {"$elemMatch": {"$gte": begin, "$lt": f"{begin[:-1]}-"}}
+        acting = await self._processes.find(
+            {"stripe_account": stripe_account, **goes_on}, limit=limit, hint=_OPEN
+        )
+        watching = await self._processes.find(
+            {"watches": there, **goes_on}, limit=limit, hint=_WATCHES
+        )
+        records = {document["_id"]: _record(document) for document in (*acting, *watching)}
+        return sorted(records.values(), key=by_age)[:limit]
 
     @override
     async def find_attention(self, *, limit: int) -> Sequence[ProcessRecord]:

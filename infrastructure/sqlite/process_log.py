@@ -17,24 +17,40 @@ from application.processes.ports import (
     ProcessRecord,
     Progress,
     Watch,
+    by_age,
 )
 from domain.errors import AlreadyExists, Reason
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.core.database import Database
-from infrastructure.sqlite.core.tables import Tables
+from infrastructure.sqlite.core.tables import Tables, columns_of
+
+_OPEN: Final = "open INTEGER NOT NULL DEFAULT 1"
+_RESTS: Final = "json_extract(CAST(progress AS TEXT), '$.course') IN ('completed', 'taken_back')"
+
+
+def _mend(connection: sqlite3.Connection, _: int) -> None:
+    """Files of before lack the column that its index is on."""
+    if "open" not in columns_of(connection, "billing.processes"):
+        connection.execute(f'ALTER TABLE "billing.processes" ADD COLUMN {_OPEN}')
+        connection.execute(f'UPDATE "billing.processes" SET open = 0 WHERE {_RESTS}')
+    connection.execute(
+        'CREATE INDEX IF NOT EXISTS "billing.processes open"'
+        ' ON "billing.processes" (stripe_account) WHERE open'
+    )
+
 
 TABLES: Final = Tables(
     # `due_at` is when a process falls to the loop: at the end of its lease, or when whoever gave it
     # back said (null: once it is woken). `put_off_at` is by which clock that was said.
-    """
+    f"""
     CREATE TABLE IF NOT EXISTS "billing.processes" (
         id TEXT NOT NULL PRIMARY KEY,
         account TEXT NOT NULL, kind TEXT NOT NULL, request_id TEXT NOT NULL,
         stripe_account TEXT NOT NULL, payload_hash TEXT NOT NULL, frozen BLOB NOT NULL,
         created_at INTEGER NOT NULL, progress BLOB NOT NULL, steps BLOB NOT NULL,
         wakes INTEGER NOT NULL, owner TEXT, leased_until INTEGER NOT NULL, due_at INTEGER,
-        put_off_at INTEGER NOT NULL, attention_at INTEGER,
+        put_off_at INTEGER NOT NULL, attention_at INTEGER, {_OPEN},
         UNIQUE (account, kind, request_id)
     )
     """,
@@ -79,6 +95,7 @@ TABLES: Final = Tables(
     CREATE INDEX IF NOT EXISTS "billing.process_watches of"
     ON "billing.process_watches" (process)
     """,
+    mend=_mend,
 )
 
 _RECORD: Final = (
@@ -98,7 +115,9 @@ _LEASE: Final = (
 )
 _HELD: Final = 'SELECT steps FROM "billing.processes" WHERE id = ? AND owner = ?'
 _STEPS: Final = 'UPDATE "billing.processes" SET steps = ? WHERE id = ?'
-_PROGRESS: Final = 'UPDATE "billing.processes" SET progress = ?, attention_at = ? WHERE id = ?'
+_PROGRESS: Final = (
+    'UPDATE "billing.processes" SET progress = ?, open = ?, attention_at = ? WHERE id = ?'
+)
 _WATCH: Final = 'INSERT OR IGNORE INTO "billing.process_watches" VALUES (?, ?, ?)'
 _WATCHED_BY: Final = (
     'SELECT process FROM "billing.process_watches" WHERE stripe_account = ? AND object_id = ?'
@@ -135,6 +154,11 @@ _FIND_AHEAD: Final = (
 _LIST: Final = (
     f"{_FIND} account = ? AND kind = ? AND (created_at, id) < (?, ?)"
     " ORDER BY created_at DESC, id DESC LIMIT ?"
+)
+_FIND_OPEN: Final = f"{_FIND} stripe_account = ? AND open LIMIT ?"
+_FIND_OPEN_WATCHING: Final = (
+    f'{_FIND} id IN (SELECT process FROM "billing.process_watches" WHERE stripe_account = ?)'
+    " AND open LIMIT ?"
 )
 _FIND_ATTENTION: Final = f"{_FIND} attention_at IS NOT NULL ORDER BY attention_at LIMIT ?"
 
@@ -256,6 +280,18 @@ class SqliteProcessLog(ProcessLog):
         return await self._database.read(job)
 
     @override
+    async def find_open(self, stripe_account: str, *, limit: int) -> Sequence[ProcessRecord]:
+        def job(connection: sqlite3.Connection) -> Sequence[ProcessRecord]:
+            rows: dict[str, Sequence[Any]] = {}
+            for statement in (_FIND_OPEN, _FIND_OPEN_WATCHING):
+                found = connection.execute(statement, (stripe_account, limit))
+                rows |= {row[0]: row for row in found}
+            records = [_record(connection, row) for row in rows.values()]
+            return sorted(records, key=by_age)[:limit]
+
+        return await self._database.read(job)
+
+    @override
     async def find_attention(self, *, limit: int) -> Sequence[ProcessRecord]:
         def job(connection: sqlite3.Connection) -> Sequence[ProcessRecord]:
             found = connection.execute(_FIND_ATTENTION, (limit,)).fetchall()
@@ -302,9 +338,10 @@ def _change(connection: sqlite3.Connection, process_id: str, lease: Lease, chang
         steps = _decode_steps(held[0]) | {change.step.name: change.step}
         connection.execute(_STEPS, (to_json(steps), process_id))
     if change.progress is not None:
-        progress = (to_json(change.progress), _attention_ms(change.progress), process_id)
-        connection.execute(_PROGRESS, progress)
-        if change.progress.course.rests:
+        rests = change.progress.course.rests
+        attention = _attention_ms(change.progress)
+        connection.execute(_PROGRESS, (to_json(change.progress), not rests, attention, process_id))
+        if rests:
             connection.execute(_GIVE_UP, (process_id,))
     return True
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import datetime as dt
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -23,7 +26,7 @@ from application.processes.ports import (
 from application.processes.processes import process_id
 from domain.errors import AlreadyExists
 from tests.contract.samples import NOON, SECOND
-from tests.support.servers.stores import Opener, Stores
+from tests.support.servers.stores import Opener, Stores, sqlite_stores
 
 KEY: Final = ProcessKey("account-1", "reload", "request-1")
 HELD: Final = Lease("one", NOON + 30 * SECOND)
@@ -345,6 +348,25 @@ async def test_an_accounts_processes_are_listed_newest_first_page_by_page(stores
     assert await log.list("account-3", "reload", after=None, limit=3) == []
 
 
+async def test_what_is_open_at_a_stripe_account_is_found(stores: Stores) -> None:
+    log = stores.process_log
+    elsewhere = process(3, stripe_account="acct_10", created_at=NOON + 3 * SECOND)
+    unrelated = process(4, stripe_account="acct_10")
+    back = replace(process(5), created_at=NOON + 5 * SECOND)
+    back = replace(back, progress=replace(back.progress, course=Course.BACKWARD))
+    for record in (process(1), process(2), elsewhere, unrelated, back):
+        await log.begin(record, HELD)
+    await log.write(elsewhere.id, HELD, Change(watches=(INTENT, Watch("acct_10", "pi_1"))))
+    await log.write(process(1).id, HELD, Change(watches=(Watch("acct_1", "pi_2"),)))
+    rested = replace(process(2).progress, course=Course.COMPLETED)
+    change = Change(rested, watches=(Watch("acct_1", "pi_3"),))
+    assert await log.release(process(2).id, HELD, change, due_at=None, wakes=0, now=NOON)
+    found = [record.id for record in await log.find_open("acct_1", limit=10)]
+    assert found == [process(1).id, elsewhere.id, back.id]
+    assert len(await log.find_open("acct_1", limit=2)) == 2
+    assert await log.find_open("acct_", limit=10) == []
+
+
 async def test_processes_survive_reopening(opener: Opener) -> None:
     step = Step("create", b"{}", sent_at=NOON)
     async with opener() as first:
@@ -372,6 +394,7 @@ async def test_every_query_uses_an_index(stores: Stores) -> None:
         await log.find(KEY)
         await log.find_due(now=NOON, limit=5)
         await log.find_attention(limit=5)
+        await log.find_open("acct_1", limit=5)
         await log.list("account-1", "reload", after=(NOON, ID), limit=3)
         await log.begin(process(88, claims=("a",)), held)
 
@@ -379,3 +402,18 @@ async def test_every_query_uses_an_index(stores: Stores) -> None:
         scans = plan.scans and "json_each" not in plan.text
         assert not scans, plan.text
         assert not plan.sorts, plan.text
+
+
+async def test_a_file_of_before_learns_which_processes_are_open(tmp_path: Path) -> None:
+    path = tmp_path / "billing.db"
+    rests = replace(process(2).progress, course=Course.TAKEN_BACK)
+    async with sqlite_stores(path) as stores:
+        await stores.process_log.begin(process(1), HELD)
+        await stores.process_log.begin(process(2), HELD)
+        await stores.process_log.write(process(2).id, HELD, Change(rests))
+    with closing(sqlite3.connect(path)) as file:
+        file.execute('DROP INDEX "billing.processes open"')
+        file.execute('ALTER TABLE "billing.processes" DROP COLUMN open')
+        file.commit()
+    async with sqlite_stores(path) as stores:
+        assert await stores.process_log.find_open("acct_1", limit=5) == [process(1)]

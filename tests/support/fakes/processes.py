@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from typing_extensions import override
 
 from application.mutations.ports import Lease
-from application.processes.ports import Change, ProcessKey, ProcessLog, ProcessRecord, Watch
+from application.processes.ports import (
+    Change,
+    ProcessKey,
+    ProcessLog,
+    ProcessRecord,
+    Watch,
+    by_age,
+)
 from domain.errors import AlreadyExists, Reason
 from tests.support.fakes.stores import Fake, Pause, no_pause
 
@@ -113,6 +120,18 @@ class FakeProcessLog(Fake, ProcessLog):
         async with self._step("processes.find_due"):
             due = [(one.due_at, id_) for id_, one in self.kept.items() if one.due_at is not None]
         return [id_ for due_at, id_ in sorted(due) if due_at <= now][:limit]
+
+    @override
+    async def find_open(self, stripe_account: str, *, limit: int) -> Sequence[ProcessRecord]:
+        async with self._step("processes.find_open"):
+            records = [
+                kept.record for kept in self.kept.values()
+                if not kept.record.progress.course.rests and stripe_account in {
+                    kept.record.stripe_account,
+                    *(watch.stripe_account for watch in kept.record.watches),
+                }
+            ]  # fmt: skip
+        return sorted(records, key=by_age)[:limit]
 
     @override
     async def find_attention(self, *, limit: int) -> Sequence[ProcessRecord]:
