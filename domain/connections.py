@@ -36,7 +36,9 @@ class ConnectionKind(StrEnum):
 class Connection:
     """The link of `account` to `stripe_account`. An account has at most one a mode.
 
-    One Stripe account and mode belongs to one account at a time while the link is active.
+    One Stripe account and mode belongs to one account at a time while the link is active. It is so
+    also while it is being ended, since `ending_since`: until Stripe has taken the access back,
+    nobody else gets the Stripe account.
     """
 
     account: str
@@ -46,17 +48,24 @@ class Connection:
     connected_at: dt.datetime
     state: ConnectionState = ConnectionState.ACTIVE
     scope: str = "read_write"
+    ending_since: dt.datetime | None = None
 
     def __post_init__(self) -> None:
         if not STRIPE_ACCOUNT_ID.fullmatch(self.stripe_account):
             raise ValueError("stripe_account: an id of Stripe's is needed, such as acct_1Abc")
+
+    def is_same_link(self, other: "Connection") -> bool:
+        """Whether both are one link, whatever has become of it; another is made at another time."""
+        return (self.account, self.stripe_account, self.mode, self.connected_at) == (
+            other.account, other.stripe_account, other.mode, other.connected_at,
+        )  # fmt: skip
 
 
 def usable(connection: Connection | None) -> Connection:
     """The connection, if calls may be made with it.
 
     Raises FailedPrecondition: STRIPE_NOT_CONNECTED without one, STRIPE_CONNECTION_REVOKED where
-    Stripe or the account's owner has cut it.
+    Stripe or the account's owner has cut it, or it is being disconnected.
     """
     if connection is None:
         raise FailedPrecondition(
@@ -68,6 +77,12 @@ def usable(connection: Connection | None) -> Connection:
         raise FailedPrecondition(
             Reason.STRIPE_CONNECTION_REVOKED,
             "the account's Stripe connection was revoked; connect it again",
+            subject="connection",
+        )
+    if connection.ending_since is not None:
+        raise FailedPrecondition(
+            Reason.STRIPE_CONNECTION_REVOKED,
+            "the account's Stripe connection is being disconnected",
             subject="connection",
         )
     return connection

@@ -1,8 +1,10 @@
 """Connections between accounts and their Stripe accounts."""
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Protocol
 
+from domain.accounts import Account
 from domain.connections import Connection, Mode
 
 
@@ -39,9 +41,39 @@ class ConnectionRepository(Protocol):
         """
         ...
 
+    async def mark(self, connection: Connection, *, ending_since: dt.datetime | None) -> bool:
+        """Mark this very link as being ended, or (None) take that back; False where it is no more.
+
+        Durable and atomic; what `revoke` takes for the same link is so here. A marked one is found
+        and listed like others.
+        """
+        ...
+
     async def list_active(self, mode: Mode, *, after: str, limit: int) -> Sequence[Connection]:
         """Active connections whose Stripe account is above `after`, in order of Stripe account.
 
         For the flows that keep every mirror current: it reads across tenants.
+        """
+        ...
+
+
+class KnownAccounts(Protocol):
+    """Which accounts there are. Raises Unavailable (STORE_UNAVAILABLE)."""
+
+    async def get(self, account: str) -> Account | None:
+        """The account of an id, or None."""
+        ...
+
+
+class FirstBackfill(Protocol):
+    """Brings all that a newly connected Stripe account holds into the mirror, in the background.
+
+    The boundary is here because connecting does not know how long work is done.
+    """
+
+    async def request(self, stripe_account: str) -> None:
+        """See to it that a backfill waits, runs, or has ended well. Durable; may be repeated.
+
+        Raises Unavailable (STORE_UNAVAILABLE).
         """
         ...

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from application.background.clock import Clock
-from application.connections.ports import ConnectionRepository
+from application.connections.ports import ConnectionRepository, KnownAccounts
 from application.connections.stripe import StripeAccounts
 from application.mirror.nouns import STRIPE_ACCOUNTS
 from application.mirror.ports import Mirror
 from application.requests.callers import Caller
 from domain.connections import Connection, ConnectionState, Mode, usable
-from domain.errors import FailedPrecondition, NotUnderstood, RateLimited, Unavailable
+from domain.errors import FailedPrecondition, NotFound, NotUnderstood, RateLimited, Unavailable
 from domain.stripe_accounts import StripeAccount
 
 _CACHE_SECONDS: Final = 2
@@ -44,32 +44,45 @@ class Connections:
         mirror: Mirror,
         clock: Clock,
         mode: Mode,
+        *,
+        accounts: KnownAccounts | None = None,
     ) -> None:
+        """`accounts` tells an account that is not there from one without a connection."""
         self._repository = repository
         self._stripe = stripe
         self._mirror = mirror
         self._clock = clock
         self._mode = mode
+        self._accounts = accounts
         self._cache: dict[str, tuple[float, Connection]] = {}
 
     async def of(self, caller: Caller) -> Connection:
         """The caller's usable connection.
 
-        Raises FailedPrecondition (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED).
+        Raises FailedPrecondition (STRIPE_NOT_CONNECTED, STRIPE_CONNECTION_REVOKED), and NotFound
+        where there is no such account.
         """
         now = self._clock.now().timestamp()
         until, cached = self._cache.get(caller.account, (0.0, None))
         if cached is not None and now < until:
             return cached
-        connection = usable(await self._repository.get(caller.account, self._mode))
+        connection = usable(await self.standing(caller.account))
         if len(self._cache) >= _CACHE_SIZE:
             self._cache.clear()
         self._cache[caller.account] = (now + _CACHE_SECONDS, connection)
         return connection
 
+    async def standing(self, account: str) -> Connection | None:
+        """The connection as it is kept, revoked ones too. NotFound where there is no account."""
+        connection = await self._repository.get(account, self._mode)
+        accounts = self._accounts
+        if connection is None and accounts is not None and await accounts.get(account) is None:
+            raise NotFound("account", account)
+        return connection
+
     async def status(self, caller: Caller) -> ConnectionStatus:
-        """The account's connection, and what Stripe says of it."""
-        connection = await self._repository.get(caller.account, self._mode)
+        """The account's connection, and what Stripe says of it. NotFound: there is no account."""
+        connection = await self.standing(caller.account)
         stripe = None
         if connection is not None and connection.state is ConnectionState.ACTIVE:
             try:

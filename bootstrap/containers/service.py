@@ -275,7 +275,13 @@ class Container(containers.DeclarativeContainer):
     # --- the mirror and what keeps it right ---
     platform = providers.Singleton(Platform, stores.deployment, stripe_accounts, mode)
     connections = providers.Singleton(
-        Connections, stores.connections, stripe_accounts, mirror, clock, mode
+        Connections,
+        stores.connections,
+        stripe_accounts,
+        mirror,
+        clock,
+        mode,
+        accounts=stores.accounts,
     )
     mirrored_accounts = providers.Singleton(MirroredAccounts, stores.connections, platform, mode)
     mirror_writer = providers.Singleton(

@@ -1,5 +1,6 @@
 """The connections port: one document an account and mode."""
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
@@ -58,14 +59,12 @@ class MongoConnections:
             ) from error
 
     async def revoke(self, connection: Connection) -> bool:
-        same_link = {
-            "_id": _key(connection.account, connection.mode),
-            "stripe_account": connection.stripe_account,
-            "connected_at": connection.connected_at,
-            "state": ConnectionState.ACTIVE,
-        }
         change = {"$set": {"state": ConnectionState.REVOKED}}
-        return await self._connections.update_one(same_link, change)
+        return await self._connections.update_one(_active_link(connection), change)
+
+    async def mark(self, connection: Connection, *, ending_since: dt.datetime | None) -> bool:
+        change = {"$set": {"ending_since": ending_since}}
+        return await self._connections.update_one(_active_link(connection), change)
 
     async def list_active(self, mode: Mode, *, after: str, limit: int) -> Sequence[Connection]:
         found = await self._connections.find(
@@ -82,6 +81,16 @@ class MongoConnections:
 
 def _key(account: str, mode: Mode) -> str:
     return f"{account}/{mode}"
+
+
+def _active_link(connection: Connection) -> Document:
+    """What finds this very link while it is active."""
+    return {
+        "_id": _key(connection.account, connection.mode),
+        "stripe_account": connection.stripe_account,
+        "connected_at": connection.connected_at,
+        "state": ConnectionState.ACTIVE,
+    }
 
 
 def _connection(document: Document | None) -> Connection | None:

@@ -1,5 +1,6 @@
 """Connections in SQLite; a unique index keeps a Stripe account with one account at a time."""
 
+import datetime as dt
 import sqlite3
 from collections.abc import Sequence
 from typing import Final
@@ -47,6 +48,12 @@ _REVOKE: Final = (
     " AND json_extract(document, '$.connected_at') = ?"
 )
 
+_MARK: Final = (
+    "UPDATE \"billing.connections\" SET document = json_set(document, '$.ending_since', ?)"
+    " WHERE account = ? AND mode = ? AND stripe_account = ? AND state = 'active'"
+    " AND json_extract(document, '$.connected_at') = ?"
+)
+
 _decode = msgspec.json.Decoder(Connection).decode
 
 
@@ -87,14 +94,14 @@ class SqliteConnections:
             )
 
     async def revoke(self, connection: Connection) -> bool:
-        values = (
-            connection.account,
-            connection.mode.value,
-            connection.stripe_account,
-            msgspec.to_builtins(connection.connected_at),
-        )
         return await self._database.write(
-            lambda sqlite: sqlite.execute(_REVOKE, values).rowcount == 1
+            lambda sqlite: sqlite.execute(_REVOKE, _link(connection)).rowcount == 1
+        )
+
+    async def mark(self, connection: Connection, *, ending_since: dt.datetime | None) -> bool:
+        values = (msgspec.to_builtins(ending_since), *_link(connection))
+        return await self._database.write(
+            lambda sqlite: sqlite.execute(_MARK, values).rowcount == 1
         )
 
     async def list_active(self, mode: Mode, *, after: str, limit: int) -> Sequence[Connection]:
@@ -111,3 +118,13 @@ class SqliteConnections:
             return None if found is None else _decode(found[0])
 
         return await self._database.read(job)
+
+
+def _link(connection: Connection) -> tuple[str, ...]:
+    """What tells a link from all others of its account."""
+    return (
+        connection.account,
+        connection.mode.value,
+        connection.stripe_account,
+        msgspec.to_builtins(connection.connected_at),
+    )

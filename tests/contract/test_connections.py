@@ -117,6 +117,28 @@ async def test_a_refused_put_fails_alone_among_its_neighbours(stores: Stores) ->
     assert kept == others
 
 
+async def test_the_very_link_is_marked_and_holds_its_stripe_account(stores: Stores) -> None:
+    await stores.connections.put(LINK)
+    assert await stores.connections.mark(LINK, ending_since=NOON)
+    marked = replace(LINK, ending_since=NOON)
+    assert await stores.connections.get("acme", Mode.TEST) == marked
+    assert await stores.connections.find_by_stripe_account(OURS, Mode.TEST) == marked
+    assert await stores.connections.list_active(Mode.TEST, after="", limit=9) == [marked]
+    with pytest.raises(AlreadyExists):
+        await stores.connections.put(replace(LINK, account="other"))
+    assert await stores.connections.mark(marked, ending_since=None)
+    assert await stores.connections.get("acme", Mode.TEST) == LINK
+    assert await stores.connections.mark(LINK, ending_since=NOON)
+    assert await stores.connections.revoke(LINK)
+    ended = replace(marked, state=ConnectionState.REVOKED)
+    assert await stores.connections.get("acme", Mode.TEST) == ended
+    assert not await stores.connections.mark(LINK, ending_since=None)
+    anew = replace(LINK, connected_at=NOON + dt.timedelta(seconds=9))
+    await stores.connections.put(anew)
+    assert not await stores.connections.mark(LINK, ending_since=NOON)
+    assert await stores.connections.get("acme", Mode.TEST) == anew
+
+
 async def test_the_very_link_is_revoked_once_and_nothing_else_of_it_changes(
     stores: Stores,
 ) -> None:

@@ -377,9 +377,19 @@ class FakeConnections(Fake, ConnectionRepository):
         async with self._step("connections.revoke"):
             key = (connection.account, connection.mode)
             kept = self.kept.get(key)
-            if kept is None or not _active(kept) or not _same_link(kept, connection):
+            if kept is None or not _active(kept) or not kept.is_same_link(connection):
                 return False
             self.kept[key] = replace(kept, state=ConnectionState.REVOKED)
+            return True
+
+    @override
+    async def mark(self, connection: Connection, *, ending_since: dt.datetime | None) -> bool:
+        async with self._step("connections.mark"):
+            key = (connection.account, connection.mode)
+            kept = self.kept.get(key)
+            if kept is None or not _active(kept) or not kept.is_same_link(connection):
+                return False
+            self.kept[key] = replace(kept, ending_since=ending_since)
             return True
 
     @override
@@ -396,10 +406,6 @@ class FakeConnections(Fake, ConnectionRepository):
 
 def _active(connection: Connection) -> bool:
     return connection.state is ConnectionState.ACTIVE
-
-
-def _same_link(one: Connection, other: Connection) -> bool:
-    return (one.stripe_account, one.connected_at) == (other.stripe_account, other.connected_at)
 
 
 class FakeAccounts(Fake, Accounts):

@@ -57,12 +57,28 @@ def connections(
         ([replace(CONNECTION, mode=Mode.LIVE)], Reason.STRIPE_NOT_CONNECTED),
         ([replace(CONNECTION, account="other")], Reason.STRIPE_NOT_CONNECTED),
         ([REVOKED], Reason.STRIPE_CONNECTION_REVOKED),
+        ([replace(CONNECTION, ending_since=NOON)], Reason.STRIPE_CONNECTION_REVOKED),
     ],
 )
 async def test_without_a_usable_connection(kept: list[Connection], reason: Reason) -> None:
     with pytest.raises(FailedPrecondition) as refusal:
         await connections(FakeConnections(*kept)).of(CALLER)
     assert (refusal.value.reason, refusal.value.subject) == (reason, "connection")
+
+
+async def test_an_account_that_is_not_there_is_not_found() -> None:
+    found = Connections(
+        FakeConnections(), FakeStripeAccounts(), FakeMirror(), FakeClock(), Mode.TEST,
+        accounts=FakeAccounts(Account("acme", "Acme", "usd")),
+    )  # fmt: skip
+    with pytest.raises(FailedPrecondition):
+        await found.of(CALLER)
+    assert (await found.status(CALLER)).connection is None
+    nobody = replace(CALLER, account="nobody")
+    for ask in (found.of, found.status):
+        with pytest.raises(NotFound) as refused:
+            await ask(nobody)
+        assert refused.value.metadata == {"resource": "account", "id": "nobody"}
 
 
 async def test_a_connection_is_remembered_for_two_seconds() -> None:
