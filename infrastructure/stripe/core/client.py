@@ -125,8 +125,9 @@ class Answer:
 class Request:
     """One request. `stripe_account` and `idempotency_key` go with it and are kept nowhere.
 
-    `keep_missing`: answer a 404 with `missing` instead of NotFound. `file` is sent along as the
-    parameter of that name, to Stripe's host for files.
+    `base` is which of Stripe's hosts is asked, unless a file decides. `keep_missing`: answer a 404
+    with `missing` instead of NotFound. `file` is sent along as the parameter of that name, to
+    Stripe's host for files.
     """
 
     method: Literal["get", "post", "delete"]
@@ -138,6 +139,7 @@ class Request:
     idempotency_key: str = ""
     keep_missing: bool = False
     file: bytes = b""
+    base: Literal["api", "connect"] = "api"
 
     @classmethod
     def change(
@@ -227,6 +229,10 @@ class StripeApi:
         """Whether that is the platform's own account, as far as its id is known."""
         return stripe_account in (PLATFORM, self._platform_account)
 
+    def authorize_url(self, params: stripe.OAuth.OAuthAuthorizeUrlParams) -> str:
+        """Where an owner is asked for access; see `OauthGateway`. Nothing is sent."""
+        return self._client.oauth.authorize_url(params)
+
     async def close(self) -> None:
         """Close all connections."""
         await self._transport.close_async()
@@ -310,6 +316,8 @@ class StripeApi:
             options["stripe_account"] = account
         if request.idempotency_key:
             options["idempotency_key"] = request.idempotency_key
+        if request.base != "api":
+            options["base"] = request.base
         params = dict(request.params)
         if request.file:
             # A stream of each try's own, since it can be read once.

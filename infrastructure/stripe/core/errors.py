@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import stripe
+from stripe.oauth_error import OAuthError
 
 from application.mutations.stripe import Unanswered
 from domain.errors import (
@@ -127,6 +128,19 @@ class Subject:
     id: str = ""
 
 
+class OauthRefused(Unavailable):
+    """Stripe's OAuth refuses a request; `code` is as in RFC 6749, 5.2. Unavailable, since it is the
+    platform's own set-up that is wrong, unless who has asked knows better.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(
+            Reason.STRIPE_UNAVAILABLE,
+            "Stripe's OAuth refuses the platform; an operator must check BILLING_STRIPE_CLIENT_ID",
+        )
+        self.code = code
+
+
 def translate(error: stripe.StripeError, subject: Subject, *, mutating: bool) -> BillingError:
     """The domain error that says the same. Raise it `from None`: Stripe's text stays inside."""
     translated = _translate(error, subject, mutating=mutating)
@@ -195,6 +209,8 @@ def _translate(error: stripe.StripeError, subject: Subject, *, mutating: bool) -
                 "Stripe accepts no more requests for this Stripe account at present",
                 retry_after_seconds=retry_after_seconds(error) or 1,
             )
+        case OAuthError():
+            return OauthRefused(str(error.code))
         case stripe.AuthenticationError():
             return _unavailable(
                 "Stripe refuses the platform's key; the operator must set a valid STRIPE_SECRET_KEY"
