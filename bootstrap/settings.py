@@ -47,6 +47,8 @@ _WEBHOOK_SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,255}")
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
 _HTTP_URL: Final = re.compile(r"https?://[^\s/?#]+")
 _API_URL: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_CLIENT_ID: Final = re.compile(r"ca_[A-Za-z0-9_]{1,255}")
+_REDIRECT_URI: Final = re.compile(r"https?://[^\s/?#@,]+(?:/[^\s#,]*)?")
 _NATS_URL: Final = re.compile(r"(?:nats|tls)://\S+")
 _MONGO_URL: Final = re.compile(r"mongodb(?:\+srv)?://\S+")
 
@@ -90,6 +92,20 @@ def _api_url(url: str) -> str:
     if url and not _API_URL.fullmatch(url):
         raise ValueError("must be an address such as https://api.example.com/internal")
     return url.rstrip("/")
+
+
+def _client_id(client_id: str) -> str:
+    if client_id and not _CLIENT_ID.fullmatch(client_id):
+        raise ValueError("must be the platform's client id at Stripe, such as ca_...")
+    return client_id
+
+
+def _redirect_uris(raw: str) -> str:
+    if not all(_REDIRECT_URI.fullmatch(uri) for uri in listed(raw)):
+        raise ValueError(
+            "must be addresses such as https://platform.example/connected, with commas between them"
+        )
+    return raw
 
 
 def _mongo_url(url: SecretStr) -> SecretStr:
@@ -265,6 +281,16 @@ class Settings(BaseSettings):
     reflection: bool = Field(default=False, description="whether gRPC reflection is on")
     stripe_url: Annotated[str, AfterValidator(_base_url)] = Field(
         default="", description="instead of Stripe's own addresses; files are at its path /files"
+    )
+    stripe_client_id: Annotated[str, AfterValidator(_client_id)] = Field(
+        default="",
+        description="the platform's client id at Stripe, ca_..., to connect accounts with",
+        json_schema_extra=required_by("connecting and disconnecting"),
+    )
+    connect_redirect_uris: Annotated[str, AfterValidator(_redirect_uris)] = Field(
+        default="",
+        description="https://...,... where Stripe may send owners back to, exactly as at Stripe",
+        json_schema_extra=required_by("connecting"),
     )
     stripe_requests_per_second: int = Field(
         default=0,
@@ -461,6 +487,11 @@ class Settings(BaseSettings):
     def connect_webhook_secrets(self) -> tuple[str, ...]:
         """The signing secrets of the Connect endpoint."""
         return tuple(_listed(self.webhook_secrets_connect))
+
+    @property
+    def redirect_uris(self) -> tuple[str, ...]:
+        """Where Stripe may send owners back to."""
+        return tuple(listed(self.connect_redirect_uris))
 
     @property
     def short_links_address(self) -> str:

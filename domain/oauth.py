@@ -14,14 +14,14 @@ STATE_LIFETIME: Final = dt.timedelta(minutes=10)
 STATE_BYTES: Final = 32
 """A state is so many random bytes: 256 bits, which nobody guesses."""
 
-STATE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
-"""A state as text: base64url without padding."""
-
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 """A SHA-256 digest as text."""
 
 CODE: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 """What Stripe's codes are made of: `ac_…`."""
+
+OAUTH_ERROR: Final = re.compile(r"[a-z_]{1,64}")
+"""A code of an error of OAuth (RFC 6749, 4.1.2.1), such as `access_denied`."""
 
 
 @dataclass(frozen=True, slots=True)

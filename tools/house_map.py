@@ -23,6 +23,7 @@ MAP: Final = ROOT / "docs" / "map.md"
 SERVICES: Final = "proto/billing/v1"
 ROOMS: Final = {
     "catalog": ("catalogue",),
+    "connection": ("connections", "connecting"),
     "contact_link": ("contacts",),
     "mirror": ("upkeep", "operations"),
     "wallet": ("wallet",),

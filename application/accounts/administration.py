@@ -5,10 +5,18 @@ from dataclasses import dataclass
 
 from application.accounts.ports import Accounts
 from application.background.clock import Clock
-from application.connections.ports import ConnectionRepository
+from application.connections.ports import ConnectionRepository, FirstBackfill
+from application.connections.stripe import StripeAccounts
 from domain.accounts import Account
 from domain.connections import Connection, ConnectionKind, ConnectionState, Mode
-from domain.errors import FieldViolation, InvalidArgument, NotFound
+from domain.errors import (
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    NotUnderstood,
+    Reason,
+)
 
 PAGE = 100
 
@@ -26,10 +34,18 @@ class AccountAdministration:
     """Adds, lists and shows accounts, and links their Stripe accounts by hand."""
 
     def __init__(
-        self, accounts: Accounts, connections: ConnectionRepository, clock: Clock, mode: Mode
+        self,
+        accounts: Accounts,
+        connections: ConnectionRepository,
+        stripe: StripeAccounts,
+        backfill: FirstBackfill,
+        clock: Clock,
+        mode: Mode,
     ) -> None:
         self._accounts = accounts
         self._connections = connections
+        self._stripe = stripe
+        self._backfill = backfill
         self._clock = clock
         self._mode = mode
 
@@ -39,10 +55,12 @@ class AccountAdministration:
     ) -> tuple[Account, Connection | None]:  # fmt: skip
         """Add an account; with a Stripe account id, connect it too. Empty text stands for none.
 
-        An account that is there with the same facts is left as it is, and so is an active
-        connection to the same Stripe account, so that a call that failed half-way can be repeated.
-        Raises InvalidArgument, NotFound (the parent), AlreadyExists (the id with other facts;
-        STRIPE_ACCOUNT_TAKEN).
+        Stripe is asked whether the Stripe account is there, before anything is kept; its backfill
+        begins by itself. An account that is there with the same facts is left as it is, and so is
+        an active connection to the same Stripe account, so that a call that failed half-way can be
+        repeated. Raises InvalidArgument, NotFound (the parent; the Stripe account, or Stripe gives
+        no access to it), AlreadyExists (the id with other facts; STRIPE_ACCOUNT_TAKEN), and what
+        `StripeAccounts` promises.
         """
         standing = Standing(owner, tier, tuple(flags))
         account, connection = self._checked(
@@ -50,6 +68,8 @@ class AccountAdministration:
         )
         if parent:
             await self._check_parent(parent)
+        if connection is not None:
+            await self._check_stripe_account(connection.stripe_account)
         if await self._accounts.get(account.id) != account:
             await self._accounts.add(account)
         return account, await self._connected(account, connection)
@@ -75,17 +95,30 @@ class AccountAdministration:
         if account.parent is not None:
             raise InvalidArgument([FieldViolation("parent", "a main account is needed")])
 
+    async def _check_stripe_account(self, stripe_account: str) -> None:
+        try:
+            await self._stripe.get(stripe_account)
+        except NotUnderstood:
+            pass  # Stripe shows it, however oddly
+        except FailedPrecondition as error:
+            if error.reason is not Reason.STRIPE_CONNECTION_REVOKED:
+                raise
+            raise NotFound("stripe_account", stripe_account) from None
+
     async def _connected(self, account: Account, wanted: Connection | None) -> Connection | None:
         """The account's connection, once it is as wanted; None wants nothing changed."""
         present = await self._connections.get(account.id, self._mode)
-        if wanted is None or (
-            present is not None
-            and present.state is ConnectionState.ACTIVE
-            and present.stripe_account == wanted.stripe_account
-        ):
+        if wanted is None:
             return present
-        await self._connections.put(wanted)
-        return wanted
+        if (
+            present is None
+            or present.state is not ConnectionState.ACTIVE
+            or present.stripe_account != wanted.stripe_account
+        ):
+            await self._connections.put(wanted)
+            present = wanted
+        await self._backfill.request(wanted.stripe_account)
+        return present
 
     def _checked(
         self, account_id: str, name: str, currency: str, parent: str, stripe_account: str,

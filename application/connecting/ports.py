@@ -74,15 +74,15 @@ class OauthGateway(Protocol):
         """
         ...
 
-    async def deauthorize(self, call: Call, stripe_account: str) -> Deauthorized:
-        """Give the access to a Stripe account back. To have none is success.
+    async def deauthorize(self, call: Call, params: str) -> Deauthorized:
+        """Give the access to the Stripe account `params` back. To have none is success.
 
         Raises FailedPrecondition (STRIPE_REFUSED) where Stripe refuses and gives access still.
         """
         ...
 
     async def find_deauthorized(
-        self, call: Call, stripe_account: str, sent_at: dt.datetime
+        self, call: Call, params: str, sent_at: dt.datetime
     ) -> Deauthorized | None:
         """What an earlier `deauthorize` has left: None where there is access still."""
         ...

@@ -43,6 +43,8 @@ class Deauthorizing:
         connection = await self._repository.find_by_stripe_account(stripe_account, self._mode)
         if connection is None:
             return "no active connection to revoke"
+        if connection.ending_since is not None:
+            return "kept the connection: it is being disconnected, and revoked then"
         if from_milliseconds(created_ms) + CLOCKS_DIFFER < connection.connected_at:
             return "kept the connection: it was made after that"
         if await self._has_access(stripe_account):

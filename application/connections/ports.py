@@ -41,12 +41,16 @@ class ConnectionRepository(Protocol):
         """
         ...
 
-    async def mark(self, connection: Connection, *, ending_since: dt.datetime | None) -> bool:
-        """Mark this very link as being ended, or (None) take that back; False where it is no more.
+    async def mark(self, connection: Connection, *, ending_since: dt.datetime) -> bool:
+        """Mark this very link as being ended, durably and atomically.
 
-        Durable and atomic; what `revoke` takes for the same link is so here. A marked one is found
-        and listed like others.
+        False where it is there no more (as `revoke` says), or bears another mark. To mark it so
+        again is no change. A marked one is found and listed like others.
         """
+        ...
+
+    async def unmark(self, connection: Connection, *, ending_since: dt.datetime) -> bool:
+        """Take that very mark from this very link; False where it does not bear it."""
         ...
 
     async def list_active(self, mode: Mode, *, after: str, limit: int) -> Sequence[Connection]:

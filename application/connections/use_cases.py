@@ -10,7 +10,14 @@ from application.mirror.nouns import STRIPE_ACCOUNTS
 from application.mirror.ports import Mirror
 from application.requests.callers import Caller
 from domain.connections import Connection, ConnectionState, Mode, usable
-from domain.errors import FailedPrecondition, NotFound, NotUnderstood, RateLimited, Unavailable
+from domain.errors import (
+    FailedPrecondition,
+    NotFound,
+    NotUnderstood,
+    RateLimited,
+    Reason,
+    Unavailable,
+)
 from domain.stripe_accounts import StripeAccount
 
 _CACHE_SECONDS: Final = 2
@@ -92,6 +99,26 @@ class Connections:
             except FailedPrecondition:
                 connection = replace(connection, state=ConnectionState.REVOKED)
         return ConnectionStatus(caller.account, self._mode, connection, stripe)
+
+    async def verify(self, caller: Caller) -> ConnectionStatus:
+        """The account's connection as Stripe confirms it: without access it is revoked for good.
+
+        One that is being disconnected is left to that. NotFound: there is no account. Raises what
+        `StripeAccounts` promises, but for the refusal of access.
+        """
+        link = await self.standing(caller.account)
+        stripe = None
+        if link is not None and link.state is ConnectionState.ACTIVE:
+            try:
+                stripe = await self._stripe.get(link.stripe_account)
+            except FailedPrecondition as error:
+                if error.reason is not Reason.STRIPE_CONNECTION_REVOKED:
+                    raise
+                if link.ending_since is None:
+                    await self._repository.revoke(link)
+                self.forget(caller.account)
+                link = await self.standing(caller.account)
+        return ConnectionStatus(caller.account, self._mode, link, stripe)
 
     def forget(self, account: str) -> None:
         """Remember an account's connection no longer, since it has changed."""

@@ -24,8 +24,12 @@ _OPEN_REASONS: Final = (
     Reason.STRIPE_CONNECTION_REVOKED,
     Reason.STRIPE_NOT_UNDERSTOOD,
 )
-_DEFINITE_REASONS: Final = (Reason.ETAG_MISMATCH, Reason.NOT_AUTHOR)
-"""No etag comes back, and no author changes."""
+_DEFINITE_REASONS: Final = (
+    Reason.ETAG_MISMATCH,
+    Reason.NOT_AUTHOR,
+    Reason.CONNECTION_OUTCOME_UNKNOWN,
+)
+"""No etag comes back, no author changes, and no lost answer is found."""
 
 
 class _Failure(msgspec.Struct, omit_defaults=True):

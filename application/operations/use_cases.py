@@ -70,8 +70,12 @@ class Operations:
         sleep: Sleep = asyncio.sleep,
         at_once: int = AT_ONCE,
         max_watches: int = MAX_WATCHES,
+        wake: asyncio.Event | None = None,
     ) -> None:
-        """`works` are all that there are to carry out, one of a kind."""
+        """`works` are all that there are to carry out, one of a kind.
+
+        `wake` is set where an operation was left to whichever process has room.
+        """
         self._log = log
         self._works = {work.kind: work for work in works}
         self._access = access
@@ -83,7 +87,7 @@ class Operations:
         self._running: dict[_Key, _Running] = {}
         self._taken = 0
         self._watches = 0
-        self._wake = asyncio.Event()
+        self._wake = wake or asyncio.Event()
         self._stopping = asyncio.Event()
         # Takes up operations that wait, and those whose process has gone.
         self.loop: Final = Loop(

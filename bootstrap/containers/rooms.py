@@ -33,7 +33,11 @@ from application.charges.use_cases import Charges
 from application.checkouts.multipliers import Multipliers
 from application.checkouts.setup_fees import SetupFees
 from application.checkouts.use_cases import StoreProducts
+from application.connecting.disconnecting import Disconnecting
+from application.connecting.use_cases import Connecting
+from application.connections.listing import ConnectionLists
 from application.connections.platform import Platform
+from application.connections.ports import FirstBackfill
 from application.connections.use_cases import Connections
 from application.contacts.administration import ContactAdministration
 from application.contacts.link_all_calls import ContactLinkJobs
@@ -126,6 +130,9 @@ class Rooms(containers.DeclarativeContainer):
     events = providers.Dependency(instance_of=Events)
     watching = providers.Dependency(instance_of=Watching)
     operations = providers.Dependency(instance_of=Operations)
+    first_backfill: providers.Dependency[FirstBackfill] = providers.Dependency()
+    open_work = providers.Dependency(instance_of=list)
+    redirect_uris = providers.Dependency(instance_of=tuple)
     mirror_reports = providers.Dependency(instance_of=MirrorReports)
     mirror_statuses = providers.Dependency(instance_of=MirrorStatuses)
     payout_membership = providers.Dependency(instance_of=PayoutMembership)
@@ -320,8 +327,30 @@ class Rooms(containers.DeclarativeContainer):
         mode,
     )
     account_administration = providers.Singleton(
-        AccountAdministration, stores.accounts, stores.connections, clock, mode
+        AccountAdministration,
+        stores.accounts,
+        stores.connections,
+        stripe.accounts,
+        first_backfill,
+        clock,
+        mode,
     )
+    connecting = providers.Singleton(
+        Connecting,
+        stripe.oauth,
+        stores.oauth_states,
+        stores.connections,
+        connections,
+        first_backfill,
+        mutations,
+        clock,
+        mode,
+        redirect_uris,
+    )
+    disconnecting = providers.Singleton(
+        Disconnecting, stripe.oauth, stores.connections, connections, open_work, mutations
+    )
+    connection_lists = providers.Singleton(ConnectionLists, stores.connections, page_tokens, mode)
 
     # --- gRPC ---
     offered = providers.Callable(
@@ -330,7 +359,9 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(ChargeServicer, charges),
         providers.Singleton(InvoiceServicer, invoices),
         providers.Singleton(AnalyticsServicer, analyses, exchange_rates, restatements, explaining),
-        providers.Singleton(ConnectionServicer, connections),
+        providers.Singleton(
+            ConnectionServicer, connections, connecting, disconnecting, connection_lists
+        ),
         providers.Singleton(EventServicer, events, watching),
         providers.Singleton(MirrorServicer, operations, mirror_reports, mirror_statuses),
         providers.Singleton(PaymentMethodServicer, payment_methods),

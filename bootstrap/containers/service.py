@@ -42,11 +42,13 @@ from application.mirror.importer import Importer
 from application.mirror.reader import MirrorReader
 from application.mirror.writer import MirrorWriter
 from application.mutations.mutations import Mutations
+from application.operations.first_backfill import RequestedBackfill
 from application.operations.log import OperationLog
 from application.operations.taking_over import TakingOver
 from application.operations.use_cases import Operations
 from application.payment_links.short_links import ShortLinks
 from application.payouts.balance import Balances
+from application.processes.open_processes import OpenProcesses
 from application.processes.processes import Processes
 from application.processes.wakes import ProcessWakes
 from application.projection.projector import Projector
@@ -77,6 +79,7 @@ from application.wallet.arming import Arming
 from application.wallet.auto_reload import AutoReloads
 from application.wallet.buying import Buying
 from application.wallet.costs import Costs
+from application.wallet.debts import WalletDebts
 from application.wallet.low import LowBalances
 from application.wallet.prices import PriceList
 from application.wallet.reload_process import Reloads
@@ -192,6 +195,7 @@ class Container(containers.DeclarativeContainer):
     queued = providers.Singleton(asyncio.Event)
     woken = providers.Singleton(asyncio.Event)
     short = providers.Singleton(asyncio.Event)
+    operations_left = providers.Singleton(asyncio.Event)
     owner = providers.Singleton(_owner)
     mode = settings.provided.mode
     phones = providers.Singleton(NumberingPlans)
@@ -524,8 +528,15 @@ class Container(containers.DeclarativeContainer):
         ),
     )
     operations = providers.Singleton(
-        Operations, operation_log, works, mirror_access, mirrored_accounts, clock
+        Operations,
+        operation_log,
+        works,
+        mirror_access,
+        mirrored_accounts,
+        clock,
+        wake=operations_left,
     )
+    first_backfill = providers.Singleton(RequestedBackfill, operation_log, clock, operations_left)
     mirror_reports = providers.Singleton(MirrorReports, stores.reports, mirror_access, page_tokens)
     mirror_statuses = providers.Singleton(
         MirrorStatuses,
@@ -589,6 +600,13 @@ class Container(containers.DeclarativeContainer):
         short,
     )
 
+    # What is open and needs a connection, in the order in which it is told: a capability adds its
+    # own here.
+    open_work = providers.List(
+        providers.Singleton(OpenProcesses, stores.process_log),
+        providers.Singleton(WalletDebts, stores.accounts, wallets, stores.journal),
+    )
+
     # --- the rooms ---
     rooms = providers.Container(
         Rooms,
@@ -611,6 +629,9 @@ class Container(containers.DeclarativeContainer):
         events=events,
         watching=watching,
         operations=operations,
+        first_backfill=first_backfill,
+        open_work=open_work,
+        redirect_uris=settings.provided.redirect_uris,
         mirror_reports=mirror_reports,
         mirror_statuses=mirror_statuses,
         payout_membership=payout_membership,

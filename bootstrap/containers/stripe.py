@@ -8,6 +8,7 @@ from infrastructure.stripe.catalogue.gateway import StripeProducts
 from infrastructure.stripe.catalogue.pictures import StripePictures
 from infrastructure.stripe.catalogue.prices import StripePrices
 from infrastructure.stripe.charges.gateway import StripeRefundGateway
+from infrastructure.stripe.connecting.gateway import StripeOauth
 from infrastructure.stripe.connections.gateway import StripeConnectedAccounts
 from infrastructure.stripe.core.budget import RateBudget
 from infrastructure.stripe.core.client import StripeApi, StripeSettings
@@ -48,6 +49,7 @@ class Stripe(containers.DeclarativeContainer):
         StripeApi, providers.Singleton(_stripe_settings, settings), budget, clock
     )
     accounts = providers.Singleton(StripeConnectedAccounts, api)
+    oauth = providers.Singleton(StripeOauth, api, accounts, settings.provided.stripe_client_id)
     customers = providers.Singleton(StripeCustomers, api)
     customer_lookup = providers.Singleton(StripeCustomerLookup, api)
     refunds = providers.Singleton(StripeRefundGateway, api)

@@ -62,9 +62,13 @@ class MongoConnections:
         change = {"$set": {"state": ConnectionState.REVOKED}}
         return await self._connections.update_one(_active_link(connection), change)
 
-    async def mark(self, connection: Connection, *, ending_since: dt.datetime | None) -> bool:
-        change = {"$set": {"ending_since": ending_since}}
-        return await self._connections.update_one(_active_link(connection), change)
+    async def mark(self, connection: Connection, *, ending_since: dt.datetime) -> bool:
+        where = _active_link(connection) | {"ending_since": {"$in": [None, ending_since]}}
+        return await self._connections.update_one(where, {"$set": {"ending_since": ending_since}})
+
+    async def unmark(self, connection: Connection, *, ending_since: dt.datetime) -> bool:
+        where = _active_link(connection) | {"ending_since": ending_since}
+        return await self._connections.update_one(where, {"$set": {"ending_since": None}})
 
     async def list_active(self, mode: Mode, *, after: str, limit: int) -> Sequence[Connection]:
         found = await self._connections.find(

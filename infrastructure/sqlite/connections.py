@@ -48,11 +48,13 @@ _REVOKE: Final = (
     " AND json_extract(document, '$.connected_at') = ?"
 )
 
-_MARK: Final = (
-    "UPDATE \"billing.connections\" SET document = json_set(document, '$.ending_since', ?)"
-    " WHERE account = ? AND mode = ? AND stripe_account = ? AND state = 'active'"
-    " AND json_extract(document, '$.connected_at') = ?"
+_SET_MARK: Final = (
+    "UPDATE \"billing.connections\" SET document = json_set(document, '$.ending_since', ?1)"
+    " WHERE account = ?2 AND mode = ?3 AND stripe_account = ?4 AND state = 'active'"
+    " AND json_extract(document, '$.connected_at') = ?5"
 )
+_MARK: Final = f"{_SET_MARK} AND coalesce(json_extract(document, '$.ending_since'), ?1) = ?1"
+_UNMARK: Final = f"{_SET_MARK} AND json_extract(document, '$.ending_since') = ?6"
 
 _decode = msgspec.json.Decoder(Connection).decode
 
@@ -98,10 +100,16 @@ class SqliteConnections:
             lambda sqlite: sqlite.execute(_REVOKE, _link(connection)).rowcount == 1
         )
 
-    async def mark(self, connection: Connection, *, ending_since: dt.datetime | None) -> bool:
+    async def mark(self, connection: Connection, *, ending_since: dt.datetime) -> bool:
         values = (msgspec.to_builtins(ending_since), *_link(connection))
         return await self._database.write(
             lambda sqlite: sqlite.execute(_MARK, values).rowcount == 1
+        )
+
+    async def unmark(self, connection: Connection, *, ending_since: dt.datetime) -> bool:
+        values = (None, *_link(connection), msgspec.to_builtins(ending_since))
+        return await self._database.write(
+            lambda sqlite: sqlite.execute(_UNMARK, values).rowcount == 1
         )
 
     async def list_active(self, mode: Mode, *, after: str, limit: int) -> Sequence[Connection]:

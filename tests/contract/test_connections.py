@@ -126,13 +126,19 @@ async def test_the_very_link_is_marked_and_holds_its_stripe_account(stores: Stor
     assert await stores.connections.list_active(Mode.TEST, after="", limit=9) == [marked]
     with pytest.raises(AlreadyExists):
         await stores.connections.put(replace(LINK, account="other"))
-    assert await stores.connections.mark(marked, ending_since=None)
+    later = NOON + dt.timedelta(milliseconds=1)
+    assert await stores.connections.mark(LINK, ending_since=NOON)
+    assert not await stores.connections.mark(LINK, ending_since=later)
+    assert not await stores.connections.unmark(LINK, ending_since=later)
+    assert await stores.connections.get("acme", Mode.TEST) == marked
+    assert await stores.connections.unmark(marked, ending_since=NOON)
+    assert not await stores.connections.unmark(marked, ending_since=NOON)
     assert await stores.connections.get("acme", Mode.TEST) == LINK
     assert await stores.connections.mark(LINK, ending_since=NOON)
     assert await stores.connections.revoke(LINK)
     ended = replace(marked, state=ConnectionState.REVOKED)
     assert await stores.connections.get("acme", Mode.TEST) == ended
-    assert not await stores.connections.mark(LINK, ending_since=None)
+    assert not await stores.connections.unmark(LINK, ending_since=NOON)
     anew = replace(LINK, connected_at=NOON + dt.timedelta(seconds=9))
     await stores.connections.put(anew)
     assert not await stores.connections.mark(LINK, ending_since=NOON)

@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#billing/v1/connection_service.proto\x12\nbilling.v1\x1a\x18\x62illing/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x03\n\nConnection\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.billing.v1.Connection.State\x12)\n\x04mode\x18\x03 \x01(\x0e\x32\x1b.billing.v1.Connection.Mode\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.billing.v1.Connection.Kind\x12\x16\n\x0estripe_account\x18\x05 \x01(\t\x12\x30\n\x0c\x63onnect_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06stripe\x18\x07 \x01(\x0b\x32\x19.billing.v1.StripeAccount\"\\\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13STATE_NOT_CONNECTED\x10\x01\x12\x10\n\x0cSTATE_ACTIVE\x10\x02\x12\x11\n\rSTATE_REVOKED\x10\x03\":\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\r\n\tMODE_TEST\x10\x01\x12\r\n\tMODE_LIVE\x10\x02\"=\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_MANUAL\x10\x01\x12\x0e\n\nKIND_OAUTH\x10\x02\"\xe4\x01\n\rStripeAccount\x12\x17\n\x0f\x63harges_enabled\x18\x01 \x01(\x08\x12\x17\n\x0fpayouts_enabled\x18\x02 \x01(\x08\x12\x18\n\x10\x64\x65\x66\x61ult_currency\x18\x03 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x04 \x01(\t\x12\x41\n\x0c\x63\x61pabilities\x18\x05 \x03(\x0b\x32+.billing.v1.StripeAccount.CapabilitiesEntry\x1a\x33\n\x11\x43\x61pabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"-\n\x14GetConnectionRequest\x12\x15\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x32x\n\x11\x43onnectionService\x12\x63\n\rGetConnection\x12 .billing.v1.GetConnectionRequest\x1a\x16.billing.v1.Connection\"\x18\xea\xe0\x18\x14\n\x10\x63onnections.read\x10\x01\x42\x16Z\x14\x62illing/v1;billingv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#billing/v1/connection_service.proto\x12\nbilling.v1\x1a\x18\x62illing/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x04\n\nConnection\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.billing.v1.Connection.State\x12)\n\x04mode\x18\x03 \x01(\x0e\x32\x1b.billing.v1.Connection.Mode\x12)\n\x04kind\x18\x04 \x01(\x0e\x32\x1b.billing.v1.Connection.Kind\x12\x16\n\x0estripe_account\x18\x05 \x01(\t\x12\x30\n\x0c\x63onnect_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06stripe\x18\x07 \x01(\x0b\x32\x19.billing.v1.StripeAccount\"u\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13STATE_NOT_CONNECTED\x10\x01\x12\x10\n\x0cSTATE_ACTIVE\x10\x02\x12\x11\n\rSTATE_REVOKED\x10\x03\x12\x17\n\x13STATE_DISCONNECTING\x10\x04\":\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\r\n\tMODE_TEST\x10\x01\x12\r\n\tMODE_LIVE\x10\x02\"=\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_MANUAL\x10\x01\x12\x0e\n\nKIND_OAUTH\x10\x02\"\xe4\x01\n\rStripeAccount\x12\x17\n\x0f\x63harges_enabled\x18\x01 \x01(\x08\x12\x17\n\x0fpayouts_enabled\x18\x02 \x01(\x08\x12\x18\n\x10\x64\x65\x66\x61ult_currency\x18\x03 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x04 \x01(\t\x12\x41\n\x0c\x63\x61pabilities\x18\x05 \x03(\x0b\x32+.billing.v1.StripeAccount.CapabilitiesEntry\x1a\x33\n\x11\x43\x61pabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"-\n\x14GetConnectionRequest\x12\x15\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"i\n\x16\x42\x65ginConnectionRequest\x12\x15\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0credirect_uri\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0esession_digest\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"a\n\x17\x42\x65ginConnectionResponse\x12\x15\n\rauthorize_url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc4\x01\n\x19\x43ompleteConnectionRequest\x12\x15\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05state\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x63ode\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x65rror\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0credirect_uri\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1c\n\x0esession_digest\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x02\"0\n\x17VerifyConnectionRequest\x12\x15\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"Y\n\x11\x44isconnectRequest\x12\x15\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x66orce\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"b\n\x16ListConnectionsRequest\x12\x15\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"_\n\x17ListConnectionsResponse\x12+\n\x0b\x63onnections\x18\x01 \x03(\x0b\x32\x16.billing.v1.Connection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xcc\x05\n\x11\x43onnectionService\x12z\n\x0f\x42\x65ginConnection\x12\".billing.v1.BeginConnectionRequest\x1a#.billing.v1.BeginConnectionResponse\"\x1e\xea\xe0\x18\x15\n\x11\x63onnections.write\x10\x01\xf2\xe0\x18\x01\x04\x12|\n\x12\x43ompleteConnection\x12%.billing.v1.CompleteConnectionRequest\x1a\x16.billing.v1.Connection\"\'\xea\xe0\x18\x15\n\x11\x63onnections.write\x10\x01\xf2\xe0\x18\x06GHIJ\n\x04\xf8\xe0\x18\x01\x12q\n\x10VerifyConnection\x12#.billing.v1.VerifyConnectionRequest\x1a\x16.billing.v1.Connection\" \xea\xe0\x18\x15\n\x11\x63onnections.write\x10\x01\xf2\xe0\x18\x03\x0c\r\x1d\x12h\n\nDisconnect\x12\x1d.billing.v1.DisconnectRequest\x1a\x16.billing.v1.Connection\"#\xea\xe0\x18\x15\n\x11\x63onnections.write\x10\x01\xf2\xe0\x18\x02K\x04\xf8\xe0\x18\x01\x12{\n\x0fListConnections\x12\".billing.v1.ListConnectionsRequest\x1a#.billing.v1.ListConnectionsResponse\"\x1f\xea\xe0\x18\x16\n\x10\x63onnections.read\x10\x01\x18\x01\xf2\xe0\x18\x01\x02\x12\x63\n\rGetConnection\x12 .billing.v1.GetConnectionRequest\x1a\x16.billing.v1.Connection\"\x18\xea\xe0\x18\x14\n\x10\x63onnections.read\x10\x01\x42\x16Z\x14\x62illing/v1;billingv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,22 +39,80 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STRIPEACCOUNT_CAPABILITIESENTRY']._serialized_options = b'8\001'
   _globals['_GETCONNECTIONREQUEST'].fields_by_name['account']._loaded_options = None
   _globals['_GETCONNECTIONREQUEST'].fields_by_name['account']._serialized_options = b'\342A\001\001'
+  _globals['_BEGINCONNECTIONREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_BEGINCONNECTIONREQUEST'].fields_by_name['account']._serialized_options = b'\342A\001\001'
+  _globals['_BEGINCONNECTIONREQUEST'].fields_by_name['redirect_uri']._loaded_options = None
+  _globals['_BEGINCONNECTIONREQUEST'].fields_by_name['redirect_uri']._serialized_options = b'\342A\001\002'
+  _globals['_BEGINCONNECTIONREQUEST'].fields_by_name['session_digest']._loaded_options = None
+  _globals['_BEGINCONNECTIONREQUEST'].fields_by_name['session_digest']._serialized_options = b'\342A\001\002'
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['account']._serialized_options = b'\342A\001\001'
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['state']._loaded_options = None
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['state']._serialized_options = b'\342A\001\001'
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['code']._loaded_options = None
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['code']._serialized_options = b'\342A\001\001'
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['error']._loaded_options = None
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['error']._serialized_options = b'\342A\001\001'
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['redirect_uri']._loaded_options = None
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['redirect_uri']._serialized_options = b'\342A\001\001'
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['session_digest']._loaded_options = None
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['session_digest']._serialized_options = b'\342A\001\001'
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_COMPLETECONNECTIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_VERIFYCONNECTIONREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_VERIFYCONNECTIONREQUEST'].fields_by_name['account']._serialized_options = b'\342A\001\001'
+  _globals['_DISCONNECTREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_DISCONNECTREQUEST'].fields_by_name['account']._serialized_options = b'\342A\001\001'
+  _globals['_DISCONNECTREQUEST'].fields_by_name['force']._loaded_options = None
+  _globals['_DISCONNECTREQUEST'].fields_by_name['force']._serialized_options = b'\342A\001\001'
+  _globals['_DISCONNECTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DISCONNECTREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_LISTCONNECTIONSREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_LISTCONNECTIONSREQUEST'].fields_by_name['account']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCONNECTIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTCONNECTIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCONNECTIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTCONNECTIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_CONNECTIONSERVICE'].methods_by_name['BeginConnection']._loaded_options = None
+  _globals['_CONNECTIONSERVICE'].methods_by_name['BeginConnection']._serialized_options = b'\352\340\030\025\n\021connections.write\020\001\362\340\030\001\004'
+  _globals['_CONNECTIONSERVICE'].methods_by_name['CompleteConnection']._loaded_options = None
+  _globals['_CONNECTIONSERVICE'].methods_by_name['CompleteConnection']._serialized_options = b'\352\340\030\025\n\021connections.write\020\001\362\340\030\006GHIJ\n\004\370\340\030\001'
+  _globals['_CONNECTIONSERVICE'].methods_by_name['VerifyConnection']._loaded_options = None
+  _globals['_CONNECTIONSERVICE'].methods_by_name['VerifyConnection']._serialized_options = b'\352\340\030\025\n\021connections.write\020\001\362\340\030\003\014\r\035'
+  _globals['_CONNECTIONSERVICE'].methods_by_name['Disconnect']._loaded_options = None
+  _globals['_CONNECTIONSERVICE'].methods_by_name['Disconnect']._serialized_options = b'\352\340\030\025\n\021connections.write\020\001\362\340\030\002K\004\370\340\030\001'
+  _globals['_CONNECTIONSERVICE'].methods_by_name['ListConnections']._loaded_options = None
+  _globals['_CONNECTIONSERVICE'].methods_by_name['ListConnections']._serialized_options = b'\352\340\030\026\n\020connections.read\020\001\030\001\362\340\030\001\002'
   _globals['_CONNECTIONSERVICE'].methods_by_name['GetConnection']._loaded_options = None
   _globals['_CONNECTIONSERVICE'].methods_by_name['GetConnection']._serialized_options = b'\352\340\030\024\n\020connections.read\020\001'
   _globals['_CONNECTION']._serialized_start=144
-  _globals['_CONNECTION']._serialized_end=638
+  _globals['_CONNECTION']._serialized_end=663
   _globals['_CONNECTION_STATE']._serialized_start=423
-  _globals['_CONNECTION_STATE']._serialized_end=515
-  _globals['_CONNECTION_MODE']._serialized_start=517
-  _globals['_CONNECTION_MODE']._serialized_end=575
-  _globals['_CONNECTION_KIND']._serialized_start=577
-  _globals['_CONNECTION_KIND']._serialized_end=638
-  _globals['_STRIPEACCOUNT']._serialized_start=641
-  _globals['_STRIPEACCOUNT']._serialized_end=869
-  _globals['_STRIPEACCOUNT_CAPABILITIESENTRY']._serialized_start=818
-  _globals['_STRIPEACCOUNT_CAPABILITIESENTRY']._serialized_end=869
-  _globals['_GETCONNECTIONREQUEST']._serialized_start=871
-  _globals['_GETCONNECTIONREQUEST']._serialized_end=916
-  _globals['_CONNECTIONSERVICE']._serialized_start=918
-  _globals['_CONNECTIONSERVICE']._serialized_end=1038
+  _globals['_CONNECTION_STATE']._serialized_end=540
+  _globals['_CONNECTION_MODE']._serialized_start=542
+  _globals['_CONNECTION_MODE']._serialized_end=600
+  _globals['_CONNECTION_KIND']._serialized_start=602
+  _globals['_CONNECTION_KIND']._serialized_end=663
+  _globals['_STRIPEACCOUNT']._serialized_start=666
+  _globals['_STRIPEACCOUNT']._serialized_end=894
+  _globals['_STRIPEACCOUNT_CAPABILITIESENTRY']._serialized_start=843
+  _globals['_STRIPEACCOUNT_CAPABILITIESENTRY']._serialized_end=894
+  _globals['_GETCONNECTIONREQUEST']._serialized_start=896
+  _globals['_GETCONNECTIONREQUEST']._serialized_end=941
+  _globals['_BEGINCONNECTIONREQUEST']._serialized_start=943
+  _globals['_BEGINCONNECTIONREQUEST']._serialized_end=1048
+  _globals['_BEGINCONNECTIONRESPONSE']._serialized_start=1050
+  _globals['_BEGINCONNECTIONRESPONSE']._serialized_end=1147
+  _globals['_COMPLETECONNECTIONREQUEST']._serialized_start=1150
+  _globals['_COMPLETECONNECTIONREQUEST']._serialized_end=1346
+  _globals['_VERIFYCONNECTIONREQUEST']._serialized_start=1348
+  _globals['_VERIFYCONNECTIONREQUEST']._serialized_end=1396
+  _globals['_DISCONNECTREQUEST']._serialized_start=1398
+  _globals['_DISCONNECTREQUEST']._serialized_end=1487
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_start=1489
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_end=1587
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_start=1589
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_end=1684
+  _globals['_CONNECTIONSERVICE']._serialized_start=1687
+  _globals['_CONNECTIONSERVICE']._serialized_end=2403
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,8 @@ class Connection(_message.Message):
         """Calls can be made."""
         STATE_REVOKED: Connection._State.ValueType  # 3
         """Stripe or the owner has ended the link; connect again."""
+        STATE_DISCONNECTING: Connection._State.ValueType  # 4
+        """Disconnect is under way: no calls can be made any more, and Stripe may give access still."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """State tells whether calls on behalf of the account can be made."""
@@ -52,6 +54,8 @@ class Connection(_message.Message):
     """Calls can be made."""
     STATE_REVOKED: Connection.State.ValueType  # 3
     """Stripe or the owner has ended the link; connect again."""
+    STATE_DISCONNECTING: Connection.State.ValueType  # 4
+    """Disconnect is under way: no calls can be made any more, and Stripe may give access still."""
 
     class _Mode:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -123,7 +127,8 @@ class Connection(_message.Message):
     @_builtins.property
     def stripe(self) -> Global___StripeAccount:
         """stripe is what Stripe says now. If Stripe does not answer, it is what Stripe said last. Absent
-        if the account is not connected, or if Stripe has never answered.
+        if the account is not connected, or if Stripe has never answered. Only GetConnection and
+        VerifyConnection tell it.
         """
 
     def __init__(
@@ -226,3 +231,228 @@ class GetConnectionRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetConnectionRequest: _TypeAlias = GetConnectionRequest  # noqa: Y015
+
+@_typing.final
+class BeginConnectionRequest(_message.Message):
+    """BeginConnectionRequest asks where to send the owner's browser."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REDIRECT_URI_FIELD_NUMBER: _builtins.int
+    SESSION_DIGEST_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to connect; empty: the token's own."""
+    redirect_uri: _builtins.str
+    """redirect_uri is where Stripe sends the browser back to: exactly one of the deployment's
+    (BILLING_CONNECT_REDIRECT_URIS), such as `https://platform.example/stripe/connected`.
+    """
+    session_digest: _builtins.str
+    """session_digest names the browser's session without telling it: the SHA-256 digest, in lower-case
+    hexadecimal, of a secret of that session. Only the same session can complete the round. So nobody
+    can let another's browser complete what he has begun himself.
+    """
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        redirect_uri: _builtins.str = ...,
+        session_digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "redirect_uri", b"redirect_uri", "session_digest", b"session_digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginConnectionRequest: _TypeAlias = BeginConnectionRequest  # noqa: Y015
+
+@_typing.final
+class BeginConnectionResponse(_message.Message):
+    """BeginConnectionResponse is where to send the browser."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTHORIZE_URL_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    authorize_url: _builtins.str
+    """authorize_url at Stripe. It holds the state, a secret: do not log it."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """expire_time is until when the round can be completed."""
+
+    def __init__(
+        self,
+        *,
+        authorize_url: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize_url", b"authorize_url", "expire_time", b"expire_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginConnectionResponse: _TypeAlias = BeginConnectionResponse  # noqa: Y015
+
+@_typing.final
+class CompleteConnectionRequest(_message.Message):
+    """CompleteConnectionRequest holds what Stripe sent back with the browser, in the query."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    REDIRECT_URI_FIELD_NUMBER: _builtins.int
+    SESSION_DIGEST_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account: see BeginConnectionRequest; the same one."""
+    state: _builtins.str
+    """state as it came. Required with a code. Stripe may leave it out beside an error."""
+    code: _builtins.str
+    """code as it came: `ac_...`. Either code or error is given."""
+    error: _builtins.str
+    """error as it came, such as `access_denied`. Nothing is connected."""
+    redirect_uri: _builtins.str
+    """redirect_uri is the address that the browser came to, without the query: that of BeginConnection.
+    Required with a state.
+    """
+    session_digest: _builtins.str
+    """session_digest: see BeginConnectionRequest; of the session that the browser came in. Required with
+    a state.
+    """
+    request_id: _builtins.str
+    """request_id makes sure that the change happens once. 1 to 64 letters, digits, `-` or `_`, such as a
+    UUID. It is not the metadata key `x-request-id`, which names a call in logs.
+    """
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        state: _builtins.str = ...,
+        code: _builtins.str = ...,
+        error: _builtins.str = ...,
+        redirect_uri: _builtins.str = ...,
+        session_digest: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "code", b"code", "error", b"error", "redirect_uri", b"redirect_uri", "request_id", b"request_id", "session_digest", b"session_digest", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompleteConnectionRequest: _TypeAlias = CompleteConnectionRequest  # noqa: Y015
+
+@_typing.final
+class VerifyConnectionRequest(_message.Message):
+    """VerifyConnectionRequest asks for a connection as Stripe knows it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyConnectionRequest: _TypeAlias = VerifyConnectionRequest  # noqa: Y015
+
+@_typing.final
+class DisconnectRequest(_message.Message):
+    """DisconnectRequest asks for the end of a connection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    force: _builtins.bool
+    """force disconnects although something is open that needs the connection."""
+    request_id: _builtins.str
+    """request_id: see CompleteConnectionRequest."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        force: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "force", b"force", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisconnectRequest: _TypeAlias = DisconnectRequest  # noqa: Y015
+
+@_typing.final
+class ListConnectionsRequest(_message.Message):
+    """ListConnectionsRequest asks for a page of the active connections."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account whose connection is meant; empty: the token's own, or for operators all."""
+    page_size: _builtins.int
+    """page_size is how many there are on a page at most: 1 to 100. 0 stands for 50."""
+    page_token: _builtins.str
+    """page_token is next_page_token of the page before; empty: the first page."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConnectionsRequest: _TypeAlias = ListConnectionsRequest  # noqa: Y015
+
+@_typing.final
+class ListConnectionsResponse(_message.Message):
+    """ListConnectionsResponse is a page of the active connections."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token gets the next page; empty on the last one."""
+    @_builtins.property
+    def connections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Connection]:
+        """connections without `stripe`, which only GetConnection and VerifyConnection tell."""
+
+    def __init__(
+        self,
+        *,
+        connections: _abc.Iterable[Global___Connection] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connections", b"connections", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConnectionsResponse: _TypeAlias = ListConnectionsResponse  # noqa: Y015

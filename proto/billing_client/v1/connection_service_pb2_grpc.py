@@ -26,7 +26,11 @@ if _version_not_supported:
 
 
 class ConnectionServiceStub:
-    """ConnectionService tells about an account's link to its own Stripe account.
+    """ConnectionService connects an account to its own Stripe account, and tells about that link.
+
+    The owner of the Stripe account is asked in his browser: BeginConnection gives the address to send
+    it to, Stripe sends it back to the platform, and CompleteConnection ends the round. docs/connections.md
+    has the whole of it.
     """
 
     def __init__(self, channel):
@@ -35,6 +39,31 @@ class ConnectionServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.BeginConnection = channel.unary_unary(
+                '/billing.v1.ConnectionService/BeginConnection',
+                request_serializer=billing_dot_v1_dot_connection__service__pb2.BeginConnectionRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_connection__service__pb2.BeginConnectionResponse.FromString,
+                _registered_method=True)
+        self.CompleteConnection = channel.unary_unary(
+                '/billing.v1.ConnectionService/CompleteConnection',
+                request_serializer=billing_dot_v1_dot_connection__service__pb2.CompleteConnectionRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_connection__service__pb2.Connection.FromString,
+                _registered_method=True)
+        self.VerifyConnection = channel.unary_unary(
+                '/billing.v1.ConnectionService/VerifyConnection',
+                request_serializer=billing_dot_v1_dot_connection__service__pb2.VerifyConnectionRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_connection__service__pb2.Connection.FromString,
+                _registered_method=True)
+        self.Disconnect = channel.unary_unary(
+                '/billing.v1.ConnectionService/Disconnect',
+                request_serializer=billing_dot_v1_dot_connection__service__pb2.DisconnectRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_connection__service__pb2.Connection.FromString,
+                _registered_method=True)
+        self.ListConnections = channel.unary_unary(
+                '/billing.v1.ConnectionService/ListConnections',
+                request_serializer=billing_dot_v1_dot_connection__service__pb2.ListConnectionsRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_connection__service__pb2.ListConnectionsResponse.FromString,
+                _registered_method=True)
         self.GetConnection = channel.unary_unary(
                 '/billing.v1.ConnectionService/GetConnection',
                 request_serializer=billing_dot_v1_dot_connection__service__pb2.GetConnectionRequest.SerializeToString,
@@ -43,14 +72,82 @@ class ConnectionServiceStub:
 
 
 class ConnectionServiceServicer:
-    """ConnectionService tells about an account's link to its own Stripe account.
+    """ConnectionService connects an account to its own Stripe account, and tells about that link.
+
+    The owner of the Stripe account is asked in his browser: BeginConnection gives the address to send
+    it to, Stripe sends it back to the platform, and CompleteConnection ends the round. docs/connections.md
+    has the whole of it.
     """
+
+    def BeginConnection(self, request, context):
+        """BeginConnection gives the address at Stripe where the owner of a Stripe account is asked for
+        access. It changes nothing at Stripe. Each call gives another address, good for ten minutes.
+
+        Fails with INVALID_ARGUMENT for a redirect address that the deployment does not have, and for any
+        if it has no client id at Stripe; with ALREADY_EXISTS (ALREADY_EXISTS, with `stripe_account`) if
+        the account is connected: disconnect it first; with RESOURCE_EXHAUSTED (OVERLOADED) if a hundred
+        rounds of the account are open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteConnection(self, request, context):
+        """CompleteConnection ends a round with what Stripe sent back with the browser, and connects. A
+        backfill of the Stripe account begins by itself: GetOperation of MirrorService tells its progress.
+
+        The code is exchanged once, whatever happens: a second exchange would end what the first gave. So
+        where its answer is lost, the call fails with ABORTED (CONNECTION_OUTCOME_UNKNOWN), and the round
+        is begun anew. If the owner declined, give `error` instead of `code`: the call fails with
+        CODE_REFUSED, and uses up the state, if Stripe sent it back.
+
+        Fails with STATE_UNKNOWN for a state that was never made, has expired, was used, or belongs to
+        another account, session or redirect address; with CODE_REFUSED for a code that Stripe does not
+        take; with MODE_MISMATCH for access in Stripe's other mode; with ALREADY_EXISTS
+        (STRIPE_ACCOUNT_TAKEN) if the Stripe account is connected to another account, which stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyConnection(self, request, context):
+        """VerifyConnection asks Stripe whether there is access still, and tells the connection. If Stripe
+        gives none, the connection is revoked for good.
+
+        Unlike GetConnection it fails if Stripe does not answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Disconnect(self, request, context):
+        """Disconnect ends the connection: it is marked, so that nothing new begins; then Stripe takes the
+        platform's access back; then it is revoked. A connection that is revoked already stays so.
+
+        Fails with FAILED_PRECONDITION (PROCESSES_OPEN) if something is open that needs the connection,
+        and lists it; `force` disconnects all the same. Fails with STRIPE_REFUSED if Stripe does not take
+        the access back: the connection then stays. Fails with ALREADY_EXISTS if another call is at it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListConnections(self, request, context):
+        """ListConnections lists active connections, ordered by the id of the Stripe account: for operators
+        those of all accounts, for others their own.
+
+        Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+        another list (INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def GetConnection(self, request, context):
         """GetConnection gets the account's connection, with its present state from Stripe.
 
         An account without a connection is no error: its state is STATE_NOT_CONNECTED. Fails with
-        NOT_FOUND for an account that the caller may not act for.
+        NOT_FOUND for an account that is not there, or that the caller may not act for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -59,6 +156,31 @@ class ConnectionServiceServicer:
 
 def add_ConnectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'BeginConnection': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginConnection,
+                    request_deserializer=billing_dot_v1_dot_connection__service__pb2.BeginConnectionRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_connection__service__pb2.BeginConnectionResponse.SerializeToString,
+            ),
+            'CompleteConnection': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteConnection,
+                    request_deserializer=billing_dot_v1_dot_connection__service__pb2.CompleteConnectionRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_connection__service__pb2.Connection.SerializeToString,
+            ),
+            'VerifyConnection': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyConnection,
+                    request_deserializer=billing_dot_v1_dot_connection__service__pb2.VerifyConnectionRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_connection__service__pb2.Connection.SerializeToString,
+            ),
+            'Disconnect': grpc.unary_unary_rpc_method_handler(
+                    servicer.Disconnect,
+                    request_deserializer=billing_dot_v1_dot_connection__service__pb2.DisconnectRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_connection__service__pb2.Connection.SerializeToString,
+            ),
+            'ListConnections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConnections,
+                    request_deserializer=billing_dot_v1_dot_connection__service__pb2.ListConnectionsRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_connection__service__pb2.ListConnectionsResponse.SerializeToString,
+            ),
             'GetConnection': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConnection,
                     request_deserializer=billing_dot_v1_dot_connection__service__pb2.GetConnectionRequest.FromString,
@@ -73,8 +195,147 @@ def add_ConnectionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ConnectionService:
-    """ConnectionService tells about an account's link to its own Stripe account.
+    """ConnectionService connects an account to its own Stripe account, and tells about that link.
+
+    The owner of the Stripe account is asked in his browser: BeginConnection gives the address to send
+    it to, Stripe sends it back to the platform, and CompleteConnection ends the round. docs/connections.md
+    has the whole of it.
     """
+
+    @staticmethod
+    def BeginConnection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.ConnectionService/BeginConnection',
+            billing_dot_v1_dot_connection__service__pb2.BeginConnectionRequest.SerializeToString,
+            billing_dot_v1_dot_connection__service__pb2.BeginConnectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteConnection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.ConnectionService/CompleteConnection',
+            billing_dot_v1_dot_connection__service__pb2.CompleteConnectionRequest.SerializeToString,
+            billing_dot_v1_dot_connection__service__pb2.Connection.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyConnection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.ConnectionService/VerifyConnection',
+            billing_dot_v1_dot_connection__service__pb2.VerifyConnectionRequest.SerializeToString,
+            billing_dot_v1_dot_connection__service__pb2.Connection.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Disconnect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.ConnectionService/Disconnect',
+            billing_dot_v1_dot_connection__service__pb2.DisconnectRequest.SerializeToString,
+            billing_dot_v1_dot_connection__service__pb2.Connection.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListConnections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.ConnectionService/ListConnections',
+            billing_dot_v1_dot_connection__service__pb2.ListConnectionsRequest.SerializeToString,
+            billing_dot_v1_dot_connection__service__pb2.ListConnectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def GetConnection(request,

@@ -27,33 +27,210 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ConnectionServiceStub:
-    """ConnectionService tells about an account's link to its own Stripe account."""
+    """ConnectionService connects an account to its own Stripe account, and tells about that link.
+
+    The owner of the Stripe account is asked in his browser: BeginConnection gives the address to send
+    it to, Stripe sends it back to the platform, and CompleteConnection ends the round. docs/connections.md
+    has the whole of it.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConnectionServiceAsyncStub: ...
+    BeginConnection: _grpc.UnaryUnaryMultiCallable[_connection_service_pb2.BeginConnectionRequest, _connection_service_pb2.BeginConnectionResponse]
+    """BeginConnection gives the address at Stripe where the owner of a Stripe account is asked for
+    access. It changes nothing at Stripe. Each call gives another address, good for ten minutes.
+
+    Fails with INVALID_ARGUMENT for a redirect address that the deployment does not have, and for any
+    if it has no client id at Stripe; with ALREADY_EXISTS (ALREADY_EXISTS, with `stripe_account`) if
+    the account is connected: disconnect it first; with RESOURCE_EXHAUSTED (OVERLOADED) if a hundred
+    rounds of the account are open.
+    """
+    CompleteConnection: _grpc.UnaryUnaryMultiCallable[_connection_service_pb2.CompleteConnectionRequest, _connection_service_pb2.Connection]
+    """CompleteConnection ends a round with what Stripe sent back with the browser, and connects. A
+    backfill of the Stripe account begins by itself: GetOperation of MirrorService tells its progress.
+
+    The code is exchanged once, whatever happens: a second exchange would end what the first gave. So
+    where its answer is lost, the call fails with ABORTED (CONNECTION_OUTCOME_UNKNOWN), and the round
+    is begun anew. If the owner declined, give `error` instead of `code`: the call fails with
+    CODE_REFUSED, and uses up the state, if Stripe sent it back.
+
+    Fails with STATE_UNKNOWN for a state that was never made, has expired, was used, or belongs to
+    another account, session or redirect address; with CODE_REFUSED for a code that Stripe does not
+    take; with MODE_MISMATCH for access in Stripe's other mode; with ALREADY_EXISTS
+    (STRIPE_ACCOUNT_TAKEN) if the Stripe account is connected to another account, which stays as it is.
+    """
+    VerifyConnection: _grpc.UnaryUnaryMultiCallable[_connection_service_pb2.VerifyConnectionRequest, _connection_service_pb2.Connection]
+    """VerifyConnection asks Stripe whether there is access still, and tells the connection. If Stripe
+    gives none, the connection is revoked for good.
+
+    Unlike GetConnection it fails if Stripe does not answer.
+    """
+    Disconnect: _grpc.UnaryUnaryMultiCallable[_connection_service_pb2.DisconnectRequest, _connection_service_pb2.Connection]
+    """Disconnect ends the connection: it is marked, so that nothing new begins; then Stripe takes the
+    platform's access back; then it is revoked. A connection that is revoked already stays so.
+
+    Fails with FAILED_PRECONDITION (PROCESSES_OPEN) if something is open that needs the connection,
+    and lists it; `force` disconnects all the same. Fails with STRIPE_REFUSED if Stripe does not take
+    the access back: the connection then stays. Fails with ALREADY_EXISTS if another call is at it.
+    """
+    ListConnections: _grpc.UnaryUnaryMultiCallable[_connection_service_pb2.ListConnectionsRequest, _connection_service_pb2.ListConnectionsResponse]
+    """ListConnections lists active connections, ordered by the id of the Stripe account: for operators
+    those of all accounts, for others their own.
+
+    Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+    another list (INVALID_PAGE_TOKEN).
+    """
     GetConnection: _grpc.UnaryUnaryMultiCallable[_connection_service_pb2.GetConnectionRequest, _connection_service_pb2.Connection]
     """GetConnection gets the account's connection, with its present state from Stripe.
 
     An account without a connection is no error: its state is STATE_NOT_CONNECTED. Fails with
-    NOT_FOUND for an account that the caller may not act for.
+    NOT_FOUND for an account that is not there, or that the caller may not act for.
     """
 
 @_typing.type_check_only
 class ConnectionServiceAsyncStub(ConnectionServiceStub):
-    """ConnectionService tells about an account's link to its own Stripe account."""
+    """ConnectionService connects an account to its own Stripe account, and tells about that link.
+
+    The owner of the Stripe account is asked in his browser: BeginConnection gives the address to send
+    it to, Stripe sends it back to the platform, and CompleteConnection ends the round. docs/connections.md
+    has the whole of it.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    BeginConnection: _aio.UnaryUnaryMultiCallable[_connection_service_pb2.BeginConnectionRequest, _connection_service_pb2.BeginConnectionResponse]  # type: ignore[assignment]
+    """BeginConnection gives the address at Stripe where the owner of a Stripe account is asked for
+    access. It changes nothing at Stripe. Each call gives another address, good for ten minutes.
+
+    Fails with INVALID_ARGUMENT for a redirect address that the deployment does not have, and for any
+    if it has no client id at Stripe; with ALREADY_EXISTS (ALREADY_EXISTS, with `stripe_account`) if
+    the account is connected: disconnect it first; with RESOURCE_EXHAUSTED (OVERLOADED) if a hundred
+    rounds of the account are open.
+    """
+    CompleteConnection: _aio.UnaryUnaryMultiCallable[_connection_service_pb2.CompleteConnectionRequest, _connection_service_pb2.Connection]  # type: ignore[assignment]
+    """CompleteConnection ends a round with what Stripe sent back with the browser, and connects. A
+    backfill of the Stripe account begins by itself: GetOperation of MirrorService tells its progress.
+
+    The code is exchanged once, whatever happens: a second exchange would end what the first gave. So
+    where its answer is lost, the call fails with ABORTED (CONNECTION_OUTCOME_UNKNOWN), and the round
+    is begun anew. If the owner declined, give `error` instead of `code`: the call fails with
+    CODE_REFUSED, and uses up the state, if Stripe sent it back.
+
+    Fails with STATE_UNKNOWN for a state that was never made, has expired, was used, or belongs to
+    another account, session or redirect address; with CODE_REFUSED for a code that Stripe does not
+    take; with MODE_MISMATCH for access in Stripe's other mode; with ALREADY_EXISTS
+    (STRIPE_ACCOUNT_TAKEN) if the Stripe account is connected to another account, which stays as it is.
+    """
+    VerifyConnection: _aio.UnaryUnaryMultiCallable[_connection_service_pb2.VerifyConnectionRequest, _connection_service_pb2.Connection]  # type: ignore[assignment]
+    """VerifyConnection asks Stripe whether there is access still, and tells the connection. If Stripe
+    gives none, the connection is revoked for good.
+
+    Unlike GetConnection it fails if Stripe does not answer.
+    """
+    Disconnect: _aio.UnaryUnaryMultiCallable[_connection_service_pb2.DisconnectRequest, _connection_service_pb2.Connection]  # type: ignore[assignment]
+    """Disconnect ends the connection: it is marked, so that nothing new begins; then Stripe takes the
+    platform's access back; then it is revoked. A connection that is revoked already stays so.
+
+    Fails with FAILED_PRECONDITION (PROCESSES_OPEN) if something is open that needs the connection,
+    and lists it; `force` disconnects all the same. Fails with STRIPE_REFUSED if Stripe does not take
+    the access back: the connection then stays. Fails with ALREADY_EXISTS if another call is at it.
+    """
+    ListConnections: _aio.UnaryUnaryMultiCallable[_connection_service_pb2.ListConnectionsRequest, _connection_service_pb2.ListConnectionsResponse]  # type: ignore[assignment]
+    """ListConnections lists active connections, ordered by the id of the Stripe account: for operators
+    those of all accounts, for others their own.
+
+    Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+    another list (INVALID_PAGE_TOKEN).
+    """
     GetConnection: _aio.UnaryUnaryMultiCallable[_connection_service_pb2.GetConnectionRequest, _connection_service_pb2.Connection]  # type: ignore[assignment]
     """GetConnection gets the account's connection, with its present state from Stripe.
 
     An account without a connection is no error: its state is STATE_NOT_CONNECTED. Fails with
-    NOT_FOUND for an account that the caller may not act for.
+    NOT_FOUND for an account that is not there, or that the caller may not act for.
     """
 
 class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ConnectionService tells about an account's link to its own Stripe account."""
+    """ConnectionService connects an account to its own Stripe account, and tells about that link.
+
+    The owner of the Stripe account is asked in his browser: BeginConnection gives the address to send
+    it to, Stripe sends it back to the platform, and CompleteConnection ends the round. docs/connections.md
+    has the whole of it.
+    """
+
+    @_abc_1.abstractmethod
+    def BeginConnection(
+        self,
+        request: _connection_service_pb2.BeginConnectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connection_service_pb2.BeginConnectionResponse, _abc.Awaitable[_connection_service_pb2.BeginConnectionResponse]]:
+        """BeginConnection gives the address at Stripe where the owner of a Stripe account is asked for
+        access. It changes nothing at Stripe. Each call gives another address, good for ten minutes.
+
+        Fails with INVALID_ARGUMENT for a redirect address that the deployment does not have, and for any
+        if it has no client id at Stripe; with ALREADY_EXISTS (ALREADY_EXISTS, with `stripe_account`) if
+        the account is connected: disconnect it first; with RESOURCE_EXHAUSTED (OVERLOADED) if a hundred
+        rounds of the account are open.
+        """
+
+    @_abc_1.abstractmethod
+    def CompleteConnection(
+        self,
+        request: _connection_service_pb2.CompleteConnectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connection_service_pb2.Connection, _abc.Awaitable[_connection_service_pb2.Connection]]:
+        """CompleteConnection ends a round with what Stripe sent back with the browser, and connects. A
+        backfill of the Stripe account begins by itself: GetOperation of MirrorService tells its progress.
+
+        The code is exchanged once, whatever happens: a second exchange would end what the first gave. So
+        where its answer is lost, the call fails with ABORTED (CONNECTION_OUTCOME_UNKNOWN), and the round
+        is begun anew. If the owner declined, give `error` instead of `code`: the call fails with
+        CODE_REFUSED, and uses up the state, if Stripe sent it back.
+
+        Fails with STATE_UNKNOWN for a state that was never made, has expired, was used, or belongs to
+        another account, session or redirect address; with CODE_REFUSED for a code that Stripe does not
+        take; with MODE_MISMATCH for access in Stripe's other mode; with ALREADY_EXISTS
+        (STRIPE_ACCOUNT_TAKEN) if the Stripe account is connected to another account, which stays as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyConnection(
+        self,
+        request: _connection_service_pb2.VerifyConnectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connection_service_pb2.Connection, _abc.Awaitable[_connection_service_pb2.Connection]]:
+        """VerifyConnection asks Stripe whether there is access still, and tells the connection. If Stripe
+        gives none, the connection is revoked for good.
+
+        Unlike GetConnection it fails if Stripe does not answer.
+        """
+
+    @_abc_1.abstractmethod
+    def Disconnect(
+        self,
+        request: _connection_service_pb2.DisconnectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connection_service_pb2.Connection, _abc.Awaitable[_connection_service_pb2.Connection]]:
+        """Disconnect ends the connection: it is marked, so that nothing new begins; then Stripe takes the
+        platform's access back; then it is revoked. A connection that is revoked already stays so.
+
+        Fails with FAILED_PRECONDITION (PROCESSES_OPEN) if something is open that needs the connection,
+        and lists it; `force` disconnects all the same. Fails with STRIPE_REFUSED if Stripe does not take
+        the access back: the connection then stays. Fails with ALREADY_EXISTS if another call is at it.
+        """
+
+    @_abc_1.abstractmethod
+    def ListConnections(
+        self,
+        request: _connection_service_pb2.ListConnectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connection_service_pb2.ListConnectionsResponse, _abc.Awaitable[_connection_service_pb2.ListConnectionsResponse]]:
+        """ListConnections lists active connections, ordered by the id of the Stripe account: for operators
+        those of all accounts, for others their own.
+
+        Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+        another list (INVALID_PAGE_TOKEN).
+        """
 
     @_abc_1.abstractmethod
     def GetConnection(
@@ -64,7 +241,7 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetConnection gets the account's connection, with its present state from Stripe.
 
         An account without a connection is no error: its state is STATE_NOT_CONNECTED. Fails with
-        NOT_FOUND for an account that the caller may not act for.
+        NOT_FOUND for an account that is not there, or that the caller may not act for.
         """
 
 def add_ConnectionServiceServicer_to_server(servicer: ConnectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -383,13 +383,23 @@ class FakeConnections(Fake, ConnectionRepository):
             return True
 
     @override
-    async def mark(self, connection: Connection, *, ending_since: dt.datetime | None) -> bool:
-        async with self._step("connections.mark"):
-            key = (connection.account, connection.mode)
-            kept = self.kept.get(key)
-            if kept is None or not _active(kept) or not kept.is_same_link(connection):
+    async def mark(self, connection: Connection, *, ending_since: dt.datetime) -> bool:
+        return await self._set_mark(connection, (None, ending_since), ending_since)
+
+    @override
+    async def unmark(self, connection: Connection, *, ending_since: dt.datetime) -> bool:
+        return await self._set_mark(connection, (ending_since,), None)
+
+    async def _set_mark(
+        self, link: Connection, before: Sequence[dt.datetime | None], after: dt.datetime | None
+    ) -> bool:
+        async with self._step("connections.mark" if after else "connections.unmark"):
+            kept = self.kept.get((link.account, link.mode))
+            if kept is None or not _active(kept) or not kept.is_same_link(link):
                 return False
-            self.kept[key] = replace(kept, ending_since=ending_since)
+            if kept.ending_since not in before:
+                return False
+            self.kept[link.account, link.mode] = replace(kept, ending_since=after)
             return True
 
     @override

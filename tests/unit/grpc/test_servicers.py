@@ -33,6 +33,9 @@ from application.analytics.use_cases import (
     GrossVolume,
     RevenueAnalytics,
 )
+from application.connecting.disconnecting import Disconnecting
+from application.connecting.use_cases import Connecting
+from application.connections.listing import ConnectionLists
 from application.connections.use_cases import Connections, ConnectionStatus
 from application.contacts.ports import ContactLink
 from application.customers.commands import (
@@ -389,6 +392,15 @@ async def test_a_question_collects_what_is_malformed() -> None:
     assert [v.field for v in found] == ["period.start_time", "period.end_time", "granularity"]
 
 
+def connection_servicer(connections: Connections) -> ConnectionServicer:
+    return ConnectionServicer(
+        connections,
+        create_autospec(Connecting, instance=True),
+        create_autospec(Disconnecting, instance=True),
+        create_autospec(ConnectionLists, instance=True),
+    )
+
+
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
@@ -404,7 +416,7 @@ async def test_a_connection(state: ConnectionState, expected: int) -> None:
     )
     connections.status.return_value = ConnectionStatus("acme", Mode.LIVE, connection, stripe)
     reply, _, _ = await invoke(
-        ConnectionServicer(connections), CONNECTIONS["GetConnection"],
+        connection_servicer(connections), CONNECTIONS["GetConnection"],
         connections_pb.GetConnectionRequest(),
     )  # fmt: skip
     assert (reply.account, reply.stripe_account, reply.state) == ("acme", "acct_1", expected)
@@ -419,7 +431,7 @@ async def test_no_connection_is_no_error() -> None:
     connections = create_autospec(Connections, instance=True)
     connections.status.return_value = ConnectionStatus("acme", Mode.TEST, None, None)
     reply, code, _ = await invoke(
-        ConnectionServicer(connections), CONNECTIONS["GetConnection"],
+        connection_servicer(connections), CONNECTIONS["GetConnection"],
         connections_pb.GetConnectionRequest(),
     )  # fmt: skip
     assert code is grpc.StatusCode.OK

@@ -11,6 +11,7 @@ ROOT: Final = Path(__file__).parents[3]
 
 EXCEPTIONS: Final = {
     "catalog": {"application": ("catalogue",), "grpc": "catalogue"},
+    "connection": {"application": ("connections", "connecting"), "grpc": "connections"},
     "contact_link": {"application": ("contacts",), "grpc": "contacts"},
     "mirror": {"application": ("upkeep", "operations"), "grpc": "mirror"},
     "wallet": {"application": ("wallet",), "grpc": "wallet"},

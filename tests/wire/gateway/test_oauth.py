@@ -8,8 +8,8 @@ from application.connecting.ports import Deauthorized, Grant
 from application.mutations.stripe import Call, Unanswered
 from domain.errors import FailedPrecondition, RateLimited, Reason, Unavailable
 from infrastructure.clock import SystemClock
+from infrastructure.stripe.connecting.gateway import StripeOauth
 from infrastructure.stripe.connections.gateway import StripeConnectedAccounts
-from infrastructure.stripe.connections.oauth import StripeOauth
 from sandbox.emulator.core.grants import CLIENT_ID
 from sandbox.emulator.core.messages import AccountSpec, FaultSpec
 from sandbox.emulator.running import RunningEmulator

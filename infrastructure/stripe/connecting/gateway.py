@@ -77,18 +77,18 @@ class StripeOauth(OauthGateway):
         return self._api.understand(answer, request, _grant)
 
     @override
-    async def deauthorize(self, call: Call, stripe_account: str) -> Deauthorized:
-        subject = Subject("account", stripe_account)
+    async def deauthorize(self, call: Call, params: str) -> Deauthorized:
+        subject = Subject("account", params)
         request = Request(
             "post", "/oauth/deauthorize", subject, PLATFORM, base="connect",
-            params={"client_id": self._client_id, "stripe_user_id": stripe_account},
+            params={"client_id": self._client_id, "stripe_user_id": params},
             idempotency_key=call.idempotency_key,
         )  # fmt: skip
         try:
             await self._api.request(request)
         except OauthRefused as error:
             # The same code for a wrong client and for an account that gives no access.
-            if error.code == "invalid_client" and not await self._has_access(stripe_account):
+            if error.code == "invalid_client" and not await self._has_access(params):
                 return Deauthorized(already=True)
             raise FailedPrecondition(
                 Reason.STRIPE_REFUSED,
@@ -101,10 +101,10 @@ class StripeOauth(OauthGateway):
 
     @override
     async def find_deauthorized(
-        self, call: Call, stripe_account: str, sent_at: dt.datetime
+        self, call: Call, params: str, sent_at: dt.datetime
     ) -> Deauthorized | None:
         with after_sending():
-            return None if await self._has_access(stripe_account) else Deauthorized()
+            return None if await self._has_access(params) else Deauthorized()
 
     async def _has_access(self, stripe_account: str) -> bool:
         try:
