@@ -229,6 +229,15 @@ def overview() -> typer.Typer:
 
 
 @app.command(cls=Late, rich_help_panel=_OPERATE)
+def connections() -> typer.Typer:
+    """Connect accounts to their Stripe accounts, check and end that."""
+    from bootstrap.reach import reach
+    from interfaces.cli.connections import connections_app
+
+    return connections_app(reach)
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
 def rates() -> typer.Typer:
     """Import and list exchange rates."""
     from bootstrap.reach import reach

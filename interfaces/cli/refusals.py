@@ -28,8 +28,12 @@ FLAGS: Final[Mapping[str, str]] = {
 
 _NEXT: Final[Mapping[str, str]] = {
     "STRIPE_NOT_CONNECTED":
-        "connect it on your platform, or with billing accounts add ... --stripe-account acct_...",
+        "connect it: on your platform, or with billing connections begin",
     "STRIPE_CONNECTION_REVOKED": "the owner of the Stripe account connects it again",
+    "STATE_UNKNOWN": "billing connections begin begins anew",
+    "CODE_REFUSED": "billing connections begin begins anew",
+    "CONNECTION_OUTCOME_UNKNOWN": "billing connections begin begins anew",
+    "PROCESSES_OPEN": "--force disconnects all the same",
     "OPERATION_RUNNING": "--follow shows it, --cancel ends it",
     "INVALID_PAGE_TOKEN": "leave out --resume to begin now, or give --oldest",
     "STORE_UNAVAILABLE": "the service's log says why; try again later",
@@ -47,8 +51,14 @@ _LISTS: Final[Mapping[str, str]] = {
     "event": "billing events list shows those that there are",
     "report": "billing reports shows those that there are",
     "operation": "none was ever started",
+    "stripe_account": "Stripe shows the platform no such account; has its owner given access?",
 }
 """What to do next where there is no such thing, by what it is."""
+
+_RESOURCES: Final[Mapping[str, str]] = {
+    "stripe_account": "Stripe account",
+}
+"""What people call a resource, where it is not its name."""
 
 _NO_ANSWER: Final = frozenset({
     "STORE_UNAVAILABLE", "STRIPE_UNAVAILABLE", "STRIPE_RATE_LIMITED", "SHUTTING_DOWN", "OVERLOADED",
@@ -116,7 +126,8 @@ def _wrong(
     flags: Mapping[str, str],
 ) -> Iterator[str]:
     if reason == "NOT_FOUND" and facts.get("id"):
-        yield f"no {facts.get('resource', 'object')} {facts['id']}"
+        resource = facts.get("resource", "object")
+        yield f"no {_RESOURCES.get(resource, resource)} {facts['id']}"
         if hint := _LISTS.get(facts.get("resource", "")):
             yield hint
     elif violations:

@@ -139,9 +139,12 @@ class Mirror:
         return bool(page.events)
 
     async def backfill(self, business: Business) -> Operation:
-        """Read what no webhook tells, such as fees; the operation at its end."""
+        """Read all anew, what no webhook tells too, such as fees; the operation at its end.
+
+        The first backfill was of a business without a history: it began as it was connected.
+        """
         await self._operations.StartBackfill(
-            StartBackfillRequest(), metadata=bearer(business), timeout=SECONDS
+            StartBackfillRequest(restart=True), metadata=bearer(business), timeout=SECONDS
         )
         return await self._ended(business, Operation.KIND_BACKFILL)
 

@@ -44,6 +44,7 @@ from tests.crash.lives import LIFE_SECONDS, Deliveries, Nursery, nursery
 from tests.crash.nursery import Ahead, Life, News
 from tests.crash.raw_rows import Rows
 from tests.crash.stripe_side import stripe_server
+from tests.support.servers.connected import connect_account
 from tests.support.servers.service import settings_for, until
 
 _LEAP_SECONDS: Final = max(projector.LEASE, publishing.LEASE).total_seconds() + 1
@@ -252,6 +253,4 @@ class Campaign:
             await crm.link(ContactLink(account, stripe_account, PAYER, payer, now))
             mapping = {"name": "name", "email": "email"}
             await crm.put_sync_settings(ContactSync(account, mapping, create=True))
-            await container.account_administration().add(
-                account, account, "eur", "", stripe_account
-            )
+            await connect_account(container, account, stripe_account)

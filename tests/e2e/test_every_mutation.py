@@ -89,12 +89,18 @@ async def lose(here: ServiceAndEmulator, name: str, route: str) -> None:
     events = await events_of(ground, one)
     method, _, template = route.partition(" ")
     # The HTTP client by itself sends once more what is idempotent by its method.
-    count = TRIES * (2 if method == "DELETE" else 1)
+    count = 1 if one.lost else TRIES * (2 if method == "DELETE" else 1)
     fault = FaultSpec(
         kind="drop_after", method=method, route=template, count=count,
-        account=ground.tenant.stripe_account,
+        account="" if one.on_platform else ground.tenant.stripe_account,
     )  # fmt: skip
     await here.emulator.control.add_fault(fault)
+    if one.lost:
+        for _ in range(2):
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                await ground.call(name, fields)
+            assert reason_of(ended.value) == one.lost
+        return
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await ground.call(name, fields)
     assert (caught.value.code(), reason_of(caught.value)) == (

@@ -3,7 +3,11 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
+import stripe
+
+from bootstrap.process import opened
 from tests.support.contract.tenant import EMAIL, METHODS, Fields, Ground, invoice, plan
 from tests.support.pictures import GIF
 from tests.support.rooms.wallets_end_to_end import (
@@ -15,7 +19,8 @@ from tests.support.rooms.wallets_end_to_end import (
     unconfirmed,
     used,
 )
-from tests.support.servers.service import PRIVATE
+from tests.support.servers.connected import cut
+from tests.support.servers.service import PRIVATE, REDIRECT_URI
 
 Facts = tuple[object, object]
 
@@ -55,6 +60,8 @@ class Mutation:
     `logged`: the mutation log is its record; else an entry of a wallet is, by the key
     `<method>:<request id>`. `process`: what it sends is carried on whatever becomes of the call,
     which tells how that stands; lost answers are tried in `tests/crash/test_reloads.py`.
+    `lost` is the reason with which a lost answer ends for good; empty: it is found later.
+    `on_platform`: its requests are on the platform's own behalf.
     """
 
     make: Callable[[Ground], Awaitable[Fields]]
@@ -64,6 +71,8 @@ class Mutation:
     foreign: str = "NOT_FOUND"
     logged: bool = True
     process: bool = False
+    lost: str = ""
+    on_platform: bool = False
 
 
 async def cancelling(g: Ground) -> Fields:
@@ -315,6 +324,33 @@ PRODUCT: Final = "POST /v1/products/{id}"
 PRICE: Final = "POST /v1/prices/{id}"
 INTENT: Final = "POST /v1/payment_intents/{id}"
 
+
+async def consented(g: Ground) -> Fields:
+    """An owner's consent for an account whose connection was cut."""
+    await g.world.emulator.control.deauthorize(g.tenant.stripe_account)
+    async with opened(g.world.service.parsed()) as container:
+        await cut(container, g.tenant.account)
+    session = {"redirect_uri": REDIRECT_URI, "session_digest": "5" * 64}
+    begun = await g.call("ConnectionService.BeginConnection", session)
+    sent = await g.world.emulator.control.consent(begun.authorize_url, g.tenant.stripe_account)
+    query = parse_qs(urlsplit(sent).query)
+    return {**session, "code": query["code"][0], "state": query["state"][0]}
+
+
+async def connection_facts(done: Done) -> Facts:
+    """Whether the platform has access, and may use it."""
+    try:
+        await done.ground.stripe("/v1/balance")
+    except stripe.PermissionError:
+        there = False
+    else:
+        there = True
+    here = await done.ground.call("ConnectionService.GetConnection", {})
+    assert done.reply.stripe_account == here.stripe_account == done.ground.tenant.stripe_account
+    assert done.reply.state == here.state
+    return there, here.state == type(here).STATE_ACTIVE
+
+
 TABLE: Final[Mapping[str, Mutation]] = {
     "CatalogService.CreateProduct": Mutation(
         make(
@@ -362,6 +398,13 @@ TABLE: Final[Mapping[str, Mutation]] = {
     "ChargeService.RefundCharge": Mutation(
         make(id=Ground.charge, amount={"amount": 500, "currency": "usd"}), refund_facts,
         ("POST /v1/refunds",), "refund.created",
+    ),
+    "ConnectionService.CompleteConnection": Mutation(
+        consented, connection_facts, ("POST /oauth/token",), foreign="STATE_UNKNOWN",
+        lost="CONNECTION_OUTCOME_UNKNOWN", on_platform=True,
+    ),
+    "ConnectionService.Disconnect": Mutation(
+        make(), connection_facts, ("POST /oauth/deauthorize",), foreign="", on_platform=True
     ),
     "ContactLinkService.LinkContact": Mutation(
         make(customer=Ground.customer, contact=Ground.contact), link_facts

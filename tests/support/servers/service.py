@@ -35,6 +35,7 @@ from sandbox.emulator.core.messages import AccountSpec
 from sandbox.emulator.running import RunningEmulator, emulator_process
 from sandbox.emulator.settings import PLATFORM_KEY
 from sandbox.servers.children import die_with_parent
+from tests.support.servers.connected import connect_account
 
 if TYPE_CHECKING:
     from billing_client.v1.analytics_service_pb2_grpc import AnalyticsServiceAsyncStub
@@ -53,6 +54,9 @@ PRICES: Final = {"sms.us": "0.0079", "seat": "3.00"}
 """What the services of these tests cost, in USD."""
 
 CALLER_SECRET: Final = secrets.token_hex(32)
+
+REDIRECT_URI: Final = "https://platform.example/connected"
+"""Where owners are sent back to."""
 
 PRIVATE: Final = "Xanthippe"
 """Part of every name and address that these tests give to customers: it is in no log."""
@@ -94,6 +98,8 @@ def settings_for(stripe_url: str, **more: str) -> dict[str, str]:
         "BILLING_HTTP_ADDRESS": "127.0.0.1:0",
         "BILLING_STRIPE_URL": stripe_url,
         "BILLING_STRIPE_REQUESTS_PER_SECOND": "10000",
+        "BILLING_STRIPE_CLIENT_ID": CLIENT_ID,
+        "BILLING_CONNECT_REDIRECT_URIS": REDIRECT_URI,
         "BILLING_LOG_LEVEL": "debug",
         **more,
     }
@@ -289,9 +295,7 @@ class ServiceAndEmulator:
             spec = AccountSpec(id=f"acct_Tenant{self.tenants}", name=account)
             stripe_account = await self.emulator.control.create_account(spec)
         async with opened(self.service.parsed()) as container:
-            await container.account_administration().add(
-                account, account, "usd", parent, stripe_account
-            )
+            await connect_account(container, account, stripe_account, parent=parent)
         return Tenant(account, stripe_account, token_for(account))
 
     async def subscribe(self) -> None:

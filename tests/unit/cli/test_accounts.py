@@ -15,7 +15,9 @@ from bootstrap import cli
 from bootstrap.process import opened
 from bootstrap.settings import Settings, environment_name, load
 from domain.connections import Connection
+from domain.operations import OperationKind, OperationState
 from interfaces.cli.exits import ExitCode
+from sandbox.emulator.settings import PLATFORM_KEY
 
 STRIPE: Final = ("--stripe-account", "acct_1Acme")
 
@@ -51,11 +53,13 @@ Billing = Callable[..., Outcome]
 
 @pytest.fixture
 def billing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Billing:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    stripe_url: str,
+) -> Billing:  # fmt: skip
     for field in Settings.model_fields:
         monkeypatch.delenv(environment_name(field), raising=False)
-    monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_51Abc")
+    monkeypatch.setenv("STRIPE_SECRET_KEY", PLATFORM_KEY)
+    monkeypatch.setenv("BILLING_STRIPE_URL", stripe_url)
     monkeypatch.setenv("BILLING_CALLER_KEYS", f"tests:{'x' * 32}")
     monkeypatch.setenv("BILLING_WEBHOOK_SECRETS_CONNECT", "whsec_12345678")
     monkeypatch.setenv("BILLING_SQLITE_PATH", str(tmp_path / "new" / "billing.db"))
@@ -149,7 +153,7 @@ def test_the_settings_may_stand_in_a_file(
 ) -> None:
     billing("add", "acme", "--name", "Acme")
     secret = tmp_path / "key"
-    secret.write_text("sk_test_51Abc\n")
+    secret.write_text(f"{PLATFORM_KEY}\n")
     file = tmp_path / "billing.env"
     file.write_text(
         f"# of this host\nSTRIPE_SECRET_KEY_FILE={secret}\n"
@@ -185,6 +189,18 @@ def test_an_account_can_be_connected_later_and_elsewhere(billing: Billing) -> No
     assert moved.row("acme")[4] == "acct_2Acme"
 
 
+def test_a_connected_account_waits_for_its_backfill(billing: Billing) -> None:
+    for _ in range(2):
+        billing("add", "acme", "--name", "Acme", *STRIPE)
+
+        async def read() -> object:
+            async with opened(load()) as container:
+                kept = await container.operation_log().find("acct_1Acme", OperationKind.BACKFILL)
+                return kept and kept.operation.state
+
+        assert asyncio.run(read()) is OperationState.PENDING
+
+
 def test_a_sub_account(billing: Billing) -> None:
     billing("add", "main", "--name", "Main")
     assert billing("add", "sub", "--name", "Sub", "--parent", "main").row("sub")[3] == "main"
@@ -213,6 +229,10 @@ def test_a_stripe_account_belongs_to_one(billing: Billing) -> None:
             "no account nobody; billing accounts list",
         ),
         (("show", "nobody"), "no account nobody; billing accounts list"),
+        (
+            ("add", "acme", "--name", "Acme", "--stripe-account", "acct_Nobody"),
+            "no Stripe account acct_Nobody; Stripe shows the platform no such account",
+        ),
     ],
 )
 def test_what_is_refused_is_one_line(

@@ -14,6 +14,7 @@ from bootstrap.process import opened
 from bootstrap.settings import Settings, environment_name, load
 from domain.contacts import ContactField
 from interfaces.cli.exits import ExitCode
+from sandbox.emulator.settings import PLATFORM_KEY
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,13 @@ Billing = Callable[..., Outcome]
 
 @pytest.fixture
 def billing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Billing:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    stripe_url: str,
+) -> Billing:  # fmt: skip
     for field in Settings.model_fields:
         monkeypatch.delenv(environment_name(field), raising=False)
-    monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_51Abc")
+    monkeypatch.setenv("STRIPE_SECRET_KEY", PLATFORM_KEY)
+    monkeypatch.setenv("BILLING_STRIPE_URL", stripe_url)
     monkeypatch.setenv("BILLING_CALLER_KEYS", f"tests:{'x' * 32}")
     monkeypatch.setenv("BILLING_WEBHOOK_SECRETS_CONNECT", "whsec_12345678")
     monkeypatch.setenv("BILLING_SQLITE_PATH", str(tmp_path / "new" / "billing.db"))
