@@ -103,9 +103,12 @@ def _add_complete(app: typer.Typer, reach: Reach) -> None:
     @asks
     def complete(
         target: Target,
-        address: Annotated[
+        came_to: Annotated[
             str,
-            typer.Argument(help="Where Stripe sent the browser, with the query; - reads stdin."),
+            typer.Argument(
+                metavar="ADDRESS",
+                help="Where Stripe sent the browser, with the query; - reads stdin.",
+            ),
         ],
         session: Annotated[str, typer.Option(help="The word that begin printed.")],
         account: AccountOption = "",
@@ -113,8 +116,8 @@ def _add_complete(app: typer.Typer, reach: Reach) -> None:
         as_json: JsonOption = False,
     ) -> None:
         """Connect with what Stripe sent back; a backfill begins by itself."""
-        came = sys.stdin.readline().strip() if address == "-" else address
-        redirect_uri, query = _read_address(came)
+        address = sys.stdin.readline().strip() if came_to == "-" else came_to
+        redirect_uri, query = _read_address(address)
         request = pb.CompleteConnectionRequest(
             account=account,
             state=query.get("state", ""),
