@@ -34,9 +34,16 @@ _PRIVATE_KEYS: Final = frozenset(
     """
     address api_key authorization body client_secret customer_name email name password payload
     phone secret token
+    access_token authorize_url refresh_token
     """.split()
 )
 """What is never shown, whatever its value looks like."""
+
+_OAUTH_KEYS: Final = frozenset({"code", "state"})
+_OAUTH_SECRET: Final = re.compile(r"(?=.{0,4095}[a-z])(?=.{0,4095}[A-Z])[\w.~-]{24,4096}")
+"""What OAuth's codes and states look like. Under the same keys stand codes of errors, and states of
+events, which are words, and so of one case.
+"""
 
 # Every repetition is bounded, so that no text makes this slow.
 _PRIVATE_TEXT: Final = re.compile(
@@ -44,7 +51,8 @@ _PRIVATE_TEXT: Final = re.compile(
       \b[srp]k_(?:test|live)_\w{1,256}                  # Stripe's API keys
     | \bwhsec_[\w+/=-]{1,256}                           # webhook secrets
     | \b[a-z]{2,12}_\w{1,64}_secret_\w{1,256}           # client secrets
-    | \bac_\w{8,256}                                    # OAuth codes
+    | \b(?:ac|rt)_\w{8,256}                             # OAuth codes and refresh tokens
+    | \b(?:code|state|access_token|refresh_token)=[^\s&"'<>]{8,4096}  # in an address or a form
     | \beyJ[\w-]{8,2048}(?:\.[\w-]{0,2048}){1,2}        # JSON Web Tokens
     | (?:[Bb]earer|BEARER)\s{1,4}[^\s"',]{1,4096}
     | ://[^\s/@:]{0,128}:[^\s/@]{1,256}@                # passwords in URLs
@@ -55,7 +63,7 @@ _PRIVATE_TEXT: Final = re.compile(
 )
 
 _HINT: Final = re.compile(
-    "[@_+]|eyJ|earer|EARER|[A-Z][A-Z][0-9][0-9]"
+    "[@_+]|e=|eyJ|earer|EARER|[A-Z][A-Z][0-9][0-9]"
     "|[0-9][0-9][0-9][0-9][ -]?[0-9][0-9][0-9][0-9]"  # written out: a third of the time of {4}
 )
 """One of these is in whatever the patterns find. Most text has none, and looking is cheap."""
@@ -136,7 +144,9 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     for key, value in event.items():
         # Nearly every value is short text that says nothing; this is run on each of each line.
         if type(value) is str and len(value) < _SHORT and key not in _PRIVATE_KEYS:
-            if _HINT.search(value):
+            if key in _OAUTH_KEYS and _OAUTH_SECRET.fullmatch(value):
+                event[key] = REDACTED
+            elif _HINT.search(value):
                 event[key] = _scrubbed(value)
         else:
             event[key] = _clean(key, value, _MAX_DEPTH)
@@ -150,6 +160,8 @@ def _clean(key: str, value: Any, depth: int) -> Any:
         return REDACTED
     if isinstance(value, str):
         text = value[:_MAX_CHARACTERS]
+        if key in _OAUTH_KEYS and _OAUTH_SECRET.fullmatch(text):
+            return REDACTED
         return _scrubbed(text) if _HINT.search(text) else text
     if isinstance(value, int | float):
         return REDACTED if type(value) is int and _is_card(str(value)) else value

@@ -83,6 +83,10 @@ SECRETS = [
     "ac_123456789FkdGW", "4242424242424242", "4242 4242 4242 4242", "3782-822463-10005",
     "6304000000000000", "DE89370400440532013000", "GB29 NWBK 6016 1331 9268 19", "+1 555-555-0100",
     "+493012345678", "+1 (415) 555-2671",
+    "rt_9SFl8GdZ0NnX",
+    "code=9SFl8GdZ0NnX",
+    "state=QkJ0-xY7uPq3",
+    "https://platform.example/back?scope=read_write&access_token=9SFl8GdZ0NnX",
 ]  # fmt: skip
 
 
@@ -110,8 +114,24 @@ def test_what_looks_secret_is_taken_out(log: Log, secret: str, shape: Any) -> No
         json.loads(line)
 
 
+@pytest.mark.parametrize("key", ["code", "state"])
+def test_codes_and_states_of_oauth_are_told_from_words(log: Log, key: str) -> None:
+    secret = "Qk-J0xY7uPq3nZs8_Lw2VbT5rMdEfGhA1c9oKiUyXjN"
+    words = "payment_intent_authentication_failure"
+    structlog.get_logger().info("it", **{key: secret}, facts=[{key: secret}, {key: words}])
+    event = log.one()
+    assert event[key] == logs.REDACTED
+    assert event["facts"] == [{key: logs.REDACTED}, {key: words}]
+    structlog.get_logger().info("it", **{key: words})
+    assert words in log.text()
+
+
 @pytest.mark.parametrize(
-    "key", ["authorization", "token", "email", "phone", "payload", "body", "name", "address"]
+    "key",
+    """
+    authorization access_token authorize_url refresh_token token email phone payload body name
+    address
+    """.split(),
 )
 @pytest.mark.parametrize("value", ["jenny", 32470, ["jenny"], {"a": "jenny"}, b"jenny"])
 def test_what_is_called_private_is_not_shown(log: Log, key: str, value: Any) -> None:
