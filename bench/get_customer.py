@@ -134,7 +134,7 @@ async def serve_billing(path: Path, key: str) -> None:
         services(
             CustomerServicer(customers),
             AnalyticsServicer(nothing, nothing, nothing, nothing),
-            ConnectionServicer(connections),
+            ConnectionServicer(connections, nothing, nothing, nothing),
             EventServicer(nothing, nothing),
             MirrorServicer(nothing, nothing, nothing),
         ),

@@ -30,6 +30,9 @@ from application.analytics.restatements import Restatements
 from application.analytics.returns import ReturnAnalytics
 from application.analytics.tie_out import TieOuts
 from application.analytics.use_cases import RevenueAnalytics
+from application.connecting.disconnecting import Disconnecting
+from application.connecting.use_cases import Connecting
+from application.connections.listing import ConnectionLists
 from application.connections.use_cases import Connections
 from application.customers.use_cases import Customers
 from application.events.use_cases import Events
@@ -58,6 +61,7 @@ M = TypeVar("M", bound=Message)
 SECRET: Final = "a-caller-key-of-more-than-32-bytes!!"
 SCOPES: Final = (
     "customers.read", "customers.write", "analytics.read", "analytics.write", "connections.read",
+    "connections.write",
     "events.read", "events.write", "events.watch", "mirror.read", "mirror.write",
     "payouts.read",
 )  # fmt: skip
@@ -167,7 +171,12 @@ async def running_server(
                 restatements or create_autospec(Restatements, instance=True),
                 create_autospec(Explaining, instance=True),
             ),
-            ConnectionServicer(connections),
+            ConnectionServicer(
+                connections,
+                create_autospec(Connecting, instance=True),
+                create_autospec(Disconnecting, instance=True),
+                create_autospec(ConnectionLists, instance=True),
+            ),
             EventServicer(shown, watching or create_autospec(Watching, instance=True)),
             mirror or _mirror_servicer(),
             *([payouts] if payouts else []),

@@ -354,6 +354,9 @@ def test_every_command_that_asks_the_service_takes_an_address_and_a_token() -> N
     }
     asking |= {"rates import", "rates list", "products list", "products show", "prices replace"}
     asking |= {"payouts list", "payouts show", "payouts balance"}
+    asking |= {
+        f"connections {name}" for name in ("begin", "complete", "list", "verify", "disconnect")
+    }
     asking |= {"restatements", "overview", "contacts link"}
     asking |= {f"wallet {name}" for name in ("show", "entries", "statement", "adjust")}
     asking |= {
