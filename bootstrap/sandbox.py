@@ -31,7 +31,7 @@ from bootstrap.settings import SECRETS, Settings, environment_name, problems
 from bootstrap.tokens import list_scopes
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
-from sandbox.demo import Business, World, introduce, open_accounts
+from sandbox.demo import Business, World, introduce, open_accounts, open_unconnected
 from sandbox.demo import run as run_demo
 from sandbox.demo.plan import SPAN_SECONDS
 from sandbox.emulator.control_client import ControlError
@@ -53,6 +53,11 @@ BUSINESSES: Final = (
 )  # fmt: skip
 
 
+NEWCOMER: Final = "ledger-labs"
+"""An account whose owner has not connected it yet."""
+
+NEWCOMERS_STRIPE_ACCOUNT: Final = "acct_1LedgerLabs"
+REDIRECT_URI: Final = "https://platform.example/connected"
 CONTACT: Final = "grace"
 PHONE_NUMBERS: Final = [
     {"country": country, "kind": kind, "currency": currency, "tiers": [
@@ -77,6 +82,14 @@ call() {
     -d "$2" "http://$BILLING_ADDRESS/billing.v1.$1"
 }"""
 """How the shell calls a method: `call Service/Method '{...}'`, through gRPC reflection."""
+
+_CONSENT: Final = """\
+consent() {
+  curl -s "$EMULATOR_URL/_emulator/authorizations" \\
+    -d "{\\"page\\": \\"$1\\", \\"account\\": \\"$2\\"}" |
+    python -c 'import json, sys; print(json.load(sys.stdin)["redirect"])'
+}"""
+"""How an owner consents on an authorize page: `consent PAGE acct_...` tells where he is sent."""
 
 _CUSTOMERS: Final = """\
 import os, sys, grpc
@@ -159,6 +172,7 @@ async def started(
             )
             settings = _settings(Path(folder), stripe["url"], grpc_address, http_address)
             await open_accounts(stripe["url"], BUSINESSES, at)
+            await open_unconnected(stripe["url"], NEWCOMERS_STRIPE_ACCOUNT)
             await _fill(settings)
             listening = await stack.enter_async_context(
                 _process("the service", "serve", env=_environment(settings))
@@ -196,6 +210,8 @@ def _settings(folder: Path, stripe_url: str, grpc_address: str, http_address: st
             reflection=True,
             log_level="warning",
             connect_client_id=CLIENT_ID,
+            stripe_client_id=CLIENT_ID,
+            connect_redirect_uris=REDIRECT_URI,
             base_currency="usd",
             price_list="file",
             price_list_file=_write_prices(folder),
@@ -231,6 +247,7 @@ async def _fill(settings: Settings) -> None:
             await administration.add(
                 business.account, business.name, business.currency, "", business.stripe_account
             )
+        await administration.add(NEWCOMER, "Ledger Labs", "usd", "", "")
         contacts: ContactAdministration = container.contact_administration()
         await contacts.add(BUSINESSES[0].account, CONTACT, {"email": "grace@example.com"})
 
@@ -248,7 +265,7 @@ def _write_environment(folder: Path, world: World, operator: str) -> Path:
     # A proxy that the shell is set up for does not know this machine's own ports.
     lines += ['export no_proxy="127.0.0.1${no_proxy:+,$no_proxy}"', 'export NO_PROXY="$no_proxy"']
     lines += [f'export PATH={shlex.quote(str(beside))}:"$PATH"']
-    lines += [_CALL]
+    lines += [_CALL, _CONSENT]
     file = folder / "env"
     file.touch(mode=0o600)
     file.write_text("\n".join(lines) + "\n")
@@ -341,7 +358,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def print_things_to_try(world: World, console: Console) -> None:
-    """Where everything is, and five things to try, ready to be pasted into another shell."""
+    """Where everything is, and six things to try, ready to be pasted into another shell."""
     business, folder = world.businesses[0], world.environment_file.parent
     things = (
         (
@@ -362,9 +379,9 @@ python {folder}/customers.py {business.account}""",
   "$EMULATOR_URL/v1/payment_intents\"""",
         ),
         (
-            "Be the operator: what came in, import the rest, is the mirror right",
+            "Be the operator: what came in, read all anew, is the mirror right",
             f"""billing events list
-billing backfill --account {business.account}
+billing backfill --account {business.account} --restart
 billing reconcile --account {business.account}
 billing status --account {business.account}""",
         ),
@@ -374,6 +391,13 @@ billing status --account {business.account}""",
   "request_id": "try-5", "contact": "{CONTACT}", "currency": "{business.currency}",
   "items": [{{"description": "Two hours", "quantity": 2,
     "unit_amount": {{"amount": 9000, "currency": "{business.currency}"}}}}]}}'""",
+        ),
+        (
+            "Connect an account: its owner consents at the emulator",
+            f"""page=$(billing connections begin --account {NEWCOMER} --session s \\
+  --redirect-uri {REDIRECT_URI})
+back=$(consent "$page" {NEWCOMERS_STRIPE_ACCOUNT})
+billing connections complete "$back" --account {NEWCOMER} --session s""",
         ),
     )
     console.print(f"gRPC       {world.grpc_address}")

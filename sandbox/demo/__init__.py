@@ -6,7 +6,7 @@ each other; `open_accounts` lets the businesses exist at Stripe before the servi
 """
 
 from sandbox.demo.play import run
-from sandbox.demo.stage import introduce, open_accounts
+from sandbox.demo.stage import introduce, open_accounts, open_unconnected
 from sandbox.demo.world import Business, World
 
-__all__ = ["Business", "World", "introduce", "open_accounts", "run"]
+__all__ = ["Business", "World", "introduce", "open_accounts", "open_unconnected", "run"]

@@ -57,6 +57,12 @@ async def open_accounts(
             await control.create_account(_spec(business))
 
 
+async def open_unconnected(emulator_url: str, stripe_account: str) -> None:
+    """Make an account whose owner has not consented to the platform yet. Raises ControlError."""
+    async with ControlClient(emulator_url) as control:
+        await control.create_account(AccountSpec(id=stripe_account, connected=False))
+
+
 def _spec(business: Business) -> AccountSpec:
     return AccountSpec(
         id=business.stripe_account,

@@ -120,6 +120,12 @@ async def test_the_things_to_try_work(tmp_path: Path) -> None:
         assert link["url"].startswith("https://")
         assert link["customerCreated"]
 
+        connected = await shell(here.thing(6))
+        assert re.search(r"Stripe account .* acct_1LedgerLabs", connected)
+        assert re.search(r"state .* active", connected)
+        listed = await shell(f"{here.first}\nbilling connections list")
+        assert "ledger-labs" in listed
+
         for name, form in (("webhooks", r"http://127\.0\.0\.1:\d+/webhooks/stripe"),
                            ("emulator", r"http://127\.0\.0\.1:\d+")):  # fmt: skip
             assert re.fullmatch(form, here.fact(name))
