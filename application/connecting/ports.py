@@ -53,9 +53,10 @@ class Deauthorized:
 
 
 class OauthGateway(Protocol):
-    """How an owner is asked for access, and how that is given back. Errors: see Stripe's port.
+    """How an owner is asked for access, and how that is given back.
 
-    The boundary is here because other ways of asking (hosted onboarding) end with the same.
+    The boundary is here because other ways of asking (hosted onboarding) end with the same. What
+    its methods raise, `application/mutations/stripe.py` promises.
     """
 
     @property

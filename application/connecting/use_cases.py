@@ -52,7 +52,7 @@ class _Completion:
 
 
 class Connecting:
-    """Begins rounds of OAuth and completes them. Whose account it is, the caller says; see README.
+    """Begins rounds of OAuth and completes them (docs/connections.md).
 
     A completion is a mutation: however often it is asked for, the state is used up once, before the
     code is exchanged, and the code is exchanged once at most.
