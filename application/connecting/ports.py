@@ -26,7 +26,7 @@ class OauthStates(Protocol):
         """How many states of an account could be used at `now`, counted up to `limit`."""
         ...
 
-    async def use(self, digest: str, binding: Binding, *, by: str, now: dt.datetime) -> bool:
+    async def use(self, binding: Binding, digest: str, *, by: str, now: dt.datetime) -> bool:
         """Use a state up; whether it was there to be used: the one check of all there is to check.
 
         It is where its digest and binding are these, it ends after `now`, and nothing has used it.

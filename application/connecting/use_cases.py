@@ -162,7 +162,7 @@ class Connecting:
 
         async def use() -> bool:
             return await self._states.use(
-                completion.state_digest, binding, by=steps.tag("state"), now=self._clock.now()
+                binding, completion.state_digest, by=steps.tag("state"), now=self._clock.now()
             )
 
         if not await steps.own("state", bool, use):

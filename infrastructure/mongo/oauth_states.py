@@ -50,7 +50,7 @@ class MongoOauthStates(OauthStates):
         return await self._states.count(where, hint=_OPEN, limit=limit)
 
     @override
-    async def use(self, digest: str, binding: Binding, *, by: str, now: dt.datetime) -> bool:
+    async def use(self, binding: Binding, digest: str, *, by: str, now: dt.datetime) -> bool:
         unused = {"used_by": "", "expires_at": {"$gt": now}}
         where = {"_id": digest, **_binding(binding), "$or": [{"used_by": by}, unused]}
         return await self._states.update_one(where, {"$set": {"used_by": by}})

@@ -77,7 +77,7 @@ class SqliteOauthStates(OauthStates):
         return await self._database.read(job)
 
     @override
-    async def use(self, digest: str, binding: Binding, *, by: str, now: dt.datetime) -> bool:
+    async def use(self, binding: Binding, digest: str, *, by: str, now: dt.datetime) -> bool:
         values = (by, digest, *_binding(binding), to_milliseconds(now))
         return await self._database.write(
             lambda connection: connection.execute(_USE, values).rowcount == 1

@@ -65,7 +65,7 @@ class FakeOauthStates(Fake, OauthStates):
             return min(len(usable), limit)
 
     @override
-    async def use(self, digest: str, binding: Binding, *, by: str, now: dt.datetime) -> bool:
+    async def use(self, binding: Binding, digest: str, *, by: str, now: dt.datetime) -> bool:
         async with self._step("oauth_states.use"):
             state = self.kept.get(digest)
             if state is None or state.binding != binding:
