@@ -210,7 +210,6 @@ def _settings(folder: Path, stripe_url: str, grpc_address: str, http_address: st
             reflection=True,
             log_level="warning",
             connect_client_id=CLIENT_ID,
-            stripe_client_id=CLIENT_ID,
             connect_redirect_uris=REDIRECT_URI,
             base_currency="usd",
             price_list="file",

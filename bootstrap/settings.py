@@ -47,7 +47,6 @@ _WEBHOOK_SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,255}")
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
 _HTTP_URL: Final = re.compile(r"https?://[^\s/?#]+")
 _API_URL: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
-_CLIENT_ID: Final = re.compile(r"ca_[A-Za-z0-9_]{1,255}")
 _REDIRECT_URI: Final = re.compile(r"https?://[^\s/?#@,]+(?:/[^\s#,]*)?")
 _NATS_URL: Final = re.compile(r"(?:nats|tls)://\S+")
 _MONGO_URL: Final = re.compile(r"mongodb(?:\+srv)?://\S+")
@@ -92,12 +91,6 @@ def _api_url(url: str) -> str:
     if url and not _API_URL.fullmatch(url):
         raise ValueError("must be an address such as https://api.example.com/internal")
     return url.rstrip("/")
-
-
-def _client_id(client_id: str) -> str:
-    if client_id and not _CLIENT_ID.fullmatch(client_id):
-        raise ValueError("must be the platform's client id at Stripe, such as ca_...")
-    return client_id
 
 
 def _redirect_uris(raw: str) -> str:
@@ -282,11 +275,6 @@ class Settings(BaseSettings):
     stripe_url: Annotated[str, AfterValidator(_base_url)] = Field(
         default="", description="instead of Stripe's own addresses; files are at its path /files"
     )
-    stripe_client_id: Annotated[str, AfterValidator(_client_id)] = Field(
-        default="",
-        description="the platform's client id at Stripe, ca_..., to connect accounts with",
-        json_schema_extra=required_by("connecting and disconnecting"),
-    )
     connect_redirect_uris: Annotated[str, AfterValidator(_redirect_uris)] = Field(
         default="",
         description="https://...,... where Stripe may send owners back to, exactly as at Stripe",
@@ -301,7 +289,8 @@ class Settings(BaseSettings):
     connect_client_id: str = Field(
         default="",
         pattern=r"^(ca_[A-Za-z0-9_]{1,100})?$",
-        description="ca_..., the platform's client id at Stripe Connect; knows its payments",
+        description="ca_..., the platform's client id at Stripe: connects, knows its payments",
+        json_schema_extra=required_by("connecting and disconnecting"),
     )
     base_currency: Annotated[str, AfterValidator(_currency)] = Field(
         default="",

@@ -202,7 +202,7 @@ def check_set_up(oauth: OauthGateway) -> None:
         raise Unavailable(
             Reason.STRIPE_UNAVAILABLE,
             "this deployment has no client id at Stripe; an operator must set "
-            "BILLING_STRIPE_CLIENT_ID",
+            "BILLING_CONNECT_CLIENT_ID",
         )
 
 

@@ -17,7 +17,7 @@ def begin_violations(
 ) -> Iterator[FieldViolation]:
     """The address and the session. The address is compared as it is, as Stripe does."""
     if not set_up:
-        rule = "this deployment cannot connect accounts; BILLING_STRIPE_CLIENT_ID lets it"
+        rule = "this deployment cannot connect accounts; BILLING_CONNECT_CLIENT_ID lets it"
         yield FieldViolation("redirect_uri", rule)
     elif command.redirect_uri not in redirect_uris:
         rule = "must be exactly one of BILLING_CONNECT_REDIRECT_URIS"

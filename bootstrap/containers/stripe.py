@@ -49,7 +49,7 @@ class Stripe(containers.DeclarativeContainer):
         StripeApi, providers.Singleton(_stripe_settings, settings), budget, clock
     )
     accounts = providers.Singleton(StripeConnectedAccounts, api)
-    oauth = providers.Singleton(StripeOauth, api, accounts, settings.provided.stripe_client_id)
+    oauth = providers.Singleton(StripeOauth, api, accounts, settings.provided.connect_client_id)
     customers = providers.Singleton(StripeCustomers, api)
     customer_lookup = providers.Singleton(StripeCustomerLookup, api)
     refunds = providers.Singleton(StripeRefundGateway, api)

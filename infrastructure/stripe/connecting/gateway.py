@@ -93,7 +93,7 @@ class StripeOauth(OauthGateway):
             raise FailedPrecondition(
                 Reason.STRIPE_REFUSED,
                 "Stripe does not take the access back; an operator must check "
-                "BILLING_STRIPE_CLIENT_ID, or whether this account can be disconnected at all",
+                "BILLING_CONNECT_CLIENT_ID, or whether this account can be disconnected at all",
                 subject="stripe",
                 metadata={"stripe_code": error.code},
             ) from None

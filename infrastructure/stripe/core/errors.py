@@ -136,7 +136,7 @@ class OauthRefused(Unavailable):
     def __init__(self, code: str) -> None:
         super().__init__(
             Reason.STRIPE_UNAVAILABLE,
-            "Stripe's OAuth refuses the platform; an operator must check BILLING_STRIPE_CLIENT_ID",
+            "Stripe's OAuth refuses the platform; an operator must check BILLING_CONNECT_CLIENT_ID",
         )
         self.code = code
 

@@ -98,7 +98,7 @@ def settings_for(stripe_url: str, **more: str) -> dict[str, str]:
         "BILLING_HTTP_ADDRESS": "127.0.0.1:0",
         "BILLING_STRIPE_URL": stripe_url,
         "BILLING_STRIPE_REQUESTS_PER_SECOND": "10000",
-        "BILLING_STRIPE_CLIENT_ID": CLIENT_ID,
+        "BILLING_CONNECT_CLIENT_ID": CLIENT_ID,
         "BILLING_CONNECT_REDIRECT_URIS": REDIRECT_URI,
         "BILLING_LOG_LEVEL": "debug",
         **more,
@@ -328,7 +328,6 @@ async def world(folder: Path, **settings: str) -> AsyncIterator[ServiceAndEmulat
         prices.write_text(json.dumps({"currency": "usd", "prices": PRICES}))
         defaults = {
             "BILLING_SQLITE_PATH": str(folder / "billing.db"),
-            "BILLING_CONNECT_CLIENT_ID": CLIENT_ID,
             "BASE_CURRENCY": "usd",
             "BILLING_PRICE_LIST": "file",
             "BILLING_PRICE_LIST_FILE": str(prices),

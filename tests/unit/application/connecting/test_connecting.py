@@ -262,9 +262,9 @@ async def test_without_a_client_id_nothing_begins() -> None:
     process = platform.process()
     state = await process.begin()
     platform.oauth.set_up = False
-    with pytest.raises(InvalidArgument, match="BILLING_STRIPE_CLIENT_ID"):
+    with pytest.raises(InvalidArgument, match="BILLING_CONNECT_CLIENT_ID"):
         await process.begin()
-    with pytest.raises(Unavailable, match="BILLING_STRIPE_CLIENT_ID"):
+    with pytest.raises(Unavailable, match="BILLING_CONNECT_CLIENT_ID"):
         await process.complete(state, "ac_1")
 
 
