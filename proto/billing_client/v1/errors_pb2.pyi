@@ -26,7 +26,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Not used."""
     ERROR_REASON_INVALID_FIELDS: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT: a field breaks its rule. BadRequest names every such field and its rule, all
-    at once.
+    at once, and for some of them a reason of their own, which is one of these.
     Example: `page_size` is -1.
     """
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 2
@@ -251,6 +251,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: another reload of the wallet is open. Metadata holds its id.
     Example: ReloadWallet while another one waits for the owner.
     """
+    ERROR_REASON_CALLER_LIMITED: _ErrorReason.ValueType  # 70
+    """RESOURCE_EXHAUSTED: the caller takes more than its share: it calls too often for one account, has
+    too many calls or streams at once, or its address sends too many tokens that do not verify.
+    RetryInfo says when to try again.
+    Example: a job of the caller's reads every customer in a loop.
+    """
     ERROR_REASON_STATE_UNKNOWN: _ErrorReason.ValueType  # 71
     """FAILED_PRECONDITION: this state may not be completed: it was never made, has expired, was used, or
     belongs to another account, session or redirect address. All of them get this answer. Begin anew.
@@ -275,6 +281,84 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata lists it. `force` disconnects all the same.
     Example: Disconnect while a sub-account's reload waits for its bank.
     """
+    ERROR_REASON_PRICE_CHANGED: _ErrorReason.ValueType  # 80
+    """FAILED_PRECONDITION: the price is another one than was quoted, and nothing was charged.
+    Metadata holds a new `quote`, its `total` in minor units, and its `currency`.
+    Example: ExecuteCheckout with a quote from before a price was replaced.
+    """
+    ERROR_REASON_CHECKOUT_OPEN: _ErrorReason.ValueType  # 81
+    """FAILED_PRECONDITION: another checkout of the same buyer and item is open. Metadata holds its
+    id.
+    Example: ExecuteCheckout from a second tab, while the first waits for the customer.
+    """
+    ERROR_REASON_PAYMENT_METHOD_UNUSABLE: _ErrorReason.ValueType  # 82
+    """FAILED_PRECONDITION: this payment method cannot pay for this.
+    Example: ExecuteCheckout with `ba_1`, a bank account of before payment methods.
+    """
+    ERROR_REASON_QUOTE_EXPIRED: _ErrorReason.ValueType  # 83
+    """INVALID_ARGUMENT: the quote is older than 15 minutes.
+    Example: ExecuteCheckout with the quote of a page that was open over lunch.
+    """
+    ERROR_REASON_QUOTE_FOREIGN: _ErrorReason.ValueType  # 84
+    """INVALID_ARGUMENT: the quote was made for another buyer.
+    Example: ExecuteCheckout for `lily` with a quote for `rose`.
+    """
+    ERROR_REASON_QUOTE_ALTERED: _ErrorReason.ValueType  # 85
+    """INVALID_ARGUMENT: the quote is not one that this deployment made, or was altered.
+    Example: a character of the quote was lost on its way.
+    """
+    ERROR_REASON_QUOTE_USED: _ErrorReason.ValueType  # 86
+    """FAILED_PRECONDITION: the quote has begun a checkout already. Metadata holds its id.
+    Example: ExecuteCheckout with the same quote under another request_id.
+    """
+    ERROR_REASON_QUANTITY_OUT_OF_RANGE: _ErrorReason.ValueType  # 87
+    """INVALID_ARGUMENT: fewer than 1, or more than one purchase may have.
+    Example: PreviewCheckout of 0 phone numbers.
+    """
+    ERROR_REASON_ITEM_UNKNOWN: _ErrorReason.ValueType  # 88
+    """INVALID_ARGUMENT: the store has no such price.
+    Example: PreviewCheckout with a price of another deployment.
+    """
+    ERROR_REASON_ITEM_INACTIVE: _ErrorReason.ValueType  # 89
+    """INVALID_ARGUMENT: the price, or its product, is not sold any more.
+    Example: PreviewCheckout with a price that was replaced.
+    """
+    ERROR_REASON_ITEM_NOT_OFFERED: _ErrorReason.ValueType  # 90
+    """INVALID_ARGUMENT: the item is not offered to this account.
+    Example: PreviewCheckout of an add-on that only some tiers may buy.
+    """
+    ERROR_REASON_WRONG_CART: _ErrorReason.ValueType  # 91
+    """INVALID_ARGUMENT: the account has no such cart, or its cart holds another item by now.
+    Example: ExecuteCheckout with the quote of an item that was replaced in the cart.
+    """
+    ERROR_REASON_NOT_SUB_ACCOUNT: _ErrorReason.ValueType  # 92
+    """INVALID_ARGUMENT: the buyer is no sub-account of this seller.
+    Example: PreviewCheckout names `acme` as the seller, and the account's parent is `globex`.
+    """
+    ERROR_REASON_LISTING_NOT_ELIGIBLE: _ErrorReason.ValueType  # 93
+    """INVALID_ARGUMENT: the account may not have a listing.
+    Example: PreviewCheckout of a listing by an account without the flag `listings`.
+    """
+    ERROR_REASON_LISTING_EXISTS: _ErrorReason.ValueType  # 94
+    """INVALID_ARGUMENT: the account has a listing already.
+    Example: PreviewCheckout of a second listing.
+    """
+    ERROR_REASON_CURRENCY_NOT_TAKEN: _ErrorReason.ValueType  # 95
+    """INVALID_ARGUMENT: the seller's Stripe account does not take payments in the price's currency.
+    Example: PreviewCheckout of a price in `jpy`.
+    """
+    ERROR_REASON_AMOUNT_TOO_SMALL: _ErrorReason.ValueType  # 96
+    """INVALID_ARGUMENT: the total is above zero and below what Stripe charges in the currency.
+    Example: PreviewCheckout of one item for 0.10 USD.
+    """
+    ERROR_REASON_AMOUNT_TOO_LARGE: _ErrorReason.ValueType  # 97
+    """INVALID_ARGUMENT: the total is more than Stripe charges in the currency.
+    Example: PreviewCheckout of 1,000 items for 10,000 USD each.
+    """
+    ERROR_REASON_NOT_OPERATOR: _ErrorReason.ValueType  # 98
+    """PERMISSION_DENIED: only operators may do this.
+    Example: ResolveCheckout by the buyer.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the stable reason of a refused call.
@@ -289,7 +373,7 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Not used."""
 ERROR_REASON_INVALID_FIELDS: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT: a field breaks its rule. BadRequest names every such field and its rule, all
-at once.
+at once, and for some of them a reason of their own, which is one of these.
 Example: `page_size` is -1.
 """
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 2
@@ -514,6 +598,12 @@ ERROR_REASON_RELOAD_OPEN: ErrorReason.ValueType  # 53
 """FAILED_PRECONDITION: another reload of the wallet is open. Metadata holds its id.
 Example: ReloadWallet while another one waits for the owner.
 """
+ERROR_REASON_CALLER_LIMITED: ErrorReason.ValueType  # 70
+"""RESOURCE_EXHAUSTED: the caller takes more than its share: it calls too often for one account, has
+too many calls or streams at once, or its address sends too many tokens that do not verify.
+RetryInfo says when to try again.
+Example: a job of the caller's reads every customer in a loop.
+"""
 ERROR_REASON_STATE_UNKNOWN: ErrorReason.ValueType  # 71
 """FAILED_PRECONDITION: this state may not be completed: it was never made, has expired, was used, or
 belongs to another account, session or redirect address. All of them get this answer. Begin anew.
@@ -537,5 +627,83 @@ ERROR_REASON_PROCESSES_OPEN: ErrorReason.ValueType  # 75
 """FAILED_PRECONDITION: something is open that needs the connection: processes, or wallets in debt.
 Metadata lists it. `force` disconnects all the same.
 Example: Disconnect while a sub-account's reload waits for its bank.
+"""
+ERROR_REASON_PRICE_CHANGED: ErrorReason.ValueType  # 80
+"""FAILED_PRECONDITION: the price is another one than was quoted, and nothing was charged.
+Metadata holds a new `quote`, its `total` in minor units, and its `currency`.
+Example: ExecuteCheckout with a quote from before a price was replaced.
+"""
+ERROR_REASON_CHECKOUT_OPEN: ErrorReason.ValueType  # 81
+"""FAILED_PRECONDITION: another checkout of the same buyer and item is open. Metadata holds its
+id.
+Example: ExecuteCheckout from a second tab, while the first waits for the customer.
+"""
+ERROR_REASON_PAYMENT_METHOD_UNUSABLE: ErrorReason.ValueType  # 82
+"""FAILED_PRECONDITION: this payment method cannot pay for this.
+Example: ExecuteCheckout with `ba_1`, a bank account of before payment methods.
+"""
+ERROR_REASON_QUOTE_EXPIRED: ErrorReason.ValueType  # 83
+"""INVALID_ARGUMENT: the quote is older than 15 minutes.
+Example: ExecuteCheckout with the quote of a page that was open over lunch.
+"""
+ERROR_REASON_QUOTE_FOREIGN: ErrorReason.ValueType  # 84
+"""INVALID_ARGUMENT: the quote was made for another buyer.
+Example: ExecuteCheckout for `lily` with a quote for `rose`.
+"""
+ERROR_REASON_QUOTE_ALTERED: ErrorReason.ValueType  # 85
+"""INVALID_ARGUMENT: the quote is not one that this deployment made, or was altered.
+Example: a character of the quote was lost on its way.
+"""
+ERROR_REASON_QUOTE_USED: ErrorReason.ValueType  # 86
+"""FAILED_PRECONDITION: the quote has begun a checkout already. Metadata holds its id.
+Example: ExecuteCheckout with the same quote under another request_id.
+"""
+ERROR_REASON_QUANTITY_OUT_OF_RANGE: ErrorReason.ValueType  # 87
+"""INVALID_ARGUMENT: fewer than 1, or more than one purchase may have.
+Example: PreviewCheckout of 0 phone numbers.
+"""
+ERROR_REASON_ITEM_UNKNOWN: ErrorReason.ValueType  # 88
+"""INVALID_ARGUMENT: the store has no such price.
+Example: PreviewCheckout with a price of another deployment.
+"""
+ERROR_REASON_ITEM_INACTIVE: ErrorReason.ValueType  # 89
+"""INVALID_ARGUMENT: the price, or its product, is not sold any more.
+Example: PreviewCheckout with a price that was replaced.
+"""
+ERROR_REASON_ITEM_NOT_OFFERED: ErrorReason.ValueType  # 90
+"""INVALID_ARGUMENT: the item is not offered to this account.
+Example: PreviewCheckout of an add-on that only some tiers may buy.
+"""
+ERROR_REASON_WRONG_CART: ErrorReason.ValueType  # 91
+"""INVALID_ARGUMENT: the account has no such cart, or its cart holds another item by now.
+Example: ExecuteCheckout with the quote of an item that was replaced in the cart.
+"""
+ERROR_REASON_NOT_SUB_ACCOUNT: ErrorReason.ValueType  # 92
+"""INVALID_ARGUMENT: the buyer is no sub-account of this seller.
+Example: PreviewCheckout names `acme` as the seller, and the account's parent is `globex`.
+"""
+ERROR_REASON_LISTING_NOT_ELIGIBLE: ErrorReason.ValueType  # 93
+"""INVALID_ARGUMENT: the account may not have a listing.
+Example: PreviewCheckout of a listing by an account without the flag `listings`.
+"""
+ERROR_REASON_LISTING_EXISTS: ErrorReason.ValueType  # 94
+"""INVALID_ARGUMENT: the account has a listing already.
+Example: PreviewCheckout of a second listing.
+"""
+ERROR_REASON_CURRENCY_NOT_TAKEN: ErrorReason.ValueType  # 95
+"""INVALID_ARGUMENT: the seller's Stripe account does not take payments in the price's currency.
+Example: PreviewCheckout of a price in `jpy`.
+"""
+ERROR_REASON_AMOUNT_TOO_SMALL: ErrorReason.ValueType  # 96
+"""INVALID_ARGUMENT: the total is above zero and below what Stripe charges in the currency.
+Example: PreviewCheckout of one item for 0.10 USD.
+"""
+ERROR_REASON_AMOUNT_TOO_LARGE: ErrorReason.ValueType  # 97
+"""INVALID_ARGUMENT: the total is more than Stripe charges in the currency.
+Example: PreviewCheckout of 1,000 items for 10,000 USD each.
+"""
+ERROR_REASON_NOT_OPERATOR: ErrorReason.ValueType  # 98
+"""PERMISSION_DENIED: only operators may do this.
+Example: ResolveCheckout by the buyer.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
