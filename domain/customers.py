@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from domain.coupons import Discount
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -19,7 +21,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A mirrored customer. Empty is None, as at Stripe."""
+    """A mirrored customer. Empty is None, as at Stripe.
+
+    `discount` is what is off all his subscriptions that have none of their own.
+    """
 
     id: str
     created: dt.datetime
@@ -33,6 +38,7 @@ class Customer:
     default_payment_method: str | None = None
     default_source: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    discount: Discount | None = None
 
     def __post_init__(self) -> None:
         if not self.id:

@@ -19,10 +19,27 @@ MAX_LINES: Final = 250
 
 
 @dataclass(frozen=True, slots=True)
+class LineDiscount:
+    """What a discount takes off a line: above zero where it makes the line cheaper."""
+
+    discount: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class LineTax:
+    """A tax on a line: within its amount (`inclusive`) or on top of it (`exclusive`)."""
+
+    amount: Money
+    behavior: str
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceLine:
-    """One line. `amount` may be negative (a proration, a credit).
+    """One line. `amount` may be negative (a proration, a credit); no discount is taken off it.
 
     `quantity` is cut to whole units; `quantity_decimal` is Stripe's exact decimal as text.
+    `discounts` and `taxes` are those of this line, also from what the whole invoice has.
     """
 
     id: str
@@ -37,6 +54,9 @@ class InvoiceLine:
     proration: bool = False
     period_start: dt.datetime | None = None
     period_end: dt.datetime | None = None
+    unit_amount_decimal: str | None = None
+    discounts: tuple[LineDiscount, ...] = ()
+    taxes: tuple[LineTax, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
