@@ -16,6 +16,7 @@ from domain.attempts import ATTEMPTS
 from domain.attribution import FIRST, INVOICE
 from domain.balance_transactions import PAYMENTS, PAYOUT, BalanceTransaction
 from domain.charges import Charge
+from domain.coupons import Coupon
 from domain.customers import Customer
 from domain.disputes import Dispute
 from domain.invoice_payments import InvoicePayment
@@ -44,6 +45,15 @@ CUSTOMERS: Final = Noun(
     indexes=(("created",), ("email", "created")),
     search=Search(texts=("name", "email"), phones=("phone",)),
     last=("name",),
+    reading=1,
+)
+
+COUPONS: Final = Noun(
+    name="coupon",
+    type=Coupon,
+    collection="billing.coupons",
+    columns=(_CREATED,),
+    indexes=(("created",),),
 )
 
 CHARGES: Final = Noun(
@@ -174,6 +184,7 @@ INVOICES: Final = Noun(
         ("status", "created", "currency", "due_date", "counted"),
     ),
     rank=lambda invoice: _INVOICE_RANKS.get(invoice.status),
+    reading=1,
 )
 
 INVOICE_PAYMENTS: Final = Noun(
@@ -224,6 +235,7 @@ SUBSCRIPTIONS: Final = Noun(
         ("prices", "status"),  # the subscribers of a price, and of a product by its prices
     ),
     rank=lambda subscription: int(subscription.ended),
+    reading=1,
 )
 
 PRODUCTS: Final = Noun(
@@ -438,6 +450,7 @@ BALANCE_TRANSACTIONS: Final = Noun(
 NOUNS: Final[tuple[Noun[Any], ...]] = (
     BALANCE_TRANSACTIONS,
     CHARGES,
+    COUPONS,
     CUSTOMERS,
     DISPUTES,
     INVOICE_PAYMENTS,

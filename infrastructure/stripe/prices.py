@@ -38,7 +38,9 @@ class RecurringShape(msgspec.Struct, frozen=True, gc=False):
 
 
 @final
-class _Tier(msgspec.Struct, frozen=True, gc=False):
+class TierShape(msgspec.Struct, frozen=True, gc=False):
+    """A step of a tiered price."""
+
     up_to: Amount | None = None
     flat_amount: Amount | None = None
     flat_amount_decimal: DecimalText | None = None
@@ -54,7 +56,9 @@ class _CustomUnitAmount(msgspec.Struct, frozen=True, gc=False):
 
 
 @final
-class _TransformQuantity(msgspec.Struct, frozen=True, gc=False):
+class TransformQuantityShape(msgspec.Struct, frozen=True, gc=False):
+    """Packages, in a price itself and in a subscription's item."""
+
     divide_by: Amount
     round: str
 
@@ -65,7 +69,7 @@ class _CurrencyOption(msgspec.Struct, frozen=True, gc=False):
     unit_amount_decimal: DecimalText | None = None
     tax_behavior: str | None = None
     custom_unit_amount: _CustomUnitAmount | None = None
-    tiers: list[_Tier] | UnsetType | None = UNSET
+    tiers: list[TierShape] | UnsetType | None = UNSET
 
 
 class PriceShape(Shape, frozen=True, gc=False, kw_only=True):
@@ -85,8 +89,8 @@ class PriceShape(Shape, frozen=True, gc=False, kw_only=True):
     recurring: RecurringShape | UnsetType | None = UNSET
     nickname: str | UnsetType | None = UNSET
     lookup_key: str | UnsetType | None = UNSET
-    tiers: list[_Tier] | UnsetType | None = UNSET
-    transform_quantity: _TransformQuantity | UnsetType | None = UNSET
+    tiers: list[TierShape] | UnsetType | None = UNSET
+    transform_quantity: TransformQuantityShape | UnsetType | None = UNSET
     currency_options: dict[str, _CurrencyOption] | UnsetType | None = UNSET
     custom_unit_amount: _CustomUnitAmount | UnsetType | None = UNSET
     tax_behavior: str | UnsetType | None = UNSET
@@ -95,7 +99,6 @@ class PriceShape(Shape, frozen=True, gc=False, kw_only=True):
 def to_domain(shape: PriceShape) -> tuple[Price, frozenset[str]]:
     """The price, and the names of its fields that were not told."""
     fields, recurring = Fields(), shape.recurring
-    transform = fields("transform_quantity", shape.transform_quantity, None)
     options = fields("currency_options", shape.currency_options, None)
     price = Price(
         id=shape.id,
@@ -112,8 +115,8 @@ def to_domain(shape: PriceShape) -> tuple[Price, frozenset[str]]:
         nickname=fields("nickname", shape.nickname, None),
         lookup_key=fields("lookup_key", shape.lookup_key, None),
         metadata=fields.metadata(shape.metadata),
-        tiers=_tiers(fields("tiers", shape.tiers, None)),
-        transform_quantity=transform and TransformQuantity(transform.divide_by, transform.round),
+        tiers=tiers(fields("tiers", shape.tiers, None)),
+        transform_quantity=transform(fields("transform_quantity", shape.transform_quantity, None)),
         currency_options={currency: _option(one) for currency, one in (options or {}).items()},
         custom_unit_amount=_chosen(fields("custom_unit_amount", shape.custom_unit_amount, None)),
         tax_behavior=fields("tax_behavior", shape.tax_behavior, None),
@@ -131,7 +134,13 @@ def recurrence(shape: RecurringShape | None) -> Recurrence | None:
     return Recurrence(shape.interval, shape.interval_count, shape.usage_type, shape.meter)
 
 
-def _tiers(shapes: list[_Tier] | None) -> tuple[Tier, ...]:
+def transform(shape: TransformQuantityShape | None) -> TransformQuantity | None:
+    """Packages; None for a price that is of single units."""
+    return shape and TransformQuantity(shape.divide_by, shape.round)
+
+
+def tiers(shapes: list[TierShape] | None) -> tuple[Tier, ...]:
+    """The steps of a tiered price."""
     return tuple(
         Tier(
             one.up_to,
@@ -154,7 +163,7 @@ def _option(shape: _CurrencyOption) -> CurrencyOption:
         shape.unit_amount_decimal,
         shape.tax_behavior,
         _chosen(shape.custom_unit_amount),
-        None if isinstance(shape.tiers, UnsetType) else _tiers(shape.tiers),
+        None if isinstance(shape.tiers, UnsetType) else tiers(shape.tiers),
     )
 
 

@@ -8,6 +8,7 @@ from infrastructure.stripe.charges.refund_translation import REFUND
 from infrastructure.stripe.charges.translation import CHARGE
 from infrastructure.stripe.connections.translation import STRIPE_ACCOUNT
 from infrastructure.stripe.core.shapes import Translation
+from infrastructure.stripe.coupons import COUPON
 from infrastructure.stripe.customers.translation import CUSTOMER
 from infrastructure.stripe.disputes import DISPUTE
 from infrastructure.stripe.invoice_payments import INVOICE_PAYMENT
@@ -23,6 +24,7 @@ TRANSLATIONS: Final[Mapping[str, Translation[Any, Any]]] = {
     for translation in (
         BALANCE_TRANSACTION,
         CHARGE,
+        COUPON,
         CUSTOMER,
         DISPUTE,
         INVOICE,

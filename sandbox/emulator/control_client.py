@@ -18,6 +18,7 @@ from sandbox.emulator.core.messages import (
     DeliveryChange,
     DeliveryState,
     Disguise,
+    Dunning,
     EventMade,
     EventSpec,
     Fault,
@@ -156,6 +157,14 @@ class ControlClient:
         """Let a currency cost so many units for one dollar, as decimal text, from now on."""
         rates = {currency: per_dollar}
         await self._call("POST", "settlement", Settlement, Settlement(exchange_rates=rates))
+
+    async def end_dunning_with(self, ends: str) -> None:
+        """Let the last failed attempt `cancel` a subscription, or leave it past_due or unpaid."""
+        await self._call("POST", "dunning", Dunning, Dunning(ends))
+
+    async def give_discount(self, customer: str, coupon: str, *, account: str = "") -> None:
+        """Give a customer a discount, as the Dashboard does; it takes the place of another."""
+        await self.happen("customers", customer, "discount", {"coupon": coupon}, account=account)
 
     async def fail_payout(self, payout: str, code: str = "", *, account: str = "") -> None:
         """Let a bank refuse a payout, in transit or days after it was paid."""

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
-from sandbox.emulator.core.call import Action, Call, Noun
+from sandbox.emulator import subscription_periods
+from sandbox.emulator.core.call import Action, Call, Include, Noun
 from sandbox.emulator.core.errors import invalid
-from sandbox.emulator.core.expansion import linked_as
 from sandbox.emulator.core.params import (
     Anything,
     Currency,
@@ -31,7 +31,7 @@ _UPDATE: Final = {
 _CREATE: Final = {
     **_UPDATE,
     "amount_off": Integer(least=1),
-    "applies_to": Anything(),
+    "applies_to": Hash(fields={"products": ListOf(kind=Text())}),
     "currency": Currency(),
     "duration": OneOf(values=("forever", "once", "repeating")),
     "duration_in_months": Integer(least=1),
@@ -40,6 +40,9 @@ _CREATE: Final = {
     "percent_off": DecimalText(),
     "redeem_by": Integer(least=0),
 }
+
+_HIDDEN: Final = ("applies_to", "currency_options")
+"""What is shown only where it is expanded."""
 
 DISCOUNTS: Final = ListOf(
     kind=Hash(fields={"coupon": Text(), "discount": Text(), "promotion_code": Text()}),
@@ -64,6 +67,8 @@ def _create(call: Call) -> JsonObject:
         if not 0 < percent <= 100:
             raise invalid("`percent_off` is above 0 and at most 100.", "percent_off")
         fields["percent_off"] = percent
+    for name in _HIDDEN:
+        fields[name] = params.get(name)
     coupon = call.add(NOUN, fields, identifier)
     call.emit("coupon.created", coupon)
     return coupon
@@ -84,16 +89,39 @@ def discounts(
             raise invalid(f"Coupon {coupon['id']} is used up and cannot be applied.", "coupon")
         if redeem:
             call.change(coupon, {"times_redeemed": coupon["times_redeemed"] + 1})
-        fields = {**owner, "source": {"coupon": coupon["id"], "type": "coupon"}}
-        ids.append(call.add(DISCOUNT, {**fields, "start": call.now})["id"])
+        ids.append(given_to(call, coupon, owner)["id"])
     return ids
+
+
+def given_to(call: Call, coupon: JsonObject, owner: JsonObject) -> JsonObject:
+    """A coupon as it is given from now on; a repeating one for its months by the calendar.
+
+    The discount keeps what the coupon is: it goes on where that is deleted (docs, "Coupons").
+    """
+    end, months = None, coupon["duration_in_months"]
+    if coupon["duration"] == "repeating" and months is not None:
+        end = subscription_periods.months_after(call.now, months)
+    fields = {
+        **owner,
+        "end": end,
+        "given": coupon,
+        "source": {"coupon": coupon["id"], "type": "coupon"},
+        "start": call.now,
+    }
+    return call.add(DISCOUNT, fields)
+
+
+def fits(call: Call, identifier: str, product: str | None) -> bool:
+    """Whether a discount is good for what is of a product: its coupon may name some alone."""
+    named = (_given(call, identifier)["applies_to"] or {}).get("products")
+    return not named or product in named
 
 
 def taken_off(call: Call, ids: Iterable[str], amount: int) -> list[tuple[str, int]]:
     """What each discount takes off an amount, in their order, never more than is left."""
     left, taken = max(amount, 0), []
     for identifier in ids:
-        coupon = call.find("coupon", _coupon_of(call, identifier), "discounts")
+        coupon = _given(call, identifier)
         off: int | Decimal = coupon["amount_off"] or left * Decimal(coupon["percent_off"]) / 100
         whole = min(left, int(Decimal(off).quantize(Decimal(1), ROUND_HALF_UP)))
         left -= whole
@@ -104,28 +132,41 @@ def taken_off(call: Call, ids: Iterable[str], amount: int) -> list[tuple[str, in
 def outlasts(call: Call, identifier: str, start: int) -> bool:
     """Whether a subscription's discount still counts for a period that begins at `start`."""
     discount = call.find("discount", identifier, "discounts")
-    coupon = call.find("coupon", discount["source"]["coupon"], "discounts")
-    if coupon["duration"] == "once":
+    if discount["given"]["duration"] == "once":
         return bool(start <= discount["start"])
-    months = coupon["duration_in_months"]
-    if coupon["duration"] == "repeating" and months is not None:
-        return bool(start < discount["start"] + months * 2_629_800)
-    return True
+    return discount["end"] is None or bool(start < discount["end"])
 
 
-def _coupon_of(call: Call, discount: str) -> str:
-    coupon: str = call.find("discount", discount, "discounts")["source"]["coupon"]
+def _given(call: Call, discount: str) -> JsonObject:
+    coupon: JsonObject = call.find("discount", discount, "discounts")["given"]
     return coupon
+
+
+def _expanded(call: Call, discount: JsonObject) -> JsonObject:
+    """The coupon of a discount, also where it is deleted."""
+    return call.seen(_given(call, discount["id"]))
 
 
 def _view(coupon: JsonObject, now: int) -> JsonObject:
     most, until = coupon["max_redemptions"], coupon["redeem_by"]
     valid = (most is None or coupon["times_redeemed"] < most) and (until is None or now <= until)
-    return {**coupon, "valid": valid}
+    shown = {name: value for name, value in coupon.items() if name not in _HIDDEN}
+    return {**shown, "valid": valid}
 
 
 def _discount_view(discount: JsonObject, _: int) -> JsonObject:
-    return {name: value for name, value in discount.items() if name != "created"}
+    return {name: value for name, value in discount.items() if name not in ("created", "given")}
+
+
+def _hidden(name: str) -> Include:
+    """A field that is there only where it is expanded."""
+
+    def shown(call: Call, coupon: JsonObject) -> JsonObject | None:
+        stored = call.shelf("coupon").get(coupon["id"])
+        value: JsonObject | None = None if stored is None else stored[name]
+        return value
+
+    return shown
 
 
 NOUN: Final = Noun(
@@ -134,7 +175,9 @@ NOUN: Final = Noun(
     prefix="coupon",
     fields={
         "amount_off": None,
+        "applies_to": None,
         "currency": None,
+        "currency_options": None,
         "duration": "once",
         "duration_in_months": None,
         "max_redemptions": None,
@@ -146,6 +189,7 @@ NOUN: Final = Noun(
         "valid": True,
     },
     view=_view,
+    includes={name: _hidden(name) for name in _HIDDEN},
     actions=(
         Action("POST", "", _CREATE, _create),
         retrieve(),
@@ -164,6 +208,7 @@ DISCOUNT: Final = Noun(
         "checkout_session": None,
         "customer": None,
         "end": None,
+        "given": None,
         "invoice": None,
         "invoice_item": None,
         "promotion_code": None,
@@ -174,6 +219,6 @@ DISCOUNT: Final = Noun(
     },
     view=_discount_view,
     expandable=frozenset({"customer"}),
-    includes={"source.coupon": linked_as("coupon", "source.coupon")},
+    includes={"source.coupon": _expanded},
     actions=(),
 )

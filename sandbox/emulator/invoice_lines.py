@@ -85,8 +85,10 @@ def totals(call: Call, invoice: JsonObject, lines: list[JsonObject]) -> JsonObje
     A customer's balance counts on finalization and is shown before, as at Stripe.
     """
     subtotal = sum(line["amount"] for line in lines)
-    discountable = sum(line["amount"] for line in lines if line["discountable"])
-    taken = coupons.taken_off(call, invoice["discounts"], discountable)
+    taken = [
+        (discount, sum(off for _, off in shares))
+        for discount, shares in _taken(call, invoice, lines)
+    ]
     taxable = subtotal - sum(off for _, off in taken)
     taxes = tax_rates.taxes(call, (rate["id"] for rate in invoice["default_tax_rates"]), taxable)
     total = taxable + tax_rates.added(taxes)
@@ -105,19 +107,52 @@ def totals(call: Call, invoice: JsonObject, lines: list[JsonObject]) -> JsonObje
 
 
 def share_discounts(call: Call, invoice: JsonObject, lines: list[JsonObject]) -> None:
-    """Spread each discount over the lines that it may touch, by largest remainder."""
-    touched = [line for line in lines if line["discountable"] and line["amount"] > 0]
-    base = sum(line["amount"] for line in touched)
-    for discount in invoice["total_discount_amounts"]:
-        if not base:
-            return
-        shares = [divmod(discount["amount"] * line["amount"], base) for line in touched]
-        left = discount["amount"] - sum(share for share, _ in shares)
-        order = sorted(range(len(shares)), key=lambda place: -shares[place][1])
-        for place, line in enumerate(touched):
-            amount = shares[place][0] + (1 if place in order[:left] else 0)
-            entry = {"amount": amount, "discount": discount["discount"]}
+    """Say on each line what each discount takes off it."""
+    for discount, shares in _taken(call, invoice, lines):
+        for line, amount in shares:
+            entry = {"amount": amount, "discount": discount}
             call.change(line, {"discount_amounts": [*line["discount_amounts"], entry]})
+
+
+def _taken(
+    call: Call, invoice: JsonObject, lines: list[JsonObject]
+) -> list[tuple[str, list[tuple[JsonObject, int]]]]:
+    """What each discount takes off which lines: the lines' own first, then the invoice's.
+
+    One of the whole invoice is spread over the lines that it may touch, by largest remainder. How
+    Stripe rounds where several lines share it is from memory.
+    """
+    left = {line["id"]: line["amount"] for line in lines if line["discountable"]}
+    taken: list[tuple[str, list[tuple[JsonObject, int]]]] = []
+    for line in lines:
+        for discount in line["discounts"] if line["id"] in left else ():
+            ((_, off),) = coupons.taken_off(call, [discount], left[line["id"]])
+            left[line["id"]] -= off
+            taken.append((discount, [(line, off)]))
+    for discount in invoice["discounts"]:
+        touched = [
+            line
+            for line in lines
+            if left.get(line["id"], 0) > 0 and coupons.fits(call, discount, _product(line))
+        ]
+        base = sum(left[line["id"]] for line in touched)
+        ((_, off),) = coupons.taken_off(call, [discount], base)
+        shares = [divmod(off * left[line["id"]], base) for line in touched]
+        rest = off - sum(share for share, _ in shares)
+        order = sorted(range(len(touched)), key=lambda place: -shares[place][1])
+        spread = []
+        for rank, place in enumerate(order):
+            amount = shares[place][0] + (1 if rank < rest else 0)
+            left[touched[place]["id"]] -= amount
+            spread.append((touched[place], amount))
+        taken.append((discount, spread))
+    return taken
+
+
+def _product(line: JsonObject) -> str | None:
+    details = (line["pricing"] or {}).get("price_details") or {}
+    product: str | None = details.get("product")
+    return product
 
 
 def _due(total: int, balance: int, least: int) -> tuple[int, int]:

@@ -223,7 +223,7 @@ def _discounts(call: Call, subscription: JsonObject | None) -> list[str]:
     if subscription is None:
         return []
     start = subscription_cycles.period_of(call, subscription)[1]
-    return [one for one in subscription["discounts"] if coupons.outlasts(call, one, start)]
+    return subscription_cycles.discounts_of(call, subscription, start)
 
 
 def _line(call: Call, invoice: JsonObject, fields: JsonObject) -> JsonObject:

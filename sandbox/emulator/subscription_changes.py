@@ -43,7 +43,7 @@ PAYMENT_BEHAVIOR: Final = OneOf(
 
 ITEM: Final = {
     "billing_thresholds": Anything(clearable=True),
-    "discounts": Anything(clearable=True),
+    "discounts": coupons.DISCOUNTS,
     "metadata": Metadata(),
     "price": Reference(noun="price"),
     "price_data": prices.PRICE_DATA,
@@ -102,9 +102,24 @@ def add_item(call: Call, subscription: JsonObject, given: JsonObject, place: int
         "subscription": subscription["id"],
     }
     # A metered item has no quantity; what was used is not reported here, so it bills nothing.
-    return call.add(
+    item = call.add(
         "subscription_item", fields if metered else {**fields, "quantity": given.get("quantity", 1)}
     )
+    if given.get("discounts"):
+        call.change(item, {"discounts": _discounted(call, subscription, item, given)})
+    return item
+
+
+def _discounted(
+    call: Call, subscription: JsonObject, item: JsonObject, given: JsonObject
+) -> list[str]:
+    """The ids of an item's discounts, of the coupons that it is given."""
+    owner = {
+        "customer": subscription["customer"],
+        "subscription": subscription["id"],
+        "subscription_item": item["id"],
+    }
+    return coupons.discounts(call, given["discounts"], owner)
 
 
 def fits(call: Call, subscription: JsonObject, price: JsonObject, param: str) -> None:
@@ -312,6 +327,9 @@ def _item_changed(
     patch: JsonObject = {}
     if "metadata" in given:
         patch["metadata"] = merged_metadata(item["metadata"], given["metadata"])
+    if "discounts" in given:
+        subscription = call.find("subscription", item["subscription"], "subscription")
+        patch["discounts"] = _discounted(call, subscription, item, given)
     if given.get("price") is not None or given.get("price_data") is not None:
         patch["price"] = prices.chosen(call, given, param)
         if patch["price"]["recurring"]["usage_type"] != "metered":

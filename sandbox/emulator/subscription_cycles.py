@@ -106,6 +106,7 @@ def bill(
         line = invoice_lines.of_subscription_item(item, period, trial=trial)
         part, of = share(item)
         line["amount"] = line["amount"] * part // of
+        line["discounts"] = [one for one in item["discounts"] if coupons.outlasts(call, one, start)]
         lines.append(line)
     shared = ("collection_method", "days_until_due", "default_payment_method", "default_source")
     fields = {
@@ -113,15 +114,22 @@ def bill(
         "auto_advance": advances,
         "billing_reason": reason,
         "default_tax_rates": subscription["default_tax_rates"],
-        "discounts": [
-            one for one in subscription["discounts"] if coupons.outlasts(call, one, start)
-        ],
+        "discounts": discounts_of(call, subscription, start),
         "parent": invoicing.parent_of(subscription),
     }
     invoice = invoicing.draft(call, owner, currency, fields, lines)
     invoicing.bind(call, items, invoice)
     call.change(subscription, {"latest_invoice": invoice["id"]})
     return invoice
+
+
+def discounts_of(call: Call, subscription: JsonObject, start: int) -> list[str]:
+    """What is off a period from `start` on: the subscription's own, else its customer's."""
+    own: list[str] = subscription["discounts"]
+    customer = call.shelf("customer").get(subscription["customer"])
+    general = customer["discount"] if customer is not None and not own else None
+    ids = own if general is None else [general["id"]]
+    return [identifier for identifier in ids if coupons.outlasts(call, identifier, start)]
 
 
 def watch_trial(call: Call, subscription: JsonObject) -> None:
@@ -196,8 +204,13 @@ def on_payment_failed(call: Call, invoice: JsonObject) -> None:
         with told(call, subscription):
             call.change(subscription, {"status": "past_due"})
     exhausted = invoice["attempt_count"] > len(invoicing.RETRY_DAYS)
-    if exhausted and subscription["status"] == "past_due":
+    if not exhausted or subscription["status"] != "past_due":
+        return
+    if call.world.dunning_ends == "cancel":
         end(call, subscription, "payment_failed")
+    elif call.world.dunning_ends == "unpaid":
+        with told(call, subscription):
+            call.change(subscription, {"status": "unpaid"})
 
 
 def on_customer_deleted(call: Call, customer: JsonObject) -> None:
@@ -259,7 +272,8 @@ def _stops_after_trial(call: Call, subscription: JsonObject) -> bool:
 
 
 def _collects(subscription: JsonObject) -> bool:
-    return subscription["pause_collection"] is None
+    """Whether what is billed is collected: that of an unpaid subscription stays a draft."""
+    return subscription["pause_collection"] is None and subscription["status"] != "unpaid"
 
 
 def _settle_paused(call: Call, subscription: JsonObject, invoice: JsonObject) -> None:

@@ -77,6 +77,11 @@ def origin(anchor: int, config: JsonObject | None, recurring: JsonObject) -> int
     return anchor
 
 
+def months_after(instant: int, months: int) -> int:
+    """The same day and time so many months later, or the last day of a shorter month."""
+    return _plus_months(datetime.fromtimestamp(instant, UTC), months)
+
+
 def _plus_months(origin: datetime, months: int) -> int:
     year, month = divmod(origin.year * 12 + origin.month - 1 + months, 12)
     day = min(origin.day, monthrange(year, month + 1)[1])

@@ -30,7 +30,10 @@ def start(call: Call) -> JsonObject:
     named = [item["price"] for item in params["items"] if item.get("price") is not None]
     subscription_changes.refuse_same_price(named)
     subscription = call.add(call.noun, _first_fields(call))
+    owner = {"customer": params["customer"], "subscription": subscription["id"]}
     try:
+        discounts = coupons.discounts(call, params.get("discounts", []), owner)
+        call.change(subscription, {"discounts": discounts})
         for place, given in reversed(list(enumerate(params["items"]))):
             item = subscription_changes.add_item(call, subscription, given, place)
             call.change(subscription, {"currency": item["price"]["currency"]})
@@ -78,9 +81,6 @@ def _first_fields(call: Call) -> JsonObject:
         fields[name] = {**call.noun.fields[name], **params.get(name, {})}
     if trial_end is not None:
         fields |= {"status": "trialing", "trial_end": trial_end, "trial_start": call.now}
-    fields["discounts"] = coupons.discounts(
-        call, params.get("discounts", []), {"customer": params["customer"]}
-    )
     return fields
 
 

@@ -15,6 +15,7 @@ from infrastructure.stripe.core.shapes import (
     instant,
     reference,
 )
+from infrastructure.stripe.coupons import DiscountShape, discount
 
 
 @final
@@ -34,12 +35,14 @@ class CustomerShape(Shape, frozen=True, gc=False, kw_only=True):
     delinquent: bool | UnsetType | None = UNSET
     invoice_settings: _InvoiceSettings | UnsetType | None = UNSET
     default_source: Expandable = UNSET
+    discount: DiscountShape | UnsetType | None = UNSET
 
 
 def to_domain(shape: CustomerShape) -> tuple[Customer, frozenset[str]]:
     """The customer, and the names of its fields that were not told."""
     fields = Fields()
     settings = shape.invoice_settings
+    given = fields("discount", shape.discount, None)
     method = settings and reference(settings.default_payment_method)
     customer = Customer(
         id=shape.id,
@@ -54,6 +57,7 @@ def to_domain(shape: CustomerShape) -> tuple[Customer, frozenset[str]]:
         default_payment_method=fields("default_payment_method", method, None),
         default_source=fields("default_source", reference(shape.default_source), None),
         metadata=fields.metadata(shape.metadata),
+        discount=given and discount(given),
     )
     return customer, fields.unknown
 
@@ -64,4 +68,5 @@ CUSTOMER: Final = Translation(
     CustomerShape,
     to_domain,
     deleted_by=frozenset({"customer.deleted"}),
+    expand=("discount.source.coupon",),
 )

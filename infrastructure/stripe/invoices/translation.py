@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from application.mirror.nouns import INVOICES
-from domain.invoices import Invoice, InvoiceLine
+from domain.invoices import Invoice, InvoiceLine, LineDiscount, LineTax
 from domain.money import Money
 from infrastructure.stripe.core.shapes import (
     Amount,
@@ -39,6 +39,7 @@ class _PriceDetails(msgspec.Struct, frozen=True, gc=False):
 @final
 class _Pricing(msgspec.Struct, frozen=True, gc=False):
     price_details: _PriceDetails | None = None
+    unit_amount_decimal: DecimalText | None = None
 
 
 @final
@@ -58,6 +59,18 @@ class _LineParent(msgspec.Struct, frozen=True, gc=False):
 
 
 @final
+class _DiscountAmount(msgspec.Struct, frozen=True, gc=False):
+    amount: Amount
+    discount: Expandable = None
+
+
+@final
+class _Tax(msgspec.Struct, frozen=True, gc=False):
+    amount: Amount
+    tax_behavior: str = "exclusive"
+
+
+@final
 class LineShape(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A line, as in the API reference, "The Invoice Line Item object"."""
 
@@ -71,6 +84,8 @@ class LineShape(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pricing: _Pricing | None = None
     parent: _LineParent | None = None
     period: _Period | None = None
+    discount_amounts: list[_DiscountAmount] | None = None
+    taxes: list[_Tax] | None = None
 
 
 @final
@@ -196,7 +211,7 @@ def _subscription_details(shape: InvoiceShape) -> _SubscriptionDetails | UnsetTy
 def _line(shape: LineShape) -> InvoiceLine:
     made_by = _item_details(shape.parent) or _ItemDetails()
     price = (shape.pricing and shape.pricing.price_details) or _PriceDetails()
-    period = shape.period
+    period, currency = shape.period, shape.currency
     return InvoiceLine(
         id=shape.id,
         amount=Money(shape.amount, shape.currency),
@@ -210,6 +225,14 @@ def _line(shape: LineShape) -> InvoiceLine:
         proration=made_by.proration,
         period_start=period and instant(period.start),
         period_end=period and instant(period.end),
+        unit_amount_decimal=shape.pricing and shape.pricing.unit_amount_decimal,
+        discounts=tuple(
+            LineDiscount(reference(each.discount) or "", Money(each.amount, currency))
+            for each in shape.discount_amounts or ()
+        ),
+        taxes=tuple(
+            LineTax(Money(each.amount, currency), each.tax_behavior) for each in shape.taxes or ()
+        ),
     )
 
 

@@ -14,11 +14,14 @@ from application.events.readings import (
     Observed,
     Reading,
 )
+from application.mirror.nouns import CUSTOMERS
+from application.mirror.ports import Noun
 from application.mirror.stripe import Concern
 from domain.mirror import MirroredObject, Snapshot, Version
 from domain.periods import to_milliseconds
 from infrastructure.befores import EncodedBefore
 from infrastructure.stripe.core.shapes import EventData, ShapeT, Translation
+from infrastructure.stripe.coupons import DISCOUNT, discount_of
 from infrastructure.stripe.readers.envelopes import read_again
 from infrastructure.stripe.translations import TRANSLATIONS
 
@@ -46,6 +49,8 @@ class StripeEventReader(EventReader):
             event = read_again(event)
         if event.type == _DEAUTHORIZED and event.stripe_account:
             return Deauthorized(event.created)  # its object is our application, as always
+        if event.object_type == DISCOUNT:
+            return _of_discount(event)
         translation = TRANSLATIONS.get(event.object_type)
         if translation is None:
             return Irrelevant(f"not mirrored: {event.object_type or 'it names no object'}")
@@ -59,6 +64,17 @@ class StripeEventReader(EventReader):
             return _read(translation, event, stripe_account)
         except RecursionError as error:
             raise ValueError("data.object: nested too deeply") from error
+
+
+def _of_discount(event: ReceivedEvent) -> Hint[MirroredObject] | Irrelevant:
+    """A discount is part of what bears it: its customer is read, who has it now."""
+    told = discount_of(event.payload)
+    if told.customer is None:
+        return Irrelevant("a discount of no customer")
+    if told.subscription is not None or told.subscription_item is not None:
+        return Irrelevant("a discount that its subscription tells of")
+    noun: Noun[Any] = CUSTOMERS
+    return Hint(noun, told.customer, event.created)
 
 
 def _read_without_id(

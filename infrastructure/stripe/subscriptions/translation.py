@@ -1,11 +1,13 @@
 """Subscriptions and their items: how they are read from Stripe."""
 
-from typing import Final, final
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias, final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from application.mirror.nouns import SUBSCRIPTIONS
+from domain.coupons import Discount
 from domain.subscriptions import Subscription, SubscriptionItem
 from infrastructure.stripe.core.shapes import (
     Amount,
@@ -14,14 +16,24 @@ from infrastructure.stripe.core.shapes import (
     Fields,
     Identifier,
     NestedList,
-    Reference,
     Seconds,
     Shape,
     Translation,
     instant,
     reference,
 )
-from infrastructure.stripe.prices import RecurringShape, recurrence
+from infrastructure.stripe.coupons import DiscountShape, discount
+from infrastructure.stripe.prices import (
+    RecurringShape,
+    TierShape,
+    TransformQuantityShape,
+    recurrence,
+    tiers,
+    transform,
+)
+
+DiscountField: TypeAlias = str | DiscountShape
+"""An id, or the discount itself where a request expands it."""
 
 
 @final
@@ -32,6 +44,10 @@ class _ItemPrice(msgspec.Struct, frozen=True, gc=False):
     unit_amount: Amount | None = None
     unit_amount_decimal: DecimalText | None = None
     recurring: RecurringShape | None = None
+    billing_scheme: str | None = None
+    tiers_mode: str | None = None
+    tiers: list[TierShape] | UnsetType | None = UNSET
+    transform_quantity: TransformQuantityShape | None = None
 
 
 @final
@@ -46,12 +62,24 @@ class ItemShape(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     quantity: Amount | None = None
     current_period_start: Seconds | None = None
     current_period_end: Seconds | None = None
+    discounts: list[DiscountField] | None = None
 
 
 @final
 class _PauseCollection(msgspec.Struct, frozen=True, gc=False):
     behavior: str | UnsetType | None = UNSET
     resumes_at: Seconds | UnsetType | None = UNSET
+
+
+@final
+class _CancellationDetails(msgspec.Struct, frozen=True, gc=False):
+    reason: str | UnsetType | None = UNSET
+    feedback: str | UnsetType | None = UNSET
+
+
+@final
+class _BillingMode(msgspec.Struct, frozen=True, gc=False):
+    type: str | UnsetType | None = UNSET
 
 
 class SubscriptionShape(Shape, frozen=True, gc=False, kw_only=True):
@@ -73,7 +101,9 @@ class SubscriptionShape(Shape, frozen=True, gc=False, kw_only=True):
     default_payment_method: Expandable = UNSET
     default_source: Expandable = UNSET
     days_until_due: Amount | UnsetType | None = UNSET
-    discounts: list[str | Reference] | UnsetType | None = UNSET
+    discounts: list[DiscountField] | UnsetType | None = UNSET
+    cancellation_details: _CancellationDetails | UnsetType | None = UNSET
+    billing_mode: _BillingMode | UnsetType | None = UNSET
     latest_invoice: Expandable = UNSET
     description: str | UnsetType | None = UNSET
 
@@ -81,6 +111,7 @@ class SubscriptionShape(Shape, frozen=True, gc=False, kw_only=True):
 def to_domain(shape: SubscriptionShape) -> tuple[Subscription, frozenset[str]]:
     """The subscription, and the names of its fields that were not told."""
     fields, pause = Fields(), shape.pause_collection
+    cancellation, mode = shape.cancellation_details, shape.billing_mode
     method = reference(shape.default_payment_method)
     subscription = Subscription(
         id=shape.id,
@@ -106,12 +137,38 @@ def to_domain(shape: SubscriptionShape) -> tuple[Subscription, frozenset[str]]:
         default_source=fields("default_source", reference(shape.default_source), None),
         days_until_due=fields("days_until_due", shape.days_until_due, None),
         discounts=_ids(fields("discounts", shape.discounts, None)),
+        discount_details=fields("discount_details", _details(shape), ()),
+        cancellation_reason=fields(
+            "cancellation_reason", cancellation and cancellation.reason, None
+        ),
+        cancellation_feedback=fields(
+            "cancellation_feedback", cancellation and cancellation.feedback, None
+        ),
+        billing_mode=fields("billing_mode", mode and mode.type, None),
     )
     return subscription, fields.unknown
 
 
-def _ids(discounts: list[str | Reference] | None) -> tuple[str, ...]:
-    return tuple(one if isinstance(one, str) else one.id for one in discounts or ())
+def _ids(discounts: Sequence[DiscountField] | None) -> tuple[str, ...]:
+    return tuple(each if isinstance(each, str) else each.id for each in discounts or ())
+
+
+def _details(shape: SubscriptionShape) -> tuple[Discount, ...] | UnsetType:
+    """What is told of the discounts; unknown where there are some, and nothing but ids is told."""
+    items = shape.items
+    if isinstance(shape.discounts, UnsetType) or isinstance(items, UnsetType) or items.has_more:
+        return UNSET
+    discounts = list(_discounts(shape))
+    told = tuple(discount(each) for each in discounts if not isinstance(each, str))
+    return UNSET if discounts and not told else told
+
+
+def _discounts(shape: SubscriptionShape) -> Iterator[DiscountField]:
+    if isinstance(shape.discounts, list):
+        yield from shape.discounts
+    if isinstance(shape.items, NestedList):
+        for item in shape.items.data:
+            yield from item.discounts or ()
 
 
 def _item(shape: ItemShape) -> SubscriptionItem:
@@ -127,6 +184,11 @@ def _item(shape: ItemShape) -> SubscriptionItem:
         recurring=recurrence(price.recurring),
         current_period_start=None if start is None else instant(start),
         current_period_end=None if end is None else instant(end),
+        billing_scheme=price.billing_scheme,
+        tiers_mode=price.tiers_mode,
+        tiers=None if isinstance(price.tiers, UnsetType) else tiers(price.tiers),
+        transform_quantity=transform(price.transform_quantity),
+        discounts=_ids(shape.discounts),
     )
 
 
@@ -137,5 +199,8 @@ SUBSCRIPTION: Final = Translation(
     SubscriptionShape,
     to_domain,
     lists={"items": ItemShape},
+    # Four levels are the most that Stripe expands ("Expanding Responses"): the items' coupons would
+    # be the fifth, as their prices' tiers are in a list.
+    expand=("discounts.source.coupon", "items.data.discounts"),
     list_all={"status": "all"},  # without it the canceled ones are left out
 )

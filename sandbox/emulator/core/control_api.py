@@ -14,6 +14,7 @@ from sandbox.emulator.core.errors import ApiError
 from sandbox.emulator.core.forms import decode
 from sandbox.emulator.core.grants import CODE_SECONDS, Grant, asked_by, sent_back
 from sandbox.emulator.core.messages import (
+    DUNNING_ENDS,
     AccountMade,
     AccountSpec,
     Authorization,
@@ -22,6 +23,7 @@ from sandbox.emulator.core.messages import (
     ClockState,
     DeliveryChange,
     Disguise,
+    Dunning,
     EventMade,
     EventSpec,
     FaultSpec,
@@ -77,6 +79,7 @@ class Control:
             ("DELETE", "faults"): self._clear_faults,
             ("POST", "rate_limit"): self._limit_rate,
             ("POST", "settlement"): self._change_settlement,
+            ("POST", "dunning"): self._change_dunning,
             ("GET", "snapshot"): self._snapshot,
             ("GET", "stats"): self._stats,
             ("POST", "events"): self._emit,
@@ -191,6 +194,13 @@ class Control:
             world.releases_by_refund = settlement.releases_by_refund
         world.exchange_rates.update(rates)
         return settlement
+
+    async def _change_dunning(self, request: web.BaseRequest) -> object:
+        dunning = await _body(request, Dunning)
+        if dunning.ends not in DUNNING_ENDS:
+            raise ValueError(f"ends is one of {', '.join(DUNNING_ENDS)}")
+        self._world.dunning_ends = dunning.ends
+        return dunning
 
     async def _snapshot(self, _: web.BaseRequest) -> object:
         return self._world.snapshot()

@@ -1,6 +1,6 @@
 """The control API's messages, shared by the server and `control.py`'s client."""
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -183,6 +183,18 @@ class Settlement(Message):
     after_seconds: int | None = None
     releases_by_refund: bool | None = None
     exchange_rates: dict[str, str] = {}
+
+
+DUNNING_ENDS: Final = ("cancel", "past_due", "unpaid")
+
+
+class Dunning(Message):
+    """What the last failed attempt does to a subscription (docs, "Smart Retries").
+
+    ends: it is canceled, stays past_due, or is unpaid from then on.
+    """
+
+    ends: str = "cancel"
 
 
 class Flush(Message):

@@ -77,6 +77,8 @@ class World(Generic[C]):
         self.one_off_prices: dict[tuple[Scope, str, int, str], str] = {}
         """The price behind an amount, by (scope, product's name, amount, currency)."""
         self.releases_by_refund = False
+        self.dunning_ends = "cancel"
+        """What the last failed attempt at an invoice does to its subscription."""
         self.exchange_rates: dict[str, int] = {}
 
     def deauthorize(self, account: str) -> None:

@@ -5,6 +5,49 @@ from typing import Any
 from tests.unit.stripe.samples import CREATED, JsonObject
 
 
+def coupon(**changes: Any) -> JsonObject:
+    """A coupon as a read tells it; a change replaces a field."""
+    return {
+        "id": "COUPON",
+        "object": "coupon",
+        "amount_off": None,
+        "applies_to": {"products": ["prod_1"]},
+        "created": CREATED,
+        "currency": None,
+        "currency_options": {},
+        "duration": "repeating",
+        "duration_in_months": 3,
+        "livemode": False,
+        "max_redemptions": None,
+        "metadata": {"campaign": "7"},
+        "name": "A third off",
+        "percent_off": 33.33,
+        "redeem_by": None,
+        "times_redeemed": 0,
+        "valid": True,
+        **changes,
+    }
+
+
+def discount(**changes: Any) -> JsonObject:
+    """A discount of a subscription whose coupon is not expanded; a change replaces a field."""
+    return {
+        "id": "di_1",
+        "object": "discount",
+        "checkout_session": None,
+        "customer": "cus_1",
+        "end": CREATED + 20,
+        "invoice": None,
+        "invoice_item": None,
+        "promotion_code": None,
+        "source": {"coupon": "COUPON", "type": "coupon"},
+        "start": CREATED + 1,
+        "subscription": "sub_1",
+        "subscription_item": None,
+        **changes,
+    }
+
+
 def invoice_line(**changes: Any) -> JsonObject:
     """The line of a subscription's item; a change replaces a field."""
     return {
@@ -13,6 +56,7 @@ def invoice_line(**changes: Any) -> JsonObject:
         "amount": 2_000,
         "currency": "eur",
         "description": "2 x Seat",
+        "discount_amounts": [{"amount": 100, "discount": "di_1"}],
         "invoice": "in_1",
         "parent": {
             "invoice_item_details": None,
@@ -34,6 +78,7 @@ def invoice_line(**changes: Any) -> JsonObject:
         "quantity": 2,
         "quantity_decimal": "2",
         "subtotal": 2_000,
+        "taxes": [{"amount": 380, "tax_behavior": "exclusive", "type": "tax_rate_details"}],
         **changes,
     }
 
@@ -189,9 +234,15 @@ def subscription(*items: JsonObject, more: bool = False, **changes: Any) -> Json
     return {
         "id": "sub_1",
         "object": "subscription",
+        "billing_mode": {"flexible": None, "type": "flexible"},
         "cancel_at": CREATED + 3,
         "cancel_at_period_end": True,
         "canceled_at": CREATED + 4,
+        "cancellation_details": {
+            "comment": None,
+            "feedback": "too_expensive",
+            "reason": "cancellation_requested",
+        },
         "collection_method": "charge_automatically",
         "created": CREATED,
         "currency": "eur",
@@ -200,7 +251,7 @@ def subscription(*items: JsonObject, more: bool = False, **changes: Any) -> Json
         "default_payment_method": "pm_1",
         "default_source": "card_1",
         "description": "Seats",
-        "discounts": ["di_1", {"id": "di_2", "object": "discount"}],
+        "discounts": [discount(id="di_1"), discount(id="di_2")],
         "ended_at": CREATED + 5,
         "items": nested(*items, url=url, more=more),
         "latest_invoice": "in_1",

@@ -64,6 +64,7 @@ def customer(**changes: Any) -> JsonObject:
         "default_source": None,
         "delinquent": False,
         "description": None,
+        "discount": None,
         "email": "ada@example.com",
         "invoice_settings": {"custom_fields": None, "default_payment_method": "pm_1"},
         "livemode": False,

@@ -85,7 +85,9 @@ def test_an_event_tells_its_objects_state(noun: Any, payload: Any, type_: str) -
     told = TRANSLATIONS[noun.name].observe(samples.encoded(payload), "acct_1", VERSION)
     assert replace(said.snapshot, befores=()) == told
     assert said.snapshot.object is not None
-    asked_for = frozenset(TRANSLATIONS[noun.name].expand)
+    # What lies deeper is part of a field that is told, as far as it goes.
+    expanded = TRANSLATIONS[noun.name].expand
+    asked_for = frozenset(name for name in expanded if "." not in name)
     assert said.snapshot.unknown == asked_for, "Stripe tells all else that is read"
     assert not said.incomplete
     # What none of our fields shows has changed: before it was as it is now, field by field.
@@ -134,16 +136,19 @@ def test_a_preview_of_an_invoice_is_none() -> None:
 @pytest.mark.parametrize(
     ("payload", "unknown"),
     [
-        (billing_samples.invoice(billing_samples.invoice_line(), more=True), "lines"),
-        (billing_samples.subscription(billing_samples.subscription_item(), more=True), "items"),
+        (billing_samples.invoice(billing_samples.invoice_line(), more=True), {"lines"}),
+        (
+            billing_samples.subscription(billing_samples.subscription_item(), more=True),
+            {"items", "discount_details"},
+        ),
     ],
     ids=["invoice", "subscription"],
 )
-def test_an_event_that_is_cut_short_is_incomplete(payload: Any, unknown: str) -> None:
+def test_an_event_that_is_cut_short_is_incomplete(payload: Any, unknown: set[str]) -> None:
     said = READER.read(received(samples.event(payload, "whatever.updated")), "acct_1")
     assert isinstance(said, Observed)
     assert said.incomplete
-    assert said.snapshot.unknown == {unknown}
+    assert said.snapshot.unknown == unknown
     assert said.snapshot.object is not None
 
 
@@ -154,6 +159,13 @@ def before(payload: Any, previous: Any) -> Any:
     assert isinstance(said, Observed)
     (told,) = said.snapshot.befores
     return told
+
+
+def test_a_discount_of_a_customer_is_a_hint_to_read_him() -> None:
+    given = billing_samples.discount(subscription=None)
+    said = READER.read(received(samples.event(given, "customer.discount.created")), "acct_1")
+    assert isinstance(said, Hint)
+    assert (said.noun.name, said.object_id) == ("customer", "cus_1")
 
 
 def test_an_event_tells_the_state_before() -> None:
@@ -254,7 +266,7 @@ def test_the_release_that_the_sdk_asks_for_is_one_that_is_read() -> None:
     [
         {"object": "balance"},
         {"id": "di_1", "object": "discount"},
-        {"id": "coupon_1", "object": "coupon", "deleted": "true"},
+        {"id": "di_1", "object": "discount", "customer": "cus_1", "subscription": "sub_1"},
         {"id": "ii_1", "object": "invoiceitem"},
         {"id": "plan_1", "object": "plan"},
         {},

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from domain.invoices import Invoice, InvoiceLine
+from domain.invoices import Invoice, InvoiceLine, LineDiscount, LineTax
 from domain.mirror import Snapshot, Version
 from domain.money import Money
 from infrastructure.stripe.invoices.translation import INVOICE
@@ -42,6 +42,9 @@ LINE = InvoiceLine(
     proration=False,
     period_start=at(1),
     period_end=at(2),
+    unit_amount_decimal="1000",
+    discounts=(LineDiscount("di_1", Money(100, "eur")),),
+    taxes=(LineTax(Money(380, "eur"), "exclusive"),),
 )
 
 

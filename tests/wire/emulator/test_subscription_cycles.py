@@ -219,3 +219,83 @@ async def test_years_pass_in_order_and_in_bounds(
         assert created == sorted(created)
         assert len(billed) in (36, 37)
         assert {invoice.status for invoice in billed[:-1]} == {"paid"}
+
+
+async def test_an_unpaid_subscription_bills_drafts_until_it_is_paid(
+    client: stripe.StripeClient, control: ControlClient
+) -> None:
+    await control.end_dunning_with("unpaid")
+    made = await subscribed(client)
+    customer = str(made.customer)
+    bad = await client.v1.payment_methods.attach_async(
+        "pm_card_chargeCustomerFail", {"customer": customer}
+    )
+    await client.v1.subscriptions.update_async(made.id, {"default_payment_method": bad.id})
+    await control.advance_clock(31 * DAY + 2 * 3600 + 16 * DAY)
+    assert (await client.v1.subscriptions.retrieve_async(made.id)).status == "unpaid"
+    owed = (await invoices(client, made.id))[-1]
+    await control.advance_clock(20 * DAY)
+    assert (await invoices(client, made.id))[-1].status == "draft"
+    good = await client.v1.payment_methods.attach_async("pm_card_visa", {"customer": customer})
+    await client.v1.invoices.pay_async(owed.id, {"payment_method": good.id})
+    assert (await client.v1.subscriptions.retrieve_async(made.id)).status == "active"
+
+
+async def test_a_repeating_discount_ends_by_the_calendar(
+    client: stripe.StripeClient, control: ControlClient
+) -> None:
+    await control.set_clock(START + 30 * DAY)  # January 31st
+    await client.v1.coupons.create_async(
+        {"id": "THIRD", "percent_off": 25.5, "duration": "repeating", "duration_in_months": 1}
+    )
+    made = await subscribed(client, discounts=[{"coupon": "THIRD"}])
+    await client.v1.coupons.delete_async("THIRD")
+    found = await client.v1.subscriptions.retrieve_async(
+        made.id, {"expand": ["discounts.source.coupon"]}
+    )
+    assert found.discounts is not None
+    (discount,) = found.discounts
+    assert isinstance(discount, stripe.Discount)
+    assert discount.end is not None
+    assert (discount.end // DAY - START // DAY, discount.subscription) == (59, made.id)
+    assert isinstance(discount.source.coupon, stripe.Coupon)
+    await control.advance_clock(35 * DAY)
+    first, second = await invoices(client, made.id)
+    assert first.subtotal - first.total == round(first.subtotal * 0.255)
+    assert second.total == second.subtotal
+
+
+async def test_an_items_discount_is_off_its_line_alone(client: stripe.StripeClient) -> None:
+    await client.v1.coupons.create_async({"id": "HALF", "percent_off": 50, "duration": "forever"})
+    made = await subscribed(client)
+    item = made["items"].data[0]
+    await client.v1.subscription_items.update_async(item.id, {"discounts": [{"coupon": "HALF"}]})
+    found = await client.v1.subscriptions.retrieve_async(
+        made.id, {"expand": ["items.data.discounts"]}
+    )
+    (discount,) = found["items"].data[0].discounts
+    assert isinstance(discount, stripe.Discount)
+    assert (discount.subscription_item, discount.source.coupon) == (item.id, "HALF")
+
+
+async def test_a_customers_discount_is_off_what_has_none_of_its_own(
+    client: stripe.StripeClient, control: ControlClient
+) -> None:
+    await client.v1.coupons.create_async({"id": "HALF", "percent_off": 50, "duration": "forever"})
+    made = await subscribed(client)
+    customer = str(made.customer)
+    await control.give_discount(customer, "HALF")
+    found = await client.v1.customers.retrieve_async(
+        customer, {"expand": ["discount.source.coupon"]}
+    )
+    assert found.discount is not None
+    assert isinstance(found.discount.source.coupon, stripe.Coupon)
+    await control.advance_clock(32 * DAY)
+    billed = await invoices(client, made.id)
+    assert [one.total * 2 == one.subtotal for one in billed] == [False, True]
+    assert billed[1].lines.data[0].discount_amounts is not None
+    assert [one.amount for one in billed[1].lines.data[0].discount_amounts] == [billed[1].total]
+    await client.v1.customers.delete_discount_async(customer)
+    assert (await client.v1.customers.retrieve_async(customer)).discount is None
+    told = [one for one in await types(client) if one.startswith("customer.discount")]
+    assert told[-1] == "customer.discount.deleted"
