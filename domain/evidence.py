@@ -8,6 +8,7 @@ statements that should stand. They are pure, and the same for any order in which
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from domain.charges import Charge
 from domain.coupons import Coupon, Discount
@@ -48,7 +49,8 @@ class SubscriptionEvidence:
 class DiscountEvidence:
     """Which discount a customer himself had at `at` of Stripe's time; None: none.
 
-    `id` and `event_type` are as of a subscription's evidence.
+    `id` and `event_type` are as of a subscription's evidence. `created` is the customer's own,
+    which outlives his deletion; None: not told.
     """
 
     id: str
@@ -57,6 +59,22 @@ class DiscountEvidence:
     customer: str
     discount: Discount | None
     event_type: str = ""
+    created: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingEvidence:
+    """That a dispute was closed at `at` of Stripe's time, as its event told."""
+
+    id: str
+    at: dt.datetime
+    known_at: dt.datetime
+    dispute: str
+    event_type: str = ""
+
+
+Evidence: TypeAlias = SubscriptionEvidence | DiscountEvidence | ClosingEvidence
+"""A row of evidence."""
 
 
 @dataclass(frozen=True, slots=True)

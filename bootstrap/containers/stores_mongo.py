@@ -13,7 +13,10 @@ from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory
 from infrastructure.mongo.core.database import Database
 from infrastructure.mongo.deployment import MongoDeployment
+from infrastructure.mongo.dues import MongoDues
 from infrastructure.mongo.event_log import MongoEventLog
+from infrastructure.mongo.evidence import MongoEvidenceStore
+from infrastructure.mongo.facts import MongoFactStore
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
 from infrastructure.mongo.journal import MongoJournal
@@ -61,7 +64,10 @@ class MongoStores(containers.DeclarativeContainer):
     connections = providers.Singleton(MongoConnections, database)
     contacts = providers.Singleton(MongoContactDirectory, database)
     deployment = providers.Singleton(MongoDeployment, database)
+    dues = providers.Singleton(MongoDues, database)
     event_log = providers.Singleton(MongoEventLog, database)
+    evidence = providers.Singleton(MongoEvidenceStore, database)
+    facts = providers.Singleton(MongoFactStore, database)
     inbox = providers.Singleton(MongoInbox, database)
     invoice_totals = providers.Singleton(MongoInvoiceTotals, database)
     journal = providers.Singleton(MongoJournal, database)

@@ -13,7 +13,10 @@ from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory
 from infrastructure.sqlite.core.database import Database
 from infrastructure.sqlite.deployment import SqliteDeployment
+from infrastructure.sqlite.dues import SqliteDues
 from infrastructure.sqlite.event_log import SqliteEventLog
+from infrastructure.sqlite.evidence import SqliteEvidenceStore
+from infrastructure.sqlite.facts import SqliteFactStore
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
 from infrastructure.sqlite.journal import SqliteJournal
@@ -57,7 +60,10 @@ class SqliteStores(containers.DeclarativeContainer):
     connections = providers.Singleton(SqliteConnections, database)
     contacts = providers.Singleton(SqliteContactDirectory, database)
     deployment = providers.Singleton(SqliteDeployment, database)
+    dues = providers.Singleton(SqliteDues, database)
     event_log = providers.Singleton(SqliteEventLog, database)
+    evidence = providers.Singleton(SqliteEvidenceStore, database)
+    facts = providers.Singleton(SqliteFactStore, database)
     inbox = providers.Singleton(SqliteInbox, database)
     invoice_totals = providers.Singleton(SqliteInvoiceTotals, database)
     journal = providers.Singleton(SqliteJournal, database)

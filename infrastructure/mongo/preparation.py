@@ -18,7 +18,10 @@ from infrastructure.mongo import (
     checkpoints,
     connections,
     contacts,
+    dues,
     event_log,
+    evidence,
+    facts,
     inbox,
     journal,
     mutation_log,
@@ -71,6 +74,9 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     wallet_settings,
     buyers,
     store_subscriptions,
+    evidence,
+    facts,
+    dues,
 )
 
 

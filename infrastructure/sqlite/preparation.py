@@ -22,7 +22,10 @@ from infrastructure.sqlite import (
     connections,
     contacts,
     deployment,
+    dues,
     event_log,
+    evidence,
+    facts,
     inbox,
     journal,
     mutation_log,
@@ -83,6 +86,9 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     store_subscriptions,
     changes,
     remembered_figures,
+    evidence,
+    facts,
+    dues,
 )
 
 

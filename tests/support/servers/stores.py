@@ -23,6 +23,7 @@ from application.effects.waiting import WaitingEvents
 from application.events.event_log import EventLog
 from application.events.inbox import Inbox
 from application.events.lists import EventHistory
+from application.facts.ports import Dues, EvidenceStore, FactStore
 from application.invoices.totals_port import InvoiceTotals
 from application.jobs.outbox import Outbox
 from application.mirror.nouns import NOUNS
@@ -48,7 +49,10 @@ from infrastructure.mongo.connections import MongoConnections
 from infrastructure.mongo.contacts import MongoContactDirectory
 from infrastructure.mongo.core.database import Database as MongoDatabase
 from infrastructure.mongo.deployment import MongoDeployment
+from infrastructure.mongo.dues import MongoDues
 from infrastructure.mongo.event_log import MongoEventLog
+from infrastructure.mongo.evidence import MongoEvidenceStore
+from infrastructure.mongo.facts import MongoFactStore
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
 from infrastructure.mongo.journal import MongoJournal
@@ -80,7 +84,10 @@ from infrastructure.sqlite.connections import SqliteConnections
 from infrastructure.sqlite.contacts import SqliteContactDirectory
 from infrastructure.sqlite.core.database import Database as SqliteDatabase
 from infrastructure.sqlite.deployment import SqliteDeployment
+from infrastructure.sqlite.dues import SqliteDues
 from infrastructure.sqlite.event_log import SqliteEventLog
+from infrastructure.sqlite.evidence import SqliteEvidenceStore
+from infrastructure.sqlite.facts import SqliteFactStore
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
 from infrastructure.sqlite.journal import SqliteJournal
@@ -197,7 +204,10 @@ class Stores:
     mirror: Mirror
     changes: Changes
     inbox: Inbox
+    dues: Dues
     event_log: EventLog
+    evidence: EvidenceStore
+    facts: FactStore
     event_history: EventHistory
     mutation_log: MutationLog
     accounts: Accounts
@@ -266,7 +276,10 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             mirror=SqliteMirror(database, read_before, clock),
             changes=SqliteChanges(database),
             inbox=SqliteInbox(database),
+            dues=SqliteDues(database),
             event_log=SqliteEventLog(database),
+            evidence=SqliteEvidenceStore(database),
+            facts=SqliteFactStore(database),
             event_history=SqliteEventLog(database),
             mutation_log=SqliteMutationLog(database),
             accounts=SqliteAccounts(database),
@@ -377,7 +390,10 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             mirror=MongoMirror(database, read_before, clock),
             changes=MongoChanges(database),
             inbox=MongoInbox(database),
+            dues=MongoDues(database),
             event_log=MongoEventLog(database),
+            evidence=MongoEvidenceStore(database),
+            facts=MongoFactStore(database),
             event_history=MongoEventLog(database),
             mutation_log=MongoMutationLog(database),
             accounts=MongoAccounts(database),

@@ -1,0 +1,116 @@
+"""Facts in SQLite: one row a generation, clustered by subject."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from typing_extensions import override
+
+from application.facts.ports import FactStore
+from domain.facts import Basis, Fact, Series, Statement
+from domain.periods import from_milliseconds, to_milliseconds
+from infrastructure.documents import check_bounds
+from infrastructure.sqlite.core.database import Database
+from infrastructure.sqlite.core.tables import Tables
+
+BY_TIME: Final = "billing.facts by series and time"
+
+TABLES: Final = Tables(
+    """
+    CREATE TABLE IF NOT EXISTS "billing.facts" (
+        stripe_account TEXT NOT NULL, series TEXT NOT NULL, subject TEXT NOT NULL,
+        generation INTEGER NOT NULL, at INTEGER NOT NULL, known_at INTEGER NOT NULL,
+        currency TEXT NOT NULL, amount INTEGER NOT NULL, count INTEGER NOT NULL, kind TEXT NOT NULL,
+        cause TEXT NOT NULL, customer TEXT NOT NULL, product TEXT NOT NULL, source TEXT NOT NULL,
+        basis TEXT NOT NULL, restates INTEGER NOT NULL,
+        PRIMARY KEY (stripe_account, series, subject, generation)
+    ) WITHOUT ROWID
+    """,
+    # Covers figures: no row is read for them.
+    f"""
+    CREATE INDEX IF NOT EXISTS "{BY_TIME}" ON "billing.facts" (
+        stripe_account, series, at, currency, kind, cause, product, basis, amount, count, customer,
+        known_at
+    )
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.facts by customer"
+    ON "billing.facts" (stripe_account, customer, at, series)
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS "billing.facts by knowledge"
+    ON "billing.facts" (stripe_account, series, known_at)
+    """,
+)
+
+_COLUMNS: Final = (
+    "series, subject, generation, at, known_at, currency, amount, count, kind, cause, customer,"
+    " product, source, basis, restates"
+)
+_POST: Final = (
+    f'INSERT INTO "billing.facts" (stripe_account, {_COLUMNS})'
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (stripe_account, series, subject, generation) DO NOTHING"
+)
+_STANDING: Final = (
+    f'SELECT {_COLUMNS} FROM "billing.facts" WHERE stripe_account = ? AND series = ?'
+    " AND subject = ? ORDER BY generation"
+)
+
+
+class SqliteFactStore(FactStore):
+    """`application.facts.ports.FactStore` on one SQLite file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def standing(
+        self, stripe_account: str, series: Sequence[Series], subjects: Sequence[str]
+    ) -> Mapping[tuple[Series, str], Sequence[Fact]]:
+        check_bounds(len(subjects))
+
+        def job(connection: sqlite3.Connection) -> Mapping[tuple[Series, str], Sequence[Fact]]:
+            found = {
+                (each, subject): [
+                    _fact(row)
+                    for row in connection.execute(_STANDING, (stripe_account, each, subject))
+                ]
+                for each in series
+                for subject in subjects
+            }
+            return {key: facts for key, facts in found.items() if facts}
+
+        return await self._database.read(job)
+
+    @override
+    async def post(self, stripe_account: str, facts: Sequence[Fact]) -> int:
+        check_bounds(len(facts))
+        rows = [(stripe_account, *_values(fact)) for fact in facts]
+
+        def job(connection: sqlite3.Connection) -> int:
+            for number, row in enumerate(rows):
+                if connection.execute(_POST, row).rowcount == 0:
+                    return number
+            return len(rows)
+
+        return await self._database.write(job) if rows else 0
+
+
+def _values(fact: Fact) -> tuple[Any, ...]:
+    said = fact.statement
+    return (
+        said.series, said.subject, fact.generation, to_milliseconds(said.at),
+        to_milliseconds(fact.known_at), said.currency, said.amount, said.count, said.kind,
+        said.cause, said.customer, said.product, said.source, said.basis, fact.restates,
+    )  # fmt: skip
+
+
+def _fact(row: Sequence[Any]) -> Fact:
+    (series, subject, generation, at, known_at, currency, amount, count, kind, cause, customer,
+     product, source, basis, restates) = row  # fmt: skip
+    said = Statement(
+        Series(series), subject, from_milliseconds(at), kind, currency, amount, count, cause,
+        customer, product, source, Basis(basis),
+    )  # fmt: skip
+    return Fact(said, generation, from_milliseconds(known_at), restates)
