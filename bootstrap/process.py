@@ -180,6 +180,8 @@ def _endless(container: Container) -> list[Loop]:
         container.unsettled().loop,
         container.upgrade().loop,
         container.closing().loop,
+        container.due_facts().loop,
+        container.first_reads().loop,
         container.operations().loop,
         container.store_health().loop,
         container.wallet_aftermath().loop,

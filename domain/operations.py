@@ -25,6 +25,7 @@ class OperationKind(StrEnum):
     REBUILD = "rebuild"
     LINK_CONTACTS = "link_contacts"
     PROOF = "proof"
+    REBUILD_FACTS = "rebuild_facts"
 
 
 MIRROR_KINDS: Final = (
@@ -77,8 +78,9 @@ class OperationProgress:
 
     `phase` is what it does now: `read` objects of Stripe's, `compare` them with the mirror,
     `replay` kept events, `swap` a rebuilt mirror in, `link` customers to contacts, `prove` the
-    books. `noun` is the one in work, `nouns_done` of `nouns_total` are done in this phase. `read`
-    counts the phase's objects (or events), `changed` the rows that a backfill changed, `drifted`
+    books, `post` facts that differ (then `changed` counts those that were posted). `noun` is the
+    one in work, `nouns_done` of `nouns_total` are done in this phase. `read` counts the phase's
+    objects (or events), `changed` the rows that a backfill changed, `drifted`
     those that a comparison found wrong, or how often a check of a proof did not hold. `rate` is
     objects a second. `reached` is the creation time of the oldest object read of the noun; of a
     proof, which begins with the oldest, that of the latest.

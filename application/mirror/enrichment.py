@@ -6,7 +6,7 @@ once at least the later one finds the other.
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from application.mirror.nouns import (
     BALANCE_TRANSACTIONS,
@@ -34,11 +34,28 @@ _MAX_PAGES: Final = 100
 """How many pages of counterparts of a hundred objects are read: an intent has few charges."""
 
 
+class Joined(Protocol):
+    """Follows what is joined to rows: no event tells that a charge is settled.
+
+    `bootstrap` gives `Enrichment` those that are registered.
+    """
+
+    async def after(self, noun: str, facets: Sequence[Facet]) -> None:
+        """Do what follows from facets of a noun's rows, which are stored; at most 1,000.
+
+        Also from those that an earlier or a later one stands in place of. Durable on return, and
+        idempotent: they may come again. Raises Unavailable where the store does not answer: what
+        has told the facets is then read again.
+        """
+        ...
+
+
 class Enrichment:
     """Derives facets from what is mirrored. Idempotent; it asks the mirror only, never Stripe."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror, joined: Sequence[Joined] = ()) -> None:
         self._mirror = mirror
+        self._joined = tuple(joined)
 
     async def after(self, noun: Noun[Any], snapshots: Sequence[Snapshot[Any]]) -> None:
         """Derive what observations tell that are stored already.
@@ -118,7 +135,10 @@ class Enrichment:
 
     async def _derive(self, noun: Noun[Any], facets: Sequence[Facet]) -> None:
         for start in range(0, len(facets), _PAGE):
-            await self._mirror.derive(noun, facets[start : start + _PAGE])
+            some = facets[start : start + _PAGE]
+            await self._mirror.derive(noun, some)
+            for each in self._joined:
+                await each.after(noun.name, some)
 
     async def _fetch(
         self, noun: Noun[T], stripe_account: str, ids: Iterable[str]

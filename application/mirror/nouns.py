@@ -54,6 +54,16 @@ COUPONS: Final = Noun(
     collection="billing.coupons",
     columns=(_CREATED,),
     indexes=(("created",),),
+    # A coupon that is deleted goes on where it was given.
+    last=(
+        "duration",
+        "duration_in_months",
+        "percent_off",
+        "amount_off",
+        "currency",
+        "currency_options",
+        "applies_to",
+    ),
 )
 
 CHARGES: Final = Noun(

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,6 +22,7 @@ from application.events.inbox import EventState
 from application.mirror.ports import Closings
 from application.upkeep.backfill import Backfill
 from application.upkeep.catch_up import CatchUp
+from application.upkeep.ports import Unposted
 from application.upkeep.refresh_balance_transactions import TASK as TRANSACTIONS
 from application.upkeep.watermark import OVERLAP, WindowState
 from domain.errors import BillingError, Conflict
@@ -76,11 +78,13 @@ class AnnouncedClosings(Closings):
 class Closing(Standings):
     """Closes whole UTC hours of each account, once all that happened in them is known.
 
-    That is what lies below the least of `data_through`, the account's oldest pending event and the
-    watermark of its balance transactions, less the hour by which that reaches back. A dead letter
-    holds it up no more. Nothing is closed before the first import has ended: its rows restate
-    nothing. A write asks what is announced before it begins, and nobody is told of a closing that
-    has not been announced for a minute. So no figure that was told as closed changes untold.
+    That is what lies below the least of `data_through`, the account's oldest pending event, what is
+    still to be posted by the clock (`unposted`), and the watermark of its balance transactions,
+    less the hour by which that reaches back. What follows from an event is done before it is
+    settled, so it is waited for with it. A dead letter holds it up no more. Nothing is closed
+    before the first import has ended: its rows restate nothing. A write asks what is announced
+    before it begins, and nobody is told of a closing that has not been announced for a minute. So
+    no figure that was told as closed changes untold.
     """
 
     def __init__(
@@ -92,7 +96,9 @@ class Closing(Standings):
         mirrored_accounts: MirroredAccounts,
         platform: Platform,
         clock: Clock,
+        unposted: Sequence[Unposted] = (),
     ) -> None:
+        self._unposted = tuple(unposted)
         self._checkpoints = checkpoints
         self._backfill = backfill
         self._catch_up = catch_up
@@ -159,8 +165,11 @@ class Closing(Standings):
         if data_through is None or transactions is None:
             return None
         known = min(to_milliseconds(data_through), transactions)
-        pending = await self._event_log.oldest_pending("" if source.ours else source.stripe_account)
-        least = known if pending is None else min(known, pending)
+        ours = "" if source.ours else source.stripe_account
+        waited_for = [await self._event_log.oldest_pending(ours)]
+        # Then what is planned: an event that is settled by now has planned it.
+        waited_for += [await each.oldest(source.stripe_account) for each in self._unposted]
+        least = min([known, *(at for at in waited_for if at is not None)])
         return max(0, least) // _HOUR_MS * _HOUR_MS
 
     async def _transactions_through(self, stripe_account: str) -> int | None:

@@ -145,3 +145,17 @@ class Reports(Protocol):
         A position is a report's start in milliseconds and its id.
         """
         ...
+
+
+class Unposted(Protocol):
+    """Tells what figures still wait for that is no event: something that is posted by the clock.
+
+    Closing asks it; the rooms above answer.
+    """
+
+    async def oldest(self, stripe_account: str) -> int | None:
+        """Of which instant (milliseconds of Stripe's time) the oldest is; None: there is nothing.
+
+        Raises Unavailable (STORE_UNAVAILABLE) when the store does not answer.
+        """
+        ...

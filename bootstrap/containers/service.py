@@ -35,11 +35,20 @@ from application.effects.effects import Effects
 from application.events.receiver import Receiver
 from application.events.use_cases import Events
 from application.events.watch import Watching
+from application.facts.clock import DueFacts, JoinedFacts
+from application.facts.first_reads import FirstReads
+from application.facts.follower import FactsOfEvents
+from application.facts.gathering import Gathering
+from application.facts.posting import Posting
+from application.facts.pricing import Pricing
+from application.facts.rebuild import FactsRebuild
+from application.facts.walk import FactsWalk
 from application.jobs.publisher import Publisher
 from application.jobs.publishing import Publishing
 from application.mirror.enrichment import Enrichment
 from application.mirror.importer import Importer
 from application.mirror.reader import MirrorReader
+from application.mirror.rereader import Rereader
 from application.mirror.writer import MirrorWriter
 from application.mutations.mutations import Mutations
 from application.operations.first_backfill import RequestedBackfill
@@ -291,7 +300,11 @@ class Container(containers.DeclarativeContainer):
     mirror_writer = providers.Singleton(
         MirrorWriter, mirror, providers.Singleton(AnnouncedClosings, stores.checkpoints)
     )
-    enrichment = providers.Singleton(Enrichment, mirror)
+    enrichment = providers.Singleton(
+        Enrichment,
+        mirror,
+        providers.List(providers.Singleton(JoinedFacts, mirror, stores.dues)),
+    )
     importer = providers.Singleton(Importer, mirror_writer, object_reader, enrichment)
     backfill = providers.Singleton(Backfill, lister, importer, stores.checkpoints, clock)
     comparison = providers.Singleton(Comparison, mirror, object_reader, importer)
@@ -349,6 +362,31 @@ class Container(containers.DeclarativeContainer):
         mirrored_accounts,
     )
 
+    # --- facts ---
+    facts_posting = providers.Singleton(
+        Posting,
+        providers.Singleton(Gathering, stores.evidence, mirror),
+        stores.facts,
+        stores.dues,
+        clock,
+    )
+    facts_pricing = providers.Singleton(
+        Pricing, mirror, providers.Singleton(Rereader, mirror_writer, enrichment, object_reader)
+    )
+    facts_walk = providers.Singleton(
+        FactsWalk, mirror, stores.evidence, facts_pricing, facts_posting, clock
+    )
+    due_facts = providers.Singleton(DueFacts, stores.dues, facts_posting, clock)
+    first_reads = providers.Singleton(
+        FirstReads,
+        facts_walk,
+        stores.dues,
+        backfill,
+        stores.checkpoints,
+        mirrored_accounts,
+        clock,
+    )
+
     closing = providers.Singleton(
         Closing,
         stores.checkpoints,
@@ -358,6 +396,7 @@ class Container(containers.DeclarativeContainer):
         mirrored_accounts,
         platform,
         clock,
+        providers.List(first_reads),
     )
     anchors = providers.Singleton(
         BalanceAnchors, stores.balance_readings, backfill, stores.checkpoints, clock
@@ -422,6 +461,15 @@ class Container(containers.DeclarativeContainer):
             invoice_payments,
             payout_membership,
             providers.Singleton(SubscriptionChanges, stores.subscription_history),
+            providers.Singleton(
+                FactsOfEvents,
+                stores.evidence,
+                facts_pricing,
+                facts_posting,
+                stores.dues,
+                stripe.discounts,
+                clock,
+            ),
             providers.Singleton(ProcessWakes, stores.process_log, clock, woken),
         ),
         effects=providers.List(
@@ -526,6 +574,7 @@ class Container(containers.DeclarativeContainer):
             stores.reports,
             clock,
         ),
+        providers.Singleton(FactsRebuild, facts_walk, mirror, stores.checkpoints, clock),
     )
     operations = providers.Singleton(
         Operations,

@@ -19,6 +19,7 @@ from infrastructure.stripe.invoices.previews import StripeInvoicePreviews
 from infrastructure.stripe.payment_intents.gateway import StripePaymentIntents
 from infrastructure.stripe.payment_methods.gateway import StripePaymentMethods
 from infrastructure.stripe.payouts.gateway import StripePayouts
+from infrastructure.stripe.readers.discounts import StripeDiscountReader
 from infrastructure.stripe.readers.events import StripeEventReader
 from infrastructure.stripe.readers.lists import StripeLister
 from infrastructure.stripe.readers.objects import StripeObjectReader
@@ -67,6 +68,7 @@ class Stripe(containers.DeclarativeContainer):
     objects = providers.Singleton(StripeObjectReader, api)
     lister = providers.Singleton(StripeLister, api, mode)
     events = providers.Singleton(StripeEventReader)
+    discounts = providers.Singleton(StripeDiscountReader)
     webhooks = providers.Singleton(
         StripeWebhookReader,
         platform_secrets=settings.provided.platform_webhook_secrets,

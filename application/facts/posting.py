@@ -1,0 +1,145 @@
+"""Posting: what should stand of a subject is compared with what stands, and the rest is posted."""
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from application.background.clock import Clock
+from application.facts.gathering import AT_ONCE, Gathering
+from application.facts.ports import MAX_ROWS, Due, Dues, FactStore, Topic
+from domain.errors import Reason, Unavailable
+from domain.evidence import ChargeEvidence, CustomerEvidence, DisputeEvidence
+from domain.facts import Fact, Series, Statement, difference
+from domain.mrr import due_at, statements_of
+from domain.revenue_lines import statements_of_charge, statements_of_dispute
+
+SERIES: Final[Mapping[Topic, Sequence[Series]]] = {
+    Topic.CUSTOMER: (Series.MRR, Series.NEW_CUSTOMER, Series.FIRST_PAYMENT, Series.TRIAL),
+    Topic.CHARGE: (Series.REVENUE_LINE,),
+    Topic.DISPUTE: (Series.DISPUTE_CLOSED,),
+}
+
+_MAX_ROUNDS: Final = 100
+"""How often a subject is looked at anew while others post about it."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Posted:
+    """What came of posting: how many facts, and whose evidence could not be understood.
+
+    `next_at`: when the facts of a subject change next without an event.
+    """
+
+    facts: int = 0
+    next_at: dict[str, dt.datetime] = field(default_factory=dict)
+    failed: dict[str, Exception] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Should:
+    """What should stand of subjects, and whose facts change next without an event."""
+
+    statements: dict[str, Sequence[Statement]] = field(default_factory=dict)
+    dues: list[Due] = field(default_factory=list)
+    failed: dict[str, Exception] = field(default_factory=dict)
+
+
+class Posting:
+    """Posts differences, so that late and double evidence does no harm, nor a rebuild.
+
+    What stands is read before the evidence, and what was posted is looked at once more: so of two
+    who post about a subject at once the one who has seen less does not have the last word
+    (docs/decisions/0047). In a process one at a time posts of a Stripe account.
+    """
+
+    def __init__(self, gathering: Gathering, facts: FactStore, dues: Dues, clock: Clock) -> None:
+        self._gathering = gathering
+        self._facts = facts
+        self._dues = dues
+        self._clock = clock
+        self._alone: dict[str, asyncio.Lock] = {}
+
+    async def post(self, stripe_account: str, topic: Topic, subjects: Iterable[str]) -> Posted:
+        """Let stand what should of some subjects. Durable on return; idempotent.
+
+        A subject whose evidence makes no sense is told of, and holds up no other. Raises
+        Unavailable where the store is away, or others post about a subject again and again.
+        """
+        posted, wanted = Posted(), sorted(set(subjects))
+        async with self._alone.setdefault(stripe_account, asyncio.Lock()):
+            for start in range(0, len(wanted), AT_ONCE):
+                await self._settle(stripe_account, topic, wanted[start : start + AT_ONCE], posted)
+        return posted
+
+    async def _settle(
+        self, stripe_account: str, topic: Topic, subjects: Sequence[str], posted: Posted
+    ) -> None:
+        left = subjects
+        for _ in range(_MAX_ROUNDS):
+            standing = await self._facts.standing(stripe_account, SERIES[topic], left)
+            should = await self._should(stripe_account, topic, left)
+            posted.failed |= should.failed
+            posted.next_at |= {due.subject: due.due_at for due in should.dues}
+            for place in range(0, len(should.dues), MAX_ROWS):
+                await self._dues.plan(should.dues[place : place + MAX_ROWS])
+            offered = self._offered(topic, should.statements, standing)
+            if not offered:
+                return
+            posted.facts += await self._post(stripe_account, offered)
+            left = list(dict.fromkeys(fact.statement.subject for fact in offered))
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "others post facts of the same; try again")
+
+    async def _post(self, stripe_account: str, facts: Sequence[Fact]) -> int:
+        """Post in order, up to the first whose place is taken."""
+        count = 0
+        for start in range(0, len(facts), MAX_ROWS):
+            some = facts[start : start + MAX_ROWS]
+            done = await self._facts.post(stripe_account, some)
+            count += done
+            if done < len(some):
+                break
+        return count
+
+    def _offered(
+        self,
+        topic: Topic,
+        should: Mapping[str, Sequence[Statement]],
+        standing: Mapping[tuple[Series, str], Sequence[Fact]],
+    ) -> list[Fact]:
+        now, facts = self._clock.now(), list[Fact]()
+        for subject, statements in should.items():
+            for series in SERIES[topic]:
+                own = [each for each in statements if each.series is series]
+                facts += difference(own, standing.get((series, subject), ()), now)
+        return facts
+
+    async def _should(self, stripe_account: str, topic: Topic, subjects: Sequence[str]) -> _Should:
+        should, now = _Should(), self._clock.now()
+        evidence: Mapping[str, CustomerEvidence | ChargeEvidence | DisputeEvidence]
+        if topic is Topic.CUSTOMER:
+            evidence = await self._gathering.customers(stripe_account, subjects)
+        elif topic is Topic.CHARGE:
+            evidence = await self._gathering.charges(stripe_account, subjects)
+        else:
+            evidence = await self._gathering.disputes(stripe_account, subjects)
+        for subject, told in evidence.items():
+            try:
+                if isinstance(told, CustomerEvidence):
+                    should.statements[subject] = statements_of(told, now)
+                    next_at = due_at(told, now)
+                    if next_at is not None:
+                        should.dues.append(Due(stripe_account, topic, subject, next_at))
+                elif isinstance(told, ChargeEvidence):
+                    should.statements[subject] = statements_of_charge(told)
+                else:
+                    should.statements[subject] = statements_of_dispute(told)
+            except Exception as error:  # noqa: BLE001 - whatever it is, other subjects go on
+                facts = {"stripe_account": stripe_account, "topic": topic, "subject": subject}
+                _log.exception("facts do not follow from evidence", extra=facts)
+                should.failed[subject] = error
+        return should
