@@ -15,6 +15,7 @@ from application.connections.deauthorization import Deauthorizing
 from application.connections.platform import Platform
 from application.connections.sources import MirroredAccounts, Source
 from application.effects.effects import Effects
+from application.facts.clock import JoinedFacts
 from application.mirror.enrichment import Enrichment
 from application.mirror.importer import Importer
 from application.mirror.lists import Place
@@ -80,7 +81,10 @@ class Flows:
         self.lister = StripeLister(self.api, Mode.TEST)
         self.objects = StripeObjectReader(self.api)
         self.writer = MirrorWriter(self.stores.mirror, AnnouncedClosings(self.stores.checkpoints))
-        self.importer = Importer(self.writer, self.objects, Enrichment(self.stores.mirror))
+        self.enrichment = Enrichment(
+            self.stores.mirror, [JoinedFacts(self.stores.mirror, self.stores.dues)]
+        )
+        self.importer = Importer(self.writer, self.objects, self.enrichment)
         self.platform = Platform(
             self.stores.deployment, StripeConnectedAccounts(self.api), Mode.TEST
         )
@@ -145,7 +149,7 @@ class Flows:
     ) -> Projector:
         """A projector of the store's inbox; nothing follows unless the last two are given."""
         return Projector(
-            self.stores.inbox, self.writer, Enrichment(self.stores.mirror), StripeEventReader(),
+            self.stores.inbox, self.writer, self.enrichment, StripeEventReader(),
             self.objects, self.platform, self.clock, self.arrived, owner, effects, deauthorizing,
         )  # fmt: skip
 

@@ -1,0 +1,272 @@
+"""Facts of a real account at the emulator: what is posted, by events, by the clock, by a walk."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from typing_extensions import override
+
+from application.events.inbox import EventState
+from application.facts.ports import FactStore
+from domain.errors import Reason, Unavailable
+from domain.facts import Basis, Fact, Series
+from tests.support.rooms.facts import ALL, FactsOfFlows
+from tests.support.rooms.upkeep import CARD, Flows
+
+DAY = 86_400
+START = 1_772_323_200  # 2026-03-01T00:00:00Z
+
+
+@pytest.fixture
+async def facts(flows: Flows) -> FactsOfFlows:
+    """An account of before which nothing is known, at the beginning of a month."""
+    await flows.set_time(START)
+    found = FactsOfFlows(flows)
+    await found.import_all()
+    return found
+
+
+async def customer_of(flows: Flows) -> str:
+    made = await flows.post("/v1/customers", name="Ada")
+    method = await flows.post(f"/v1/payment_methods/{CARD}/attach", customer=made["id"])
+    settings = {"default_payment_method": method["id"]}
+    await flows.post(f"/v1/customers/{made['id']}", invoice_settings=settings)
+    return str(made["id"])
+
+
+async def price_of(flows: Flows, amount: int = 3_000, **params: Any) -> str:
+    product = await flows.post("/v1/products", name="Gold")
+    recurring = params.pop("recurring", {"interval": "month"})
+    made = await flows.post(
+        "/v1/prices",
+        product=product["id"], currency="usd", recurring=recurring,
+        **({"unit_amount": amount} | params),
+    )  # fmt: skip
+    return str(made["id"])
+
+
+async def subscribed(flows: Flows, customer: str, price: str, **params: Any) -> dict[str, Any]:
+    return await flows.post(
+        "/v1/subscriptions", customer=customer, items=[{"price": price, "quantity": 1}], **params
+    )
+
+
+async def test_events_post_what_happened_and_repeats_nothing(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    made = await subscribed(flows, customer, price)
+    await facts.follow()
+    assert await facts.kinds(customer) == [("new", 3_000)]
+    await flows.pass_time(10 * DAY)
+    item = made["items"]["data"][0]["id"]
+    await flows.post(f"/v1/subscription_items/{item}", quantity=2)
+    await facts.follow()
+    await flows.pass_time(10 * DAY)
+    await flows.delete(f"/v1/subscriptions/{made['id']}")
+    await facts.follow()
+    assert await facts.kinds(customer) == [("new", 3_000), ("expansion", 3_000), ("churn", -6_000)]
+    assert sum(fact.statement.count for fact in await facts.standing(customer)) == 0
+    before = {series: await facts.standing(customer, series=series) for series in ALL}
+    assert [fact.statement.kind for fact in before[Series.NEW_CUSTOMER]] == ["new_customer"]
+    assert [fact.statement.kind for fact in before[Series.FIRST_PAYMENT]] == ["first_payment"]
+    assert (await facts.rebuild()).posted == 0
+    assert {series: await facts.standing(customer, series=series) for series in ALL} == before
+
+
+async def test_what_is_deleted_changes_no_past_figure(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    await flows.post("/v1/coupons", id="HALF", percent_off=50, duration="forever")
+    await subscribed(flows, customer, price, discounts=[{"coupon": "HALF"}])
+    await facts.follow()
+    before = await facts.sums(customer)
+    new = await facts.sums(customer, series=Series.NEW_CUSTOMER)
+    await flows.pass_time(DAY)
+    await flows.delete("/v1/coupons/HALF")
+    await flows.delete(f"/v1/customers/{customer}")
+    await facts.follow()
+    after = await facts.sums(customer)
+    assert before.items() <= after.items()
+    assert [kind for _, kind in after.keys() - before.keys()] == ["churn", "discount"]
+    await facts.rebuild()
+    assert await facts.sums(customer) == after
+    assert await facts.sums(customer, series=Series.NEW_CUSTOMER) == new
+
+
+async def test_the_end_of_a_discount_is_posted_by_the_clock(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    await flows.post(
+        "/v1/coupons", id="TENTH", percent_off=10, duration="repeating", duration_in_months=1
+    )
+    await subscribed(flows, customer, price, discounts=[{"coupon": "TENTH"}])
+    await facts.follow()
+    assert ("new", 2_700) in await facts.kinds(customer)
+    due = await flows.stores.dues.earliest(flows.account)
+    assert due is not None
+    assert due.timestamp() == START + 31 * DAY
+    await flows.pass_time(31 * DAY + 5)
+    await facts.due.post_all()
+    ended = [
+        fact.statement
+        for fact in await facts.standing(customer)
+        if fact.statement.cause == "discount_ended" and fact.statement.kind == "expansion"
+    ]
+    assert [(one.at, one.amount) for one in ended] == [(due, 300 * 10_000)]
+    assert await flows.stores.dues.earliest(flows.account) is None
+    await facts.follow()
+    assert (await facts.rebuild()).posted == 0
+
+
+async def test_a_customers_discount_is_evidence_of_its_own_events(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    await flows.post("/v1/coupons", id="OFF5", amount_off=500, currency="usd", duration="forever")
+    await subscribed(flows, customer, price)
+    await flows.pass_time(DAY)
+    await flows.emulator.control.give_discount(customer, "OFF5", account=flows.account)
+    await flows.pass_time(DAY)
+    await flows.delete(f"/v1/customers/{customer}/discount")
+    await facts.follow()
+    kinds = [(kind, amount) for kind, amount in await facts.kinds(customer) if kind != "discount"]
+    assert kinds == [("new", 3_000), ("contraction", -500), ("expansion", 500)]
+
+
+async def test_a_tiered_items_tiers_are_read(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer = await customer_of(flows)
+    tiers = [{"up_to": 1, "unit_amount": 1_000}, {"up_to": "inf", "unit_amount": 400}]
+    price = await price_of(
+        flows, billing_scheme="tiered", tiers_mode="graduated", tiers=tiers, unit_amount=None
+    )
+    await flows.post(
+        "/v1/subscriptions", customer=customer, items=[{"price": price, "quantity": 3}]
+    )
+    await facts.follow()
+    assert await facts.kinds(customer) == [("new", 1_800)]
+
+
+async def test_what_was_before_the_connection_is_reconstructed(flows: Flows) -> None:
+    await flows.set_time(START)
+    customer, price = await customer_of(flows), await price_of(flows)
+    await subscribed(flows, customer, price)
+    await flows.pass_time(40 * DAY)
+    facts = FactsOfFlows(flows)
+    await facts.import_all()
+    standing = await facts.standing(customer)
+    assert [(fact.statement.kind, fact.statement.basis) for fact in standing] == [
+        ("new", Basis.RECONSTRUCTED)
+    ]
+    assert standing[0].statement.at.timestamp() == START
+    assert await facts.kinds(customer, series=Series.NEW_CUSTOMER) == [("new_customer", 0)]
+    await facts.follow()  # events of before say nothing else
+    assert [kind for kind, _ in await facts.kinds(customer)] == ["new"]
+
+
+async def test_a_charge_is_shared_once_it_is_settled(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    await subscribed(flows, customer, price)
+    await facts.follow()
+    (charge,) = (await flows.get("/v1/charges"))["data"]
+    assert await facts.standing(charge["id"], series=Series.REVENUE_LINE) == []
+    await flows.balance_transactions.refresh(flows.account)
+    await facts.due.post_all()
+    rows = await facts.standing(charge["id"], series=Series.REVENUE_LINE)
+    assert sum(fact.statement.amount for fact in rows) == 3_000 * 10_000
+    assert {fact.statement.customer for fact in rows} == {customer}
+    assert all(fact.statement.product for fact in rows)
+    await flows.pass_time(DAY)
+    await flows.post("/v1/refunds", charge=charge["id"], amount=1_000)
+    await facts.follow()
+    await flows.balance_transactions.refresh(flows.account)
+    await facts.due.post_all()
+    rows = await facts.standing(charge["id"], series=Series.REVENUE_LINE)
+    assert sum(fact.statement.amount for fact in rows) == 2_000 * 10_000
+    assert (await facts.rebuild()).posted == 0
+
+
+async def test_a_dispute_is_closed_at_its_event(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    charge = await flows.post("/v1/charges", amount=900, currency="usd", source="tok_createDispute")
+    await flows.pass_time(DAY)
+    (dispute,) = (await flows.get("/v1/disputes"))["data"]
+    await flows.emulator.control.happen(
+        "disputes", dispute["id"], "close", {"status": "won"}, account=flows.account
+    )
+    await facts.follow()
+    (fact,) = await facts.standing(dispute["id"], series=Series.DISPUTE_CLOSED)
+    assert fact.statement.at.timestamp() // 60 == (START + DAY) // 60
+    assert charge["id"]
+
+
+class _Breaking(FactStore):
+    """Posts one fact, and then is away, until it is mended."""
+
+    def __init__(self, facts: FactStore) -> None:
+        self._facts = facts
+        self.broken = True
+
+    @override
+    async def standing(
+        self, stripe_account: str, series: Sequence[Series], subjects: Sequence[str]
+    ) -> Any:
+        return await self._facts.standing(stripe_account, series, subjects)
+
+    @override
+    async def post(self, stripe_account: str, facts: Sequence[Fact]) -> int:
+        if self.broken:
+            await self._facts.post(stripe_account, facts[:1])
+            raise Unavailable(Reason.STORE_UNAVAILABLE, "the store is away")
+        return await self._facts.post(stripe_account, facts)
+
+
+async def test_what_was_cut_off_between_evidence_and_facts_is_posted_later(
+    facts: FactsOfFlows,
+) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    await subscribed(flows, customer, price)
+    breaking = _Breaking(flows.stores.facts)
+    cut = FactsOfFlows(flows, facts=breaking)
+    await flows.catch_up.poll(flows.source)
+    with pytest.raises(Unavailable):
+        await cut.project()
+    breaking.broken = False
+    await flows.pass_time(3_600)  # the claims of the process that died run out
+    await cut.follow()
+    assert await facts.kinds(customer) == [("new", 3_000)]
+    counts = await flows.stores.event_log.counts(flows.account)
+    assert counts.get(EventState.DEAD, 0) == 0
+    assert (await facts.rebuild()).posted == 0
+
+
+async def test_two_who_post_at_once_post_one_change_once(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    await subscribed(flows, customer, price)
+    other = FactsOfFlows(flows)
+    await facts.follow()
+    await flows.pass_time(DAY)
+    await subscribed(flows, customer, await price_of(flows, 500))
+    await flows.catch_up.poll(flows.source)
+    projectors = [flows.projector(name, effects=each.effects)
+                  for name, each in (("one", facts), ("two", other))]  # fmt: skip
+    while any([await projector.project_batch() for projector in projectors]):
+        pass
+    assert await facts.kinds(customer) == [("new", 3_000), ("expansion", 500)]
+
+
+async def test_closing_waits_for_what_is_still_to_be_posted(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    assert await facts.first_reads.oldest(flows.account) is None
+    customer, price = await customer_of(flows), await price_of(flows)
+    await flows.post(
+        "/v1/coupons", id="TENTH", percent_off=10, duration="repeating", duration_in_months=1
+    )
+    await subscribed(flows, customer, price, discounts=[{"coupon": "TENTH"}])
+    await facts.follow()
+    assert await facts.first_reads.oldest(flows.account) == (START + 31 * DAY) * 1_000
+    fresh = FactsOfFlows(flows)
+    flows.account = "acct_other"
+    assert await fresh.first_reads.oldest(flows.account) == 0
