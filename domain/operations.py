@@ -33,8 +33,9 @@ MIRROR_KINDS: Final = (
     OperationKind.RECONCILE,
     OperationKind.REBUILD,
     OperationKind.PROOF,
+    OperationKind.REBUILD_FACTS,
 )
-"""The kinds that are work on the mirror itself: an operator's business."""
+"""The kinds that are work on the mirror and on what follows from it: an operator's business."""
 
 
 class OperationState(StrEnum):

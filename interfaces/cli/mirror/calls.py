@@ -18,6 +18,7 @@ Start: TypeAlias = (
     | pb.StartReconciliationRequest
     | pb.StartRebuildRequest
     | pb.StartProofRequest
+    | pb.StartFactsRebuildRequest
 )
 
 
@@ -59,6 +60,8 @@ class MirrorCalls:
                     return await stub.StartReconciliation(asked.start)
                 case pb.StartProofRequest():
                     return await stub.StartProof(asked.start)
+                case pb.StartFactsRebuildRequest():
+                    return await stub.StartFactsRebuild(asked.start)
                 case _:
                     return await stub.StartRebuild(asked.start)
 

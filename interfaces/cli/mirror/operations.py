@@ -65,14 +65,16 @@ def add_rebuild(app: typer.Typer, reach: Reach) -> None:
     def rebuild(
         target: Target,
         account: AccountOption = "",
+        facts: Annotated[
+            bool, typer.Option("--facts", help="Not the mirror, but the facts from their evidence.")
+        ] = False,
         detach: DetachOption = False,
         follow: FollowOption = False,
         cancel: CancelOption = False,
         as_json: JsonOption = False,
     ) -> None:
         """Rebuild the mirror next to the live one, then swap it in row by row."""
-        start = pb.StartRebuildRequest(account=account)
-        asked = Asked("rebuild", pb.Operation.KIND_REBUILD, account, start)
+        asked = _rebuilding_facts(account) if facts else _rebuilding(account)
         wanted = Wanted(detach, follow, cancel, as_json)
         operate(MirrorCalls(reach(target)), asked, wanted)
 
@@ -95,3 +97,13 @@ def add_prove(app: typer.Typer, reach: Reach) -> None:
         asked = Asked("prove", pb.Operation.KIND_PROOF, account, start)
         wanted = Wanted(detach, follow, cancel, as_json)
         operate(MirrorCalls(reach(target)), asked, wanted)
+
+
+def _rebuilding(account: str) -> Asked:
+    start = pb.StartRebuildRequest(account=account)
+    return Asked("rebuild", pb.Operation.KIND_REBUILD, account, start)
+
+
+def _rebuilding_facts(account: str) -> Asked:
+    start = pb.StartFactsRebuildRequest(account=account)
+    return Asked("rebuild --facts", pb.Operation.KIND_FACTS_REBUILD, account, start)

@@ -20,6 +20,7 @@ _PHASES: Final = {
     "replay": "replaying events",
     "swap": "mending",
     "prove": "proving",
+    "post": "posting facts",
 }
 _BAR_COLUMNS: Final = 20
 

@@ -31,6 +31,7 @@ KINDS: Final[Mapping[OperationKind, pb.Operation.Kind.ValueType]] = {
     OperationKind.RECONCILE: pb.Operation.KIND_RECONCILIATION,
     OperationKind.REBUILD: pb.Operation.KIND_REBUILD,
     OperationKind.PROOF: pb.Operation.KIND_PROOF,
+    OperationKind.REBUILD_FACTS: pb.Operation.KIND_FACTS_REBUILD,
 }
 STATES: Final[Mapping[OperationState, pb.Operation.State.ValueType]] = {
     OperationState.PENDING: pb.Operation.STATE_PENDING,
@@ -63,7 +64,10 @@ def read_kind(value: int) -> OperationKind:
     """The kind of an enum value. Raises InvalidArgument for none and for an unknown one."""
     kind = _KIND_BY_VALUE.get(pb.Operation.Kind.ValueType(value))
     if kind is None:
-        rule = "one of KIND_BACKFILL, KIND_RECONCILIATION, KIND_REBUILD, KIND_PROOF"
+        rule = (
+            "one of KIND_BACKFILL, KIND_RECONCILIATION, KIND_REBUILD, KIND_PROOF, "
+            "KIND_FACTS_REBUILD"
+        )
         raise InvalidArgument([FieldViolation("kind", rule)])
     return kind
 

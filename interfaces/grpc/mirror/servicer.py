@@ -48,6 +48,12 @@ class MirrorServicer(pb_grpc.MirrorServiceServicer):
         return await self._start(OperationKind.PROOF, OperationOptions())
 
     @override
+    async def StartFactsRebuild(
+        self, request: pb.StartFactsRebuildRequest, context: Context
+    ) -> pb.Operation:
+        return await self._start(OperationKind.REBUILD_FACTS, OperationOptions())
+
+    @override
     async def GetOperation(self, request: pb.GetOperationRequest, context: Context) -> pb.Operation:
         kind = mapping.read_kind(request.kind)
         return mapping.operation_message(await self._operations.get(current_caller(), kind))

@@ -80,6 +80,8 @@ class Operation(_message.Message):
         """The mirror is rebuilt."""
         KIND_PROOF: Operation._Kind.ValueType  # 4
         """The books are proved from the rows of the mirror."""
+        KIND_FACTS_REBUILD: Operation._Kind.ValueType  # 5
+        """The facts are computed anew from their evidence."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Kind of the work."""
@@ -94,6 +96,8 @@ class Operation(_message.Message):
     """The mirror is rebuilt."""
     KIND_PROOF: Operation.Kind.ValueType  # 4
     """The books are proved from the rows of the mirror."""
+    KIND_FACTS_REBUILD: Operation.Kind.ValueType  # 5
+    """The facts are computed anew from their evidence."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -231,8 +235,8 @@ class OperationProgress(_message.Message):
     NOT_UNDERSTOOD_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
     """phase is the present work: `read` (objects at Stripe), `compare` (them with the mirror),
-    `replay` (the stored events), `swap` (correct the live mirror with the rebuilt mirror). Empty
-    before the first step. Later releases may add phases.
+    `replay` (the stored events), `swap` (correct the live mirror with the rebuilt mirror), `post`
+    (facts that differ). Empty before the first step. Later releases may add phases.
     """
     noun: _builtins.str
     """noun is the object type that is worked on, such as `charge`; empty between two object types."""
@@ -418,6 +422,28 @@ class StartProofRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StartProofRequest: _TypeAlias = StartProofRequest  # noqa: Y015
+
+@_typing.final
+class StartFactsRebuildRequest(_message.Message):
+    """StartFactsRebuildRequest asks for facts that are computed anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for: see StartBackfillRequest."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartFactsRebuildRequest: _TypeAlias = StartFactsRebuildRequest  # noqa: Y015
 
 @_typing.final
 class GetOperationRequest(_message.Message):

@@ -81,6 +81,14 @@ class MirrorServiceStub:
     It changes nothing and asks Stripe nothing. It starts from the beginning, and makes a report at
     its end, which lists what does not hold. Otherwise it works as StartBackfill does.
     """
+    StartFactsRebuild: _grpc.UnaryUnaryMultiCallable[_mirror_service_pb2.StartFactsRebuildRequest, _mirror_service_pb2.Operation]
+    """StartFactsRebuild computes all facts (what happened to subscribers, customers and revenue) anew
+    from the evidence that is kept of them, and posts the differences.
+
+    It drops nothing, and where nothing is wrong it posts nothing: changed_count is how many facts
+    were posted. Figures of a closed time that change are restatements. It makes no report.
+    Otherwise it works as StartBackfill does.
+    """
     GetOperation: _grpc.UnaryUnaryMultiCallable[_mirror_service_pb2.GetOperationRequest, _mirror_service_pb2.Operation]
     """GetOperation gets the last operation of a kind, in its present state.
 
@@ -168,6 +176,14 @@ class MirrorServiceAsyncStub(MirrorServiceStub):
 
     It changes nothing and asks Stripe nothing. It starts from the beginning, and makes a report at
     its end, which lists what does not hold. Otherwise it works as StartBackfill does.
+    """
+    StartFactsRebuild: _aio.UnaryUnaryMultiCallable[_mirror_service_pb2.StartFactsRebuildRequest, _mirror_service_pb2.Operation]  # type: ignore[assignment]
+    """StartFactsRebuild computes all facts (what happened to subscribers, customers and revenue) anew
+    from the evidence that is kept of them, and posts the differences.
+
+    It drops nothing, and where nothing is wrong it posts nothing: changed_count is how many facts
+    were posted. Figures of a closed time that change are restatements. It makes no report.
+    Otherwise it works as StartBackfill does.
     """
     GetOperation: _aio.UnaryUnaryMultiCallable[_mirror_service_pb2.GetOperationRequest, _mirror_service_pb2.Operation]  # type: ignore[assignment]
     """GetOperation gets the last operation of a kind, in its present state.
@@ -277,6 +293,20 @@ class MirrorServiceServicer(metaclass=_abc_1.ABCMeta):
 
         It changes nothing and asks Stripe nothing. It starts from the beginning, and makes a report at
         its end, which lists what does not hold. Otherwise it works as StartBackfill does.
+        """
+
+    @_abc_1.abstractmethod
+    def StartFactsRebuild(
+        self,
+        request: _mirror_service_pb2.StartFactsRebuildRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mirror_service_pb2.Operation, _abc.Awaitable[_mirror_service_pb2.Operation]]:
+        """StartFactsRebuild computes all facts (what happened to subscribers, customers and revenue) anew
+        from the evidence that is kept of them, and posts the differences.
+
+        It drops nothing, and where nothing is wrong it posts nothing: changed_count is how many facts
+        were posted. Figures of a closed time that change are restatements. It makes no report.
+        Otherwise it works as StartBackfill does.
         """
 
     @_abc_1.abstractmethod

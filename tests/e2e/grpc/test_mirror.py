@@ -95,6 +95,13 @@ async def test_a_rebuild_goes_through_its_phases(desk: MirrorDesk) -> None:
     assert report.kind == pb.MirrorReport.KIND_REBUILD
 
 
+async def test_facts_are_rebuilt_in_blocks(desk: MirrorDesk) -> None:
+    await desk.call("StartFactsRebuild", pb.StartFactsRebuildRequest())
+    done = await ended(desk, pb.Operation.KIND_FACTS_REBUILD)
+    assert (done.state, done.progress.phase) == (pb.Operation.STATE_SUCCEEDED, "post")
+    assert done.progress.nouns_done == done.progress.nouns_total
+
+
 async def test_one_with_other_options_is_not_started_beside(desk: MirrorDesk) -> None:
     desk.slow(20)
     await desk.call("StartBackfill", pb.StartBackfillRequest())
@@ -125,6 +132,7 @@ METHODS: dict[str, Any] = {
     "StartBackfill": pb.StartBackfillRequest,
     "StartReconciliation": pb.StartReconciliationRequest,
     "StartRebuild": pb.StartRebuildRequest,
+    "StartFactsRebuild": pb.StartFactsRebuildRequest,
     "GetOperation": pb.GetOperationRequest,
     "WatchOperation": pb.WatchOperationRequest,
     "CancelOperation": pb.CancelOperationRequest,

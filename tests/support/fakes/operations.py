@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import create_autospec
 
@@ -19,6 +20,8 @@ from application.connections.use_cases import Connections
 from application.events.inbox import ReceivedEvent
 from application.events.lists import EventHistory
 from application.events.readings import EventReader, Irrelevant
+from application.facts.rebuild import FactsRebuild
+from application.facts.walk import FactsWalk, WalkState
 from application.mirror.enrichment import Enrichment
 from application.mirror.importer import Importer
 from application.mirror.nouns import CUSTOMERS, PRODUCTS
@@ -177,6 +180,17 @@ class StripeAndStores:
         assert self.shown() == {noun.name: self.stripe.of(noun) for noun in NOUNS}
 
 
+class NoFacts(FactsWalk):
+    """Finds nothing that facts are about."""
+
+    def __init__(self) -> None:
+        pass
+
+    @override
+    async def block(self, stripe_account: str, state: WalkState) -> WalkState:
+        return replace(state, noun=state.noun + 1)
+
+
 class Process:
     """One process's operations; `works` are the service's own unless others are given."""
 
@@ -207,6 +221,7 @@ class Process:
             ),
             link_all(world.contacts, world.mirror, world.connections, world.checkpoints, clock),
             proof_on(world),
+            FactsRebuild(NoFacts(), world.mirror, world.checkpoints, clock),
         ]  # fmt: skip
         connections = Connections(
             world.connections, FakeStripeAccounts(), world.mirror, clock, Mode.TEST

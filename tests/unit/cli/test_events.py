@@ -247,7 +247,7 @@ async def test_an_object_is_named_by_whatever_id(terminal: Terminal, chosen: str
             ("list", "--object", "cus_1"),
             "--stripe-account: is needed with --object; or platform (INVALID_FIELDS)",
         ),
-        (("explain", "coupon", "x", "--account", "acme"), None),
+        (("explain", "plan", "x", "--account", "acme"), None),
         (("watch",), "this command needs --account (INVALID_FIELDS)"),
     ],
 )

@@ -238,7 +238,7 @@ async def test_the_platforms_own_objects_are_kept_under_its_id_and_their_events_
 @pytest.mark.parametrize(
     ("caller", "query", "expected"),
     [
-        (ACME, ObjectQuery("coupon", ""), ["object_type", "object_id"]),
+        (ACME, ObjectQuery("plan", ""), ["object_type", "object_id"]),
         (ACME, ObjectQuery("customer", "x" * 256), ["object_id"]),
         (ACME, replace(CUS_1, page_size=MAX_EXPLAINED + 1), ["page_size"]),
         (ALL, CUS_1, ["stripe_account"]),

@@ -99,7 +99,7 @@ async def test_two_processes_that_start_at_once_do_it_once(new_world: NewWorld) 
 async def test_kinds_are_apart(new_world: NewWorld) -> None:
     world = new_world()
     slow(world)
-    process = world.process()
+    process = world.process(at_once=len(OperationKind))
     for kind in OperationKind:
         await process.operations.start(CALLER, kind, OperationOptions(account="acme"))
     process.run()  # there are more kinds than are carried out at once
