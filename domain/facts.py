@@ -65,11 +65,6 @@ class Statement:
         if self.amount and not self.currency:
             raise ValueError("currency: must be there for an amount")
 
-    @property
-    def figureless(self) -> "Statement":
-        """The statement without its figures: what statements that add up have in common."""
-        return replace(self, amount=0, count=0)
-
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -96,36 +91,45 @@ def difference(
 
     `stands` are all its facts. The new ones continue their generations, in order of `at`.
     """
-    amounts, counts = Counter[Statement](), Counter[Statement]()
-    first: dict[Statement, int] = {}
+    amounts, counts = Counter[_Stated](), Counter[_Stated]()
+    of: dict[_Stated, Statement] = {}
+    first: dict[_Stated, int] = {}
     for statement in should:
-        amounts[statement.figureless] += statement.amount
-        counts[statement.figureless] += statement.count
+        stated = _stated(statement)
+        of.setdefault(stated, statement)
+        amounts[stated] += statement.amount
+        counts[stated] += statement.count
     for fact in sorted(stands, key=lambda fact: fact.generation):
-        stated = fact.statement.figureless
+        stated = _stated(fact.statement)
+        of.setdefault(stated, fact.statement)
         amounts[stated] -= fact.statement.amount
         counts[stated] -= fact.statement.count
         first.setdefault(stated, fact.generation)
     generation = max((fact.generation for fact in stands), default=0)
     facts = []
-    for stated in sorted(amounts, key=_order):
+    for stated in sorted(stated for stated in of if amounts[stated] or counts[stated]):
         amount, count = amounts[stated], counts[stated]
         while amount or count:
             step = max(-1, min(1, count))
             generation += 1
-            posted = replace(stated, amount=amount, count=step)
+            posted = replace(of[stated], amount=amount, count=step)
             facts.append(Fact(posted, generation, known_at, first.get(stated, 0)))
             amount, count = 0, count - step
     return tuple(facts)
 
 
-def _order(stated: Statement) -> tuple[object, ...]:
+_Stated = tuple[dt.datetime, str, str, str, str, str, str, str]
+"""What is stated, without its figures: what statements that add up have in common."""
+
+
+def _stated(statement: Statement) -> _Stated:
     return (
-        stated.at,
-        stated.currency,
-        stated.kind,
-        stated.cause,
-        stated.product,
-        stated.source,
-        stated.basis,
+        statement.at,
+        statement.currency,
+        statement.kind,
+        statement.cause,
+        statement.product,
+        statement.source,
+        statement.basis,
+        statement.customer,
     )

@@ -90,11 +90,16 @@ class FactsOfEvents(Follower):
         outcomes: Mapping[str, Outcome],
     ) -> None:
         customers: dict[str, list[str]] = defaultdict(list)
+        charged: set[str] = set()
         for event in events:
             customer = _customer(event)
             if customer and outcomes[event.id].error is None:
                 customers[customer].append(event.id)
-        posted = await self._posting.post(stripe_account, Topic.CUSTOMER, customers)
+                if isinstance(event.object, Charge):
+                    charged.add(customer)
+        posted = await self._posting.post(
+            stripe_account, Topic.CUSTOMER, customers, charged=charged
+        )
         for customer, error in posted.failed.items():
             for event_id in customers[customer]:
                 outcomes[event_id].note(error)

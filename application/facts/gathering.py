@@ -1,5 +1,6 @@
 """Gathering: all evidence of a subject, from what is kept and from the mirror."""
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -16,7 +17,6 @@ from application.mirror.nouns import (
 from application.mirror.ports import NEWEST_FIRST, Filter, Mirror, Noun, Order
 from application.requests.paging import Position
 from domain.attribution import FIRST, INVOICE
-from domain.charges import Charge
 from domain.coupons import Coupon
 from domain.customers import Customer
 from domain.evidence import (
@@ -37,7 +37,7 @@ from domain.reporting_categories import REVERSAL, SETTLEMENT
 
 T = TypeVar("T", bound=MirroredObject)
 
-AT_ONCE: Final = 100
+AT_ONCE: Final = 500
 """Of how many subjects a call gathers at most."""
 
 _CREATED: Final = "customer.subscription.created"
@@ -47,6 +47,9 @@ _OLDEST_FIRST: Final = Order("created", descending=False)
 _PAGE: Final = 1_000
 _MAX_PAGES: Final = 10
 """How many pages of a customer's paid invoices, the newest, are evidence."""
+
+_TOGETHER: Final = 20
+"""Of how many customers the invoices are read at once, as long as they fit into a page."""
 
 _FIRST_CHARGES: Final = 100
 """Among how many of a customer's charges the first that took money is looked for."""
@@ -65,19 +68,29 @@ class Gathering:
         self._mirror = mirror
 
     async def customers(
-        self, stripe_account: str, ids: Sequence[str]
+        self,
+        stripe_account: str,
+        ids: Sequence[str],
+        first_paid: Mapping[str, dt.datetime | None] | None = None,
     ) -> Mapping[str, CustomerEvidence]:
-        """All that is known of each customer."""
+        """All that is known of each customer.
+
+        `first_paid` says of customers when they first paid, where nobody has to look for that.
+        """
         kept = await self._evidence.of(stripe_account, ids)
         rows = await self._mirror.fetch(CUSTOMERS, stripe_account, ids)
-        invoices = await self._paid_invoices(stripe_account, ids)
-        wanted = [id_ for id_ in ids if not _seen_from_the_start(kept.get(id_, ()))]
-        prices = await self._prices(
-            stripe_account, [one for id_ in wanted for one in invoices[id_]]
-        )
+        unseen = [id_ for id_ in ids if not _seen_from_the_start(kept.get(id_, ()))]
+        tried = [id_ for id_ in ids if _had_a_trial(kept.get(id_, ()))]
+        invoices = await self._paid_invoices(stripe_account, sorted({*unseen, *tried}))
+        reconstructed = [invoice for id_ in unseen for invoice in invoices[id_]]
+        prices = await self._prices(stripe_account, reconstructed)
+        paid = dict(first_paid or {})
+        for id_ in ids:
+            if id_ not in paid:
+                paid[id_] = await self._first_paid(stripe_account, id_)
         return {
-            id_: await self._customer(
-                stripe_account, id_, kept.get(id_, ()), rows.get(id_), invoices[id_], prices
+            id_: _customer(
+                id_, kept.get(id_, ()), rows.get(id_), paid[id_], invoices.get(id_, ()), prices
             )
             for id_ in ids
         }
@@ -118,38 +131,8 @@ class Gathering:
             )
         return found
 
-    async def _customer(
-        self,
-        stripe_account: str,
-        id_: str,
-        kept: Sequence[Evidence],
-        row: Row[Customer] | None,
-        invoices: Sequence[Invoice],
-        prices: Mapping[str, Price],
-    ) -> CustomerEvidence:
-        subscriptions = tuple(one for one in kept if isinstance(one, SubscriptionEvidence))
-        discounts = tuple(one for one in kept if isinstance(one, DiscountEvidence))
-        created = [one.created for one in discounts if one.created is not None]
-        if row is not None and row.snapshot is not None and row.snapshot.object is not None:
-            created.append(row.snapshot.object.created)
-        charge = await self._first_paid(stripe_account, id_)
-        settled = None if charge is None else _told(charge, SETTLEMENT, "created")
-        first_paid = None if settled is None else from_milliseconds(settled)
-        if charge is not None and charge.snapshot is not None and charge.snapshot.object:
-            first_paid = first_paid or charge.snapshot.object.created
-        return CustomerEvidence(
-            id_,
-            min(created, default=None),
-            first_paid,
-            subscriptions,
-            discounts,
-            tuple(invoices),
-            prices,
-            _coupons(subscriptions, discounts),
-        )
-
-    async def _first_paid(self, stripe_account: str, customer: str) -> Row[Charge] | None:
-        """The customer's first charge that took money."""
+    async def _first_paid(self, stripe_account: str, customer: str) -> dt.datetime | None:
+        """When the customer's first charge that took money counts."""
         page = await self._mirror.list(
             CHARGES,
             stripe_account,
@@ -161,7 +144,8 @@ class Gathering:
         for row in page.rows:
             charge = row.snapshot.object if row.snapshot else None
             if charge is not None and charge.amount_captured.amount > 0:
-                return row
+                settled = _told(row, SETTLEMENT, "created")
+                return charge.created if settled is None else from_milliseconds(settled)
         return None
 
     async def _paid_invoices(
@@ -169,16 +153,18 @@ class Gathering:
     ) -> Mapping[str, Sequence[Invoice]]:
         """The paid invoices of each customer, in order of time."""
         found: dict[str, list[Invoice]] = {customer: [] for customer in customers}
-        rows = await self._mirror.having(
-            INVOICES, stripe_account, "customer", list(found), limit=_PAGE
-        )
-        if len(rows) < _PAGE:
+        for start in range(0, len(customers), _TOGETHER):
+            some = customers[start : start + _TOGETHER]
+            rows = await self._mirror.having(
+                INVOICES, stripe_account, "customer", some, limit=_PAGE
+            )
+            if len(rows) == _PAGE:
+                for customer in some:
+                    found[customer] = await self._pages(stripe_account, customer)
+                continue
             for row in rows:
                 if row.object.status == _PAID and row.object.customer is not None:
                     found[row.object.customer].append(row.object)
-        else:
-            for customer in found:
-                found[customer] = await self._pages(stripe_account, customer)
         for invoices in found.values():
             invoices.sort(key=lambda invoice: (invoice.created, invoice.id))
         return found
@@ -251,6 +237,40 @@ def _told(row: Row[Any], facet: str, name: str) -> Any:
     """A value of a facet; None where nobody has told it."""
     derived = row.derived.get(facet)
     return None if derived is None else derived.values.get(name)
+
+
+def _customer(
+    id_: str,
+    kept: Sequence[Evidence],
+    row: Row[Customer] | None,
+    first_paid: dt.datetime | None,
+    invoices: Sequence[Invoice],
+    prices: Mapping[str, Price],
+) -> CustomerEvidence:
+    subscriptions = tuple(one for one in kept if isinstance(one, SubscriptionEvidence))
+    discounts = tuple(one for one in kept if isinstance(one, DiscountEvidence))
+    created = [one.created for one in discounts if one.created is not None]
+    if row is not None and row.snapshot is not None and row.snapshot.object is not None:
+        created.append(row.snapshot.object.created)
+    return CustomerEvidence(
+        id_,
+        min(created, default=None),
+        first_paid,
+        subscriptions,
+        discounts,
+        tuple(invoices),
+        prices,
+        _coupons(subscriptions, discounts),
+    )
+
+
+def _had_a_trial(kept: Sequence[Evidence]) -> bool:
+    """Whether invoices tell what became of a trial."""
+    return any(
+        row.subscription.trial_end is not None
+        for row in kept
+        if isinstance(row, SubscriptionEvidence)
+    )
 
 
 def _seen_from_the_start(kept: Sequence[Evidence]) -> bool:

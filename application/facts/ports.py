@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from application.events.inbox import ReceivedEvent
 from domain.coupons import Discount
@@ -48,9 +48,12 @@ class EvidenceStore(Protocol):
 class FactStore(Protocol):
     """Keeps facts, append-only: what was posted is never changed, and never removed.
 
-    All methods raise Unavailable (STORE_UNAVAILABLE) when the store does not answer, and ValueError
-    for more than MAX_ROWS facts or subjects.
+    `shared`: other processes may post at the same time. All methods raise Unavailable
+    (STORE_UNAVAILABLE) when the store does not answer, and ValueError for more than MAX_ROWS facts
+    or subjects.
     """
+
+    shared: ClassVar[bool]
 
     async def standing(
         self, stripe_account: str, series: Sequence[Series], subjects: Sequence[str]

@@ -3,7 +3,8 @@
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -64,8 +65,18 @@ class Posting:
         self._clock = clock
         self._alone: dict[str, asyncio.Lock] = {}
 
-    async def post(self, stripe_account: str, topic: Topic, subjects: Iterable[str]) -> Posted:
+    async def post(
+        self,
+        stripe_account: str,
+        topic: Topic,
+        subjects: Iterable[str],
+        *,
+        charged: Collection[str] | None = None,
+    ) -> Posted:
         """Let stand what should of some subjects. Durable on return; idempotent.
+
+        `charged` are the customers of whom something new is known about a charge: when the others
+        first paid stands. None: everybody's first payment is looked for.
 
         A subject whose evidence makes no sense is told of, and holds up no other. Raises
         Unavailable where the store is away, or others post about a subject again and again.
@@ -73,16 +84,23 @@ class Posting:
         posted, wanted = Posted(), sorted(set(subjects))
         async with self._alone.setdefault(stripe_account, asyncio.Lock()):
             for start in range(0, len(wanted), AT_ONCE):
-                await self._settle(stripe_account, topic, wanted[start : start + AT_ONCE], posted)
+                some = wanted[start : start + AT_ONCE]
+                await self._settle(stripe_account, topic, some, charged, posted)
         return posted
 
     async def _settle(
-        self, stripe_account: str, topic: Topic, subjects: Sequence[str], posted: Posted
+        self,
+        stripe_account: str,
+        topic: Topic,
+        subjects: Sequence[str],
+        charged: Collection[str] | None,
+        posted: Posted,
     ) -> None:
         left = subjects
         for _ in range(_MAX_ROUNDS):
             standing = await self._facts.standing(stripe_account, SERIES[topic], left)
-            should = await self._should(stripe_account, topic, left)
+            stood = None if charged is None else _first_payments(standing, {*left} - {*charged})
+            should = await self._should(stripe_account, topic, left, stood)
             posted.failed |= should.failed
             posted.next_at |= {due.subject: due.due_at for due in should.dues}
             for place in range(0, len(should.dues), MAX_ROWS):
@@ -90,7 +108,10 @@ class Posting:
             offered = self._offered(topic, should.statements, standing)
             if not offered:
                 return
-            posted.facts += await self._post(stripe_account, offered)
+            count = await self._post(stripe_account, offered)
+            posted.facts += count
+            if count == len(offered) and not self._facts.shared:
+                return
             left = list(dict.fromkeys(fact.statement.subject for fact in offered))
         raise Unavailable(Reason.STORE_UNAVAILABLE, "others post facts of the same; try again")
 
@@ -113,16 +134,26 @@ class Posting:
     ) -> list[Fact]:
         now, facts = self._clock.now(), list[Fact]()
         for subject, statements in should.items():
+            own: dict[Series, list[Statement]] = defaultdict(list)
+            for statement in statements:
+                own[statement.series].append(statement)
             for series in SERIES[topic]:
-                own = [each for each in statements if each.series is series]
-                facts += difference(own, standing.get((series, subject), ()), now)
+                stands = standing.get((series, subject), ())
+                if series in own or stands:
+                    facts += difference(own[series], stands, now)
         return facts
 
-    async def _should(self, stripe_account: str, topic: Topic, subjects: Sequence[str]) -> _Should:
+    async def _should(
+        self,
+        stripe_account: str,
+        topic: Topic,
+        subjects: Sequence[str],
+        first_paid: Mapping[str, dt.datetime | None] | None,
+    ) -> _Should:
         should, now = _Should(), self._clock.now()
         evidence: Mapping[str, CustomerEvidence | ChargeEvidence | DisputeEvidence]
         if topic is Topic.CUSTOMER:
-            evidence = await self._gathering.customers(stripe_account, subjects)
+            evidence = await self._gathering.customers(stripe_account, subjects, first_paid)
         elif topic is Topic.CHARGE:
             evidence = await self._gathering.charges(stripe_account, subjects)
         else:
@@ -143,3 +174,16 @@ class Posting:
                 _log.exception("facts do not follow from evidence", extra=facts)
                 should.failed[subject] = error
         return should
+
+
+def _first_payments(
+    standing: Mapping[tuple[Series, str], Sequence[Fact]], customers: Iterable[str]
+) -> Mapping[str, dt.datetime | None]:
+    """When customers first paid, as it stands."""
+    found: dict[str, dt.datetime | None] = {}
+    for customer in customers:
+        counts: dict[dt.datetime, int] = defaultdict(int)
+        for fact in standing.get((Series.FIRST_PAYMENT, customer), ()):
+            counts[fact.statement.at] += fact.statement.count
+        found[customer] = next((at for at, count in counts.items() if count > 0), None)
+    return found

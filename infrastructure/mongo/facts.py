@@ -43,6 +43,8 @@ _random = SystemRandom()
 class MongoFactStore(FactStore):
     """FactStore on MongoDB. Every unique index begins with the Stripe account."""
 
+    shared = True
+
     def __init__(self, database: Database) -> None:
         self._database = database
 

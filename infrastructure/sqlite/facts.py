@@ -59,7 +59,9 @@ _STANDING: Final = (
 
 
 class SqliteFactStore(FactStore):
-    """`application.facts.ports.FactStore` on one SQLite file."""
+    """`application.facts.ports.FactStore` on one SQLite file, which one process serves from."""
+
+    shared = False
 
     def __init__(self, database: Database) -> None:
         self._database = database

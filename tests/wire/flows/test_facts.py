@@ -9,6 +9,7 @@ from typing_extensions import override
 from application.events.inbox import EventState
 from application.facts.ports import FactStore
 from domain.errors import Reason, Unavailable
+from domain.evidence import SubscriptionEvidence
 from domain.facts import Basis, Fact, Series
 from tests.support.rooms.facts import ALL, FactsOfFlows
 from tests.support.rooms.upkeep import CARD, Flows
@@ -87,7 +88,7 @@ async def test_what_is_deleted_changes_no_past_figure(facts: FactsOfFlows) -> No
     await facts.follow()
     after = await facts.sums(customer)
     assert before.items() <= after.items()
-    assert [kind for _, kind in after.keys() - before.keys()] == ["churn", "discount"]
+    assert {kind for _, kind in after.keys() - before.keys()} == {"churn", "discount"}
     await facts.rebuild()
     assert await facts.sums(customer) == after
     assert await facts.sums(customer, series=Series.NEW_CUSTOMER) == new
@@ -130,6 +131,34 @@ async def test_a_customers_discount_is_evidence_of_its_own_events(facts: FactsOf
     await facts.follow()
     kinds = [(kind, amount) for kind, amount in await facts.kinds(customer) if kind != "discount"]
     assert kinds == [("new", 3_000), ("contraction", -500), ("expansion", 500)]
+
+
+async def test_an_unseen_discount_is_read_once(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    await flows.post("/v1/coupons", id="HALF", percent_off=50, duration="forever")
+    made = await subscribed(flows, customer, price, discounts=[{"coupon": "HALF"}])
+    await facts.follow()
+    for name in ("one", "two"):
+        await flows.pass_time(DAY)
+        await flows.post(f"/v1/subscriptions/{made['id']}", metadata={"name": name})
+    before = await reads(flows)
+    await facts.follow()
+    assert await reads(flows) == before
+    kept = (await flows.stores.evidence.of(flows.account, [customer]))[customer]
+    shown = [row.subscription for row in kept if isinstance(row, SubscriptionEvidence)]
+    assert len(shown) >= 3
+    for subscription in shown:
+        ((discount),) = subscription.discount_details
+        assert discount.coupon is not None
+        assert discount.coupon.percent_off == "50"
+
+
+async def reads(flows: Flows) -> int:
+    """How many subscriptions and coupons were read so far."""
+    routes = (await flows.emulator.control.stats()).routes
+    assert "GET /v1/subscriptions/{id}" in routes
+    return routes["GET /v1/subscriptions/{id}"] + routes.get("GET /v1/coupons/{id}", 0)
 
 
 async def test_a_tiered_items_tiers_are_read(facts: FactsOfFlows) -> None:
@@ -202,6 +231,8 @@ async def test_a_dispute_is_closed_at_its_event(facts: FactsOfFlows) -> None:
 
 class _Breaking(FactStore):
     """Posts one fact, and then is away, until it is mended."""
+
+    shared = True
 
     def __init__(self, facts: FactStore) -> None:
         self._facts = facts
