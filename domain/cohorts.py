@@ -47,6 +47,17 @@ class Cohort:
 
 
 @dataclass(frozen=True, slots=True)
+class CohortSum:
+    """What moved the customers of a cohort in a month, by currency, as facts add up to."""
+
+    cohort: int
+    month: int
+    currency: str
+    amount: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Customer:
     """What moved a customer, by time: instants, how often he came less went, MRR by currency."""
 
@@ -72,6 +83,31 @@ def cohorts(facts: Iterable[Fact], edges: Sequence[dt.datetime], now: dt.datetim
             if begin <= now:
                 cells.append(_cell(own, min(end, now + dt.timedelta(microseconds=1)), end > now))
         found.append(Cohort(start, len(own), tuple(cells)))
+    return found
+
+
+def cohorts_of(
+    sizes: Mapping[int, int],
+    sums: Iterable[CohortSum],
+    edges: Sequence[dt.datetime],
+    now: dt.datetime,
+) -> list[Cohort]:
+    """The same as `cohorts`, from sums of the months between edges, by their numbers."""
+    counts, amounts = Counter[tuple[int, int]](), dict[tuple[int, int], Counter[str]]()
+    for each in sums:
+        counts[each.cohort, each.month] += each.count
+        amounts.setdefault((each.cohort, each.month), Counter())[each.currency] += each.amount
+    found = []
+    for cohort, start in enumerate(edges[:-1]):
+        cells, subscribers, mrr = list[Cell](), 0, Counter[str]()
+        for month in range(cohort, len(edges) - 1):
+            if edges[month] > now:
+                break
+            subscribers += counts[cohort, month]
+            mrr.update(amounts.get((cohort, month), {}))
+            rounded = {code: whole(amount) for code, amount in sorted(mrr.items())}
+            cells.append(Cell(subscribers, rounded, edges[month + 1] > now))
+        found.append(Cohort(start, sizes.get(cohort, 0), tuple(cells)))
     return found
 
 

@@ -5,6 +5,7 @@ from dependency_injector import containers, providers
 from bootstrap.settings import Settings
 from infrastructure.mongo.accounts import MongoAccounts
 from infrastructure.mongo.analytics.engine import MongoAnalytics
+from infrastructure.mongo.analytics.facts import MongoFactFigures
 from infrastructure.mongo.balance_readings import MongoBalanceReadings
 from infrastructure.mongo.buyers import MongoBuyers
 from infrastructure.mongo.carts import MongoCarts
@@ -68,6 +69,7 @@ class MongoStores(containers.DeclarativeContainer):
     event_log = providers.Singleton(MongoEventLog, database)
     evidence = providers.Singleton(MongoEvidenceStore, database)
     facts = providers.Singleton(MongoFactStore, database)
+    fact_figures = providers.Singleton(MongoFactFigures, database)
     inbox = providers.Singleton(MongoInbox, database)
     invoice_totals = providers.Singleton(MongoInvoiceTotals, database)
     journal = providers.Singleton(MongoJournal, database)

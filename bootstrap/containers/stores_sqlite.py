@@ -5,6 +5,7 @@ from dependency_injector import containers, providers
 from bootstrap.settings import Settings
 from infrastructure.sqlite.accounts import SqliteAccounts
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
+from infrastructure.sqlite.analytics.facts import SqliteFactFigures
 from infrastructure.sqlite.balance_readings import SqliteBalanceReadings
 from infrastructure.sqlite.buyers import SqliteBuyers
 from infrastructure.sqlite.carts import SqliteCarts
@@ -64,6 +65,7 @@ class SqliteStores(containers.DeclarativeContainer):
     event_log = providers.Singleton(SqliteEventLog, database)
     evidence = providers.Singleton(SqliteEvidenceStore, database)
     facts = providers.Singleton(SqliteFactStore, database)
+    fact_figures = providers.Singleton(SqliteFactFigures, database)
     inbox = providers.Singleton(SqliteInbox, database)
     invoice_totals = providers.Singleton(SqliteInvoiceTotals, database)
     journal = providers.Singleton(SqliteJournal, database)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from application.accounts.ports import Accounts
+from application.analytics.fact_figures import FactFigures
 from application.analytics.ports import Analytics, Rates
 from application.analytics.remembered_port import RememberedFigures
 from application.background.checkpoints import Checkpoints
@@ -41,6 +42,7 @@ from domain.money import Money
 from infrastructure.clock import SystemClock
 from infrastructure.mongo.accounts import MongoAccounts
 from infrastructure.mongo.analytics.engine import MongoAnalytics
+from infrastructure.mongo.analytics.facts import MongoFactFigures
 from infrastructure.mongo.balance_readings import MongoBalanceReadings
 from infrastructure.mongo.buyers import MongoBuyers
 from infrastructure.mongo.carts import MongoCarts
@@ -76,6 +78,7 @@ from infrastructure.mongo.waiting_events import MongoWaitingEvents
 from infrastructure.mongo.wallet_settings import MongoWalletSettings
 from infrastructure.sqlite.accounts import SqliteAccounts
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
+from infrastructure.sqlite.analytics.facts import SqliteFactFigures
 from infrastructure.sqlite.balance_readings import SqliteBalanceReadings
 from infrastructure.sqlite.buyers import SqliteBuyers
 from infrastructure.sqlite.carts import SqliteCarts
@@ -208,6 +211,7 @@ class Stores:
     event_log: EventLog
     evidence: EvidenceStore
     facts: FactStore
+    fact_figures: FactFigures
     event_history: EventHistory
     mutation_log: MutationLog
     accounts: Accounts
@@ -280,6 +284,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             event_log=SqliteEventLog(database),
             evidence=SqliteEvidenceStore(database),
             facts=SqliteFactStore(database),
+            fact_figures=SqliteFactFigures(database),
             event_history=SqliteEventLog(database),
             mutation_log=SqliteMutationLog(database),
             accounts=SqliteAccounts(database),
@@ -394,6 +399,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             event_log=MongoEventLog(database),
             evidence=MongoEvidenceStore(database),
             facts=MongoFactStore(database),
+            fact_figures=MongoFactFigures(database),
             event_history=MongoEventLog(database),
             mutation_log=MongoMutationLog(database),
             accounts=MongoAccounts(database),

@@ -1,0 +1,201 @@
+"""Sums of facts in MongoDB: pipelines over the index by time; no document is read."""
+
+import asyncio
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from typing_extensions import override
+
+from application.analytics.fact_figures import BEFORE, CohortSums, FactFigures, FactSum
+from domain.cohorts import CohortSum
+from domain.facts import Series
+from domain.mrr import CHURN, MOVEMENTS
+from domain.periods import cells, from_milliseconds, to_milliseconds
+from infrastructure.mongo.analytics.engine import cell_of
+from infrastructure.mongo.core.collection import ASCENDING, Collection, Document
+from infrastructure.mongo.core.database import Database
+from infrastructure.mongo.facts import BY_TIME, FACTS
+
+_BY_KNOWLEDGE: Final = "stripe_account_series_known_at"
+_APART: Final = ("currency", "kind", "cause", "product")
+
+_Place = tuple[int, str, str, str, str]
+
+
+class MongoFactFigures(FactFigures):
+    """FactFigures on MongoDB. Groups are bounded by buckets, currencies, kinds and products."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @override
+    async def sums(
+        self,
+        stripe_account: str,
+        series: Series,
+        edges: Sequence[dt.datetime],
+        *,
+        opening: bool = False,
+        known_by: dt.datetime | None = None,
+    ) -> Sequence[FactSum]:
+        first, last = to_milliseconds(edges[0]), to_milliseconds(edges[-1])
+        runs, bucket_of_cell = cells(edges)
+        within = self._grouped(
+            _match(stripe_account, series, {"$gte": first, "$lt": last}, known_by),
+            cell_of("$at", runs),
+        )
+        if not opening:
+            return _summed([(bucket_of_cell[int(cell)], group) for cell, group in await within])
+        before = self._grouped(
+            _match(stripe_account, series, {"$lt": first}, known_by), {"$literal": BEFORE}
+        )
+        inside, earlier = await asyncio.gather(within, before)
+        found = [(bucket_of_cell[int(cell)], group) for cell, group in inside]
+        return _summed([*((BEFORE, group) for _, group in earlier), *found])
+
+    @override
+    async def lost(
+        self,
+        stripe_account: str,
+        start: dt.datetime,
+        end: dt.datetime,
+        *,
+        known_by: dt.datetime | None = None,
+    ) -> int:
+        match = _match(stripe_account, Series.MRR, {"$lt": to_milliseconds(end)}, known_by)
+        begun = {"$lt": ["$at", to_milliseconds(start)]}
+        churned = {"$and": [{"$not": [begun]}, {"$eq": ["$kind", CHURN]}]}
+        found = await self._facts.aggregate(
+            [
+                {"$match": {**match, "kind": {"$in": list(MOVEMENTS)}}},
+                {
+                    "$group": {
+                        "_id": "$customer",
+                        "opening": {"$sum": {"$cond": [begun, "$count", 0]}},
+                        "churned": {"$sum": {"$cond": [churned, "$count", 0]}},
+                    }
+                },
+                {"$match": {"opening": {"$gt": 0}, "churned": {"$lt": 0}}},
+                {"$count": "lost"},
+            ],
+            hint=BY_TIME,
+        )
+        return int(found[0]["lost"]) if found else 0
+
+    @override
+    async def cohorts(
+        self,
+        stripe_account: str,
+        edges: Sequence[dt.datetime],
+        *,
+        known_by: dt.datetime | None = None,
+    ) -> CohortSums:
+        first, last = to_milliseconds(edges[0]), to_milliseconds(edges[-1])
+        runs, month_of_cell = cells(edges)
+        match = _match(stripe_account, Series.MRR, {"$lt": last}, known_by)
+        came = {"$cond": [{"$gt": ["$came", 0]}, "$_id.at", None]}
+        part = {"currency": "$currency", "amount": "$amount", "count": "$count"}
+        by_customer: list[Document] = [
+            {"$match": {**match, "kind": {"$in": list(MOVEMENTS)}}},
+            {
+                "$group": {
+                    "_id": {"customer": "$customer", "at": "$at"},
+                    "came": {"$sum": "$count"},
+                    "parts": {"$push": part},
+                }
+            },
+            {
+                "$group": {
+                    "_id": "$_id.customer",
+                    "first": {"$min": came},
+                    "rows": {"$push": {"at": "$_id.at", "parts": "$parts"}},
+                }
+            },
+            {"$match": {"first": {"$gte": first}}},
+            {"$set": {"cohort": cell_of("$first", runs)}},
+        ]
+        place = {"cohort": "$cohort", "month": cell_of("$rows.at", runs)}
+        sums: list[Document] = [
+            {"$unwind": "$rows"},
+            {"$match": {"rows.at": {"$gte": first}}},
+            {"$unwind": "$rows.parts"},
+            {
+                "$group": {
+                    "_id": {**place, "currency": "$rows.parts.currency"},
+                    "amount": {"$sum": "$rows.parts.amount"},
+                    "count": {"$sum": "$rows.parts.count"},
+                }
+            },
+        ]
+        size: list[Document] = [{"$group": {"_id": "$cohort", "size": {"$sum": 1}}}]
+        sized, summed = await asyncio.gather(
+            *(
+                self._facts.aggregate([*by_customer, *stages], hint=BY_TIME)
+                for stages in (size, sums)
+            )
+        )
+        sizes = Counter[int]()
+        for group in sized:
+            sizes[month_of_cell[int(group["_id"])]] += group["size"]
+        return CohortSums(
+            sizes,
+            [
+                CohortSum(
+                    month_of_cell[int(group["_id"]["cohort"])],
+                    month_of_cell[int(group["_id"]["month"])],
+                    group["_id"]["currency"], group["amount"], group["count"],
+                )
+                for group in summed
+            ],
+        )  # fmt: skip
+
+    @override
+    async def first_known(self, stripe_account: str, series: Series) -> dt.datetime | None:
+        found = await self._facts.find(
+            {"stripe_account": stripe_account, "series": str(series)},
+            sort=[("known_at", ASCENDING)],
+            limit=1,
+            hint=_BY_KNOWLEDGE,
+        )
+        return from_milliseconds(found[0]["known_at"]) if found else None
+
+    async def _grouped(self, match: Document, cell: Any) -> list[tuple[Any, Document]]:
+        place = {"cell": cell, **{name: f"${name}" for name in _APART}}
+        groups = await self._facts.aggregate(
+            [
+                {"$match": match},
+                {
+                    "$group": {
+                        "_id": place,
+                        "amount": {"$sum": "$amount"},
+                        "count": {"$sum": "$count"},
+                    }
+                },
+            ],
+            hint=BY_TIME,
+        )
+        return [(group["_id"]["cell"], group) for group in groups]
+
+    @property
+    def _facts(self) -> Collection:
+        return self._database.collection(FACTS)
+
+
+def _match(
+    stripe_account: str, series: Series, at: Document, known_by: dt.datetime | None
+) -> Document:
+    known = {} if known_by is None else {"known_at": {"$lte": to_milliseconds(known_by)}}
+    return {"stripe_account": stripe_account, "series": str(series), "at": at, **known}
+
+
+def _summed(groups: Sequence[tuple[int, Document]]) -> Sequence[FactSum]:
+    """A row a bucket, of which there may be several cells."""
+    amounts, counts = Counter[_Place](), Counter[_Place]()
+    for bucket, group in groups:
+        currency, kind, cause, product = (group["_id"][name] for name in _APART)
+        place = bucket, currency, kind, cause, product
+        amounts[place] += group["amount"]
+        counts[place] += group["count"]
+    return [FactSum(*place, amounts[place], counts[place]) for place in amounts]
