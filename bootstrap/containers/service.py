@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dependency_injector import containers, providers
 
 from application.accounts.tenancy import Tenancy
+from application.analytics.remembered_facts import RememberedFactFigures
 from application.analytics.tie_out import TieOuts
 from application.analytics.trust import TrustAnswers
 from application.background.clock import Clock
@@ -375,6 +376,9 @@ class Container(containers.DeclarativeContainer):
     )
     facts_walk = providers.Singleton(
         FactsWalk, mirror, stores.evidence, facts_pricing, facts_posting, clock
+    )
+    fact_figures = providers.Singleton(
+        RememberedFactFigures, stores.fact_figures, stores.fact_stocks, clock
     )
     due_facts = providers.Singleton(DueFacts, stores.dues, facts_posting, clock)
     first_reads = providers.Singleton(

@@ -17,6 +17,7 @@ from infrastructure.mongo.deployment import MongoDeployment
 from infrastructure.mongo.dues import MongoDues
 from infrastructure.mongo.event_log import MongoEventLog
 from infrastructure.mongo.evidence import MongoEvidenceStore
+from infrastructure.mongo.fact_stocks import MongoFactStocks
 from infrastructure.mongo.facts import MongoFactStore
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
@@ -68,6 +69,7 @@ class MongoStores(containers.DeclarativeContainer):
     dues = providers.Singleton(MongoDues, database)
     event_log = providers.Singleton(MongoEventLog, database)
     evidence = providers.Singleton(MongoEvidenceStore, database)
+    fact_stocks = providers.Singleton(MongoFactStocks, database)
     facts = providers.Singleton(MongoFactStore, database)
     fact_figures = providers.Singleton(MongoFactFigures, database)
     inbox = providers.Singleton(MongoInbox, database)

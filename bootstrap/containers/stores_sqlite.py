@@ -17,6 +17,7 @@ from infrastructure.sqlite.deployment import SqliteDeployment
 from infrastructure.sqlite.dues import SqliteDues
 from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.evidence import SqliteEvidenceStore
+from infrastructure.sqlite.fact_stocks import SqliteFactStocks
 from infrastructure.sqlite.facts import SqliteFactStore
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
@@ -64,6 +65,7 @@ class SqliteStores(containers.DeclarativeContainer):
     dues = providers.Singleton(SqliteDues, database)
     event_log = providers.Singleton(SqliteEventLog, database)
     evidence = providers.Singleton(SqliteEvidenceStore, database)
+    fact_stocks = providers.Singleton(SqliteFactStocks, database)
     facts = providers.Singleton(SqliteFactStore, database)
     fact_figures = providers.Singleton(SqliteFactFigures, database)
     inbox = providers.Singleton(SqliteInbox, database)

@@ -18,6 +18,7 @@ from infrastructure.mongo.core.database import Database
 FACTS: Final = "billing.facts"
 _BY_SUBJECT: Final = "stripe_account_series_subject_generation"
 BY_TIME: Final = "series_time"
+BY_KNOWLEDGE: Final = "stripe_account_series_known_at"
 
 INDEXES: Final[Indexes] = {
     FACTS: [
@@ -28,7 +29,7 @@ INDEXES: Final[Indexes] = {
             "amount", "count", "customer", "known_at", name=BY_TIME,
         ),
         index("stripe_account", "customer", "at", "series"),
-        index("stripe_account", "series", "known_at"),
+        index("stripe_account", "series", "known_at", name=BY_KNOWLEDGE),
     ],
 }  # fmt: skip
 

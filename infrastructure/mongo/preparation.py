@@ -21,6 +21,7 @@ from infrastructure.mongo import (
     dues,
     event_log,
     evidence,
+    fact_stocks,
     facts,
     inbox,
     journal,
@@ -77,6 +78,7 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     evidence,
     facts,
     dues,
+    fact_stocks,
 )
 
 

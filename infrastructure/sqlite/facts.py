@@ -14,6 +14,7 @@ from infrastructure.sqlite.core.database import Database
 from infrastructure.sqlite.core.tables import Tables
 
 BY_TIME: Final = "billing.facts by series and time"
+BY_KNOWLEDGE: Final = "billing.facts by knowledge"
 
 TABLES: Final = Tables(
     """
@@ -37,8 +38,8 @@ TABLES: Final = Tables(
     CREATE INDEX IF NOT EXISTS "billing.facts by customer"
     ON "billing.facts" (stripe_account, customer, at, series)
     """,
-    """
-    CREATE INDEX IF NOT EXISTS "billing.facts by knowledge"
+    f"""
+    CREATE INDEX IF NOT EXISTS "{BY_KNOWLEDGE}"
     ON "billing.facts" (stripe_account, series, known_at)
     """,
 )

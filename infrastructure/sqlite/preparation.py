@@ -25,6 +25,7 @@ from infrastructure.sqlite import (
     dues,
     event_log,
     evidence,
+    fact_stocks,
     facts,
     inbox,
     journal,
@@ -89,6 +90,7 @@ ADAPTERS: Final[tuple[Declares, ...]] = (
     evidence,
     facts,
     dues,
+    fact_stocks,
 )
 
 

@@ -102,6 +102,7 @@ async def test_only_what_carries_an_invariant_is_unique_beside_the_ids(
         ("billing.buyers", "stripe_account_customer"),
         ("billing.connections", "stripe_account_mode"),
         ("billing.contact_links", "account_stripe_account_contact"),
+        ("billing.facts", "stripe_account_series_subject_generation"),
         ("billing.processes", "account_kind_request_id"),
         ("billing.processes", "claims"),
         ("billing.processes", "watches"),

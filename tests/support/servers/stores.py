@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from application.accounts.ports import Accounts
 from application.analytics.fact_figures import FactFigures
 from application.analytics.ports import Analytics, Rates
+from application.analytics.remembered_facts import FactStocks
 from application.analytics.remembered_port import RememberedFigures
 from application.background.checkpoints import Checkpoints
 from application.checkouts.ports import Carts, StoreCatalogue, StoreSubscriptions
@@ -54,6 +55,7 @@ from infrastructure.mongo.deployment import MongoDeployment
 from infrastructure.mongo.dues import MongoDues
 from infrastructure.mongo.event_log import MongoEventLog
 from infrastructure.mongo.evidence import MongoEvidenceStore
+from infrastructure.mongo.fact_stocks import MongoFactStocks
 from infrastructure.mongo.facts import MongoFactStore
 from infrastructure.mongo.inbox import MongoInbox
 from infrastructure.mongo.invoice_totals import MongoInvoiceTotals
@@ -90,6 +92,7 @@ from infrastructure.sqlite.deployment import SqliteDeployment
 from infrastructure.sqlite.dues import SqliteDues
 from infrastructure.sqlite.event_log import SqliteEventLog
 from infrastructure.sqlite.evidence import SqliteEvidenceStore
+from infrastructure.sqlite.fact_stocks import SqliteFactStocks
 from infrastructure.sqlite.facts import SqliteFactStore
 from infrastructure.sqlite.inbox import SqliteInbox
 from infrastructure.sqlite.invoice_totals import SqliteInvoiceTotals
@@ -210,6 +213,7 @@ class Stores:
     dues: Dues
     event_log: EventLog
     evidence: EvidenceStore
+    fact_stocks: FactStocks
     facts: FactStore
     fact_figures: FactFigures
     event_history: EventHistory
@@ -283,6 +287,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             dues=SqliteDues(database),
             event_log=SqliteEventLog(database),
             evidence=SqliteEvidenceStore(database),
+            fact_stocks=SqliteFactStocks(database),
             facts=SqliteFactStore(database),
             fact_figures=SqliteFactFigures(database),
             event_history=SqliteEventLog(database),
@@ -398,6 +403,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             dues=MongoDues(database),
             event_log=MongoEventLog(database),
             evidence=MongoEvidenceStore(database),
+            fact_stocks=MongoFactStocks(database),
             facts=MongoFactStore(database),
             fact_figures=MongoFactFigures(database),
             event_history=MongoEventLog(database),
