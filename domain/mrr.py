@@ -119,6 +119,8 @@ def _of_mrr(customer: str, steps: Sequence[Step]) -> Iterator[Statement]:
             or step.scheduled != standing.steps[step.subscription].scheduled
             or step.paused != standing.steps[step.subscription].paused
         ]
+        if not changed:
+            continue
         following = standing.with_steps(changed)
         said = _Said(customer, at, changed)
         yield from said.movements(standing, following, first=not has_subscribed)

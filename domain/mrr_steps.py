@@ -167,14 +167,19 @@ def _observed(
     """A step an observation, and where a discount begins or ends between two of them."""
     starts = _starts(observations)
     ends = [*starts[1:], until + _SECOND]
+    told: _Priced | None = None
+    level = NOTHING
     for place, (observation, start, end) in enumerate(zip(observations, starts, ends, strict=True)):
         found = observation.subscription
         if start > until:
             return
         seam = place == 0 and not is_whole(observations)
-        yield _step(found, start, his, known, seam=seam)
+        priced = _priced(found, his)
+        if priced is None or priced != told:  # most events of a subscription price nothing anew
+            told, level = priced, _level(found, start, his, known)
+        yield _step(found, start, level, seam=seam)
         for turn in _turns(found, his, known, start, min(end, until + _SECOND)):
-            yield _step(found, turn, his, known, why=DISCOUNT_ENDED)
+            yield _step(found, turn, _level(found, turn, his, known), why=DISCOUNT_ENDED)
 
 
 def _starts(observations: Sequence[SubscriptionEvidence]) -> list[dt.datetime]:
@@ -203,17 +208,33 @@ def _turns(
     return sorted(turn for turn in turns if start < turn < end)
 
 
-def _step(
+_Priced = tuple[object, ...]
+
+
+def _priced(
+    found: Subscription, his: Sequence[tuple[dt.datetime, Discount | None]]
+) -> _Priced | None:
+    """All that the level of a subscription without discounts follows from; None: it has some."""
+    if his or found.discounts or any(item.discounts for item in found.items):
+        return None
+    items = [replace(item, current_period_start=None, current_period_end=None)
+             for item in found.items]  # fmt: skip
+    return found.status, found.pause_behavior, items
+
+
+def _level(
     found: Subscription,
     at: dt.datetime,
     his: Sequence[tuple[dt.datetime, Discount | None]],
     known: Mapping[str, Discount],
-    *,
-    why: str = "",
-    seam: bool = False,
-) -> Step:
+) -> Level:
     given = [discount for since, discount in his if since <= at]
-    level = level_of(found, given[-1] if given else None, known, at)
+    return level_of(found, given[-1] if given else None, known, at)
+
+
+def _step(
+    found: Subscription, at: dt.datetime, level: Level, *, why: str = "", seam: bool = False
+) -> Step:
     if not why and not level:
         why = PAUSED if is_idle(found) else churn_cause(found)
     scheduled = not found.ended and (found.cancel_at_period_end or found.cancel_at is not None)

@@ -28,6 +28,9 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "effect": (
         "subscription_history.append",
+        "evidence.append",
+        "facts.post",
+        "dues.plan",
         "connections.find_by_stripe_account",
         "contacts.sync_settings",
         "contacts.links",
@@ -57,9 +60,19 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
 PHASE_OF: Final = {step: phase for phase, steps in STEPS.items() for step in steps}
 
 OTHERS: Final = frozenset(
-    {"connections.list_active", "stripe_accounts.platform", "publisher.close"}
+    {
+        "connections.list_active",
+        "stripe_accounts.platform",
+        "publisher.close",
+        "mirror.having",
+        "evidence.of",
+        "facts.standing",
+        "dues.due",
+        "dues.move",
+        "dues.earliest",
+    }
 )
-"""What else is called on these ports: by catch-up, and at an end in good order."""
+"""What else is called on these ports: by catch-up, for facts, and at an end in good order."""
 
 DATABASE: Final = "database.call"
 """A call of the store's own, of which a port's method may make several."""

@@ -81,9 +81,9 @@ class Flows:
         self.lister = StripeLister(self.api, Mode.TEST)
         self.objects = StripeObjectReader(self.api)
         self.writer = MirrorWriter(self.stores.mirror, AnnouncedClosings(self.stores.checkpoints))
-        self.enrichment = Enrichment(
-            self.stores.mirror, [JoinedFacts(self.stores.mirror, self.stores.dues)]
-        )
+        # In memory there are no ports of facts.
+        joined = [] if self.stores.kind == "memory" else [self._joined_facts()]
+        self.enrichment = Enrichment(self.stores.mirror, joined)
         self.importer = Importer(self.writer, self.objects, self.enrichment)
         self.platform = Platform(
             self.stores.deployment, StripeConnectedAccounts(self.api), Mode.TEST
@@ -121,6 +121,9 @@ class Flows:
             self.lister, self.objects, self.importer, self.stores.mirror, self.stores.checkpoints,
             self.mirrored_accounts, self.clock, retries=self.retries, debounce_seconds=0.01,
         )  # fmt: skip
+
+    def _joined_facts(self) -> JoinedFacts:
+        return JoinedFacts(self.stores.mirror, self.stores.dues)
 
     async def pass_time(self, seconds: int) -> None:
         """Let time pass, at Stripe and here."""

@@ -162,6 +162,14 @@ async def test_following_starts_nothing(terminal: Terminal) -> None:
     assert not terminal.desk.world.checkpoints.kept
 
 
+async def test_facts_are_rebuilt_apart_from_the_mirror(terminal: Terminal) -> None:
+    printed = await terminal.printed("rebuild", "--facts", *ACME)
+    assert "succeeded" in printed
+    assert terminal.desk.world.stored(OperationKind.REBUILD_FACTS).ended
+    words = await terminal.refused("rebuild", *ACME, "--cancel")
+    assert words.endswith("(NOT_FOUND)")
+
+
 async def test_only_one_of_three_at_once(terminal: Terminal) -> None:
     result = await terminal.run("rebuild", "--follow", "--cancel")
     assert result.exit_code == 2
