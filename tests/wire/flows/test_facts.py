@@ -1,16 +1,21 @@
 """Facts of a real account at the emulator: what is posted, by events, by the clock, by a walk."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from random import Random
+from typing import Any, cast
 
 import pytest
 from typing_extensions import override
 
 from application.events.inbox import EventState
-from application.facts.ports import FactStore
+from application.facts.ports import FactStore, Topic
+from application.facts.posting import SERIES
+from application.mirror.stripe import ObjectReader
 from domain.errors import Reason, Unavailable
 from domain.evidence import SubscriptionEvidence
 from domain.facts import Basis, Fact, Series
+from domain.mirror import Snapshot
 from tests.support.rooms.facts import ALL, FactsOfFlows
 from tests.support.rooms.upkeep import CARD, Flows
 
@@ -301,3 +306,64 @@ async def test_closing_waits_for_what_is_still_to_be_posted(facts: FactsOfFlows)
     fresh = FactsOfFlows(flows)
     flows.account = "acct_other"
     assert await fresh.first_reads.oldest(flows.account) == 0
+
+
+class _Copied(ObjectReader):
+    """Shows the objects of one account as those of another."""
+
+    def __init__(self, objects: ObjectReader, real: str) -> None:
+        self._objects = objects
+        self._real = real
+
+    @override
+    async def read(
+        self, noun: Any, stripe_account: str, object_id: str, **how: Any
+    ) -> Snapshot[Any]:
+        shown = await self._objects.read(noun, self._real, object_id, **how)
+        return replace(shown, stripe_account=stripe_account)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_any_order_of_delivery_and_repeats_post_the_same(
+    facts: FactsOfFlows, seed: int
+) -> None:
+    flows = facts.flows
+    customers = [await customer_of(flows) for _ in range(3)]
+    prices = [await price_of(flows, 3_000), await price_of(flows, 500)]
+    await flows.post(
+        "/v1/coupons", id="TENTH", percent_off=10, duration="repeating", duration_in_months=1
+    )
+    made = [await subscribed(flows, customers[0], prices[0], discounts=[{"coupon": "TENTH"}])]
+    made.append(await subscribed(flows, customers[1], prices[0]))
+    made.append(await subscribed(flows, customers[2], prices[1], trial_period_days=5))
+    await flows.pass_time(3 * DAY)
+    await flows.emulator.control.give_discount(customers[1], "TENTH", account=flows.account)
+    item = made[1]["items"]["data"][0]["id"]
+    await flows.post(f"/v1/subscription_items/{item}", quantity=3)
+    await flows.delete(f"/v1/subscriptions/{made[0]['id']}")
+    await subscribed(flows, customers[0], prices[1])
+    await flows.pass_time(7 * DAY)
+    await flows.post(f"/v1/subscriptions/{made[2]['id']}", pause_collection={"behavior": "void"})
+    await facts.follow()
+
+    page = await flows.lister.events(
+        flows.account, flows.place, since_ms=START * 1_000, priority=flows.priority
+    )
+    chance = Random(seed)  # noqa: S311 - the order of a test
+    told = [*page.items, *chance.sample(list(page.items), 10)]
+    chance.shuffle(told)
+    copy = Flows(flows.emulator, flows.sdk, flows.api, flows.stores, "acct_copy", clock=flows.clock)
+    copy.objects = cast("Any", _Copied(flows.objects, flows.account))
+    copied = FactsOfFlows(copy)
+    for number, event in enumerate(told):
+        await copy.stores.inbox.append(
+            replace(event, id=f"copy_{event.id}", stripe_account="acct_copy")
+        )
+        if number % 5 == 4:
+            await copied.project()
+    await copied.project()
+    for series in SERIES[Topic.CUSTOMER]:
+        expected = await facts.sums(*customers, series=series)
+        assert await copied.sums(*customers, series=series) == expected, series
+    assert await facts.kinds(*customers)
+    assert (await copied.rebuild()).posted == 0
