@@ -12,10 +12,12 @@ from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
 from application.analytics.payouts import PayoutAnalytics
+from application.analytics.product_revenue import ProductAnalytics
 from application.analytics.rates import ExchangeRates
 from application.analytics.remembering import RememberedAnalytics
 from application.analytics.restatements import Restatements
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.subscribers import SubscriberAnalytics
 from application.analytics.tie_out import TieOuts
 from application.analytics.trust import Standings, TrustAnswers
 from application.analytics.use_cases import RevenueAnalytics
@@ -247,6 +249,8 @@ class Rooms(containers.DeclarativeContainer):
             payout_analytics,
         ),
         tie_outs,
+        providers.Singleton(SubscriberAnalytics, asking, stores.fact_figures, clock),
+        providers.Singleton(ProductAnalytics, asking, stores.fact_figures, mirror),
     )
     restatements = providers.Singleton(
         Restatements, stores.changes, connections, page_tokens, trust

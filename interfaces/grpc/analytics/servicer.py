@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from billing_client.v1 import analytics_service_pb2 as pb
 from billing_client.v1 import analytics_service_pb2_grpc as pb_grpc
 from billing_client.v1 import money_figures_pb2 as figures_pb
+from billing_client.v1 import subscriber_figures_pb2 as subscriber_pb
 from billing_client.v1 import tie_out_pb2
 from typing_extensions import override
 
@@ -14,13 +15,21 @@ from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
 from application.analytics.payouts import PayoutAnalytics
+from application.analytics.product_revenue import ProductAnalytics
 from application.analytics.rates import ExchangeRates, ListRates
 from application.analytics.restatements import ListRestatements, Restatements
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.subscribers import SubscriberAnalytics
 from application.analytics.tie_out import TieOuts
 from application.analytics.use_cases import RevenueAnalytics
 from domain.errors import FieldViolation
-from interfaces.grpc.analytics import mapping, parts, tie_out_mapping, trust_mapping
+from interfaces.grpc.analytics import (
+    mapping,
+    parts,
+    subscriber_parts,
+    tie_out_mapping,
+    trust_mapping,
+)
 from interfaces.grpc.core.calls import Context, current_caller
 
 
@@ -36,6 +45,8 @@ class Analyses:
     customers: CustomerAnalytics
     overview: OverviewAnalytics
     tie_outs: TieOuts
+    subscribers: SubscriberAnalytics
+    products: ProductAnalytics
 
 
 class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
@@ -177,6 +188,64 @@ class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
         question = tie_out_mapping.read_tie_out(request, violations)
         answer = await self._analyses.tie_outs.of(current_caller(), question, violations)
         return tie_out_mapping.tie_out_message(answer)
+
+    @override
+    async def GetMrr(
+        self, request: subscriber_pb.GetMrrRequest, context: Context
+    ) -> subscriber_pb.Mrr:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.subscribers.mrr(current_caller(), question, violations)
+        return subscriber_parts.mrr_message(answer)
+
+    @override
+    async def GetSubscribers(
+        self, request: subscriber_pb.GetSubscribersRequest, context: Context
+    ) -> subscriber_pb.Subscribers:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.subscribers.subscribers(
+            current_caller(), question, violations
+        )
+        return subscriber_parts.subscribers_message(answer)
+
+    @override
+    async def GetTrials(
+        self, request: subscriber_pb.GetTrialsRequest, context: Context
+    ) -> subscriber_pb.Trials:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.subscribers.trials(current_caller(), question, violations)
+        return subscriber_parts.trials_message(answer)
+
+    @override
+    async def GetCustomers(
+        self, request: subscriber_pb.GetCustomersRequest, context: Context
+    ) -> subscriber_pb.Customers:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.subscribers.customers(current_caller(), question, violations)
+        return subscriber_parts.customers_message(answer)
+
+    @override
+    async def ListCohorts(
+        self, request: subscriber_pb.ListCohortsRequest, context: Context
+    ) -> subscriber_pb.ListCohortsResponse:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.subscribers.cohorts(current_caller(), question, violations)
+        return subscriber_parts.cohorts_message(answer, request.currency)
+
+    @override
+    async def ListProductRevenue(
+        self, request: subscriber_pb.ListProductRevenueRequest, context: Context
+    ) -> subscriber_pb.ListProductRevenueResponse:
+        violations: list[FieldViolation] = []
+        question = mapping.read_question(request, violations)
+        answer = await self._analyses.products.product_revenue(
+            current_caller(), question, request.max_products, violations
+        )
+        return subscriber_parts.products_message(answer)
 
     @override
     async def ImportRates(

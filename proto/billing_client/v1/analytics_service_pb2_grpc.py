@@ -5,6 +5,7 @@ import warnings
 
 from billing_client.v1 import analytics_service_pb2 as billing_dot_v1_dot_analytics__service__pb2
 from billing_client.v1 import money_figures_pb2 as billing_dot_v1_dot_money__figures__pb2
+from billing_client.v1 import subscriber_figures_pb2 as billing_dot_v1_dot_subscriber__figures__pb2
 from billing_client.v1 import tie_out_pb2 as billing_dot_v1_dot_tie__out__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -121,6 +122,36 @@ class AnalyticsServiceStub:
                 '/billing.v1.AnalyticsService/GetTieOut',
                 request_serializer=billing_dot_v1_dot_tie__out__pb2.GetTieOutRequest.SerializeToString,
                 response_deserializer=billing_dot_v1_dot_tie__out__pb2.TieOut.FromString,
+                _registered_method=True)
+        self.GetMrr = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetMrr',
+                request_serializer=billing_dot_v1_dot_subscriber__figures__pb2.GetMrrRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.Mrr.FromString,
+                _registered_method=True)
+        self.GetSubscribers = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetSubscribers',
+                request_serializer=billing_dot_v1_dot_subscriber__figures__pb2.GetSubscribersRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.Subscribers.FromString,
+                _registered_method=True)
+        self.GetTrials = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetTrials',
+                request_serializer=billing_dot_v1_dot_subscriber__figures__pb2.GetTrialsRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.Trials.FromString,
+                _registered_method=True)
+        self.GetCustomers = channel.unary_unary(
+                '/billing.v1.AnalyticsService/GetCustomers',
+                request_serializer=billing_dot_v1_dot_subscriber__figures__pb2.GetCustomersRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.Customers.FromString,
+                _registered_method=True)
+        self.ListCohorts = channel.unary_unary(
+                '/billing.v1.AnalyticsService/ListCohorts',
+                request_serializer=billing_dot_v1_dot_subscriber__figures__pb2.ListCohortsRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.ListCohortsResponse.FromString,
+                _registered_method=True)
+        self.ListProductRevenue = channel.unary_unary(
+                '/billing.v1.AnalyticsService/ListProductRevenue',
+                request_serializer=billing_dot_v1_dot_subscriber__figures__pb2.ListProductRevenueRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.ListProductRevenueResponse.FromString,
                 _registered_method=True)
         self.ImportRates = channel.unary_unary(
                 '/billing.v1.AnalyticsService/ImportRates',
@@ -293,6 +324,70 @@ class AnalyticsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMrr(self, request, context):
+        """GetMrr tells monthly recurring revenue at the start and the end of the period, and what moved it. It
+        answers from what happened to subscriptions: what was deleted since changes no past figure.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+        was imported or before the first fact (INVALID_FIELDS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSubscribers(self, request, context):
+        """GetSubscribers counts customers with MRR above zero, over all currencies, who came, who went, and who
+        was lost.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+        was imported or before the first fact (INVALID_FIELDS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTrials(self, request, context):
+        """GetTrials counts trials that ended, by whether they became customers who pay.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+        was imported or before the first fact (INVALID_FIELDS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCustomers(self, request, context):
+        """GetCustomers counts new customers, and those who paid for the first time.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+        was imported or before the first fact (INVALID_FIELDS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCohorts(self, request, context):
+        """ListCohorts tells what became of the customers of each month. A customer belongs to the month of his
+        first MRR in all of history, whatever range is asked for.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+        was imported or before the first fact (INVALID_FIELDS). It
+        fails so for more than 60 months, too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProductRevenue(self, request, context):
+        """ListProductRevenue shares what was captured among products, by the lines of what charges paid for. The
+        rows of a currency add up to its gross volume; what no line explains is a row of its own.
+
+        Also fails with INVALID_ARGUMENT for max_products out of range (INVALID_FIELDS).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportRates(self, request, context):
         """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
         needs no connection.
@@ -392,6 +487,36 @@ def add_AnalyticsServiceServicer_to_server(servicer, server):
                     servicer.GetTieOut,
                     request_deserializer=billing_dot_v1_dot_tie__out__pb2.GetTieOutRequest.FromString,
                     response_serializer=billing_dot_v1_dot_tie__out__pb2.TieOut.SerializeToString,
+            ),
+            'GetMrr': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMrr,
+                    request_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.GetMrrRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_subscriber__figures__pb2.Mrr.SerializeToString,
+            ),
+            'GetSubscribers': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSubscribers,
+                    request_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.GetSubscribersRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_subscriber__figures__pb2.Subscribers.SerializeToString,
+            ),
+            'GetTrials': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrials,
+                    request_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.GetTrialsRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_subscriber__figures__pb2.Trials.SerializeToString,
+            ),
+            'GetCustomers': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCustomers,
+                    request_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.GetCustomersRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_subscriber__figures__pb2.Customers.SerializeToString,
+            ),
+            'ListCohorts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCohorts,
+                    request_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.ListCohortsRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_subscriber__figures__pb2.ListCohortsResponse.SerializeToString,
+            ),
+            'ListProductRevenue': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProductRevenue,
+                    request_deserializer=billing_dot_v1_dot_subscriber__figures__pb2.ListProductRevenueRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_subscriber__figures__pb2.ListProductRevenueResponse.SerializeToString,
             ),
             'ImportRates': grpc.unary_unary_rpc_method_handler(
                     servicer.ImportRates,
@@ -798,6 +923,168 @@ class AnalyticsService:
             '/billing.v1.AnalyticsService/GetTieOut',
             billing_dot_v1_dot_tie__out__pb2.GetTieOutRequest.SerializeToString,
             billing_dot_v1_dot_tie__out__pb2.TieOut.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMrr(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetMrr',
+            billing_dot_v1_dot_subscriber__figures__pb2.GetMrrRequest.SerializeToString,
+            billing_dot_v1_dot_subscriber__figures__pb2.Mrr.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSubscribers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetSubscribers',
+            billing_dot_v1_dot_subscriber__figures__pb2.GetSubscribersRequest.SerializeToString,
+            billing_dot_v1_dot_subscriber__figures__pb2.Subscribers.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetTrials',
+            billing_dot_v1_dot_subscriber__figures__pb2.GetTrialsRequest.SerializeToString,
+            billing_dot_v1_dot_subscriber__figures__pb2.Trials.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCustomers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/GetCustomers',
+            billing_dot_v1_dot_subscriber__figures__pb2.GetCustomersRequest.SerializeToString,
+            billing_dot_v1_dot_subscriber__figures__pb2.Customers.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCohorts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/ListCohorts',
+            billing_dot_v1_dot_subscriber__figures__pb2.ListCohortsRequest.SerializeToString,
+            billing_dot_v1_dot_subscriber__figures__pb2.ListCohortsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProductRevenue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.AnalyticsService/ListProductRevenue',
+            billing_dot_v1_dot_subscriber__figures__pb2.ListProductRevenueRequest.SerializeToString,
+            billing_dot_v1_dot_subscriber__figures__pb2.ListProductRevenueResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ isort:skip_file
 
 from billing_client.v1 import analytics_service_pb2 as _analytics_service_pb2
 from billing_client.v1 import money_figures_pb2 as _money_figures_pb2
+from billing_client.v1 import subscriber_figures_pb2 as _subscriber_figures_pb2
 from billing_client.v1 import tie_out_pb2 as _tie_out_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -134,6 +135,46 @@ class AnalyticsServiceStub:
     The time of each balance transaction decides the day, in settlement currency. A period of more
     than 400 days is refused.
     """
+    GetMrr: _grpc.UnaryUnaryMultiCallable[_subscriber_figures_pb2.GetMrrRequest, _subscriber_figures_pb2.Mrr]
+    """GetMrr tells monthly recurring revenue at the start and the end of the period, and what moved it. It
+    answers from what happened to subscriptions: what was deleted since changes no past figure.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+    was imported or before the first fact (INVALID_FIELDS).
+    """
+    GetSubscribers: _grpc.UnaryUnaryMultiCallable[_subscriber_figures_pb2.GetSubscribersRequest, _subscriber_figures_pb2.Subscribers]
+    """GetSubscribers counts customers with MRR above zero, over all currencies, who came, who went, and who
+    was lost.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+    was imported or before the first fact (INVALID_FIELDS).
+    """
+    GetTrials: _grpc.UnaryUnaryMultiCallable[_subscriber_figures_pb2.GetTrialsRequest, _subscriber_figures_pb2.Trials]
+    """GetTrials counts trials that ended, by whether they became customers who pay.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+    was imported or before the first fact (INVALID_FIELDS).
+    """
+    GetCustomers: _grpc.UnaryUnaryMultiCallable[_subscriber_figures_pb2.GetCustomersRequest, _subscriber_figures_pb2.Customers]
+    """GetCustomers counts new customers, and those who paid for the first time.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+    was imported or before the first fact (INVALID_FIELDS).
+    """
+    ListCohorts: _grpc.UnaryUnaryMultiCallable[_subscriber_figures_pb2.ListCohortsRequest, _subscriber_figures_pb2.ListCohortsResponse]
+    """ListCohorts tells what became of the customers of each month. A customer belongs to the month of his
+    first MRR in all of history, whatever range is asked for.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+    was imported or before the first fact (INVALID_FIELDS). It
+    fails so for more than 60 months, too.
+    """
+    ListProductRevenue: _grpc.UnaryUnaryMultiCallable[_subscriber_figures_pb2.ListProductRevenueRequest, _subscriber_figures_pb2.ListProductRevenueResponse]
+    """ListProductRevenue shares what was captured among products, by the lines of what charges paid for. The
+    rows of a currency add up to its gross volume; what no line explains is a row of its own.
+
+    Also fails with INVALID_ARGUMENT for max_products out of range (INVALID_FIELDS).
+    """
     ImportRates: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]
     """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
     needs no connection.
@@ -257,6 +298,46 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
 
     The time of each balance transaction decides the day, in settlement currency. A period of more
     than 400 days is refused.
+    """
+    GetMrr: _aio.UnaryUnaryMultiCallable[_subscriber_figures_pb2.GetMrrRequest, _subscriber_figures_pb2.Mrr]  # type: ignore[assignment]
+    """GetMrr tells monthly recurring revenue at the start and the end of the period, and what moved it. It
+    answers from what happened to subscriptions: what was deleted since changes no past figure.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+    was imported or before the first fact (INVALID_FIELDS).
+    """
+    GetSubscribers: _aio.UnaryUnaryMultiCallable[_subscriber_figures_pb2.GetSubscribersRequest, _subscriber_figures_pb2.Subscribers]  # type: ignore[assignment]
+    """GetSubscribers counts customers with MRR above zero, over all currencies, who came, who went, and who
+    was lost.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+    was imported or before the first fact (INVALID_FIELDS).
+    """
+    GetTrials: _aio.UnaryUnaryMultiCallable[_subscriber_figures_pb2.GetTrialsRequest, _subscriber_figures_pb2.Trials]  # type: ignore[assignment]
+    """GetTrials counts trials that ended, by whether they became customers who pay.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+    was imported or before the first fact (INVALID_FIELDS).
+    """
+    GetCustomers: _aio.UnaryUnaryMultiCallable[_subscriber_figures_pb2.GetCustomersRequest, _subscriber_figures_pb2.Customers]  # type: ignore[assignment]
+    """GetCustomers counts new customers, and those who paid for the first time.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+    was imported or before the first fact (INVALID_FIELDS).
+    """
+    ListCohorts: _aio.UnaryUnaryMultiCallable[_subscriber_figures_pb2.ListCohortsRequest, _subscriber_figures_pb2.ListCohortsResponse]  # type: ignore[assignment]
+    """ListCohorts tells what became of the customers of each month. A customer belongs to the month of his
+    first MRR in all of history, whatever range is asked for.
+
+    Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+    was imported or before the first fact (INVALID_FIELDS). It
+    fails so for more than 60 months, too.
+    """
+    ListProductRevenue: _aio.UnaryUnaryMultiCallable[_subscriber_figures_pb2.ListProductRevenueRequest, _subscriber_figures_pb2.ListProductRevenueResponse]  # type: ignore[assignment]
+    """ListProductRevenue shares what was captured among products, by the lines of what charges paid for. The
+    rows of a currency add up to its gross volume; what no line explains is a row of its own.
+
+    Also fails with INVALID_ARGUMENT for max_products out of range (INVALID_FIELDS).
     """
     ImportRates: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ImportRatesRequest, _analytics_service_pb2.ImportRatesResponse]  # type: ignore[assignment]
     """ImportRates keeps exchange rates of the account's own, into the deployment's base currency. It
@@ -462,6 +543,82 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The time of each balance transaction decides the day, in settlement currency. A period of more
         than 400 days is refused.
+        """
+
+    @_abc_1.abstractmethod
+    def GetMrr(
+        self,
+        request: _subscriber_figures_pb2.GetMrrRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscriber_figures_pb2.Mrr, _abc.Awaitable[_subscriber_figures_pb2.Mrr]]:
+        """GetMrr tells monthly recurring revenue at the start and the end of the period, and what moved it. It
+        answers from what happened to subscriptions: what was deleted since changes no past figure.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+        was imported or before the first fact (INVALID_FIELDS).
+        """
+
+    @_abc_1.abstractmethod
+    def GetSubscribers(
+        self,
+        request: _subscriber_figures_pb2.GetSubscribersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscriber_figures_pb2.Subscribers, _abc.Awaitable[_subscriber_figures_pb2.Subscribers]]:
+        """GetSubscribers counts customers with MRR above zero, over all currencies, who came, who went, and who
+        was lost.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+        was imported or before the first fact (INVALID_FIELDS).
+        """
+
+    @_abc_1.abstractmethod
+    def GetTrials(
+        self,
+        request: _subscriber_figures_pb2.GetTrialsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscriber_figures_pb2.Trials, _abc.Awaitable[_subscriber_figures_pb2.Trials]]:
+        """GetTrials counts trials that ended, by whether they became customers who pay.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+        was imported or before the first fact (INVALID_FIELDS).
+        """
+
+    @_abc_1.abstractmethod
+    def GetCustomers(
+        self,
+        request: _subscriber_figures_pb2.GetCustomersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscriber_figures_pb2.Customers, _abc.Awaitable[_subscriber_figures_pb2.Customers]]:
+        """GetCustomers counts new customers, and those who paid for the first time.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+        was imported or before the first fact (INVALID_FIELDS).
+        """
+
+    @_abc_1.abstractmethod
+    def ListCohorts(
+        self,
+        request: _subscriber_figures_pb2.ListCohortsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscriber_figures_pb2.ListCohortsResponse, _abc.Awaitable[_subscriber_figures_pb2.ListCohortsResponse]]:
+        """ListCohorts tells what became of the customers of each month. A customer belongs to the month of his
+        first MRR in all of history, whatever range is asked for.
+
+        Also fails with INVALID_ARGUMENT for as_of in the future, of the last minute, before the history
+        was imported or before the first fact (INVALID_FIELDS). It
+        fails so for more than 60 months, too.
+        """
+
+    @_abc_1.abstractmethod
+    def ListProductRevenue(
+        self,
+        request: _subscriber_figures_pb2.ListProductRevenueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscriber_figures_pb2.ListProductRevenueResponse, _abc.Awaitable[_subscriber_figures_pb2.ListProductRevenueResponse]]:
+        """ListProductRevenue shares what was captured among products, by the lines of what charges paid for. The
+        rows of a currency add up to its gross volume; what no line explains is a row of its own.
+
+        Also fails with INVALID_ARGUMENT for max_products out of range (INVALID_FIELDS).
         """
 
     @_abc_1.abstractmethod

@@ -2,13 +2,14 @@
 
 import datetime as dt
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 import pytest
 from billing_client.v1 import analytics_service_pb2 as pb
-from billing_client.v1 import tie_out_pb2
+from billing_client.v1 import subscriber_figures_pb2, tie_out_pb2
 from billing_client.v1.period_pb2 import Period
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest
@@ -21,7 +22,9 @@ from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
 from application.analytics.payouts import PayoutAnalytics
+from application.analytics.product_revenue import ProductAnalytics
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.subscribers import SubscriberAnalytics
 from application.analytics.tie_out import TieOuts
 from application.analytics.use_cases import RevenueAnalytics
 from application.connections.use_cases import Connections
@@ -30,8 +33,10 @@ from application.mirror.writer import MirrorWriter
 from application.requests.paging import PageTokens
 from domain.connections import Connection, ConnectionKind, Mode
 from domain.customers import Customer
+from domain.facts import difference
 from domain.mirror import Snapshot, Version
 from domain.money import Money
+from domain.mrr import statements_of
 from domain.periods import to_milliseconds
 from interfaces.grpc.analytics.servicer import Analyses
 from tests.contract.samples import store_history
@@ -46,18 +51,29 @@ from tests.support.fakes.stores import (
 )
 from tests.support.rooms.tie_out import TieOutsOn
 from tests.support.servers.grpc import Running, details, running_server
-from tests.support.servers.stores import sqlite_stores
+from tests.support.servers.stores import Stores, sqlite_stores
+from tests.unit.domain.evidence_samples import item, life, of, subscription
 
 DAY: Final = dt.timedelta(days=1)
+SUBSCRIBER_QUESTIONS: Final = (
+    "GetMrr", "GetSubscribers", "GetTrials", "GetCustomers", "ListCohorts", "ListProductRevenue",
+)  # fmt: skip
 QUESTIONS: Final = (
     "GetOverview", "GetGrossVolume", "GetNetVolume", "GetChargeCounts", "GetPayments",
     "GetFailures", "GetRevenueSplit", "GetRefunds", "GetDisputes", "GetPayouts", "ListTopCustomers",
-    "GetTieOut",
+    "GetTieOut", *SUBSCRIBER_QUESTIONS,
 )  # fmt: skip
 
 
 def connection(account: str, stripe_account: str) -> Connection:
     return Connection(account, stripe_account, Mode.TEST, ConnectionKind.MANUAL, NOON)
+
+
+async def subscribe(stores: Stores) -> None:
+    """Somebody subscribed ten days ago, and paid less for it since two days ago."""
+    first, second = subscription(), subscription(item(700))
+    evidence = of(*life((NOON - 10 * DAY, first), (NOON - 2 * DAY, second)))
+    await stores.facts.post("acct_a", difference(statements_of(evidence, NOON), (), NOON))
 
 
 @pytest.fixture
@@ -94,7 +110,15 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         )
         await tie_outs.read(noon, noon + 400, usd=balance)
         tied = TieOuts(stores.analytics, stores.mirror, tie_outs.anchors, connections, some_trust())
-        analyses = Analyses(*parts, customers, overview, tied)
+        analyses = Analyses(
+            *parts,
+            customers,
+            overview,
+            tied,
+            SubscriberAnalytics(asking, stores.fact_figures, clock),
+            ProductAnalytics(asking, stores.fact_figures, stores.mirror),
+        )
+        await subscribe(stores)
         async with running_server(analyses=analyses) as server:
             yield server
 
@@ -105,7 +129,9 @@ def request(method: str, **fields: Any) -> Any:
     period.end_time.FromDatetime(NOON + 30 * DAY)
     if method == "ListTopCustomers":
         fields = {"currency": "usd", **fields}
-    messages = tie_out_pb2 if method == "GetTieOut" else pb
+    messages: Any = tie_out_pb2 if method == "GetTieOut" else pb
+    if method in SUBSCRIBER_QUESTIONS:
+        messages = subscriber_figures_pb2
     return getattr(messages, f"{method}Request")(**{"period": period, **fields})
 
 
@@ -204,6 +230,36 @@ async def test_all_violations_at_once(running: Running, method: str) -> None:
         await ask(running, method, period=period, currency="USD")
     told = {each.field for each in violations(refusal.value)}
     assert told == {"period.end_time", "period.time_zone", "currency"}
+
+
+async def test_subscribers_and_their_cohort(running: Running) -> None:
+    (usd,) = (await ask(running, "GetMrr")).currencies
+    assert (usd.start.amount, usd.end.amount, usd.arr.amount) == (0, 700, 8_400)
+    moved = {each.name: each.amount.current.amount for each in usd.movements}
+    assert (moved["new"], moved["contraction"], sum(moved.values())) == (1_000, -300, 700)
+    buckets = zip(*(each.amount.amounts for each in usd.movements), strict=True)
+    levels = [usd.start.amount, *usd.levels]
+    assert [sum(bucket) for bucket in buckets] == [b - a for a, b in pairwise(levels)]
+    found = await ask(running, "GetSubscribers", currency="eur")
+    assert (found.start, found.end, found.lost) == (0, 1, 0)
+    assert not found.HasField("churn_rate")
+    assert {each.name: each.count.current for each in found.movements}["new"] == 1
+    cohorts = (await ask(running, "ListCohorts", currency="usd")).cohorts
+    assert [each.size for each in cohorts] == [1, 0, 0]
+    assert [cell.retention for cell in cohorts[0].cells] == [1, 1]
+    assert [cell.partial for cell in cohorts[0].cells] == [False, True]
+    assert [cell.mrr[0].amount for cell in cohorts[0].cells] == [700, 700]
+    (other,) = (await ask(running, "GetMrr", currency="eur")).currencies
+    assert (other.currency, other.end.amount) == ("eur", 0)
+
+
+async def test_what_is_not_shared_yet_is_pending(running: Running) -> None:
+    (usd,) = (await ask(running, "ListProductRevenue")).currencies
+    assert [row.kind for row in usd.rows] == ["pending"]
+    assert sum(row.captured.amount for row in usd.rows) == usd.gross.amount > 0
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await ask(running, "ListProductRevenue", max_products=1_001)
+    assert [each.field for each in violations(refusal.value)] == ["max_products"]
 
 
 async def test_days_tie_to_the_bank(running: Running) -> None:

@@ -25,9 +25,11 @@ from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
 from application.analytics.payouts import PayoutAnalytics
+from application.analytics.product_revenue import ProductAnalytics
 from application.analytics.rates import ExchangeRates
 from application.analytics.restatements import Restatements
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.subscribers import SubscriberAnalytics
 from application.analytics.tie_out import TieOuts
 from application.analytics.use_cases import RevenueAnalytics
 from application.connecting.disconnecting import Disconnecting
@@ -136,7 +138,7 @@ def analyses_of(revenue: RevenueAnalytics) -> Analyses:
     """Use cases of which those about revenue are given, and the rest autospecced mocks."""
     rest = (create_autospec(kind, instance=True) for kind in (
         NetAnalytics, PaymentAnalytics, ReturnAnalytics, PayoutAnalytics, CustomerAnalytics,
-        OverviewAnalytics, TieOuts,
+        OverviewAnalytics, TieOuts, SubscriberAnalytics, ProductAnalytics,
     ))  # fmt: skip
     return Analyses(revenue, *rest)
 
