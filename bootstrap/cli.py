@@ -228,6 +228,25 @@ def overview() -> typer.Typer:
     return commands
 
 
+def _subscriber_commands() -> typer.Typer:
+    from bootstrap.reach import reach
+    from interfaces.cli.subscribers import subscribers_app
+
+    return subscribers_app(reach)
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def mrr() -> typer.Typer:
+    """Show monthly recurring revenue, what moved it, and who came and went."""
+    return _subscriber_commands()
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def cohorts() -> typer.Typer:
+    """Show which part of the customers of each month still subscribes, month by month."""
+    return _subscriber_commands()
+
+
 @app.command(cls=Late, rich_help_panel=_OPERATE)
 def connections() -> typer.Typer:
     """Connect accounts to their Stripe accounts, check and end that."""
@@ -248,7 +267,7 @@ def rates() -> typer.Typer:
 
 @app.command(cls=Late, rich_help_panel=_OPERATE)
 def products() -> typer.Typer:
-    """List and show products with their prices."""
+    """List and show products with their prices, and what they brought."""
     from bootstrap.reach import reach
     from interfaces.cli.products import products_app
 

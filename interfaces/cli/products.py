@@ -1,4 +1,4 @@
-"""`billing products`: what is sold, with its prices and who subscribes to them."""
+"""`billing products`: what is sold, with its prices, who subscribes to them, what it brought."""
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
@@ -20,6 +20,7 @@ from interfaces.cli.output import (
     table_of,
 )
 from interfaces.cli.price_words import cost_in_words, counts_in_words
+from interfaces.cli.product_revenue import add_revenue
 from interfaces.cli.refusals import FLAGS
 from interfaces.cli.target import Target, asks
 
@@ -37,10 +38,13 @@ _FLAGS: Final = {**FLAGS, "id": "PRODUCT", "query": "--search"}
 def products_app(reach: Reach) -> typer.Typer:
     """The commands, on the service that `reach` leads to."""
     app = typer.Typer(
-        add_completion=False, no_args_is_help=True, help="List and show products with their prices."
+        add_completion=False,
+        no_args_is_help=True,
+        help="List and show products with their prices, and what they brought.",
     )
     _add_list(app, reach)
     _add_show(app, reach)
+    add_revenue(app, reach)
     return app
 
 

@@ -353,6 +353,7 @@ def test_every_command_that_asks_the_service_takes_an_address_and_a_token() -> N
         f"events {name}" for name in ("list", "show", "explain", "retry", "retry-dead", "watch")
     }
     asking |= {"rates import", "rates list", "products list", "products show", "prices replace"}
+    asking |= {"mrr", "cohorts", "products revenue"}
     asking |= {"payouts list", "payouts show", "payouts balance"}
     asking |= {
         f"connections {name}" for name in ("begin", "complete", "list", "verify", "disconnect")
