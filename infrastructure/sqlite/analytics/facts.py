@@ -38,19 +38,21 @@ _LOST: Final = (
     " HAVING sum(CASE WHEN row.at < :start THEN row.count ELSE 0 END) > 0"
     f" AND sum(CASE WHEN row.at >= :start AND row.kind = '{CHURN}' THEN row.count ELSE 0 END) < 0)"
 )
-_BEGAN: Final = (
-    f"WITH moved AS (SELECT row.customer, row.at, sum(row.count) AS came FROM {_ROWS}"
-    f" AND row.at < :end AND row.kind IN ({_KINDS}){_KNOWN} GROUP BY row.customer, row.at),"
-    " first AS (SELECT customer, min(at) AS at FROM moved WHERE came > 0 GROUP BY customer),"
-    " began AS MATERIALIZED (SELECT first.customer, bucket.key AS cohort FROM first"
-    " JOIN json_each(:buckets) AS bucket ON first.at >= json_extract(bucket.value, '$[0]')"
-    " AND first.at < json_extract(bucket.value, '$[1]'))"
-)
-_SIZES: Final = f"{_BEGAN} SELECT cohort, count(*) FROM began GROUP BY cohort"
 _COHORTS: Final = (
-    f"{_BEGAN} SELECT began.cohort, bucket.key, row.currency, sum(row.amount), sum(row.count)"
-    f" FROM json_each(:buckets) AS bucket CROSS JOIN {_TABLE} CROSS JOIN began{_OF_SERIES}"
-    f"{_IN_BUCKET} AND row.kind IN ({_KINDS}){_KNOWN} AND began.customer = row.customer"
+    "WITH bucket AS MATERIALIZED (SELECT key, json_extract(value, '$[0]') AS start,"
+    " json_extract(value, '$[1]') AS after FROM json_each(:buckets)),"
+    f" moved AS (SELECT row.customer, row.at, sum(row.count) AS came FROM {_ROWS}"
+    f" AND row.at < :end AND row.count != 0 AND row.kind IN ({_KINDS}){_KNOWN}"
+    " GROUP BY row.customer, row.at),"
+    " first AS (SELECT customer, min(at) AS at FROM moved WHERE came > 0 GROUP BY customer),"
+    " began AS MATERIALIZED (SELECT customer, (SELECT key FROM bucket WHERE start <= first.at"
+    " AND first.at < after) AS cohort FROM first WHERE first.at >= :start)"
+    # How many there are, as a row of their own; then what moved them.
+    " SELECT cohort, NULL, '', 0, count(*) FROM began GROUP BY cohort UNION ALL"
+    " SELECT began.cohort, bucket.key, row.currency, sum(row.amount), sum(row.count)"
+    f" FROM bucket CROSS JOIN {_TABLE} CROSS JOIN began{_OF_SERIES}"
+    " AND row.at >= bucket.start AND row.at < bucket.after"
+    f" AND row.kind IN ({_KINDS}){_KNOWN} AND began.customer = row.customer"
     " GROUP BY began.cohort, bucket.key, row.currency"
 )
 _FIRST: Final = (
@@ -106,17 +108,16 @@ class SqliteFactFigures(FactFigures):
         *,
         known_by: dt.datetime | None = None,
     ) -> CohortSums:
-        buckets = to_json(_buckets(edges)).decode()
+        first, last = to_milliseconds(edges[0]), to_milliseconds(edges[-1])
         values = _values(
-            stripe_account, Series.MRR, known_by, buckets=buckets, end=to_milliseconds(edges[-1])
+            stripe_account, Series.MRR, known_by,
+            buckets=to_json(_buckets(edges)).decode(), start=first, end=last,
+        )  # fmt: skip
+        rows = await self._rows(_COHORTS, values)
+        return CohortSums(
+            {cohort: size for cohort, month, *_, size in rows if month is None},
+            [CohortSum(*row) for row in rows if row[1] is not None],
         )
-
-        def job(connection: sqlite3.Connection) -> CohortSums:
-            sizes = dict(connection.execute(_SIZES, values).fetchall())
-            sums = [CohortSum(*row) for row in connection.execute(_COHORTS, values)]
-            return CohortSums(sizes, sums)
-
-        return await self._database.read(job)
 
     @override
     async def first_known(self, stripe_account: str, series: Series) -> dt.datetime | None:
