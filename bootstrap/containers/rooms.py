@@ -7,6 +7,7 @@ from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
 from application.analytics.customers import CustomerAnalytics
 from application.analytics.explanation import Explaining
+from application.analytics.fact_figures import FactFigures
 from application.analytics.ledger import Ledger
 from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
@@ -118,6 +119,7 @@ class Rooms(containers.DeclarativeContainer):
     phones: providers.Dependency[PhoneNumbers] = providers.Dependency()
     short_links: providers.Dependency[ShortLinks | None] = providers.Dependency()
     standings: providers.Dependency[Standings] = providers.Dependency()
+    fact_figures: providers.Dependency[FactFigures] = providers.Dependency()
     mode = providers.Dependency(instance_of=Mode)
     base_currency = providers.Dependency(instance_of=str)
     setup_product = providers.Dependency(instance_of=str)
@@ -249,8 +251,8 @@ class Rooms(containers.DeclarativeContainer):
             payout_analytics,
         ),
         tie_outs,
-        providers.Singleton(SubscriberAnalytics, asking, stores.fact_figures, clock),
-        providers.Singleton(ProductAnalytics, asking, stores.fact_figures, mirror),
+        providers.Singleton(SubscriberAnalytics, asking, fact_figures, clock),
+        providers.Singleton(ProductAnalytics, asking, fact_figures, mirror),
     )
     restatements = providers.Singleton(
         Restatements, stores.changes, connections, page_tokens, trust

@@ -691,6 +691,7 @@ class Container(containers.DeclarativeContainer):
         balances=balances,
         tie_outs=tie_outs,
         standings=closing,
+        fact_figures=fact_figures,
         platform=platform,
         buying=buying,
         reloads=reloads,

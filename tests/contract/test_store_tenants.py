@@ -32,6 +32,7 @@ WITHOUT: Final[Mapping[str, str]] = {
     "event_log.record": _EVENT,
     "event_log.retry": _EVENT,
     "inbox.backlog": _OPERATORS,
+    "dues.due": _LOOPS,
     "inbox.claim": _LOOPS,
     "inbox.get": _LOOPS,
     "inbox.settle": _LEASED,
