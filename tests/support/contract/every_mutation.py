@@ -317,9 +317,10 @@ INVOICE: Final = "POST /v1/invoices/{id}"
 SUBSCRIPTION: Final = "POST /v1/subscriptions/{id}"
 
 AUTO_RELOAD: Final = {
-    "threshold": 500, "amount": 1_000, "payment_method": "pm_1", "most_per_charge": 5_000,
+    "threshold": 0, "amount": 1_000, "payment_method": "pm_1", "most_per_charge": 5_000,
     "most_per_day": 20_000,
 }  # fmt: skip
+"""An empty wallet is not below it: no reload begins beside the call."""
 PRODUCT: Final = "POST /v1/products/{id}"
 PRICE: Final = "POST /v1/prices/{id}"
 INTENT: Final = "POST /v1/payment_intents/{id}"
