@@ -67,6 +67,13 @@ class DueFacts:
                 await self._post(stripe_account, topic, own)
             except BillingError as error:
                 self._waiting.waits(stripe_account, error)
+            except Exception:  # noqa: BLE001 - whatever it is, other accounts go on
+                _log.exception(
+                    "facts cannot be posted",
+                    extra={"stripe_account": stripe_account, "topic": topic},
+                )
+                for due in own:
+                    await self._dues.move(due, self._clock.now() + _AGAIN_AFTER)
             else:
                 self._waiting.answered(stripe_account)
                 count += len(own)

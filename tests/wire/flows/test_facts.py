@@ -220,6 +220,43 @@ async def test_a_charge_is_shared_once_it_is_settled(facts: FactsOfFlows) -> Non
     assert (await facts.rebuild()).posted == 0
 
 
+async def test_many_charges_are_shared_at_once(facts: FactsOfFlows) -> None:
+    """More than a query asks for at once, all with refunds."""
+    flows = facts.flows
+    for number in range(120):
+        charge = await flows.post("/v1/charges", amount=900, currency="usd", source="tok_visa")
+        if number % 40 == 0:
+            await flows.post("/v1/refunds", charge=charge["id"], amount=100)
+    await facts.follow()
+    await flows.balance_transactions.refresh(flows.account)
+    assert await facts.due.post_all() == 120
+    charges = [one["id"] for one in (await flows.get("/v1/charges", limit=100))["data"]]
+    rows = await facts.standing(*charges, series=Series.REVENUE_LINE)
+    assert len({fact.statement.subject for fact in rows}) == len(charges)
+    assert (await facts.rebuild()).posted == 0
+
+
+async def test_what_is_odd_of_an_account_stops_no_other(facts: FactsOfFlows) -> None:
+    """What is due of the odd one is due again later."""
+    flows = facts.flows
+    await flows.post("/v1/charges", amount=900, currency="usd", source="tok_visa")
+    await facts.follow()
+    await flows.balance_transactions.refresh(flows.account)
+    dues = await flows.stores.dues.due(flows.clock.now(), limit=10)
+    odd = [replace(due, stripe_account="acct_odd") for due in dues]
+    await flows.stores.dues.plan(odd)
+    charges = facts.gathering.charges
+
+    async def break_of_odd(stripe_account: str, ids: Sequence[str]) -> Any:
+        if stripe_account == "acct_odd":
+            raise ValueError("odd")
+        return await charges(stripe_account, ids)
+
+    facts.gathering.charges = break_of_odd  # type: ignore[method-assign]
+    assert await facts.due.post_all() == len(dues) == 1
+    assert await flows.stores.dues.due(flows.clock.now(), limit=10) == []
+
+
 async def test_a_dispute_is_closed_at_its_event(facts: FactsOfFlows) -> None:
     flows = facts.flows
     charge = await flows.post("/v1/charges", amount=900, currency="usd", source="tok_createDispute")
