@@ -179,7 +179,7 @@ class ReloadCalls:
 
     async def resolve(
         self, caller: Caller, request_id: str, decision: ReloadDecision
-    ) -> ReloadView:  # fmt: skip
+    ) -> ReloadView:
         """Decide about a reload that needs attention.
 
         Raises InvalidArgument, PermissionDenied (NOT_CREDITOR), NotFound, WrongState.
