@@ -107,6 +107,17 @@ class Run(Protocol[F_co, D]):
         """
         ...
 
+    def resume(self, why: str) -> None:
+        """Have it tried again, where it needs attention: the order of an operator."""
+        ...
+
+    def close(self, state: str, why: str) -> None:
+        """End it where it stands: its matter was settled by other means. The order of an operator.
+
+        It still follows what is done to its objects.
+        """
+        ...
+
     async def save(self) -> None:
         """Have durable what has changed in memory, for what is done next without a step.
 

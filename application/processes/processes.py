@@ -25,13 +25,12 @@ from application.mutations.steps import in_flight
 from application.processes.moves import Moves
 from application.processes.ports import (
     Change,
-    Course,
     ProcessKey,
     ProcessLog,
     ProcessRecord,
 )
 from application.processes.process import AnyProcess
-from application.processes.progress import due_at, entered, resumed, went_on
+from application.processes.progress import due_at
 from application.processes.run import ProcessRun
 from domain.errors import BillingError, Conflict, NotFound, Reason, Unavailable
 
@@ -141,8 +140,7 @@ class Processes:
         """
 
         async def order(run: ProcessRun) -> None:
-            if run.progress.attention:
-                run.progress = resumed(run.progress, run.now(), why)
+            run.resume(why)
 
         await self.act(process_id, order)
 
@@ -153,11 +151,7 @@ class Processes:
         """
 
         async def order(run: ProcessRun) -> None:
-            back = run.progress.course in (Course.BACKWARD, Course.TAKEN_BACK)
-            course = Course.TAKEN_BACK if back else Course.COMPLETED
-            closed = replace(went_on(run.progress, run.progress.stage), course=course)
-            closed = replace(closed, attention="", turning=False)
-            run.progress = entered(closed, state, run.now(), why)
+            run.close(state, why)
 
         await self.act(process_id, order)
 

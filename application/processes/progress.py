@@ -72,6 +72,14 @@ def resumed(progress: Progress, now: dt.datetime, why: str) -> Progress:
     return entered(progress, before[-1], now, why)
 
 
+def closed(progress: Progress, state: str, now: dt.datetime, why: str) -> Progress:
+    """At its end where it stands, in a state of its own."""
+    back = progress.course in (Course.BACKWARD, Course.TAKEN_BACK)
+    course = Course.TAKEN_BACK if back else Course.COMPLETED
+    ended = replace(went_on(progress, progress.stage), course=course, attention="", turning=False)
+    return entered(ended, state, now, why)
+
+
 def due_at(progress: Progress, now: dt.datetime) -> dt.datetime | None:
     """When it is to be looked at next; None: once it is woken."""
     if progress.attention:

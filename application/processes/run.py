@@ -25,7 +25,7 @@ from application.processes.ports import (
     Watch,
 )
 from application.processes.process import AnyProcess, Run, Stuck, T, Waits
-from application.processes.progress import entered
+from application.processes.progress import closed, entered, resumed
 from domain.errors import BillingError, Conflict, Reason
 
 
@@ -138,6 +138,15 @@ class ProcessRun(Run[Any, Any], StepLog[ProcessKey]):
     @override
     def ask_people(self, why: str) -> NoReturn:
         raise Stuck(why)
+
+    @override
+    def resume(self, why: str) -> None:
+        if self.progress.attention:
+            self.progress = resumed(self.progress, self.now(), why)
+
+    @override
+    def close(self, state: str, why: str) -> None:
+        self.progress = closed(self.progress, state, self.now(), why)
 
     @override
     def look_at(self, at: dt.datetime) -> None:

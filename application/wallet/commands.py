@@ -89,6 +89,22 @@ class ReloadPart:
     reason: str
 
 
+class Resolution(StrEnum):
+    """What becomes of a reload that needs attention. CLOSE ends it where it stands."""
+
+    RETRY = "retry"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadDecision:
+    """What people have decided about a reload, and why."""
+
+    reload: str
+    resolution: Resolution | None
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class ListReloads:
     """A page of reloads, newest first."""

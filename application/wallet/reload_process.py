@@ -23,6 +23,7 @@ from application.payment_intents.ports import (
     Payment,
     PaymentIntentGateway,
 )
+from application.processes.ports import Course
 from application.processes.process import Process, Run, Stage
 from application.wallet.aftermath import Aftermath
 from application.wallet.arming import Arming
@@ -54,6 +55,7 @@ from domain.reloads import (
 )
 
 WALLET_RELOADED: Final = "wallet.reloaded"
+WALLET_NEEDS_ATTENTION: Final = "wallet.needs_attention"
 """The kind of the job that tells of credit."""
 
 NOT_AS_ASKED: Final = "NOT_AS_ASKED"
@@ -107,6 +109,33 @@ class Reloads(Process[ReloadTerms, Learnt]):
     async def tend(self, run: ReloadRun) -> None:
         if run.data.charge and not run.data.gone_for_good:
             await self._reversals.follow(run)
+
+    def close(self, run: ReloadRun, why: str) -> None:
+        """End a reload that needs attention, as people have decided.
+
+        What was not credited never will be, so nothing is taken back from the wallet for it.
+        """
+        if run.record.progress.course is Course.COMPLETED:
+            run.close(ReloadState.CREDITED, why)
+            return
+        run.data = replace(run.data, gone_for_good=True)
+        run.close(ReloadState.FAILED, why)
+
+    @override
+    async def attention(self, run: ReloadRun) -> None:
+        terms, progress = run.frozen, run.record.progress
+        payload = {
+            "wallet": terms.wallet.name,
+            "creditor": terms.parent,
+            "reload": run.id,
+            "amount": terms.amount,
+            "currency": terms.currency,
+        }
+        number = len(progress.history)
+        id_ = job_id(WALLET_NEEDS_ATTENTION, terms.account, "attention", f"{run.id}/{number}")
+        job = Job(id_, WALLET_NEEDS_ATTENTION, terms.account, run.now(), payload)
+        await self._outbox.append([job])
+        self._queued.set()
 
     async def _ask(self, run: ReloadRun) -> None:
         """Make the payment, without attempting it: its id is watched before money can move."""

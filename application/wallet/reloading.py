@@ -21,7 +21,14 @@ from application.requests.paging import (
     page_size_violations,
 )
 from application.requests.violations import refuse
-from application.wallet.commands import ListReloads, ReloadOrder, ReloadPart, ReloadRetry
+from application.wallet.commands import (
+    ListReloads,
+    ReloadDecision,
+    ReloadOrder,
+    ReloadPart,
+    ReloadRetry,
+    Resolution,
+)
 from application.wallet.freezing import Freezing
 from application.wallet.ports import Journal
 from application.wallet.posting import reused
@@ -38,6 +45,7 @@ from application.wallet.reload_terms import (
 )
 from application.wallet.violations import (
     cancel_violations,
+    decision_violations,
     part_violations,
     reload_violations,
     retry_violations,
@@ -91,6 +99,7 @@ class ReloadCalls:
     ) -> None:  # fmt: skip
         self._wallets = wallets
         self._freezing = freezing
+        self._process = process
         self._processes = processes
         self._log = log
         self._payments = payments
@@ -110,6 +119,10 @@ class ReloadCalls:
         self._give_back = mutations.method(
             "WalletService.RefundReload", ReloadPart, Began, self._part_steps, connected=False
         )
+        self._resolve = mutations.method(
+            "WalletService.ResolveReload", ReloadDecision, Began, self._resolve_steps,
+            connected=False,
+        )  # fmt: skip
 
     async def reload(
         self, caller: Caller, request_id: str, order: ReloadOrder,
@@ -163,6 +176,19 @@ class ReloadCalls:
             raise InvalidArgument([FieldViolation("amount.currency", rule)])
         await self._give_back.run(caller, request_id, part)
         return await self._view(caller, await self._processes.get(part.reload))
+
+    async def resolve(
+        self, caller: Caller, request_id: str, decision: ReloadDecision
+    ) -> ReloadView:
+        """Decide about a reload that needs attention.
+
+        Raises InvalidArgument, PermissionDenied (NOT_CREDITOR), NotFound, WrongState.
+        """
+        refuse(decision_violations(request_id, decision))
+        await self._wallets.credited(caller)
+        await self._reload_of(caller.account, decision.reload)
+        await self._resolve.run(caller, request_id, decision)
+        return await self._view(caller, await self._processes.get(decision.reload))
 
     async def get(self, caller: Caller, reload: str) -> ReloadView:
         """One reload; for the owner with the secret that it needs. NotFound for another wallet's.
@@ -248,6 +274,24 @@ class ReloadCalls:
 
         await self._processes.act(record.id, order)
         _tell_outcome(learnt_of(await self._processes.get(record.id)), part, request_id)
+        return Began(record.id)
+
+    async def _resolve_steps(self, steps: Steps, decision: ReloadDecision) -> Began:
+        record = await self._reload_of(steps.account, decision.reload)
+        request_id = steps.request_id
+
+        async def order(run: ReloadRun) -> None:
+            if request_id in run.data.request_ids:
+                return
+            if not run.record.progress.attention:
+                raise WrongState(KIND, run.id, run.record.progress.state)
+            run.data = replace(run.data, request_ids=(*run.data.request_ids, request_id))
+            if decision.resolution is Resolution.RETRY:
+                run.resume(decision.reason)
+            else:
+                self._process.close(run, decision.reason)
+
+        await self._processes.act(record.id, order)
         return Began(record.id)
 
     # --- how it stands ---

@@ -18,6 +18,7 @@ from application.wallet.commands import (
     AdjustmentKind,
     AutoReloadValues,
     Debit,
+    ReloadDecision,
     ReloadOrder,
     ReloadPart,
     ReloadRetry,
@@ -161,6 +162,15 @@ def part_violations(request_id: str, part: ReloadPart) -> Iterator[FieldViolatio
     if part.currency not in CURRENCIES:
         yield FieldViolation("amount.currency", "the payment's, in lower-case ISO 4217")
     yield from _reason_violations(part.reason)
+
+
+def decision_violations(request_id: str, decision: ReloadDecision) -> Iterator[FieldViolation]:
+    """What is wrong with a decision, however the reload stands."""
+    yield from request_id_violations(request_id)
+    yield from _reload_id_violations(decision.reload)
+    if decision.resolution is None:
+        yield FieldViolation("resolution", "RETRY or CLOSE")
+    yield from _reason_violations(decision.reason)
 
 
 def _reload_id_violations(reload: str) -> Iterator[FieldViolation]:

@@ -76,13 +76,12 @@ async def queue(request: pytest.FixtureRequest) -> AsyncIterator[Queue]:
         async for one in embedded_queue():
             yield one
         return
-    # Asked for by name, so that no server is started where only the embedded one is tested.
-    server: NatsServer = request.getfixturevalue("nats_session")
-    await empty(server.url)
-    publisher = NatsPublisher(server.url)
-    await publisher.open()
-    yield Queue(publisher, lambda: stored(server.url))
-    await publisher.close()
+    # A server of its own: a stream may find files of the one before, which are removed late.
+    with own_nats_server() as server:
+        publisher = NatsPublisher(server.url)
+        await publisher.open()
+        yield Queue(publisher, lambda: stored(server.url))
+        await publisher.close()
 
 
 async def embedded_queue() -> AsyncIterator[Queue]:

@@ -54,6 +54,7 @@ def reload_app(reach: Reach) -> typer.Typer:
     _add_retry(app, reach)
     _add_cancel(app, reach)
     _add_refund(app, reach)
+    _add_resolve(app, reach)
     return app
 
 
@@ -179,6 +180,32 @@ def _add_refund(app: typer.Typer, reach: Reach) -> None:
             request_id=request_id or uuid.uuid4().hex,
         )
         _show(reach(target), _WRITE, lambda stub: stub.RefundReload(request), as_json=as_json)
+
+
+def _add_resolve(app: typer.Typer, reach: Reach) -> None:
+    @app.command()
+    @asks
+    def resolve(
+        target: Target,
+        account: AccountArgument,
+        reload: ReloadArgument,
+        reason: Annotated[str, typer.Option(help="Why, for people.")],
+        close: Annotated[
+            bool,
+            typer.Option("--close/--retry", help="End it where it stands, or try it again."),
+        ] = False,
+        request_id: RequestIdOption = "",
+        as_json: JsonOption = False,
+    ) -> None:
+        """Decide about a reload that needs attention. Only the creditor may."""
+        request = pb.ResolveReloadRequest(
+            account=account,
+            id=reload,
+            resolution=pb.RELOAD_RESOLUTION_CLOSE if close else pb.RELOAD_RESOLUTION_RETRY,
+            reason=reason,
+            request_id=request_id or uuid.uuid4().hex,
+        )
+        _show(reach(target), _WRITE, lambda stub: stub.ResolveReload(request), as_json=as_json)
 
 
 def _show(

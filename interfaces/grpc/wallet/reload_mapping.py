@@ -6,7 +6,7 @@ from typing import Final
 from billing_client.v1 import wallet_service_pb2 as pb
 
 from application.requests.paging import Page
-from application.wallet.commands import ReloadOrder
+from application.wallet.commands import ReloadOrder, Resolution
 from application.wallet.reloading import ReloadView
 from domain.reloads import ReloadState
 from interfaces.grpc.core.money import money_message
@@ -14,6 +14,11 @@ from interfaces.grpc.core.timestamps import timestamp_message
 
 _STATES: Final[Mapping[ReloadState, pb.ReloadState.ValueType]] = {
     state: pb.ReloadState.Value(f"RELOAD_STATE_{state.name}") for state in ReloadState
+}
+
+RESOLUTIONS: Final[Mapping[pb.ReloadResolution.ValueType, Resolution]] = {
+    pb.RELOAD_RESOLUTION_RETRY: Resolution.RETRY,
+    pb.RELOAD_RESOLUTION_CLOSE: Resolution.CLOSE,
 }
 
 
@@ -45,6 +50,7 @@ def reload_message(view: ReloadView) -> pb.Reload:
         decline_code=learnt.decline_code,
         advice=learnt.advice,
         automatic=terms.automatic,
+        attention=record.progress.attention,
         gone=money_message(learnt.gone, terms.currency),
         withheld=money_message(learnt.withheld, terms.currency),
         create_time=timestamp_message(record.created_at),

@@ -4,10 +4,15 @@ from billing_client.v1 import wallet_service_pb2 as pb
 from billing_client.v1 import wallet_service_pb2_grpc as pb_grpc
 from typing_extensions import override
 
-from application.wallet.commands import ListReloads, ReloadPart, ReloadRetry
+from application.wallet.commands import ListReloads, ReloadDecision, ReloadPart, ReloadRetry
 from application.wallet.reloading import ReloadCalls
 from interfaces.grpc.core.calls import Context, current_caller
-from interfaces.grpc.wallet.reload_mapping import read_reload, reload_message, reloads_message
+from interfaces.grpc.wallet.reload_mapping import (
+    RESOLUTIONS,
+    read_reload,
+    reload_message,
+    reloads_message,
+)
 
 
 class ReloadServicer(pb_grpc.WalletServiceServicer):
@@ -42,6 +47,14 @@ class ReloadServicer(pb_grpc.WalletServiceServicer):
         part = ReloadPart(request.id, amount.amount, amount.currency, request.reason)
         return reload_message(
             await self._reloads.give_back(current_caller(), request.request_id, part)
+        )
+
+    @override
+    async def ResolveReload(self, request: pb.ResolveReloadRequest, context: Context) -> pb.Reload:
+        resolution = RESOLUTIONS.get(request.resolution)
+        decision = ReloadDecision(request.id, resolution, request.reason)
+        return reload_message(
+            await self._reloads.resolve(current_caller(), request.request_id, decision)
         )
 
     @override

@@ -83,6 +83,30 @@ RELOAD_STATE_NEEDS_ATTENTION: ReloadState.ValueType  # 10
 """What Stripe shows is not what was asked for: nothing was credited, and people have to look."""
 Global___ReloadState: _TypeAlias = ReloadState  # noqa: Y015
 
+class _ReloadResolution:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReloadResolutionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReloadResolution.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELOAD_RESOLUTION_UNSPECIFIED: _ReloadResolution.ValueType  # 0
+    """Not used."""
+    RELOAD_RESOLUTION_RETRY: _ReloadResolution.ValueType  # 1
+    """It is tried again."""
+    RELOAD_RESOLUTION_CLOSE: _ReloadResolution.ValueType  # 2
+    """It is closed as it stands: people have settled it."""
+
+class ReloadResolution(_ReloadResolution, metaclass=_ReloadResolutionEnumTypeWrapper):
+    """ReloadResolution is what becomes of a reload that needs attention."""
+
+RELOAD_RESOLUTION_UNSPECIFIED: ReloadResolution.ValueType  # 0
+"""Not used."""
+RELOAD_RESOLUTION_RETRY: ReloadResolution.ValueType  # 1
+"""It is tried again."""
+RELOAD_RESOLUTION_CLOSE: ReloadResolution.ValueType  # 2
+"""It is closed as it stands: people have settled it."""
+Global___ReloadResolution: _TypeAlias = ReloadResolution  # noqa: Y015
+
 @_typing.final
 class AccountWallet(_message.Message):
     """AccountWallet is the wallet of an account, as it stands."""
@@ -475,6 +499,7 @@ class Reload(_message.Message):
     WITHHELD_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ATTENTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id of the reload, made by Billing."""
     state: Global___ReloadState.ValueType
@@ -499,6 +524,10 @@ class Reload(_message.Message):
     """advice of Stripe's after a decline, such as `try_again_later`."""
     automatic: _builtins.bool
     """automatic is true if the wallet reloaded itself."""
+    attention: _builtins.str
+    """attention: why people have to look, in a code such as `NOT_AS_ASKED`; empty if they have not.
+    ResolveReload decides.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """amount that the payer pays."""
@@ -548,10 +577,11 @@ class Reload(_message.Message):
         withheld: _money_pb2.Money | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        attention: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "credit", b"credit", "gone", b"gone", "rate_time", b"rate_time", "update_time", b"update_time", "withheld", b"withheld"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "amount", b"amount", "automatic", b"automatic", "client_secret", b"client_secret", "create_time", b"create_time", "credit", b"credit", "customer", b"customer", "decline_code", b"decline_code", "gone", b"gone", "id", b"id", "payment_intent", b"payment_intent", "payment_method", b"payment_method", "rate", b"rate", "rate_time", b"rate_time", "state", b"state", "stripe_account", b"stripe_account", "update_time", b"update_time", "withheld", b"withheld"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "amount", b"amount", "attention", b"attention", "automatic", b"automatic", "client_secret", b"client_secret", "create_time", b"create_time", "credit", b"credit", "customer", b"customer", "decline_code", b"decline_code", "gone", b"gone", "id", b"id", "payment_intent", b"payment_intent", "payment_method", b"payment_method", "rate", b"rate", "rate_time", b"rate_time", "state", b"state", "stripe_account", b"stripe_account", "update_time", b"update_time", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1043,6 +1073,44 @@ class RefundReloadRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RefundReloadRequest: _TypeAlias = RefundReloadRequest  # noqa: Y015
+
+@_typing.final
+class ResolveReloadRequest(_message.Message):
+    """ResolveReloadRequest decides about a reload that needs attention."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """account to act for; empty: the token's own."""
+    id: _builtins.str
+    """id of the reload."""
+    resolution: Global___ReloadResolution.ValueType
+    """resolution: what becomes of it."""
+    reason: _builtins.str
+    """reason for people, 1 to 500 characters. It is kept with the reload."""
+    request_id: _builtins.str
+    """request_id: see PrepareMethodRequest."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        id: _builtins.str = ...,
+        resolution: Global___ReloadResolution.ValueType = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "id", b"id", "reason", b"reason", "request_id", b"request_id", "resolution", b"resolution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveReloadRequest: _TypeAlias = ResolveReloadRequest  # noqa: Y015
 
 @_typing.final
 class GetReloadRequest(_message.Message):

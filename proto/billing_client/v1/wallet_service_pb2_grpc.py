@@ -109,6 +109,11 @@ class WalletServiceStub:
                 request_serializer=billing_dot_v1_dot_wallet__service__pb2.RefundReloadRequest.SerializeToString,
                 response_deserializer=billing_dot_v1_dot_wallet__service__pb2.Reload.FromString,
                 _registered_method=True)
+        self.ResolveReload = channel.unary_unary(
+                '/billing.v1.WalletService/ResolveReload',
+                request_serializer=billing_dot_v1_dot_wallet__service__pb2.ResolveReloadRequest.SerializeToString,
+                response_deserializer=billing_dot_v1_dot_wallet__service__pb2.Reload.FromString,
+                _registered_method=True)
         self.GetReload = channel.unary_unary(
                 '/billing.v1.WalletService/GetReload',
                 request_serializer=billing_dot_v1_dot_wallet__service__pb2.GetReloadRequest.SerializeToString,
@@ -300,6 +305,17 @@ class WalletServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolveReload(self, request, context):
+        """ResolveReload decides about a reload that needs attention. Only the creditor may.
+
+        RETRY has it tried again. CLOSE ends it where it stands: one that was not credited is FAILED, and
+        will not be. Fails with NOT_FOUND for an unknown reload, and with WRONG_STATE if it needs no
+        attention.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetReload(self, request, context):
         """GetReload gets one reload. Its client_secret is read from Stripe where the owner asks and the
         reload needs one.
@@ -403,6 +419,11 @@ def add_WalletServiceServicer_to_server(servicer, server):
             'RefundReload': grpc.unary_unary_rpc_method_handler(
                     servicer.RefundReload,
                     request_deserializer=billing_dot_v1_dot_wallet__service__pb2.RefundReloadRequest.FromString,
+                    response_serializer=billing_dot_v1_dot_wallet__service__pb2.Reload.SerializeToString,
+            ),
+            'ResolveReload': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveReload,
+                    request_deserializer=billing_dot_v1_dot_wallet__service__pb2.ResolveReloadRequest.FromString,
                     response_serializer=billing_dot_v1_dot_wallet__service__pb2.Reload.SerializeToString,
             ),
             'GetReload': grpc.unary_unary_rpc_method_handler(
@@ -764,6 +785,33 @@ class WalletService:
             target,
             '/billing.v1.WalletService/RefundReload',
             billing_dot_v1_dot_wallet__service__pb2.RefundReloadRequest.SerializeToString,
+            billing_dot_v1_dot_wallet__service__pb2.Reload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveReload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billing.v1.WalletService/ResolveReload',
+            billing_dot_v1_dot_wallet__service__pb2.ResolveReloadRequest.SerializeToString,
             billing_dot_v1_dot_wallet__service__pb2.Reload.FromString,
             options,
             channel_credentials,

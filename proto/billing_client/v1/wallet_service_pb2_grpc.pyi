@@ -151,6 +151,13 @@ class WalletServiceStub:
     FAILED_PRECONDITION for more than is left of the payment (REFUND_TOO_LARGE) or available
     (BALANCE_TOO_LOW).
     """
+    ResolveReload: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.ResolveReloadRequest, _wallet_service_pb2.Reload]
+    """ResolveReload decides about a reload that needs attention. Only the creditor may.
+
+    RETRY has it tried again. CLOSE ends it where it stands: one that was not credited is FAILED, and
+    will not be. Fails with NOT_FOUND for an unknown reload, and with WRONG_STATE if it needs no
+    attention.
+    """
     GetReload: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.GetReloadRequest, _wallet_service_pb2.Reload]
     """GetReload gets one reload. Its client_secret is read from Stripe where the owner asks and the
     reload needs one.
@@ -300,6 +307,13 @@ class WalletServiceAsyncStub(WalletServiceStub):
     NOT_FOUND for an unknown reload, with WRONG_STATE if it is not credited, and with
     FAILED_PRECONDITION for more than is left of the payment (REFUND_TOO_LARGE) or available
     (BALANCE_TOO_LOW).
+    """
+    ResolveReload: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ResolveReloadRequest, _wallet_service_pb2.Reload]  # type: ignore[assignment]
+    """ResolveReload decides about a reload that needs attention. Only the creditor may.
+
+    RETRY has it tried again. CLOSE ends it where it stands: one that was not credited is FAILED, and
+    will not be. Fails with NOT_FOUND for an unknown reload, and with WRONG_STATE if it needs no
+    attention.
     """
     GetReload: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetReloadRequest, _wallet_service_pb2.Reload]  # type: ignore[assignment]
     """GetReload gets one reload. Its client_secret is read from Stripe where the owner asks and the
@@ -519,6 +533,19 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND for an unknown reload, with WRONG_STATE if it is not credited, and with
         FAILED_PRECONDITION for more than is left of the payment (REFUND_TOO_LARGE) or available
         (BALANCE_TOO_LOW).
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveReload(
+        self,
+        request: _wallet_service_pb2.ResolveReloadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wallet_service_pb2.Reload, _abc.Awaitable[_wallet_service_pb2.Reload]]:
+        """ResolveReload decides about a reload that needs attention. Only the creditor may.
+
+        RETRY has it tried again. CLOSE ends it where it stands: one that was not credited is FAILED, and
+        will not be. Fails with NOT_FOUND for an unknown reload, and with WRONG_STATE if it needs no
+        attention.
         """
 
     @_abc_1.abstractmethod

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import stripe
+from billing_client.v1.wallet_service_pb2 import RELOAD_STATE_FAILED
 
 from bootstrap.process import opened
 from tests.support.contract.tenant import EMAIL, METHODS, Fields, Ground, invoice, plan
@@ -13,6 +14,7 @@ from tests.support.pictures import GIF
 from tests.support.rooms.wallets_end_to_end import (
     credited,
     declined,
+    odd_of_child,
     paid_by_child,
     paying,
     sub_account,
@@ -254,6 +256,16 @@ async def reload_facts(done: Done) -> Facts:
     available = wallet.available.amount - (1_000 if account["account"] else 0)
     return (there.id, there.customer, refunded, paid), (
         here.payment_intent, here.customer, here.gone.amount, available,
+    )  # fmt: skip
+
+
+async def closed_facts(done: Done) -> Facts:
+    """What was paid, and a reload that was closed; nothing is available for it."""
+    account = {"account": done.fields["account"]}
+    (here,) = (await done.ground.call("WalletService.ListReloads", account)).reloads
+    wallet = await done.ground.call("WalletService.GetWallet", account)
+    return (done.reply.id, RELOAD_STATE_FAILED, 0, ""), (
+        here.id, here.state, wallet.available.amount, here.attention,
     )  # fmt: skip
 
 
@@ -525,6 +537,9 @@ TABLE: Final[Mapping[str, Mutation]] = {
     ),
     "WalletService.CancelReload": Mutation(
         unconfirmed, reload_facts, (f"{INTENT}/cancel",), process=True
+    ),
+    "WalletService.ResolveReload": Mutation(
+        odd_of_child, closed_facts, foreign="NOT_CREDITOR", process=True
     ),
     "WalletService.RefundReload": Mutation(
         paid_by_child, reload_facts, ("POST /v1/refunds",), "refund.created",

@@ -220,6 +220,22 @@ async def unconfirmed(ground: Ground) -> Fields:
     return {"id": (await one.reload()).id}
 
 
+async def odd_of_child(ground: Ground) -> Fields:
+    """What closes a sub-account's reload that was paid otherwise than was asked for."""
+    child = await ground.world.tenant(parent=ground.tenant.account)
+    one = await payer(Family(ground.world, ground.tenant, child), child, "authenticationRequired")
+    reload = await one.reload()
+    sdk, control = ground.world.sdk, ground.world.emulator.control
+    intent = reload.payment_intent
+    await sdk.v1.payment_intents.update_async(intent, {"amount": 100}, one.options)
+    await control.happen("payment_intents", intent, "authenticate", account=one.stripe_account)
+    await one.in_state(reload, "NEEDS_ATTENTION")
+    return {
+        "account": child.account, "id": reload.id, "reason": "given back by hand",
+        "resolution": "RELOAD_RESOLUTION_CLOSE",
+    }  # fmt: skip
+
+
 async def paid_by_child(ground: Ground) -> Fields:
     """What gives a part of a sub-account's reload back."""
     child = await ground.world.tenant(parent=ground.tenant.account)

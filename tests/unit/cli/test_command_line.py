@@ -361,7 +361,8 @@ def test_every_command_that_asks_the_service_takes_an_address_and_a_token() -> N
     asking |= {"restatements", "overview", "contacts link"}
     asking |= {f"wallet {name}" for name in ("show", "entries", "statement", "adjust")}
     asking |= {
-        f"wallet reload {name}" for name in ("start", "show", "list", "retry", "cancel", "refund")
+        f"wallet reload {name}"
+        for name in ("start", "show", "list", "retry", "cancel", "refund", "resolve")
     }
     flags = {"--address", "--token", "--tls", "--tls-ca", "--env-file"}
     for path, command in _leaves(typer.main.get_command(cli.app)):

@@ -12,11 +12,17 @@ import stripe
 
 from application.payment_intents.ports import GivenBack
 from application.processes.progress import NEEDS_ATTENTION
-from application.wallet.commands import ReloadOrder, ReloadPart, ReloadRetry
+from application.wallet.commands import (
+    ReloadDecision,
+    ReloadOrder,
+    ReloadPart,
+    ReloadRetry,
+    Resolution,
+)
 from application.wallet.proof import prove
 from application.wallet.reload_terms import terms_of
 from domain.accounts import Account
-from domain.errors import FailedPrecondition, Reason, WrongState
+from domain.errors import FailedPrecondition, PermissionDenied, Reason, WrongState
 from domain.reloads import lost_of
 from domain.wallets import AutoReload, WalletSettings
 from infrastructure.stripe.core.budget import RateBudget
@@ -183,12 +189,21 @@ async def test_what_people_have_to_look_at_waits_for_them(world: ReloadWorld) ->
     await world.happen(view.record.id, "authenticate")
     assert await world.state(view.record.id) == NEEDS_ATTENTION
     assert (await world.processes.get(view.record.id)).progress.attention == "NOT_AS_ASKED"
-    await world.processes.resume(view.record.id, "look once more")
-    assert await world.state(view.record.id) == NEEDS_ATTENTION
-    await world.processes.close(view.record.id, "closed", "given back by hand")
+    again = ReloadDecision(view.record.id, Resolution.RETRY, "look once more")
+    looked = await world.calls.resolve(CREDITOR, world.fresh(), again)
+    assert looked.state == NEEDS_ATTENTION
+    close = ReloadDecision(view.record.id, Resolution.CLOSE, "given back by hand")
+    request_id = world.fresh()
+    ended = await world.calls.resolve(CREDITOR, request_id, close)
+    assert (ended.state, ended.record.progress.attention) == ("failed", "")
+    assert await world.calls.resolve(CREDITOR, request_id, close) == ended
     assert await world.entries() == []
-    stands = await world.calls.get(OWNER, view.record.id)
-    assert stands.state is None
+    kinds = [job.kind for job in await world.jobs()]
+    assert kinds.count("wallet.needs_attention") == 2
+    with pytest.raises(WrongState):
+        await world.calls.resolve(CREDITOR, world.fresh(), close)
+    with pytest.raises(PermissionDenied):
+        await world.calls.resolve(OWNER, world.fresh(), close)
 
 
 async def test_a_payment_that_somebody_cancels_at_stripe_ends_it(world: ReloadWorld) -> None:
