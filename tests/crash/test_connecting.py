@@ -2,17 +2,12 @@
 most, and what Billing says of a link is what Stripe gives.
 """
 
-import asyncio
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
-import msgspec
 import pytest
 import stripe
 
@@ -22,13 +17,10 @@ from domain.operations import OperationKind
 from infrastructure.clock import SystemClock
 from sandbox.emulator.core.messages import AccountSpec
 from sandbox.emulator.running import RunningEmulator, emulator_process
-from sandbox.servers.children import die_with_parent
-from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON
+from tests.crash.brood import KILLED, Brood, brood, every_point, prepared
 from tests.crash.forks import News, opened
 from tests.crash.rounds import Life
-from tests.crash.test_processes import KILLED, LIFE_SECONDS, every_point
-from tests.support.servers.stores import mongo_stores
 
 TOKEN: Final = "POST /oauth/token"
 
@@ -38,23 +30,17 @@ pytestmark = pytest.mark.timeout(240)
 class Connecting:
     """A store, an emulator, and lives on them."""
 
-    def __init__(
-        self, place: tuple[str, ...], emulator: RunningEmulator, process: asyncio.subprocess.Process
-    ) -> None:
+    def __init__(self, place: tuple[str, ...], emulator: RunningEmulator, lives: Brood) -> None:
         self.place, self.emulator = place, emulator
-        self._process = process
+        self._lives = lives
 
     async def live(self, does: str, number: str = "", **changes: object) -> News:
         """One life; how it ended. Each number is an account of its own."""
         life = Life(
             self.place, self.emulator.url, does, f"account-{number}", f"acct_{number}", "one"
         )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         life = replace(life, **changes)  # type: ignore[arg-type]  # as given
-        self._process.stdin.write(msgspec.json.encode(life) + b"\n")
-        line = await asyncio.wait_for(self._process.stdout.readline(), LIFE_SECONDS)
-        return msgspec.json.decode(line, type=News)
+        return await self._lives.live(life)
 
     async def owner(self, number: str, *, connected: bool) -> None:
         """A Stripe account; where it is connected, with its link."""
@@ -91,30 +77,12 @@ class Connecting:
 
 @pytest.fixture(params=["sqlite", "mongo"])
 async def world(request: pytest.FixtureRequest, on_disk: Path) -> AsyncIterator[Connecting]:
-    name = f"billing_crash_{uuid4().hex}"
-    place: tuple[str, ...] = (str(on_disk / f"{name}.db"),)
-    if request.param == "mongo":
-        place = (request.getfixturevalue("mongo_url"), name)
-        async with mongo_stores(*place):
-            pass  # its indexes are made once
-    async with emulator_process() as emulator, _nursery() as process:
-        yield Connecting(place, emulator, process)
-    if request.param == "mongo":
-        drop_mongo_database(*place)
-
-
-@asynccontextmanager
-async def _nursery() -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.crash.rounds", cwd=Path(__file__).parents[2],
-        preexec_fn=die_with_parent,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        await process.wait()
+    async with (
+        prepared(request, on_disk) as place,
+        emulator_process() as emulator,
+        brood("tests.crash.rounds") as lives,
+    ):
+        yield Connecting(place, emulator, lives)
 
 
 async def test_wherever_connecting_is_killed_the_code_is_exchanged_once_at_most(

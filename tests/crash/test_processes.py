@@ -5,37 +5,27 @@ its entries are jobs. Each life ends with SIGKILL at one point; the last one car
 left. Then the emulator's customers and our jobs are compared with what each process says of itself.
 """
 
-import asyncio
 import json
-import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
-import msgspec
 import pytest
 import stripe
 
 from application.processes.ports import ProcessRecord
 from sandbox.emulator.core.messages import AccountSpec, FaultSpec
 from sandbox.emulator.running import RunningEmulator, emulator_process
-from sandbox.servers.children import die_with_parent
-from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON
+from tests.crash.brood import KILLED, Brood, brood, every_point, prepared
 from tests.crash.forks import News, opened
-from tests.crash.kill_points import KillPoint, Side
+from tests.crash.kill_points import KillPoint
 from tests.crash.transfers import Life
 from tests.support.rooms.transfers import transfer
-from tests.support.servers.stores import mongo_stores
 
 HERE: Final = "acct_Here"
 THERE: Final = "acct_There"
-LIFE_SECONDS: Final = 60.0
-KILLED: Final = -signal.SIGKILL
 ENDS: Final = {False: "completed", True: "canceled"}
 
 pytestmark = pytest.mark.timeout(240)
@@ -44,11 +34,9 @@ pytestmark = pytest.mark.timeout(240)
 class Transferring:
     """A store, an emulator, and lives that transfer on them."""
 
-    def __init__(
-        self, place: tuple[str, ...], emulator: RunningEmulator, process: asyncio.subprocess.Process
-    ) -> None:
+    def __init__(self, place: tuple[str, ...], emulator: RunningEmulator, lives: Brood) -> None:
         self.place, self.emulator = place, emulator
-        self._process = process
+        self._lives = lives
         self.requests: dict[str, bool] = {}
         """Every request that was begun, and whether it is to be declined."""
 
@@ -60,11 +48,7 @@ class Transferring:
         self.requests |= dict.fromkeys(requests, declined)
         terms = {one: _terms(one, declined) for one in requests}
         life = Life(self.place, self.emulator.url, terms, HERE, point, settles)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(life) + b"\n")
-        line = await asyncio.wait_for(self._process.stdout.readline(), LIFE_SECONDS)
-        return msgspec.json.decode(line, type=News)
+        return await self._lives.live(life)
 
     async def records(self) -> Mapping[str, ProcessRecord]:
         """The processes that are there, by request id."""
@@ -89,32 +73,14 @@ def _terms(name: str, declined: bool) -> str:
 
 @pytest.fixture(params=["sqlite", "mongo"])
 async def world(request: pytest.FixtureRequest, on_disk: Path) -> AsyncIterator[Transferring]:
-    name = f"billing_crash_{uuid4().hex}"
-    place: tuple[str, ...] = (str(on_disk / f"{name}.db"),)
-    if request.param == "mongo":
-        place = (request.getfixturevalue("mongo_url"), name)
-        async with mongo_stores(*place):
-            pass  # its indexes are made once
-    async with emulator_process() as emulator, _nursery() as process:
+    async with (
+        prepared(request, on_disk) as place,
+        emulator_process() as emulator,
+        brood("tests.crash.transfers") as lives,
+    ):
         for account in (HERE, THERE):
             await emulator.control.create_account(AccountSpec(id=account))
-        yield Transferring(place, emulator, process)
-    if request.param == "mongo":
-        drop_mongo_database(*place)
-
-
-@asynccontextmanager
-async def _nursery() -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.crash.transfers", cwd=Path(__file__).parents[2],
-        preexec_fn=die_with_parent,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        await process.wait()
+        yield Transferring(place, emulator, lives)
 
 
 async def audit(world: Transferring) -> None:
@@ -149,16 +115,6 @@ async def _made(sdk: stripe.StripeClient, account: str) -> Counter[str]:
     params: Any = {"limit": 100, "type": "customer.created"}
     listed = await sdk.v1.events.list_async(params, {"stripe_account": account})
     return Counter([event.data.object["name"] async for event in listed.auto_paging_iter()])
-
-
-def every_point(calls: Mapping[str, int]) -> Sequence[KillPoint]:
-    """Both ends of every call that took place."""
-    return [
-        KillPoint(step, side, nth)
-        for step, count in sorted(calls.items())
-        for nth in range(1, count + 1)
-        for side in Side
-    ]
 
 
 async def test_wherever_it_is_killed_all_of_its_effects_are_there_or_none(

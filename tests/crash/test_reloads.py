@@ -4,17 +4,11 @@ Each life ends with SIGKILL at one point; the last one asks for all of it again,
 was left. Then what the emulator shows, the journals and the jobs are compared.
 """
 
-import asyncio
-import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
-import msgspec
 import pytest
 
 from application.processes.ports import ProcessKey
@@ -24,17 +18,12 @@ from domain.accounts import Account
 from domain.wallets import Buyer, Wallet
 from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator, emulator_process
-from sandbox.servers.children import die_with_parent
-from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON
+from tests.crash.brood import KILLED, Brood, brood, every_point, prepared
 from tests.crash.forks import News, opened
 from tests.crash.kill_points import KillPoint
 from tests.crash.reloads import AMOUNT, PART, Life, Wish
-from tests.crash.test_processes import every_point
-from tests.support.servers.stores import mongo_stores
 
-LIFE_SECONDS: Final = 60.0
-KILLED: Final = -signal.SIGKILL
 AHEAD_SECONDS: Final = 600.0
 """So far ahead is the last life: whatever others have held is free."""
 
@@ -48,10 +37,10 @@ class Reloading:
 
     def __init__(
         self, place: tuple[str, ...], emulator: RunningEmulator, platform: str,
-        process: asyncio.subprocess.Process,
+        lives: Brood,
     ) -> None:  # fmt: skip
         self.place, self.emulator, self.platform = place, emulator, platform
-        self._process = process
+        self._lives = lives
         self.wishes: dict[str, Wish] = {}
 
     async def wish(self, *, canceled: bool) -> Wish:
@@ -76,11 +65,7 @@ class Reloading:
             self.place, self.emulator.url, self.platform, wishes, point, settles,
             AHEAD_SECONDS if settles else 0.0,
         )  # fmt: skip
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(life) + b"\n")
-        line = await asyncio.wait_for(self._process.stdout.readline(), LIFE_SECONDS)
-        return msgspec.json.decode(line, type=News)
+        return await self._lives.live(life)
 
     async def at_stripe(self, account: str) -> tuple[list[str], int, int]:
         """The payments of an account: their states, what was received, what was given back."""
@@ -100,31 +85,14 @@ class Reloading:
 
 @pytest.fixture(params=["sqlite", "mongo"])
 async def world(request: pytest.FixtureRequest, on_disk: Path) -> AsyncIterator[Reloading]:
-    name = f"billing_crash_{uuid4().hex}"
-    place: tuple[str, ...] = (str(on_disk / f"{name}.db"),)
-    if request.param == "mongo":
-        place = (request.getfixturevalue("mongo_url"), name)
-        async with mongo_stores(*place):
-            pass  # its indexes are made once
-    async with emulator_process() as emulator, emulator.sdk() as sdk, _nursery() as process:
+    async with (
+        prepared(request, on_disk) as place,
+        emulator_process() as emulator,
+        emulator.sdk() as sdk,
+        brood("tests.crash.reloads") as lives,
+    ):
         platform = (await sdk.v1.accounts.retrieve_current_async()).id
-        yield Reloading(place, emulator, platform, process)
-    if request.param == "mongo":
-        drop_mongo_database(*place)
-
-
-@asynccontextmanager
-async def _nursery() -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.crash.reloads", cwd=Path(__file__).parents[2],
-        preexec_fn=die_with_parent,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        await process.wait()
+        yield Reloading(place, emulator, platform, lives)
 
 
 async def audit(world: Reloading) -> None:

@@ -9,7 +9,8 @@ import pytest
 from domain.errors import Reason, Unavailable
 from domain.phone_numbers import NumberKind, NumberPrice
 from infrastructure.internal_api.client import InternalApiError
-from infrastructure.internal_api.number_prices import FAILURES_TO_OPEN, InternalNumberPrices
+from infrastructure.internal_api.kept_prices import FAILURES_TO_OPEN
+from infrastructure.internal_api.number_prices import InternalNumberPrices
 from infrastructure.number_price_file import NoNumberPrices, NumberPriceFile
 from tests.support.rooms.store import GERMAN
 from tests.unit.infrastructure.test_prices import Api, Seconds

@@ -8,7 +8,8 @@ import pytest
 
 from domain.errors import Reason, Unavailable
 from infrastructure.internal_api.client import InternalApiError
-from infrastructure.internal_api.prices import FAILURES_TO_OPEN, InternalPrices
+from infrastructure.internal_api.kept_prices import FAILURES_TO_OPEN
+from infrastructure.internal_api.prices import InternalPrices
 from infrastructure.price_file import NoPrices, PriceFile
 
 
