@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from billing_client.v1 import customer_service_pb2 as pb
 
 from sandbox.emulator.running import LIVE_KEY
+from tests.support.servers.callers import write_strong_callers
 from tests.support.servers.on_mongo import mongo_world, neighbour_of
 from tests.support.servers.service import (
     PRIVATE,
@@ -92,13 +94,19 @@ async def test_equal_calls_to_two_processes_are_one_change(
         assert (await create(service, tenant, "same")).id == there.id
 
 
-async def test_a_database_of_the_other_mode_is_refused(here: ServiceAndEmulator) -> None:
-    code, out, err = await run_command(
-        "serve", **{**here.service.settings, "STRIPE_SECRET_KEY": LIVE_KEY}
-    )
+async def test_a_database_of_the_other_mode_is_refused(
+    here: ServiceAndEmulator, tmp_path: Path
+) -> None:
+    live = {
+        **here.service.settings, "STRIPE_SECRET_KEY": LIVE_KEY,
+        "BILLING_CALLERS": str(write_strong_callers(tmp_path)), "BILLING_CALLER_KEYS": "",
+        "BILLING_STRIPE_URL": "", "BILLING_LOG_LEVEL": "info",
+    }  # fmt: skip
+    code, out, err = await run_command("serve", **live)
     assert (code, out) == (1, "")
-    (line,) = (line for line in err.splitlines() if line.startswith("billing: "))
-    assert "STRIPE_SECRET_KEY" in line
+    (line,) = err.splitlines()
+    assert line.startswith("billing: ")
+    assert "STRIPE_SECRET_KEY is a live key" in line
 
 
 async def test_a_database_that_does_not_answer_is_one_line(here: ServiceAndEmulator) -> None:
