@@ -29,6 +29,7 @@ check: .venv/dev.stamp  ## format, lint, types, layers, contract
 	$(BIN)/python tools/protos.py check
 	$(BIN)/python tools/house_map.py check
 	$(BIN)/python tools/threat_model.py
+	$(BIN)/python tools/audit.py
 	$(BIN)/buf lint
 	$(BIN)/buf format --exit-code --diff proto
 	$(BIN)/buf breaking proto --against proto/contract.binpb --exclude-imports
