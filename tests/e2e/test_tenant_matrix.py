@@ -32,12 +32,14 @@ from tests.support.contract.shelves import Shelf, payout, shelf
 from tests.support.contract.tenant import METHODS, Fields, Ground, fresh
 from tests.support.contract.tenant_ids import BESIDE, id_fields, with_id
 from tests.support.rooms.wallets_end_to_end import Family, Payer, payer
+from tests.support.servers.on_mongo import mongo_world
 from tests.support.servers.service import (
     REDIRECT_URI,
     ServiceAndEmulator,
     Tenant,
     token_for,
     until,
+    world,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -193,15 +195,24 @@ def auto_reload(card: str) -> Fields:
     }  # fmt: skip
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "mongo"])
+async def here(
+    request: pytest.FixtureRequest, mongo_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServiceAndEmulator]:
+    """A service on each store: what keeps tenants apart is written twice."""
+    folder = tmp_path_factory.mktemp("matrix")
+    on = world(folder) if request.param == "sqlite" else mongo_world(mongo_url, folder)
+    async with on as made:
+        yield made
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cast(here: ServiceAndEmulator) -> AsyncIterator[Cast]:
     parent, stranger = await here.tenant(), await here.tenant()
     me, sister = [await here.tenant(parent=parent.account) for _ in range(2)]
+    families = [(parent, me), (parent, parent), (parent, sister), (stranger, stranger)]
     yield Cast(
-        await held(Family(here, parent, me), me),
-        await held(Family(here, parent, parent), parent),
-        await held(Family(here, parent, sister), sister),
-        await held(Family(here, stranger, stranger), stranger),
+        *await asyncio.gather(*(held(Family(here, main, owner), owner) for main, owner in families))
     )
 
 
@@ -461,21 +472,40 @@ SHORT: Final = {
 
 
 async def test_another_tenants_page_token_is_one_that_never_was(cast: Cast) -> None:
-    apart, given = [], {}
+    """Nor is a main account's own one good for the list of its branch."""
+    apart, given, cases = [], {}, 0
     for name in PAGED:
         body = listing(name, cast.me)
-        for what, other in cast.others.items():
-            token = await token_of(name, other)
-            given[name] = bool(token) or given.get(name, False)
-            theirs = token or f"{other.account}-token"
-            answer = await told(cast.me, name, {**body, "page_token": theirs}, theirs)
-            gone = never(theirs)
-            nobodys = await told(cast.me, name, {**body, "page_token": gone}, gone)
-            if answer != nobodys or not is_refusal(answer):
-                apart.append((name, what, answer, nobodys))
-    sys.stdout.write(f"{len(PAGED)} lists, {3 * len(PAGED)} page tokens of others\n")
+        for by, whose in callers(cast, name):
+            asked = body if by is cast.me else {**body, "account": cast.me.account}
+            for what, other in whose.items():
+                token = await token_of(name, other)
+                given[name] = bool(token) or given.get(name, False)
+                theirs = token or f"{other.account}-token"
+                answers = {
+                    await told(by, name, {**asked, "page_token": token_}, token_)
+                    for token_ in (theirs, never(theirs))
+                }
+                cases += 1
+                if len(answers) != 1 or not all(map(is_refusal, answers)):
+                    apart.append((name, what, by.account, answers))
+    sys.stdout.write(f"{len(PAGED)} lists, {cases} page tokens of others\n")
     assert apart == [], "\n".join(map(str, apart))
     assert {name for name, real in given.items() if not real} <= SHORT
+
+
+async def test_the_platforms_own_stripe_account_is_one_that_never_was(cast: Cast) -> None:
+    """An operator's word for it, where others may narrow to their own alone."""
+    named = [(name, path) for name, path, noun in ROWS if noun == "stripe_account"]
+    for name, path in named:
+        body = beside(name, path, cast.me.ids) or {}
+        answers = {
+            await told(cast.me, name, with_id(body, path, word), word)
+            for word in ("platform", "platfurm")
+        }
+        assert len(answers) == 1
+        assert all(is_refusal(answer, "NOT_FOUND") for answer in answers), name
+    assert len(named) == 3
 
 
 def listing(name: str, holder: Holder) -> Fields:
@@ -516,7 +546,7 @@ async def watched(holder: Holder, **start: Any) -> list[Any]:
     )
     shown = []
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(1.5):
             while (reply := await call.read()) is not grpc.aio.EOF:
                 shown.append(reply)
     call.cancel()

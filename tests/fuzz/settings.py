@@ -11,7 +11,7 @@ BODIES: Final = int(os.environ.get("BILLING_FUZZ_BODIES") or 3_000)
 CALLS: Final = int(os.environ.get("BILLING_FUZZ_CALLS") or 2_000)
 """How many calls a run makes."""
 
-INPUTS: Final = int(os.environ.get("BILLING_FUZZ_INPUTS") or 1_000)
+INPUTS: Final = int(os.environ.get("BILLING_FUZZ_INPUTS") or 500)
 """How many inputs of each other kind a run gives: answers, files, callbacks, cells."""
 
 FIRST: Final = int(os.environ.get("BILLING_FUZZ_FIRST") or 0)
