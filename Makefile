@@ -17,8 +17,8 @@ run: .venv/dev.stamp  ## start the service and the Stripe emulator, and print wh
 test: check  ## every check and every test
 	$(BIN)/pytest -n auto --dist=loadfile --no-loadscope-reorder
 
-fuzz: .venv/dev.stamp  ## send 100,000 mutated deliveries, calls and other inputs, in half an hour
-	BILLING_FUZZ_BODIES=100000 BILLING_FUZZ_CALLS=100000 BILLING_FUZZ_INPUTS=100000 \
+fuzz: .venv/dev.stamp  ## send 100,000 mutated deliveries, as many calls, 30,000 of each other input, in an hour
+	BILLING_FUZZ_BODIES=100000 BILLING_FUZZ_CALLS=100000 BILLING_FUZZ_INPUTS=30000 \
 	  BILLING_FUZZ_TOKENS=10000 $(BIN)/pytest tests/fuzz tests/e2e/test_callers.py -s --timeout=3600
 
 check: .venv/dev.stamp  ## format, lint, types, layers, contract

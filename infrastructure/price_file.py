@@ -60,7 +60,7 @@ def _read(path: Path, currency: str) -> Mapping[str, str]:
         raise ValueError(f"{path}: currency: must be that of BASE_CURRENCY, {currency or 'unset'}")
     for service, price in read.prices.items():
         if not SERVICE.fullmatch(service):
-            raise ValueError(f"{path}: {service!r}: a service has {SERVICE_RULE}")
+            raise ValueError(f"{path}: {service[:80]!r}: a service has {SERVICE_RULE}")
         if not is_price(price):
             raise ValueError(f"{path}: {service}: {PRICE_RULE}")
     return read.prices
