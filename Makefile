@@ -17,8 +17,9 @@ run: .venv/dev.stamp  ## start the service and the Stripe emulator, and print wh
 test: check  ## every check and every test
 	$(BIN)/pytest -n auto --dist=loadfile --no-loadscope-reorder
 
-fuzz: .venv/dev.stamp  ## send 100,000 mutated deliveries and 100,000 calls, in half an hour
-	BILLING_FUZZ_BODIES=100000 BILLING_FUZZ_CALLS=100000 $(BIN)/pytest tests/fuzz -s --timeout=3600
+fuzz: .venv/dev.stamp  ## send 100,000 mutated deliveries, as many calls, 30,000 of each other input, in an hour
+	BILLING_FUZZ_BODIES=100000 BILLING_FUZZ_CALLS=100000 BILLING_FUZZ_INPUTS=30000 \
+	  BILLING_FUZZ_TOKENS=10000 $(BIN)/pytest tests/fuzz tests/e2e/test_callers.py -s --timeout=3600
 
 check: .venv/dev.stamp  ## format, lint, types, layers, contract
 	$(BIN)/ruff format --check .
@@ -28,6 +29,7 @@ check: .venv/dev.stamp  ## format, lint, types, layers, contract
 	$(BIN)/python tools/protos.py check
 	$(BIN)/python tools/house_map.py check
 	$(BIN)/python tools/threat_model.py
+	$(BIN)/python tools/audit.py
 	$(BIN)/buf lint
 	$(BIN)/buf format --exit-code --diff proto
 	$(BIN)/buf breaking proto --against proto/contract.binpb --exclude-imports

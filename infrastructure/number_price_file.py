@@ -10,6 +10,7 @@ from typing_extensions import override
 from application.checkouts.number_prices import NumberPrices
 from domain.errors import Reason, Unavailable
 from domain.phone_numbers import NumberKind, NumberPrice
+from infrastructure.plain_files import read_plain
 
 MAX_PRICES: Final = 10_000
 _MAX_BYTES: Final = 4_194_304
@@ -48,8 +49,7 @@ class NoNumberPrices(NumberPrices):
 
 def _read(path: Path) -> Mapping[_Place, NumberPrice]:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+        content = read_plain(path, _MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise ValueError(f"{path}: at most {_MAX_BYTES:,} bytes")
         prices = msgspec.json.decode(content, type=_File).prices

@@ -11,6 +11,7 @@ from application.wallet.prices import PriceList
 from domain.errors import Reason, Unavailable
 from domain.ledger_amounts import PRICE_RULE, is_price
 from domain.wallets import SERVICE, SERVICE_RULE
+from infrastructure.plain_files import read_plain
 
 MAX_SERVICES: Final = 10_000
 _MAX_BYTES: Final = 1_048_576
@@ -47,12 +48,11 @@ class NoPrices(PriceList):
 
 def _read(path: Path, currency: str) -> Mapping[str, str]:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+        content = read_plain(path, _MAX_BYTES + 1)
         read = msgspec.json.decode(content, type=_File)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: is no price list: {error}") from None
     if len(content) > _MAX_BYTES or len(read.prices) > MAX_SERVICES:
         raise ValueError(f"{path}: at most {MAX_SERVICES:,} prices in {_MAX_BYTES:,} bytes")
@@ -60,7 +60,7 @@ def _read(path: Path, currency: str) -> Mapping[str, str]:
         raise ValueError(f"{path}: currency: must be that of BASE_CURRENCY, {currency or 'unset'}")
     for service, price in read.prices.items():
         if not SERVICE.fullmatch(service):
-            raise ValueError(f"{path}: {service!r}: a service has {SERVICE_RULE}")
+            raise ValueError(f"{path}: {service[:80]!r}: a service has {SERVICE_RULE}")
         if not is_price(price):
             raise ValueError(f"{path}: {service}: {PRICE_RULE}")
     return read.prices

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from application.background.loops import Loop
+from infrastructure.plain_files import read_plain
 from infrastructure.security.callers_document import MAX_BYTES, CallersInvalid, read_callers
 from infrastructure.security.registered_callers import Callers
 from infrastructure.security.registered_tokens import RegisteredTokens
@@ -42,7 +43,7 @@ class CallersFile:
         digest = hashlib.sha256()
 
         def beside(name: str, most: int) -> bytes:
-            content = _bytes_of(self.path.parent / name, most)
+            content = read_plain(self.path.parent / name, most)
             digest.update(content)
             return content
 
@@ -64,7 +65,7 @@ class CallersFile:
         changed = _with_not_before(self._content().decode(), line, second).encode()
         beside = self.path.parent
         after = read_callers(
-            changed, lambda file, most: _bytes_of(beside / file, most), self._scopes
+            changed, lambda file, most: read_plain(beside / file, most), self._scopes
         )
         if after.named(name).not_before != second:
             raise CallersInvalid([f"line {line}: not_before cannot be written here"])
@@ -73,7 +74,7 @@ class CallersFile:
 
     def _content(self) -> bytes:
         try:
-            content = _bytes_of(self.path, MAX_BYTES + 1)
+            content = read_plain(self.path, MAX_BYTES + 1)
         except OSError as error:
             raise CallersInvalid([f"{self.path} cannot be read: {error.strerror}"]) from None
         if len(content) > MAX_BYTES:
@@ -110,11 +111,6 @@ def _replace(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def _bytes_of(path: Path, most: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(most)
 
 
 class FollowedCallers:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infrastructure.plain_files import read_plain
+
 MAX_BYTES: Final = 1_048_576
 
 _log = logging.getLogger(__name__)
@@ -103,8 +105,7 @@ class FollowedPair:
 
 def _content(which: str, path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES)
+        return read_plain(path, MAX_BYTES)
     except OSError as error:
         raise TlsInvalid(which, f"cannot be read: {_words(error)}") from None
 

@@ -117,7 +117,7 @@ def _add_complete(app: typer.Typer, reach: Reach) -> None:
     ) -> None:
         """Connect with what Stripe sent back; a backfill begins by itself."""
         address = sys.stdin.readline().strip() if came_to == "-" else came_to
-        redirect_uri, query = _read_address(address)
+        redirect_uri, query = read_address(address)
         request = pb.CompleteConnectionRequest(
             account=account,
             state=query.get("state", ""),
@@ -187,16 +187,27 @@ def _add_disconnect(app: typer.Typer, reach: Reach) -> None:
         _print(run(_disconnected(reach(target), request), _FLAGS), as_json=as_json)
 
 
-def _read_address(address: str) -> tuple[str, dict[str, str]]:
-    """The redirect address that a browser came to, and what Stripe put into its query."""
-    parts = urlsplit(address)
-    query = parse_qsl(parts.query, keep_blank_values=True)
+def read_address(address: str) -> tuple[str, dict[str, str]]:
+    """The redirect address that a browser came to, and what Stripe put into its query.
+
+    Raises Refused, which does not show the address: it holds a code and a state.
+    """
+    try:
+        address.encode()  # what a terminal gives may be no text
+        parts = urlsplit(address)
+        query = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        raise _no_address() from None
     stripes = {name: value for name, value in query if name in _OF_STRIPE}
     if not parts.netloc or not ({"code", "error"} & stripes.keys()):
-        words = "ADDRESS: the whole address that Stripe sent the browser to is needed, with ?code="
-        raise Refused(words, ExitCode.USAGE)
+        raise _no_address()
     own = urlencode([(name, value) for name, value in query if name not in _OF_STRIPE])
     return urlunsplit((parts.scheme, parts.netloc, parts.path, own, "")), stripes
+
+
+def _no_address() -> Refused:
+    words = "ADDRESS: the whole address that Stripe sent the browser to is needed, with ?code="
+    return Refused(words, ExitCode.USAGE)
 
 
 def _digest(session: str) -> str:

@@ -8,11 +8,11 @@ import grpc
 import pytest
 import pytest_asyncio
 from billing_client.v1 import options_pb2
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from bootstrap.tokens import list_scopes
+from tests.support.contract.requests import fill
 from tests.support.contract.tenant import METHODS, Ground, as_sent
 from tests.support.servers.service import (
     PRIVATE,
@@ -158,19 +158,3 @@ async def test_what_is_found_is_not_logged(here: ServiceAndEmulator, owner: Tena
     )  # fmt: skip
     assert "invoice.stripe" in link.url
     await here.delivered()
-
-
-def fill(message: Any, kind: Any, text: str, *, depth: int) -> None:
-    """Set every text of a message, and of those inside it."""
-    for field in kind.fields:
-        if field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated:
-            setattr(message, field.name, text)
-        elif field.type == FieldDescriptor.TYPE_STRING:
-            getattr(message, field.name).append(text)
-        elif field.message_type and field.message_type.GetOptions().map_entry:
-            if field.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_STRING:
-                getattr(message, field.name)[text] = text
-        elif field.message_type and depth:
-            held = getattr(message, field.name)
-            inner = held.add() if field.is_repeated else held
-            fill(inner, field.message_type, text, depth=depth - 1)

@@ -11,6 +11,7 @@ import pytest_asyncio
 from application.catalogue.fields import IMMUTABLE as NEVER_CHANGED
 from bootstrap.process import opened
 from sandbox.emulator.core.messages import FaultSpec
+from tests.support.contract.answers import answered, is_refusal
 from tests.support.contract.every_mutation import MUTATING, TABLE, Done, Mutation
 from tests.support.contract.requests import with_nul
 from tests.support.contract.tenant import Fields, Ground, fresh, request_of
@@ -155,6 +156,27 @@ async def test_a_nul_in_any_text_is_refused_before_anything_is_sent(
         assert outcome == wanted, path
         assert await changes(here) == before, path
     assert passed_over <= (UNCHANGEABLE if ".Update" in name else set())
+
+
+@every_mutation
+async def test_a_request_id_of_another_tenants_is_as_one_that_never_was(
+    here: ServiceAndEmulator, stranger: Tenant, name: str
+) -> None:
+    """Neither his answer nor that he used it comes back: it is a new call of one's own."""
+    one, theirs = TABLE[name], Ground(here, await here.tenant())
+    mine = Ground(here, stranger if one.foreign else await here.tenant())
+    fields = await one.make(theirs)
+    done = await theirs.call(name, {**fields, "request_id": "theirs"})
+    their_words = done.SerializeToString(deterministic=True)
+    answers = [
+        await answered(mine, name, {**fields, "request_id": id_}, [id_])
+        for id_ in ("theirs", fresh())
+    ]
+    assert their_words not in answers
+    first, second = answers
+    if is_refusal(first) or one.foreign:
+        assert first == second
+    assert is_refusal(second) == (bool(one.foreign) or "account" in fields)
 
 
 @pytest.mark.parametrize("name", [name for name in MUTATING if TABLE[name].foreign])

@@ -1,77 +1,22 @@
 """Ids of another tenant's in every field that takes one, beside ids of one's own."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from dataclasses import fields as fields_of
 from typing import Any
 
 import grpc
 import pytest
 import pytest_asyncio
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
 
+from tests.support.contract.answers import answered
+from tests.support.contract.shelves import Shelf, shelf
 from tests.support.contract.tenant import METHODS, Fields, Ground, fresh
 from tests.support.pictures import GIF
-from tests.support.servers.service import ServiceAndEmulator, reason_of, until
+from tests.support.servers.service import ServiceAndEmulator, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """What one tenant has at Stripe."""
-
-    ground: Ground
-    customer: str
-    method: str
-    source: str
-    price: str
-    once: str
-    product: str
-    subscription: str
-    item: str
-    draft: str
-    opened: str
-    charge: str
-    payout: str
-
-
-async def shelf(ground: Ground) -> Shelf:
-    v1, options = ground.world.sdk.v1, ground.tenant.options
-    customer = await ground.payer()
-    methods = await ground.call("PaymentMethodService.ListPaymentMethods", {"customer": customer})
-    source = await v1.customers.payment_sources.create_async(
-        customer, {"source": "tok_visa"}, options
-    )
-    price = await ground.price()
-    once = await v1.prices.create_async(
-        {"currency": "usd", "unit_amount": 900, "product_data": {"name": "Once"}}, options
-    )
-    subscribed = await ground.mutate(
-        "SubscriptionService.CreateSubscription", customer=customer, items=[{"price": price}]
-    )
-    return Shelf(
-        ground, customer, methods.payment_methods[0].id, source.id, price, once.id,
-        str(once.product), subscribed.id, subscribed.items[0].id, await ground.draft(),
-        await ground.opened(), await ground.charge(), await payout(ground),
-    )  # fmt: skip
-
-
-async def payout(ground: Ground) -> str:
-    """A payout that the mirror knows."""
-    v1, options = ground.world.sdk.v1, ground.tenant.options
-    await v1.charges.create_async(
-        {"amount": 5_000, "currency": "usd", "source": "tok_bypassPending"}, options
-    )
-    made = await v1.payouts.create_async({"amount": 700, "currency": "usd"}, options)
-
-    async def look() -> bool:
-        listed = await ground.call("PayoutService.ListPayouts", {})
-        return made.id in [payout.id for payout in listed.payouts]
-
-    assert await until(look)
-    return made.id
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -259,23 +204,6 @@ def replaced(value: Any, by: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [replaced(inner, by) for inner in value]
     return by.get(value, value) if isinstance(value, str) else value
-
-
-async def answered(ground: Ground, name: str, fields: Fields, ids: Iterable[str]) -> bytes:
-    """All that a caller is told, whichever of the ids it named."""
-    try:
-        told = (await ground.call(name, fields)).SerializeToString(deterministic=True)
-    except grpc.aio.AioRpcError as error:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # it has what is read
-        for detail in status.details:
-            info = ErrorInfo()
-            if detail.Unpack(info):  # each request to Stripe has a name of its own there
-                info.metadata.pop("stripe_request_id", None)
-                detail.value = info.SerializeToString(deterministic=True)
-        told = status.SerializeToString(deterministic=True)
-    for id_ in ids:
-        told = told.replace(id_.encode(), b"?")
-    return bytes(told)
 
 
 async def test_ids_of_another_tenant_are_answered_as_those_that_never_were(

@@ -11,6 +11,9 @@ BODIES: Final = int(os.environ.get("BILLING_FUZZ_BODIES") or 3_000)
 CALLS: Final = int(os.environ.get("BILLING_FUZZ_CALLS") or 2_000)
 """How many calls a run makes."""
 
+INPUTS: Final = int(os.environ.get("BILLING_FUZZ_INPUTS") or 500)
+"""How many inputs of each other kind a run gives: answers, files, callbacks, cells."""
+
 FIRST: Final = int(os.environ.get("BILLING_FUZZ_FIRST") or 0)
 """The index of the first of them."""
 
@@ -28,4 +31,12 @@ def calls_again(first: int, count: int) -> str:
     return (
         f"BILLING_TEST_SEED={SEED} BILLING_FUZZ_FIRST={first} BILLING_FUZZ_CALLS={count}"
         " .venv/bin/pytest tests/fuzz/test_fuzzed_calls.py -s"
+    )
+
+
+def inputs_again(index: int) -> str:
+    """The command that gives this input again."""
+    return (
+        f"BILLING_TEST_SEED={SEED} BILLING_FUZZ_FIRST={index} BILLING_FUZZ_INPUTS=1"
+        " .venv/bin/pytest tests/fuzz -s"
     )

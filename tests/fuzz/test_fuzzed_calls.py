@@ -18,11 +18,15 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
+from sandbox.emulator.settings import PLATFORM_KEY
 from tests.fuzz.calls import Call, Ids, fuzzed_call
 from tests.fuzz.settings import CALLS, FIRST, calls_again
 from tests.property.seed import SEED
 from tests.support.contract.tenant import Ground
 from tests.support.servers.service import (
+    CALLER_SECRET,
+    CONNECT_SECRET,
+    PLATFORM_SECRET,
     Metadata,
     ServiceAndEmulator,
     Tenant,
@@ -40,6 +44,7 @@ _SECONDS: Final = 60.0
 _STREAM_SECONDS: Final = 0.3
 _MOST_REPLIES: Final = 3
 _SHOWN: Final = 3_000
+_SECRETS: Final = (PLATFORM_KEY, CALLER_SECRET, CONNECT_SECRET, PLATFORM_SECRET)
 _BAD: Final = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL)
 _LEFT: Final = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
@@ -117,9 +122,10 @@ async def _answer(channel: grpc.aio.Channel, call: Call, metadata: Metadata) -> 
             await _read(channel.unary_stream(call.path), call, metadata)
         else:
             one: Any = channel.unary_unary(call.path)
-            await one(call.data, metadata=metadata, timeout=_SECONDS)
+            _holds_no_secret(call, await one(call.data, metadata=metadata, timeout=_SECONDS))
     except grpc.aio.AioRpcError as error:
         code = error.code()
+        _holds_no_secret(call, repr(error).encode())
         if call.method.server_streaming and code in _LEFT:
             return "left"
         try:
@@ -132,12 +138,21 @@ async def _answer(channel: grpc.aio.Channel, call: Call, metadata: Metadata) -> 
     return "OK"
 
 
+def _holds_no_secret(call: Call, told: bytes) -> None:
+    """AssertionError where an answer holds a key of the service or of its callers."""
+    for secret in _SECRETS:
+        if secret.encode() in told:
+            raise AssertionError(_told(call, "a secret of the service is in the answer"))
+
+
 async def _read(begin: Any, call: Call, metadata: Metadata) -> None:
     """Read some of a stream, and leave it."""
     stream = begin(call.data, metadata=metadata, timeout=_STREAM_SECONDS)
     for _ in range(_MOST_REPLIES):
-        if await stream.read() is grpc.aio.EOF:
+        reply = await stream.read()
+        if reply is grpc.aio.EOF:
             return
+        _holds_no_secret(call, reply)
     stream.cancel()
 
 

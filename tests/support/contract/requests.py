@@ -1,4 +1,4 @@
-"""Requests that are odd in one place each."""
+"""Requests that are odd in one place each, or hold one text everywhere."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -59,3 +59,19 @@ def _spoil(message: Any, path: tuple[str, ...]) -> None:
         _spoil(value[0] if value else value.add(), tuple(rest))
     else:
         _spoil(value, tuple(rest))
+
+
+def fill(message: Any, kind: Any, text: str, *, depth: int) -> None:
+    """Set every text of a message, and of those inside it."""
+    for field in kind.fields:
+        if field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated:
+            setattr(message, field.name, text)
+        elif field.type == FieldDescriptor.TYPE_STRING:
+            getattr(message, field.name).append(text)
+        elif field.message_type and field.message_type.GetOptions().map_entry:
+            if field.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_STRING:
+                getattr(message, field.name)[text] = text
+        elif field.message_type and depth:
+            held = getattr(message, field.name)
+            inner = held.add() if field.is_repeated else held
+            fill(inner, field.message_type, text, depth=depth - 1)

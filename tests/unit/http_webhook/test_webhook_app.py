@@ -285,6 +285,17 @@ async def test_deliveries_do_not_wait_for_each_other() -> None:
     assert [answer.status for answer in answers] == [200] * 20
 
 
+async def test_nobody_is_refused_for_how_much_came_before(
+    client: Client, receiver: FakeReceiver
+) -> None:
+    """Whoever forges deliveries may share Stripe's way to us: none of Stripe's is turned away."""
+    receiver.answer = Unauthenticated(Reason.SIGNATURE_INVALID, "not signed")
+    forged = await asyncio.gather(*(post(client) for _ in range(1_000)))
+    assert {answer.status for answer in forged} == {400}
+    receiver.answer = True
+    assert [(await post(client)).status for _ in range(50)] == [200] * 50
+
+
 async def test_what_is_no_http_fills_no_log(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
