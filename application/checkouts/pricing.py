@@ -245,8 +245,8 @@ class Pricing:
             raise ValueError("quote: a purchase without violations and failures has one")
         await self._sellers.check(priced)
         customer = ""
-        if priced.leg is CostLeg.SUBSCRIPTION:
-            customer = await self._sellers.sellers_customer(priced)
+        if priced.seller is not None and priced.leg is CostLeg.SUBSCRIPTION:
+            customer = await self._sellers.customer(priced.seller)
         method = known.method if priced.total else None
         return Priced(priced, known.cart, known.customer, method, customer)
 
@@ -280,5 +280,5 @@ def _violations(buyer: Account, purchase: Purchase, known: _Gathered) -> Iterato
 def _sellers_own(buyer: Account, failure: BillingError) -> BillingError:
     """What the buyer is told of a failure: a seller's lost connection is the seller's affair."""
     if buyer.parent is not None and failure.reason in NO_CONNECTION:
-        return SellerUnavailable(Lacking.CONNECTION)
+        return SellerUnavailable(buyer.parent, Lacking.CONNECTION)
     return failure
