@@ -344,8 +344,8 @@ async def test_a_challenge_that_fails_asks_for_another_method(world: CheckoutWor
 async def test_a_declined_card_is_no_error_and_another_pays_the_same_intent(
     world: CheckoutWorld,
 ) -> None:
-    view = await world.buy(PLAN, await world.card("chargeDeclinedInsufficientFunds"))
-    assert (view.state, view.data.decline_code) == ("awaiting_customer", "insufficient_funds")
+    view = await world.buy(PLAN, await world.card("chargeCustomerFail"))
+    assert (view.state, view.data.decline_code) == ("awaiting_customer", "generic_decline")
     retry = CheckoutRetry(view.record.id, await world.card())
     request_id = world.fresh()
     paid = await world.calls.retry(CHILD, request_id, retry)
