@@ -7,8 +7,9 @@ import pytest
 import pytest_asyncio
 
 from sandbox.emulator.core.messages import AccountSpec
-from tests.support.rooms.shop_end_to_end import Buyers, buyers, reasons, shop
+from tests.support.rooms.shop_end_to_end import Buyers, buyers, reasons, settings, shop
 from tests.support.rooms.wallets_end_to_end import OPERATOR, Family, family, payer
+from tests.support.servers.on_mongo import mongo_world
 from tests.support.servers.service import ServiceAndEmulator, details_of, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -16,10 +17,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 NUMBERS = {"price": "price_number", "quantity": 3, "country": "DE", "number_kind": 1}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceAndEmulator]:
-    async with shop(tmp_path_factory.mktemp("shop")) as made:
-        yield made
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "mongo"])
+async def here(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServiceAndEmulator]:
+    folder = tmp_path_factory.mktemp("shop")
+    made = None
+    if request.param == "mongo":
+        made = mongo_world(request.getfixturevalue("mongo_url"), folder, **settings(folder))
+    async with shop(folder, made) as filled:
+        yield filled
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
