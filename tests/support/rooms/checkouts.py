@@ -225,14 +225,15 @@ class CheckoutWorld:
         settings = WalletSettings(LILY.name, now, multipliers={"*": "1.5"})
         assert await stores.wallet_settings.put(settings)
         await self.grant(100_000)
-        await self._stock()
+        await self.stock_all()
 
     @property
     def options(self) -> Any:
         """That a request is on the parent's Stripe account."""
         return {"stripe_account": self.place}
 
-    async def _stock(self) -> None:
+    async def stock_all(self) -> None:
+        """Put one product of each kind into the store, and what it needs at the platform's."""
         price: Any = {
             "currency": "usd", "unit_amount": 3_000, "recurring": {"interval": "month"},
             "product_data": {"name": "Plan"},
