@@ -17,7 +17,6 @@ from domain.money import Money
 from domain.subscriptions import Subscription
 from infrastructure.stripe.checkouts.renewals import StripeRenewals
 from infrastructure.stripe.core.client import StripeApi
-from sandbox.emulator.core.messages import FaultSpec
 from sandbox.emulator.running import RunningEmulator
 from tests.wire.gateway.conftest import MakeCall
 
