@@ -59,6 +59,11 @@ def renewals_of(checkout: str) -> str:
     return f"renewal/{checkout}"
 
 
+def purchase_key(checkout: str) -> str:
+    """The key of the note in its buyer's wallet that something was bought."""
+    return f"purchase/{checkout}"
+
+
 def opening_key(name: str) -> str:
     """The key of a balance that was brought from elsewhere."""
     return f"opening/{name}"

@@ -2,11 +2,12 @@
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
 from application.processes.ports import ProcessRecord
+from application.processes.process import Run
 from domain.carts import CartItem, digest_of
 from domain.checkouts import CheckoutState
 from domain.money import Money
@@ -90,11 +91,10 @@ class CheckoutTerms:
         return self.quote.leg is CostLeg.SUBSCRIPTION
 
     @property
-    def buyers_wallet(self) -> Wallet | None:
-        """The buyer's wallet; None where the deployment has none."""
-        if not self.wallet_currency:
-            return None
-        return Wallet(self.quote.buyer, self.quote.seller, self.wallet_currency)
+    def buyers_wallet(self) -> Wallet:
+        """The buyer's wallet. Without wallets in the deployment it only tells who buys of whom."""
+        currency = self.wallet_currency or self.quote.currency
+        return Wallet(self.quote.buyer, self.quote.seller, currency)
 
     @property
     def sellers_wallet(self) -> Wallet | None:
@@ -176,6 +176,9 @@ class CheckoutData:
     advice: str = ""
     resolutions: tuple[Resolution, ...] = ()
     changed_at: dt.datetime | None = None
+
+
+CheckoutRun: TypeAlias = Run[CheckoutTerms, CheckoutData]
 
 
 def terms_of(record: ProcessRecord) -> CheckoutTerms:

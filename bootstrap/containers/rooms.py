@@ -1,5 +1,7 @@
 """The rooms: what callers ask for, and the gRPC services that they ask by."""
 
+import asyncio
+
 from dependency_injector import containers, providers
 
 from application.accounts.administration import AccountAdministration
@@ -33,7 +35,16 @@ from application.catalogue.replacement import PriceReplacement
 from application.catalogue.subscribers import Subscribers
 from application.catalogue.use_cases import Catalogue
 from application.charges.use_cases import Charges
+from application.checkouts.currencies import TakenCurrencies
 from application.checkouts.multipliers import Multipliers
+from application.checkouts.number_prices import NumberPrices
+from application.checkouts.paying import AskedMethods, MethodChoice
+from application.checkouts.previews import Previews
+from application.checkouts.pricing import Pricing
+from application.checkouts.quotes import Quotes
+from application.checkouts.quoting import QuoteSigner
+from application.checkouts.remembered_methods import RememberedMethods
+from application.checkouts.sellers import Sellers
 from application.checkouts.setup_fees import SetupFees
 from application.checkouts.use_cases import StoreProducts
 from application.connecting.disconnecting import Disconnecting
@@ -150,6 +161,9 @@ class Rooms(containers.DeclarativeContainer):
     wallet_costs = providers.Dependency(instance_of=Costs)
     wallet_aftermath = providers.Dependency(instance_of=Aftermath)
     price_list: providers.Dependency[PriceList] = providers.Dependency()
+    number_prices: providers.Dependency[NumberPrices] = providers.Dependency()
+    quote_signer: providers.Dependency[QuoteSigner] = providers.Dependency()
+    queued = providers.Dependency(instance_of=asyncio.Event)
 
     # --- use cases ---
     leases = providers.Singleton(Leases, stores.checkpoints, clock)
@@ -325,6 +339,56 @@ class Rooms(containers.DeclarativeContainer):
     store_products = providers.Singleton(
         StoreProducts, stores.accounts, stores.store_catalogue, multipliers, page_tokens
     )
+    taken_currencies = providers.Singleton(
+        TakenCurrencies, stripe.country_specs, stripe.accounts, mirror, clock
+    )
+    asked_methods = providers.Singleton(
+        AskedMethods, stripe.payment_intents, stripe.payment_methods
+    )
+    remembered_methods = providers.Singleton(RememberedMethods, asked_methods, mirror, clock)
+    # A purchase reads payment methods at Stripe; a preview tells what was true a moment ago.
+    pricing_of = providers.Factory(
+        Pricing,
+        stores.accounts,
+        stores.store_catalogue,
+        stores.carts,
+        stores.store_subscriptions,
+        multipliers,
+        number_prices,
+        setup_fees,
+        wallets,
+        stores.rates,
+        stores.buyers,
+        currencies=taken_currencies,
+        clock=clock,
+    )
+    sellers_of = providers.Factory(
+        Sellers,
+        connections,
+        platform,
+        stores.journal,
+        stores.buyers,
+        outbox=stores.outbox,
+        clock=clock,
+        queued=queued,
+    )
+    pricing = providers.Singleton(
+        pricing_of,
+        sellers=providers.Singleton(sellers_of, methods=asked_methods),
+        methods=providers.Singleton(MethodChoice, asked_methods),
+    )
+    quotes = providers.Singleton(Quotes, quote_signer, clock)
+    previews = providers.Singleton(
+        Previews,
+        providers.Singleton(
+            pricing_of,
+            sellers=providers.Singleton(sellers_of, methods=remembered_methods),
+            methods=providers.Singleton(MethodChoice, remembered_methods),
+        ),
+        stores.carts,
+        quotes,
+        clock,
+    )
     contact_administration = providers.Singleton(
         ContactAdministration,
         stores.contacts,
@@ -384,7 +448,7 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(ContactLinkServicer, contact_links, contact_link_jobs),
         providers.Singleton(PaymentLinkServicer, payment_links),
         providers.Singleton(PayoutServicer, payouts, balances),
-        providers.Singleton(CheckoutServicer, store_products),
+        providers.Singleton(CheckoutServicer, store_products, previews),
         providers.Singleton(
             WalletServicer,
             account_wallets,

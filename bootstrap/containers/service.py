@@ -700,6 +700,9 @@ class Container(containers.DeclarativeContainer):
         wallet_costs=wallet_costs,
         wallet_aftermath=wallet_aftermath,
         price_list=price_list,
+        number_prices=number_prices,
+        quote_signer=quote_signer,
+        queued=queued,
     )
     account_administration = rooms.account_administration
     contact_administration = rooms.contact_administration

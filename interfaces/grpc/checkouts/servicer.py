@@ -5,6 +5,8 @@ from billing_client.v1 import checkout_service_pb2_grpc as pb_grpc
 from typing_extensions import override
 
 from application.checkouts.commands import ListStoreProducts
+from application.checkouts.previews import Previews
+from application.checkouts.pricing import Purchase
 from application.checkouts.use_cases import StoreProducts
 from interfaces.grpc.checkouts import mapping
 from interfaces.grpc.core.calls import Context, current_caller
@@ -13,8 +15,9 @@ from interfaces.grpc.core.calls import Context, current_caller
 class CheckoutServicer(pb_grpc.CheckoutServiceServicer):
     """The store. Checkouts are of the contract, and not served yet."""
 
-    def __init__(self, products: StoreProducts) -> None:
+    def __init__(self, products: StoreProducts, previews: Previews) -> None:
         self._products = products
+        self._previews = previews
 
     @override
     async def ListStoreProducts(
@@ -22,3 +25,17 @@ class CheckoutServicer(pb_grpc.CheckoutServiceServicer):
     ) -> pb.ListStoreProductsResponse:
         query = ListStoreProducts(request.page_size, request.page_token)
         return mapping.products_message(await self._products.list(current_caller(), query))
+
+    @override
+    async def PreviewCheckout(
+        self, request: pb.PreviewCheckoutRequest, context: Context
+    ) -> pb.CheckoutQuote:
+        caller = current_caller()
+        purchase = Purchase(
+            caller.account,
+            mapping.read_item(request.item),
+            request.cart,
+            request.seller,
+            request.payment_method,
+        )
+        return mapping.preview_message(await self._previews.preview(caller, purchase))
