@@ -1,6 +1,7 @@
 """What was sold and recurs, changed by revision: many may be at it, and nobody's change is lost."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from application.checkouts.ports import StoreSubscriptions
@@ -29,6 +30,10 @@ class Sold:
             if standing is None:
                 raise NotFound("store_subscription", checkout)
             changed = change(standing)
-            if changed is standing or await self._subscriptions.put(changed):
+            if changed is standing:
+                return standing
+            # However many things were changed, it is one write.
+            changed = replace(changed, revision=standing.revision + 1)
+            if await self._subscriptions.put(changed):
                 return changed
         raise Conflict(Reason.REQUEST_IN_FLIGHT, "what was sold is changed by others all the time")
