@@ -302,6 +302,15 @@ def restatements() -> typer.Typer:
 
 
 @app.command(cls=Late, rich_help_panel=_OPERATE)
+def catalogue() -> typer.Typer:
+    """List what the store offers to an account, at what the account pays."""
+    from bootstrap.reach import reach
+    from interfaces.cli.catalogue import catalogue_app
+
+    return catalogue_app(reach)
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
 def wallet() -> typer.Typer:
     """Show wallets, what has happened to them, reload, adjust and prove them."""
     from bootstrap.commands import keep_wallets

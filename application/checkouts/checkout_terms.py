@@ -142,7 +142,8 @@ class CheckoutData:
     - `asks_since`: since when the buyer has to do something. `cancels` counts the tries to cancel
       the payment, `gone_for_good` tells that one succeeded.
     - `capture_by`: when the payment is captured at the latest. `captured_at`: when it was, as
-      Stripe shows it; of what costs nothing by our clock.
+      Stripe shows it, in whole seconds; of what costs nothing, or a bank took its time with, by our
+      clock.
     - `sellers_subscription`: the seller's own at the platform. `renewal`: the buyer's at the
       seller's; empty while there is none. `renewal_refused`: why there will be none.
     - `number`, `gone`, `withheld`: the targets of what is given back and disputed, which are stored

@@ -1,7 +1,7 @@
 """The cost leg of a sale: what the seller pays the platform, by its wallet or its subscription."""
 
-from dataclasses import replace
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from application.accounts.ports import Accounts

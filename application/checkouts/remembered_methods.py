@@ -13,7 +13,6 @@ from domain.payment_methods import PaymentMethod
 
 KEPT: Final = dt.timedelta(seconds=60)
 _MOST: Final = 10_000
-_DEFAULTS: Final = frozenset({"default_payment_method", "default_source"})
 
 
 class RememberedMethods(MethodReads):
@@ -30,11 +29,11 @@ class RememberedMethods(MethodReads):
 
     @override
     async def default_of(self, stripe_account: str, customer: str) -> str:
-        row = (await self._mirror.fetch(CUSTOMERS, stripe_account, [customer])).get(customer)
-        if row is None or row.snapshot is None or not _DEFAULTS.isdisjoint(row.snapshot.unknown):
-            return await self._reads.default_of(stripe_account, customer)
-        known = row.snapshot.object
-        return (known.default_payment_method or known.default_source or "") if known else ""
+        # The mirror may be late: only what it shows counts, if that is still there.
+        shown = await self._shown(stripe_account, customer)
+        if shown and await self.read(stripe_account, customer, shown) is not None:
+            return shown
+        return await self._reads.default_of(stripe_account, customer)
 
     @override
     async def read(
@@ -50,3 +49,8 @@ class RememberedMethods(MethodReads):
         if method is not None:
             self._known[key] = (now, method)
         return method
+
+    async def _shown(self, stripe_account: str, customer: str) -> str:
+        row = (await self._mirror.fetch(CUSTOMERS, stripe_account, [customer])).get(customer)
+        known = row.snapshot.object if row and row.snapshot else None
+        return (known.default_payment_method or known.default_source or "") if known else ""

@@ -4,6 +4,7 @@ What cannot be authorised (a bank debit) is charged instead, and the checkout wa
 """
 
 import contextlib
+import datetime as dt
 from dataclasses import replace
 from typing import Final
 
@@ -113,7 +114,7 @@ class SaleLeg:
         if run.data.captured_at is not None:
             return
         if not terms.total:
-            run.data = replace(run.data, captured_at=run.now())
+            run.data = replace(run.data, captured_at=_second(run.now()))
             return
         if not run.steps.was_sent("capture"):
             self.check_time(run)
@@ -213,7 +214,7 @@ class SaleLeg:
             run.data,
             charge=payment.charge,
             amount=payment.received.amount,
-            captured_at=at or run.now(),
+            captured_at=at or _second(run.now()),
             decline_code="",
             advice="",
         )
@@ -250,3 +251,8 @@ class SaleLeg:
         if status != "succeeded":
             run.wait(CheckoutState.COMPENSATING)
         run.data = replace(run.data, gone=payment.received.amount, captured_at=None)
+
+
+def _second(at: dt.datetime) -> dt.datetime:
+    """Periods begin at whole seconds, as Stripe's do."""
+    return at.replace(microsecond=0)

@@ -35,7 +35,11 @@ from application.catalogue.replacement import PriceReplacement
 from application.catalogue.subscribers import Subscribers
 from application.catalogue.use_cases import Catalogue
 from application.charges.use_cases import Charges
+from application.checkouts.checkout_process import Checkouts
+from application.checkouts.cost_leg import CostLegs
 from application.checkouts.currencies import TakenCurrencies
+from application.checkouts.executing import CheckoutCalls
+from application.checkouts.freezing import CheckoutFreezing
 from application.checkouts.multipliers import Multipliers
 from application.checkouts.number_prices import NumberPrices
 from application.checkouts.paying import AskedMethods, MethodChoice
@@ -44,8 +48,11 @@ from application.checkouts.pricing import Pricing
 from application.checkouts.quotes import Quotes
 from application.checkouts.quoting import QuoteSigner
 from application.checkouts.remembered_methods import RememberedMethods
+from application.checkouts.sale_leg import SaleLeg
 from application.checkouts.sellers import Sellers
 from application.checkouts.setup_fees import SetupFees
+from application.checkouts.telling import Telling
+from application.checkouts.unserved import NoFollowing, NoRenewals
 from application.checkouts.use_cases import StoreProducts
 from application.connecting.disconnecting import Disconnecting
 from application.connecting.use_cases import Connecting
@@ -372,11 +379,9 @@ class Rooms(containers.DeclarativeContainer):
         clock=clock,
         queued=queued,
     )
-    pricing = providers.Singleton(
-        pricing_of,
-        sellers=providers.Singleton(sellers_of, methods=asked_methods),
-        methods=providers.Singleton(MethodChoice, asked_methods),
-    )
+    asked_sellers = providers.Singleton(sellers_of, methods=asked_methods)
+    method_choice = providers.Singleton(MethodChoice, asked_methods)
+    pricing = providers.Singleton(pricing_of, sellers=asked_sellers, methods=method_choice)
     quotes = providers.Singleton(Quotes, quote_signer, clock)
     previews = providers.Singleton(
         Previews,
@@ -387,6 +392,46 @@ class Rooms(containers.DeclarativeContainer):
         ),
         stores.carts,
         quotes,
+        clock,
+    )
+    checkouts = providers.Singleton(
+        Checkouts,
+        providers.Singleton(SaleLeg, buying, stripe.payment_intents, stripe.refunds),
+        providers.Singleton(
+            CostLegs,
+            stores.journal,
+            wallet_aftermath,
+            stripe.subscriptions,
+            stripe.payment_intents,
+            stripe.refunds,
+            asked_sellers,
+            stores.accounts,
+            clock,
+        ),
+        providers.Singleton(NoRenewals),
+        providers.Singleton(NoFollowing),
+        providers.Singleton(Telling, stores.outbox, stores.carts, clock, queued),
+    )
+    checkout_calls = providers.Singleton(
+        CheckoutCalls,
+        providers.Singleton(
+            CheckoutFreezing,
+            pricing,
+            quotes,
+            stores.carts,
+            wallets,
+            platform,
+            mode,
+            setup_product,
+        ),
+        checkouts,
+        processes,
+        stores.process_log,
+        mutations,
+        quote_signer,
+        method_choice,
+        stripe.payment_intents,
+        page_tokens,
         clock,
     )
     contact_administration = providers.Singleton(
@@ -448,7 +493,7 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(ContactLinkServicer, contact_links, contact_link_jobs),
         providers.Singleton(PaymentLinkServicer, payment_links),
         providers.Singleton(PayoutServicer, payouts, balances),
-        providers.Singleton(CheckoutServicer, store_products, previews),
+        providers.Singleton(CheckoutServicer, store_products, previews, checkout_calls),
         providers.Singleton(
             WalletServicer,
             account_wallets,

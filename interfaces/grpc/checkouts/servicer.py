@@ -5,17 +5,22 @@ from billing_client.v1 import checkout_service_pb2_grpc as pb_grpc
 from typing_extensions import override
 
 from application.checkouts.commands import ListStoreProducts
+from application.checkouts.executing import CheckoutCalls
 from application.checkouts.previews import Previews
 from application.checkouts.pricing import Purchase
 from application.checkouts.use_cases import StoreProducts
 from interfaces.grpc.checkouts import mapping
+from interfaces.grpc.checkouts.checkouts import CheckoutsServicer
 from interfaces.grpc.core.calls import Context, current_caller
 
 
-class CheckoutServicer(pb_grpc.CheckoutServiceServicer):
-    """The store. Checkouts are of the contract, and not served yet."""
+class CheckoutServicer(CheckoutsServicer, pb_grpc.CheckoutServiceServicer):
+    """The store. What is about checkouts stands in a class of its own."""
 
-    def __init__(self, products: StoreProducts, previews: Previews) -> None:
+    def __init__(
+        self, products: StoreProducts, previews: Previews, checkouts: CheckoutCalls
+    ) -> None:
+        super().__init__(checkouts)
         self._products = products
         self._previews = previews
 
