@@ -148,7 +148,8 @@ class CheckoutData:
       seller's; empty while there is none. `renewal_refused`: why there will be none.
     - `number`, `gone`, `withheld`: the targets of what is given back and disputed, which are stored
       before they are acted upon; `told` is the number of those that a job has told.
-      `cost_returned`: what of the cost came back to the seller.
+      `refund_failed`: people are to hear that a refund has failed. `cost_returned`: what of the
+      cost came back to the seller.
     - `standing`: how what was bought stands, as jobs have told it `standings` times.
     - `collects`: whether the renewal's payments are collected, as far as that is ours;
       `sellers_end`: whether the seller's subscription is to end with its period; `renewal_changes`
@@ -177,6 +178,7 @@ class CheckoutData:
     gone: int = 0
     withheld: int = 0
     told: int = 0
+    refund_failed: bool = False
     cost_returned: int = 0
     standing: str = Standing.ACTIVE
     standings: int = 0

@@ -64,21 +64,23 @@ class SaleReturns:
         if not run.data.payment_intent:
             return None
         await self._tell(run)
-        failed = [part for part in under_way(run.data) if not await self._give_back(run, part)]
+        for part in under_way(run.data):
+            await self._give_back(run, part)
         await self._bring_to(run, self._lost(run, await self._at_stripe(run)))
-        if failed:
+        if run.data.refund_failed:
+            run.data = replace(run.data, refund_failed=False)
             run.ask_people(REFUND_FAILED)
         return run.now() + _LOOK_AGAIN if under_way(run.data) else None
 
-    async def _give_back(self, run: CheckoutRun, part: SaleRefund) -> bool:
-        """Refund a part at Stripe, and the cost if that is wanted. False where it has failed."""
+    async def _give_back(self, run: CheckoutRun, part: SaleRefund) -> None:
+        """Refund a part at Stripe, and the cost if that is wanted."""
         try:
             refund = await self._refund(run, part)
         except BillingError as error:
             if not is_definite(error):
                 raise
-            self._ends(run, part, str(error.reason))
-            return True  # whoever ordered it is told why
+            self._ends(run, part, str(error.reason))  # whoever ordered it is told why
+            return
         given = await self._at_stripe(run)
         status = next((one.status for one in given.refunds if one.id == refund), None)
         if status == "succeeded":
@@ -86,7 +88,7 @@ class SaleReturns:
             self._ends(run, part, GIVEN_BACK)
         elif status in _OVER:
             self._ends(run, part, REFUND_FAILED)
-        return status not in _OVER
+            run.data = replace(run.data, refund_failed=True)
 
     async def _refund(self, run: CheckoutRun, part: SaleRefund) -> str:
         """The id of the refund at Stripe."""
@@ -130,7 +132,7 @@ class SaleReturns:
         run.data = replace(run.data, cost_returned=target)
 
     async def _bring_to(self, run: CheckoutRun, lost: Lost) -> None:
-        """Store other targets, and tell of them."""
+        """Store other targets, and tell of them. Less is gone only where a refund has failed."""
         data = run.data
         if lost == lost_so_far(data):
             return
@@ -139,6 +141,7 @@ class SaleReturns:
             number=data.number + 1,
             gone=lost.gone,
             withheld=lost.withheld,
+            refund_failed=data.refund_failed or lost.gone < data.gone,
             changed_at=run.now(),
         )
         await run.save()

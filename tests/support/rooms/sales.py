@@ -58,7 +58,7 @@ class SaleWorld(CheckoutWorld):
         )  # fmt: skip
         self.calendar = RenewalCosts(sold, wallets, stores.journal, aftermath, clock)
         super().wire()
-        self.refunds = SaleRefunds(self.calls, self.processes, self.mutations)
+        self.sale_refunds = SaleRefunds(self.calls, self.processes, self.mutations)
 
     async def sold(self, checkout: str, account: str = "lily") -> StoreSubscription:
         """What was bought, as it stands."""
