@@ -110,11 +110,11 @@ class StoreSubscription:
     def cost_due_at(self) -> dt.datetime | None:
         """When the cost of the next period falls due; None where none does any more.
 
-        No period begins at its end or later.
+        No period begins at its end or later. What began before is owed, however late it is posted.
         """
         due = self.cycle.boundary(self.posted)
         over = any(end is not None and due >= end for end in (self.ends_at, self.ends_by))
-        return None if not self.stands or not self.cost or over else due
+        return None if not self.cost or over else due
 
     @property
     def cost_key(self) -> str:

@@ -29,6 +29,8 @@ def test_nothing_falls_due_at_its_end_or_later() -> None:
     assert second.ending(MARCH + dt.timedelta(seconds=1), LATER).cost_due_at == MARCH
     assert second.ending(MARCH, LATER).cost_due_at is None
     assert second.ended(LATER).cost_due_at is None
+    late = second.ended(MARCH + dt.timedelta(seconds=1))
+    assert late.cost_due_at == MARCH, "it stood when the period began"
     assert replace(second, cost=Money(0, "eur")).cost_due_at is None
     assert second.suspended(LATER).cost_due_at == MARCH, "suspended is not ended"
 
