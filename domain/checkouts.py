@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.money import Money
+from domain.reloads import Lost
 
 ACTION_TIME: Final = dt.timedelta(hours=1)
 """How long a buyer may take to confirm, or to give another payment method."""
@@ -54,6 +55,23 @@ _BEFORE_CAPTURE: Final = frozenset(
         CheckoutState.PAYING, CheckoutState.AUTHORISED, CheckoutState.SUBSCRIBED,
     }
 )  # fmt: skip
+
+
+def state_at_rest(paid: int, lost: Lost, *, refunding: bool, lapsed: bool) -> CheckoutState:
+    """How a completed sale of `paid` minor units stands, by what of it is lost.
+
+    `refunding`: a part is being given back. `lapsed`: what was bought has ended, since somebody
+    did not pay or did not renew it.
+    """
+    whole = 0 < paid <= lost.gone
+    states = (
+        (refunding, CheckoutState.REFUNDING),
+        (lost.withheld > 0, CheckoutState.DISPUTED),
+        (whole, CheckoutState.REFUNDED),
+        (lapsed, CheckoutState.LAPSED),
+        (lost.gone > 0, CheckoutState.PARTLY_REFUNDED),
+    )
+    return next((state for holds, state in states if holds), CheckoutState.COMPLETED)
 
 
 class PaymentStanding(StrEnum):

@@ -13,6 +13,7 @@ from domain.checkouts import CheckoutState
 from domain.money import Money
 from domain.quotes import CostLeg, Quote
 from domain.store_products import ProductKind
+from domain.store_subscriptions import Standing
 from domain.wallets import Wallet
 
 KIND: Final = "checkout"
@@ -146,7 +147,13 @@ class CheckoutData:
     - `sellers_subscription`: the seller's own at the platform. `renewal`: the buyer's at the
       seller's; empty while there is none. `renewal_refused`: why there will be none.
     - `number`, `gone`, `withheld`: the targets of what is given back and disputed, which are stored
-      before they are acted upon. `cost_returned`: what of the cost came back to the seller.
+      before they are acted upon; `told` is the number of those that a job has told.
+      `refund_failed`: people are to hear that a refund has failed. `cost_returned`: what of the
+      cost came back to the seller.
+    - `standing`: how what was bought stands, as jobs have told it `standings` times.
+    - `collects`: whether the renewal's payments are collected, as far as that is ours;
+      `sellers_end`: whether the seller's subscription is to end with its period; `renewal_changes`
+      counts these changes. `renewal_canceled`: the renewal was ended.
     - `provisioned`: the jobs that tell of the sale are made.
     - `decline_code`, `advice`: of the last attempt, in Stripe's words, if that failed.
     - `changed_at`: when it last changed otherwise than in its state.
@@ -170,7 +177,15 @@ class CheckoutData:
     number: int = 0
     gone: int = 0
     withheld: int = 0
+    told: int = 0
+    refund_failed: bool = False
     cost_returned: int = 0
+    standing: str = Standing.ACTIVE
+    standings: int = 0
+    collects: bool = True
+    sellers_end: bool = False
+    renewal_changes: int = 0
+    renewal_canceled: bool = False
     refunds: tuple[SaleRefund, ...] = ()
     provisioned: bool = False
     decline_code: str = ""

@@ -39,7 +39,9 @@ from application.checkouts.checkout_process import Checkouts
 from application.checkouts.cost_leg import CostLegs
 from application.checkouts.currencies import TakenCurrencies
 from application.checkouts.executing import CheckoutCalls
+from application.checkouts.following import Following
 from application.checkouts.freezing import CheckoutFreezing
+from application.checkouts.lapsing import Lapses
 from application.checkouts.multipliers import Multipliers
 from application.checkouts.number_prices import NumberPrices
 from application.checkouts.paying import AskedMethods, MethodChoice
@@ -47,12 +49,15 @@ from application.checkouts.previews import Previews
 from application.checkouts.pricing import Pricing
 from application.checkouts.quotes import Quotes
 from application.checkouts.quoting import QuoteSigner
+from application.checkouts.refunding import SaleRefunds
 from application.checkouts.remembered_methods import RememberedMethods
+from application.checkouts.renewing import Renewals
 from application.checkouts.sale_leg import SaleLeg
+from application.checkouts.sale_returns import SaleReturns
 from application.checkouts.sellers import Sellers
 from application.checkouts.setup_fees import SetupFees
+from application.checkouts.store_jobs import StoreJobs
 from application.checkouts.telling import Telling
-from application.checkouts.unserved import NoFollowing, NoRenewals
 from application.checkouts.use_cases import StoreProducts
 from application.connecting.disconnecting import Disconnecting
 from application.connecting.use_cases import Connecting
@@ -394,6 +399,7 @@ class Rooms(containers.DeclarativeContainer):
         quotes,
         clock,
     )
+    store_jobs = providers.Singleton(StoreJobs, stores.outbox, clock, queued)
     checkouts = providers.Singleton(
         Checkouts,
         providers.Singleton(SaleLeg, buying, stripe.payment_intents, stripe.refunds),
@@ -408,8 +414,34 @@ class Rooms(containers.DeclarativeContainer):
             stores.accounts,
             clock,
         ),
-        providers.Singleton(NoRenewals),
-        providers.Singleton(NoFollowing),
+        providers.Singleton(
+            Renewals,
+            stores.store_subscriptions,
+            stripe.products,
+            stripe.renewals,
+            store_jobs,
+            clock,
+        ),
+        providers.Singleton(
+            Following,
+            providers.Singleton(
+                SaleReturns,
+                stripe.payment_intents,
+                stripe.refunds,
+                stores.journal,
+                wallet_aftermath,
+                store_jobs,
+                clock,
+            ),
+            providers.Singleton(
+                Lapses,
+                stores.store_subscriptions,
+                stripe.renewals,
+                stripe.subscriptions,
+                stores.journal,
+                store_jobs,
+            ),
+        ),
         providers.Singleton(Telling, stores.outbox, stores.carts, clock, queued),
     )
     checkout_calls = providers.Singleton(
@@ -434,6 +466,7 @@ class Rooms(containers.DeclarativeContainer):
         page_tokens,
         clock,
     )
+    sale_refunds = providers.Singleton(SaleRefunds, checkout_calls, processes, mutations)
     contact_administration = providers.Singleton(
         ContactAdministration,
         stores.contacts,
@@ -493,7 +526,9 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(ContactLinkServicer, contact_links, contact_link_jobs),
         providers.Singleton(PaymentLinkServicer, payment_links),
         providers.Singleton(PayoutServicer, payouts, balances),
-        providers.Singleton(CheckoutServicer, store_products, previews, checkout_calls),
+        providers.Singleton(
+            CheckoutServicer, store_products, previews, checkout_calls, sale_refunds
+        ),
         providers.Singleton(
             WalletServicer,
             account_wallets,

@@ -6,6 +6,7 @@ from typing_extensions import override
 
 from application.checkouts.commands import CheckoutRetry, ListCheckouts
 from application.checkouts.executing import CheckoutCalls
+from application.checkouts.refunding import RefundOrder, SaleRefunds
 from interfaces.grpc.checkouts.checkout_mapping import (
     checkout_message,
     checkouts_message,
@@ -18,8 +19,9 @@ from interfaces.grpc.core.calls import Context, current_caller
 class CheckoutsServicer(pb_grpc.CheckoutServiceServicer):
     """What is bought."""
 
-    def __init__(self, checkouts: CheckoutCalls) -> None:
+    def __init__(self, checkouts: CheckoutCalls, refunds: SaleRefunds) -> None:
         self._checkouts = checkouts
+        self._refunds = refunds
 
     @override
     async def ExecuteCheckout(
@@ -50,6 +52,15 @@ class CheckoutsServicer(pb_grpc.CheckoutServiceServicer):
     ) -> pb.Checkout:
         return checkout_message(
             await self._checkouts.cancel(current_caller(), request.request_id, request.id)
+        )
+
+    @override
+    async def RefundCheckout(
+        self, request: pb.RefundCheckoutRequest, context: Context
+    ) -> pb.Checkout:
+        order = RefundOrder(request.id, request.amount, request.reason, request.return_cost)
+        return checkout_message(
+            await self._refunds.refund(current_caller(), request.request_id, order)
         )
 
     @override

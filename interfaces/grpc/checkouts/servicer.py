@@ -8,6 +8,7 @@ from application.checkouts.commands import ListStoreProducts
 from application.checkouts.executing import CheckoutCalls
 from application.checkouts.previews import Previews
 from application.checkouts.pricing import Purchase
+from application.checkouts.refunding import SaleRefunds
 from application.checkouts.use_cases import StoreProducts
 from interfaces.grpc.checkouts import mapping
 from interfaces.grpc.checkouts.checkouts import CheckoutsServicer
@@ -18,9 +19,10 @@ class CheckoutServicer(CheckoutsServicer, pb_grpc.CheckoutServiceServicer):
     """The store. What is about checkouts stands in a class of its own."""
 
     def __init__(
-        self, products: StoreProducts, previews: Previews, checkouts: CheckoutCalls
-    ) -> None:
-        super().__init__(checkouts)
+        self, products: StoreProducts, previews: Previews, checkouts: CheckoutCalls,
+        refunds: SaleRefunds,
+    ) -> None:  # fmt: skip
+        super().__init__(checkouts, refunds)
         self._products = products
         self._previews = previews
 

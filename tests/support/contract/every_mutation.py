@@ -26,13 +26,9 @@ from tests.support.servers.service import PRIVATE, REDIRECT_URI
 
 Facts = tuple[object, object]
 
-COMING: Final = {"CheckoutService.RefundCheckout"}
-"""Those of the contract that this release does not serve yet."""
-
-
 MUTATING: Final = sorted(
     name for name, (method, _) in METHODS.items()
-    if "request_id" in method.input_type.fields_by_name and name not in COMING
+    if "request_id" in method.input_type.fields_by_name
 )  # fmt: skip
 
 
@@ -268,6 +264,17 @@ async def checkout_facts(done: Done) -> Facts:
     )  # fmt: skip
 
 
+async def sale_facts(done: Done) -> Facts:
+    """What was given back of a sub-account's purchase."""
+    found = await done.ground.call(
+        "CheckoutService.GetCheckout", {name: done.fields[name] for name in ("account", "id")}
+    )
+    query: Any = {"payment_intent": found.payment_intent}
+    refunds = done.ground.world.sdk.v1.refunds
+    there = (await refunds.list_async(query, checkouts.place(found))).data
+    return [one.amount for one in there], [found.refunded.amount]
+
+
 async def wallet_facts(done: Done) -> Facts:
     """The settings of a wallet."""
     wallet = await done.ground.call("WalletService.GetWallet", {})
@@ -424,6 +431,9 @@ TABLE: Final[Mapping[str, Mutation]] = {
     ),
     "CheckoutService.CancelCheckout": Mutation(
         checkouts.unconfirmed, checkout_facts, (f"{INTENT}/cancel",), process=True
+    ),
+    "CheckoutService.RefundCheckout": Mutation(
+        checkouts.sold, sale_facts, ("POST /v1/refunds",), "refund.created", process=True
     ),
     "CheckoutService.ResolveCheckout": Mutation(
         checkouts.odd, checkout_facts, foreign="NOT_OPERATOR", process=True

@@ -40,6 +40,21 @@ async def begun(ground: Ground, card: str) -> Any:
     return checkout
 
 
+async def sold(ground: Ground) -> Fields:
+    """What gives a part of a sale back that a sub-account bought of the ground's tenant."""
+    child = await ground.world.tenant(parent=ground.tenant.account)
+    some = Family(ground.world, ground.tenant, child)
+    await some.grant(10_000)
+    await buyer(ground)
+    await payer(some, child)
+    item = {"price": ADD_ON.price.id, "quantity": 2}
+    quote = await ground.call(f"{SERVICE}.PreviewCheckout", {"item": item}, child)
+    order = {"quote": quote.quote, "request_id": "sold"}
+    checkout = await ground.call(f"{SERVICE}.ExecuteCheckout", order, child)
+    assert checkout.state == pb.CHECKOUT_STATE_COMPLETED
+    return {"account": child.account, "id": checkout.id, "amount": 500, "reason": "asked for"}
+
+
 async def unconfirmed(ground: Ground) -> Fields:
     """A checkout that its buyer has still to confirm."""
     return {"id": (await begun(ground, "authenticationRequired")).id}
