@@ -170,14 +170,15 @@ class CheckoutWorld:
         )
         reads = AskedMethods(self.payments, StripePaymentMethods(api))
         self.sellers = sellers = Sellers(
-            connections, self.platform, stores.journal, stores.buyers, reads, stores.outbox, clock,
-            queued,
+            connections, self.platform, self.wallets, stores.journal, stores.buyers, reads,
+            stores.outbox, clock, queued,
         )  # fmt: skip
         methods, fees, numbers = MethodChoice(reads), _Fees(), _Numbers()
         pricing = Pricing(
-            stores.accounts, stores.store_catalogue, stores.carts, stores.store_subscriptions,
-            Multipliers(self.wallets, stores.wallet_settings), numbers, fees,  # type: ignore[arg-type]
-            self.wallets, stores.rates, stores.buyers, sellers, methods,
+            stores.accounts.get, stores.store_catalogue.get, stores.buyers.get, stores.carts,
+            stores.store_subscriptions, Multipliers(self.wallets, stores.wallet_settings),
+            numbers, fees,  # type: ignore[arg-type]
+            self.wallets, stores.rates, sellers, methods,
             TakenCurrencies(StripeCountrySpecs(api), accounts, stores.mirror, clock), clock,
         )  # fmt: skip
         signer = HmacQuotes(b"q" * 32)
