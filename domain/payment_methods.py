@@ -9,9 +9,9 @@ from typing import Final
 _BANK_ACCOUNT: Final = "ba_"
 _LEGACY_PREFIXES: Final = ("card_", "src_", _BANK_ACCOUNT)
 
-_HOLDING: Final = frozenset({"card", "link"})
-"""Types that can be authorised now and captured later, of those that send nobody away (Stripe's
-docs, "Place a hold on a payment method"). All others are charged at once."""
+_HOLDING: Final = frozenset({"card"})
+"""Types that are authorised now and captured later, of those that send nobody away (Stripe's
+docs, "Place a hold on a payment method"). All others are charged at once, which all take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,30 @@
 Nothing is held, charged or kept here. PreviewCheckout and ExecuteCheckout both begin with it.
 """
 
+import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from application.accounts.ports import Accounts
 from application.analytics.ports import Rates
 from application.background.clock import Clock
 from application.checkouts.currencies import TakenCurrencies
+from application.checkouts.lately import FindAccount, FindBuyer, FindOffer
 from application.checkouts.multipliers import Multipliers
 from application.checkouts.number_prices import NumberPrices
 from application.checkouts.paying import ChosenMethod, MethodChoice
-from application.checkouts.ports import Carts, StoreCatalogue, StoreSubscriptions
-from application.checkouts.sellers import NO_CONNECTION, Lacking, Sellers, SellerUnavailable
+from application.checkouts.ports import Carts, StoreSubscriptions
+from application.checkouts.sellers import (
+    NO_CONNECTION,
+    Lacking,
+    Means,
+    Sellers,
+    SellerUnavailable,
+)
 from application.checkouts.setup_fees import SetupFees
 from application.requests.callers import OPERATOR
 from application.requests.violations import METHOD_ID, optional_id_violations, refuse
-from application.wallet.ports import Buyers
 from application.wallet.whose import Wallets
 from domain.accounts import Account
 from domain.carts import Cart, CartItem, Circumstances, item_violations, purchase_violations
@@ -80,8 +86,8 @@ class Priced:
 class _Gathered:
     """What is known of a purchase so far, and what kept us from knowing more."""
 
+    offer: Offer | None
     cart: Cart | None = None
-    offer: Offer | None = None
     stripe_account: str = ""
     customer: str = ""
     method: ChosenMethod | None = None
@@ -90,6 +96,7 @@ class _Gathered:
     has_listing: bool = False
     sells_number: bool = True
     quote: Quote | None = None
+    means: Means = Means()  # noqa: RUF009 - it is frozen
     failures: list[BillingError] = field(default_factory=list)
     no_method: BillingError | None = None
 
@@ -112,13 +119,14 @@ class Pricing:
     """Prices purchases."""
 
     def __init__(
-        self, accounts: Accounts, catalogue: StoreCatalogue, carts: Carts,
-        subscriptions: StoreSubscriptions, multipliers: Multipliers, number_prices: NumberPrices,
-        setup_fees: SetupFees, wallets: Wallets, rates: Rates, buyers: Buyers, sellers: Sellers,
-        methods: MethodChoice, currencies: TakenCurrencies, clock: Clock,
+        self, find_account: FindAccount, find_offer: FindOffer, find_buyer: FindBuyer,
+        carts: Carts, subscriptions: StoreSubscriptions, multipliers: Multipliers,
+        number_prices: NumberPrices, setup_fees: SetupFees, wallets: Wallets, rates: Rates,
+        sellers: Sellers, methods: MethodChoice, currencies: TakenCurrencies, clock: Clock,
     ) -> None:  # fmt: skip
-        self._accounts = accounts
-        self._catalogue = catalogue
+        self._find_account = find_account
+        self._find_offer = find_offer
+        self._find_buyer = find_buyer
         self._carts = carts
         self._subscriptions = subscriptions
         self._multipliers = multipliers
@@ -126,7 +134,6 @@ class Pricing:
         self._setup_fees = setup_fees
         self._wallets = wallets
         self._rates = rates
-        self._buyers = buyers
         self._sellers = sellers
         self._methods = methods
         self._currencies = currencies
@@ -140,56 +147,67 @@ class Pricing:
         RATE_UNAVAILABLE, WRONG_CURRENCY), Unavailable (PRICE_UNAVAILABLE, STORE_UNAVAILABLE), what
         reading at Stripe raises, and SellerUnavailable, of which the seller has been told.
         """
-        buyer = await self._account(purchase.account)
+        item = purchase.item
+        account = await self._find_account(purchase.account)
+        if account is None:
+            raise NotFound("account", purchase.account)
+        offer = await self._find_offer(item.price) if is_object_id(item.price) else None
+        known = _Gathered(offer)
         try:
-            known = await self._gathered(buyer, purchase)
-            refuse([*violations, *_violations(buyer, purchase, known)])
+            await self._gather(account, purchase, known)
+            refuse([*violations, *_violations(account, purchase, known)])
             if (failure := known.failure) is not None:
-                raise _sellers_own(buyer, failure)
-            return await self._checked(known)
+                raise _sellers_own(account, failure)
+            return _priced(known)
         except SellerUnavailable as error:
-            await self._sellers.tell(buyer, purchase.item.price, error)
+            await self._sellers.tell(account, item.price, error)
             raise
 
-    async def _gathered(self, buyer: Account, purchase: Purchase) -> _Gathered:
-        known, item = _Gathered(), purchase.item
-        known.cart = await self._carts.get(buyer.id)
-        if is_object_id(item.price):
-            known.offer = await self._catalogue.get(item.price)
+    async def _gather(self, buyer: Account, purchase: Purchase, known: _Gathered) -> None:
+        """Look at everything at once. Raises Unavailable (STORE_UNAVAILABLE)."""
         known.stripe_account = await known.attempt(self._sellers.stripe_account(buyer), "")
-        if known.stripe_account:
-            await self._gather_at_stripe(buyer, purchase, known)
-        if known.offer is not None:
-            listing = known.offer.product.kind is ProductKind.LISTING
-            known.has_listing = listing and await self._subscriptions.has_listing(buyer.id)
-            if not [*item_violations(item)]:
-                terms = await known.attempt(self._terms(buyer, item, known.offer, known), None)
-                known.quote = None if terms is None else quote(terms)
-        return known
+        terms, known.means, known.cart, _ = await asyncio.gather(
+            known.attempt(self._terms(buyer, purchase.item, known), None),
+            known.attempt(self._means(buyer, known.offer), Means()),
+            self._carts.get(buyer.id),
+            self._gather_method(buyer, purchase.payment_method, known),
+        )
+        known.quote = None if terms is None else quote(terms)
+        if known.offer is None:
+            return
+        currency, place = known.offer.price.currency, known.stripe_account
+        known.takes_currency = not place or await self._currencies.takes(place, currency)
+        if known.offer.product.kind is ProductKind.LISTING:
+            known.has_listing = await self._subscriptions.has_listing(buyer.id)
 
-    async def _gather_at_stripe(self, buyer: Account, purchase: Purchase, known: _Gathered) -> None:
+    async def _gather_method(self, buyer: Account, asked_for: str, known: _Gathered) -> None:
         place = known.stripe_account
-        there = await self._buyers.get(buyer.id, place)
+        if not place:
+            return
+        there = await self._find_buyer(buyer.id, place)
         known.customer = "" if there is None else there.customer
-        asked_for = purchase.payment_method
-        if not asked_for or is_object_id(asked_for):
-            try:
-                known.method = await self._methods.choose(place, known.customer, asked_for)
-                known.has_method = known.method is not None
-            except BillingError as error:
-                known.no_method = error
-        if known.offer is not None:
-            currency = known.offer.price.currency
-            known.takes_currency = await self._currencies.takes(place, currency)
+        if asked_for and not is_object_id(asked_for):
+            return
+        try:
+            known.method = await self._methods.choose(place, known.customer, asked_for)
+            known.has_method = known.method is not None
+        except BillingError as error:
+            known.no_method = error
 
-    async def _terms(
-        self, buyer: Account, item: CartItem, offer: Offer, known: _Gathered
-    ) -> Terms | None:
-        """What it is priced by; None where the item says too little, or such numbers are not sold.
+    async def _means(self, buyer: Account, offer: Offer | None) -> Means:
+        if buyer.parent is None or offer is None:
+            return Means()
+        return await self._sellers.means(buyer.parent, cost_leg(buyer, offer.product.kind))
+
+    async def _terms(self, buyer: Account, item: CartItem, known: _Gathered) -> Terms | None:
+        """What it is priced by; None where the item says too little, or what is not sold.
 
         Raises Unavailable (PRICE_UNAVAILABLE), FailedPrecondition (RATE_UNAVAILABLE,
         WRONG_CURRENCY).
         """
+        offer = known.offer
+        if offer is None or any(item_violations(item)):
+            return None
         product, currency = offer.product, offer.price.currency
         number_price: NumberPrice | None = None
         if product.kind is ProductKind.PHONE_NUMBER:
@@ -238,23 +256,14 @@ class Pricing:
             )
         return rate.rate
 
-    async def _checked(self, known: _Gathered) -> Priced:
-        """What was gathered, where nothing is wrong with it. Raises SellerUnavailable."""
-        priced = known.quote
-        if priced is None:
-            raise ValueError("quote: a purchase without violations and failures has one")
-        await self._sellers.check(priced)
-        customer = ""
-        if priced.seller is not None and priced.leg is CostLeg.SUBSCRIPTION:
-            customer = await self._sellers.customer(priced.seller)
-        method = known.method if priced.total else None
-        return Priced(priced, known.cart, known.customer, method, customer)
 
-    async def _account(self, account: str) -> Account:
-        found = await self._accounts.get(account)
-        if found is None:
-            raise NotFound("account", account)
-        return found
+def _priced(known: _Gathered) -> Priced:
+    """What was gathered, where nothing is wrong with it. Raises SellerUnavailable."""
+    if known.quote is None:
+        raise ValueError("quote: a purchase without violations and failures has one")
+    known.means.check(known.quote)
+    method = known.method if known.quote.total else None
+    return Priced(known.quote, known.cart, known.customer, method, known.means.customer)
 
 
 def _violations(buyer: Account, purchase: Purchase, known: _Gathered) -> Iterator[FieldViolation]:

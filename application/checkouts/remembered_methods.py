@@ -1,18 +1,13 @@
 """Payment methods for previews: what the mirror shows, and what was read a moment ago."""
 
-import datetime as dt
-from typing import Final
-
 from typing_extensions import override
 
 from application.background.clock import Clock
+from application.checkouts.lately import MINUTE, Lately
 from application.checkouts.paying import MethodReads
 from application.mirror.nouns import CUSTOMERS
 from application.mirror.ports import Mirror
 from domain.payment_methods import PaymentMethod
-
-KEPT: Final = dt.timedelta(seconds=60)
-_MOST: Final = 10_000
 
 
 class RememberedMethods(MethodReads):
@@ -24,8 +19,7 @@ class RememberedMethods(MethodReads):
     def __init__(self, reads: MethodReads, mirror: Mirror, clock: Clock) -> None:
         self._reads = reads
         self._mirror = mirror
-        self._clock = clock
-        self._known: dict[tuple[str, str, str], tuple[dt.datetime, PaymentMethod]] = {}
+        self._lately = Lately(reads.read, clock, MINUTE)
 
     @override
     async def default_of(self, stripe_account: str, customer: str) -> str:
@@ -39,16 +33,7 @@ class RememberedMethods(MethodReads):
     async def read(
         self, stripe_account: str, customer: str, payment_method: str
     ) -> PaymentMethod | None:
-        key, now = (stripe_account, customer, payment_method), self._clock.now()
-        at, known = self._known.get(key, (now, None))
-        if known is not None and abs(now - at) < KEPT:
-            return known
-        method = await self._reads.read(stripe_account, customer, payment_method)
-        if len(self._known) >= _MOST:
-            self._known.clear()
-        if method is not None:
-            self._known[key] = (now, method)
-        return method
+        return await self._lately(stripe_account, customer, payment_method)
 
     async def _shown(self, stripe_account: str, customer: str) -> str:
         row = (await self._mirror.fetch(CUSTOMERS, stripe_account, [customer])).get(customer)

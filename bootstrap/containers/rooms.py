@@ -42,6 +42,7 @@ from application.checkouts.executing import CheckoutCalls
 from application.checkouts.following import Following
 from application.checkouts.freezing import CheckoutFreezing
 from application.checkouts.lapsing import Lapses
+from application.checkouts.lately import MINUTE, MOMENT, Lately
 from application.checkouts.multipliers import Multipliers
 from application.checkouts.number_prices import NumberPrices
 from application.checkouts.paying import AskedMethods, MethodChoice
@@ -358,19 +359,16 @@ class Rooms(containers.DeclarativeContainer):
         AskedMethods, stripe.payment_intents, stripe.payment_methods
     )
     remembered_methods = providers.Singleton(RememberedMethods, asked_methods, mirror, clock)
-    # A purchase reads payment methods at Stripe; a preview tells what was true a moment ago.
+    # A purchase reads everything; a preview tells what was true a moment ago.
     pricing_of = providers.Factory(
         Pricing,
-        stores.accounts,
-        stores.store_catalogue,
-        stores.carts,
-        stores.store_subscriptions,
-        multipliers,
-        number_prices,
-        setup_fees,
-        wallets,
-        stores.rates,
-        stores.buyers,
+        carts=stores.carts,
+        subscriptions=stores.store_subscriptions,
+        multipliers=multipliers,
+        number_prices=number_prices,
+        setup_fees=setup_fees,
+        wallets=wallets,
+        rates=stores.rates,
         currencies=taken_currencies,
         clock=clock,
     )
@@ -378,6 +376,7 @@ class Rooms(containers.DeclarativeContainer):
         Sellers,
         connections,
         platform,
+        wallets,
         stores.journal,
         stores.buyers,
         outbox=stores.outbox,
@@ -386,12 +385,22 @@ class Rooms(containers.DeclarativeContainer):
     )
     asked_sellers = providers.Singleton(sellers_of, methods=asked_methods)
     method_choice = providers.Singleton(MethodChoice, asked_methods)
-    pricing = providers.Singleton(pricing_of, sellers=asked_sellers, methods=method_choice)
+    pricing = providers.Singleton(
+        pricing_of,
+        stores.accounts.provided.get,
+        stores.store_catalogue.provided.get,
+        stores.buyers.provided.get,
+        sellers=asked_sellers,
+        methods=method_choice,
+    )
     quotes = providers.Singleton(Quotes, quote_signer, clock)
     previews = providers.Singleton(
         Previews,
         providers.Singleton(
             pricing_of,
+            providers.Singleton(Lately, stores.accounts.provided.get, clock, MOMENT),
+            providers.Singleton(Lately, stores.store_catalogue.provided.get, clock, MOMENT),
+            providers.Singleton(Lately, stores.buyers.provided.get, clock, MINUTE),
             sellers=providers.Singleton(sellers_of, methods=remembered_methods),
             methods=providers.Singleton(MethodChoice, remembered_methods),
         ),

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import stripe
+from billing_client.v1.checkout_service_pb2 import CheckoutState
 
 from bootstrap.process import opened
 from tests.support.contract.tenant import EMAIL, METHODS, Fields, Ground, invoice, plan
@@ -256,7 +257,7 @@ async def checkout_facts(done: Done) -> Facts:
     payments = done.ground.world.sdk.v1.payment_intents
     query: Any = {"customer": here.customer}
     (there,) = (await payments.list_async(query, checkouts.place(here))).data
-    state = checkouts.pb.CheckoutState.Name(here.state).removeprefix("CHECKOUT_STATE_").lower()
+    state = CheckoutState.Name(here.state).removeprefix("CHECKOUT_STATE_").lower()
     paid = {"completed": checkouts.PAID}.get(state, 0)
     return (there.id, there.customer, there.amount_received), (
         here.payment_intent, here.customer, paid,

@@ -170,14 +170,15 @@ class CheckoutWorld:
         )
         reads = AskedMethods(self.payments, StripePaymentMethods(api))
         self.sellers = sellers = Sellers(
-            connections, self.platform, stores.journal, stores.buyers, reads, stores.outbox, clock,
-            queued,
+            connections, self.platform, self.wallets, stores.journal, stores.buyers, reads,
+            stores.outbox, clock, queued,
         )  # fmt: skip
         methods, fees, numbers = MethodChoice(reads), _Fees(), _Numbers()
         pricing = Pricing(
-            stores.accounts, stores.store_catalogue, stores.carts, stores.store_subscriptions,
-            Multipliers(self.wallets, stores.wallet_settings), numbers, fees,  # type: ignore[arg-type]
-            self.wallets, stores.rates, stores.buyers, sellers, methods,
+            stores.accounts.get, stores.store_catalogue.get, stores.buyers.get, stores.carts,
+            stores.store_subscriptions, Multipliers(self.wallets, stores.wallet_settings),
+            numbers, fees,  # type: ignore[arg-type]
+            self.wallets, stores.rates, sellers, methods,
             TakenCurrencies(StripeCountrySpecs(api), accounts, stores.mirror, clock), clock,
         )  # fmt: skip
         signer = HmacQuotes(b"q" * 32)
@@ -225,14 +226,15 @@ class CheckoutWorld:
         settings = WalletSettings(LILY.name, now, multipliers={"*": "1.5"})
         assert await stores.wallet_settings.put(settings)
         await self.grant(100_000)
-        await self._stock()
+        await self.stock_all()
 
     @property
     def options(self) -> Any:
         """That a request is on the parent's Stripe account."""
         return {"stripe_account": self.place}
 
-    async def _stock(self) -> None:
+    async def stock_all(self) -> None:
+        """Put one product of each kind into the store, and what it needs at the platform's."""
         price: Any = {
             "currency": "usd", "unit_amount": 3_000, "recurring": {"interval": "month"},
             "product_data": {"name": "Plan"},

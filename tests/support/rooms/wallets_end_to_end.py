@@ -18,8 +18,6 @@ from tests.support.servers.service import (
 
 SERVICE: Final = "WalletService"
 
-__all__ = ["OPERATOR"]
-
 
 @dataclass(frozen=True, slots=True)
 class Family:

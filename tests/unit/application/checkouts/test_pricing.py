@@ -114,8 +114,8 @@ class Shop:
         await rates.add(OPERATOR, self.base_currency, self.rates)
         accounts = FakeAccounts(*self.accounts)
         return Pricing(
-            accounts, catalogue, carts, subscriptions, multipliers, numbers, fees,
-            Wallets(accounts, self.base_currency), rates, buyers,
+            accounts.get, catalogue.get, buyers.get, carts, subscriptions, multipliers, numbers,
+            fees, Wallets(accounts, self.base_currency), rates,
             await self._sellers(buyers, clock), MethodChoice(self._methods()), currencies, clock,
         )  # fmt: skip
 
@@ -141,7 +141,15 @@ class Shop:
             grant = PostGrant(key="g", payload_hash="", actor="t", at=NOON, amount=self.funds)
             await journal.append(Wallet("acme", None, self.base_currency), [grant])
         return Sellers(
-            connections, platform, journal, buyers, self._methods(), outbox, clock, self.queued
+            connections,
+            platform,
+            Wallets(FakeAccounts(), self.base_currency),
+            journal,
+            buyers,
+            self._methods(),
+            outbox,
+            clock,
+            self.queued,
         )
 
     async def price(self, offer: Offer = ADD_ON, quantity: int = 1, **more: Any) -> Priced:
@@ -203,7 +211,7 @@ async def test_the_cost_is_in_the_wallets_currency_at_the_platforms_rate() -> No
         assert (quote.cost, quote.rate) == (Money(total, "eur"), "0.92")
 
 
-@pytest.mark.parametrize("kind", ["us_bank_account", "sepa_debit", "klarna", "unheard_of"])
+@pytest.mark.parametrize("kind", ["us_bank_account", "sepa_debit", "link", "unheard_of"])
 async def test_what_cannot_be_authorised_is_charged_first(kind: str) -> None:
     priced = await Shop(method=PaymentMethod("pm_1", kind, "cus_lily")).price()
     assert priced.method == ChosenMethod("pm_1", charged_first=True)
