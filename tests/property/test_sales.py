@@ -22,7 +22,7 @@ from tests.support.rooms.checkouts import ACME, ITEMS, PARENT, TOTALS
 from tests.support.rooms.sales import SaleWorld
 from tests.support.servers.stores import sqlite_stores
 
-HISTORIES: Final = 12 * EFFORT
+HISTORIES: Final = 6 * EFFORT
 STEPS: Final = 14
 STAFF: Final = Caller("ops", "lily", frozenset(), token_account=OPERATOR)
 BOUGHT: Final = (ProductKind.ONE_OFF, ProductKind.PHONE_NUMBER, ProductKind.PHONE_NUMBER)
