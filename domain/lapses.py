@@ -92,7 +92,7 @@ class Verdict:
     """What is to be so.
 
     - `standing`, and `why` where it is not active.
-    - `ends_at`: when it ends, where that is decided and not come yet.
+    - `ends_at`: when it ends, or has ended, where that is decided; None: now, where it is ended.
     - `collects`: whether the buyer's payments are collected.
     - `look_at`: when the time alone may change the verdict; None: no more.
     """
@@ -155,7 +155,7 @@ def verdict(
     ends = [*decided, *_threatening(sold, buyer, seller, now)]
     end, why = min(ends, default=(None, ""))
     if end is not None and now >= end:
-        return Verdict(Standing.ENDED, why)
+        return Verdict(Standing.ENDED, why, end)
     why, collects = _why_suspended(buyer, seller, now)
     standing = Standing.SUSPENDED if why else Standing.ACTIVE
     ends_at = min(decided)[0] if decided else None

@@ -216,12 +216,13 @@ class CheckoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RefundCheckout(self, request, context):
-        """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may.
+        """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may, and
+        operators.
 
         The cost comes back only while nothing is provisioned, or by operators. A sale that is refunded
         whole ends its renewal. Fails with NOT_FOUND for an unknown checkout, with WRONG_STATE before the
-        capture, with PERMISSION_DENIED (NOT_CREDITOR) for others than the seller, and with
-        FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left.
+        capture, or for `return_cost` once it is provisioned, with PERMISSION_DENIED (NOT_CREDITOR) for
+        others, and with FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left, or STRIPE_REFUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

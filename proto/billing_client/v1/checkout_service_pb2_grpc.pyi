@@ -113,12 +113,13 @@ class CheckoutServiceStub:
     another list or account (INVALID_PAGE_TOKEN).
     """
     RefundCheckout: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.RefundCheckoutRequest, _checkout_service_pb2.Checkout]
-    """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may.
+    """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may, and
+    operators.
 
     The cost comes back only while nothing is provisioned, or by operators. A sale that is refunded
     whole ends its renewal. Fails with NOT_FOUND for an unknown checkout, with WRONG_STATE before the
-    capture, with PERMISSION_DENIED (NOT_CREDITOR) for others than the seller, and with
-    FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left.
+    capture, or for `return_cost` once it is provisioned, with PERMISSION_DENIED (NOT_CREDITOR) for
+    others, and with FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left, or STRIPE_REFUSED.
     """
     ResolveCheckout: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.ResolveCheckoutRequest, _checkout_service_pb2.Checkout]
     """ResolveCheckout decides about a checkout that needs attention. Only operators may.
@@ -212,12 +213,13 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     another list or account (INVALID_PAGE_TOKEN).
     """
     RefundCheckout: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.RefundCheckoutRequest, _checkout_service_pb2.Checkout]  # type: ignore[assignment]
-    """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may.
+    """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may, and
+    operators.
 
     The cost comes back only while nothing is provisioned, or by operators. A sale that is refunded
     whole ends its renewal. Fails with NOT_FOUND for an unknown checkout, with WRONG_STATE before the
-    capture, with PERMISSION_DENIED (NOT_CREDITOR) for others than the seller, and with
-    FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left.
+    capture, or for `return_cost` once it is provisioned, with PERMISSION_DENIED (NOT_CREDITOR) for
+    others, and with FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left, or STRIPE_REFUSED.
     """
     ResolveCheckout: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.ResolveCheckoutRequest, _checkout_service_pb2.Checkout]  # type: ignore[assignment]
     """ResolveCheckout decides about a checkout that needs attention. Only operators may.
@@ -362,12 +364,13 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _checkout_service_pb2.RefundCheckoutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_checkout_service_pb2.Checkout, _abc.Awaitable[_checkout_service_pb2.Checkout]]:
-        """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may.
+        """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may, and
+        operators.
 
         The cost comes back only while nothing is provisioned, or by operators. A sale that is refunded
         whole ends its renewal. Fails with NOT_FOUND for an unknown checkout, with WRONG_STATE before the
-        capture, with PERMISSION_DENIED (NOT_CREDITOR) for others than the seller, and with
-        FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left.
+        capture, or for `return_cost` once it is provisioned, with PERMISSION_DENIED (NOT_CREDITOR) for
+        others, and with FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left, or STRIPE_REFUSED.
         """
 
     @_abc_1.abstractmethod

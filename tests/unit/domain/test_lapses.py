@@ -113,7 +113,9 @@ def test_past_due_it_is_suspended_after_seven_days_and_ends_after_thirty() -> No
     assert judged(since + 7 * DAY - HOUR, owes).standing is Standing.ACTIVE
     assert judged(since + 7 * DAY, owes) == suspended
     assert judged(since + 30 * DAY - HOUR, owes) == suspended
-    assert judged(since + 30 * DAY, owes) == Verdict(Standing.ENDED, Why.PAST_DUE)
+    ended = Verdict(Standing.ENDED, Why.PAST_DUE, since + 30 * DAY)
+    assert judged(since + 30 * DAY, owes) == ended
+    assert judged(since + 40 * DAY, owes) == ended, "whenever it is looked at"
     # Paid in between, it is in service again.
     assert judged(since + 8 * DAY, sold=SOLD.suspended(since + 7 * DAY)).standing is Standing.ACTIVE
 
@@ -123,15 +125,17 @@ def test_what_ended_at_stripe_ends_with_the_period_that_was_paid_for() -> None:
     until = judged(NOON + 2 * DAY, ended)
     assert (until.standing, until.ends_at) == (Standing.ACTIVE, SECOND_PERIOD)
     assert until.look_at == SECOND_PERIOD
-    over = Verdict(Standing.ENDED, Why.RENEWAL_ENDED)
+    over = Verdict(Standing.ENDED, Why.RENEWAL_ENDED, SECOND_PERIOD)
     assert judged(SECOND_PERIOD, ended) == over
+    assert judged(SECOND_PERIOD + DAY, ended) == over
     # What was decided stays so, whatever Stripe shows later.
     assert judged(SECOND_PERIOD, sold=SOLD.ending(SECOND_PERIOD, NOON)) == over
 
 
 def test_what_ended_and_was_not_paid_ends_at_once() -> None:
     ended = BuyersSide(False, SECOND_PERIOD + 3 * DAY, SECOND_PERIOD)
-    assert judged(SECOND_PERIOD + 3 * DAY, ended) == Verdict(Standing.ENDED, Why.PAST_DUE)
+    now = SECOND_PERIOD + 3 * DAY
+    assert judged(now, ended) == Verdict(Standing.ENDED, Why.PAST_DUE, now)
 
 
 @pytest.mark.parametrize("late", [dt.timedelta(), dt.timedelta(seconds=40), HOUR - SECOND])
@@ -149,7 +153,8 @@ def test_what_is_planned_at_stripe_is_looked_at_and_decides_nothing() -> None:
 def test_a_refused_renewal_ends_with_its_period() -> None:
     bare = replace(SOLD, renewal=None).ending(SECOND_PERIOD, NOON)
     assert judged(NOON + DAY, sold=bare).standing is Standing.ACTIVE
-    assert judged(SECOND_PERIOD, sold=bare) == Verdict(Standing.ENDED, Why.RENEWAL_REFUSED)
+    over = Verdict(Standing.ENDED, Why.RENEWAL_REFUSED, SECOND_PERIOD)
+    assert judged(SECOND_PERIOD, sold=bare) == over
 
 
 def test_what_is_free_has_no_renewal_and_goes_on() -> None:
@@ -173,9 +178,9 @@ def test_a_wallet_may_be_short_for_three_days() -> None:
     assert not lapsed.collects
     assert lapsed.look_at == SECOND_PERIOD, "then the buyer has paid for nothing"
     assert judged(SECOND_PERIOD, seller=short).why == Why.SELLER_LAPSED
-    assert judged(SECOND_PERIOD, seller=short, sold=SOLD.suspended(NOON + 3 * DAY)) == Verdict(
-        Standing.ENDED, Why.SELLER_LAPSED
-    )
+    suspended = SOLD.suspended(NOON + 3 * DAY)
+    over = Verdict(Standing.ENDED, Why.SELLER_LAPSED, SECOND_PERIOD)
+    assert judged(SECOND_PERIOD, seller=short, sold=suspended) == over
 
 
 def test_a_lapse_of_a_year_lasts_thirty_days() -> None:

@@ -173,13 +173,18 @@ async def test_past_due_it_is_suspended_and_resumed_once_it_is_paid(world: SaleW
     assert await world.state(checkout) == "completed"
 
 
-async def test_past_due_for_thirty_days_it_ends_whatever_the_seller_has_set(
-    world: SaleWorld,
+@pytest.mark.parametrize(("seller", "days"), [("past_due", 31), ("unpaid", 17), ("cancel", 17)])
+async def test_past_due_it_ends_whatever_the_seller_has_set(
+    world: SaleWorld, seller: str, days: int
 ) -> None:
+    """After 30 days, or where the seller has Stripe give up earlier."""
+    await world.emulator.control.end_dunning_with(seller)
     checkout = await bought(world)
     await failing(world, checkout)
     end = (await world.sold(checkout)).cycle.boundary(1)
-    await world.pass_days((end - world.clock.now()) / DAY + 32)
+    await world.pass_days((end - world.clock.now()) / DAY + days - 2)
+    assert await world.told_jobs() == ["suspend"]
+    await world.pass_days(3)
     assert await world.told_jobs() == ["suspend", "deprovision"]
     assert (await world.renewal(checkout)).status == "canceled"
     assert (await world.sold(checkout)).why == "PAST_DUE"
