@@ -364,9 +364,7 @@ class Rooms(containers.DeclarativeContainer):
         Sellers,
         connections,
         platform,
-        wallets,
-        stores.journal,
-        stores.buyers,
+        journal=stores.journal,
         outbox=stores.outbox,
         clock=clock,
         queued=queued,
@@ -376,9 +374,15 @@ class Rooms(containers.DeclarativeContainer):
         stores.accounts.provided.get,
         stores.store_catalogue.provided.get,
         stores.buyers.provided.get,
-        sellers=providers.Singleton(sellers_of, methods=asked_methods),
+        sellers=providers.Singleton(
+            sellers_of,
+            stores.journal.provided.head,
+            stores.buyers.provided.get,
+            methods=asked_methods,
+        ),
         methods=providers.Singleton(MethodChoice, asked_methods),
     )
+    buyers_lately = providers.Singleton(Lately, stores.buyers.provided.get, clock, MINUTE)
     quotes = providers.Singleton(Quotes, quote_signer, clock)
     previews = providers.Singleton(
         Previews,
@@ -386,8 +390,13 @@ class Rooms(containers.DeclarativeContainer):
             pricing_of,
             providers.Singleton(Lately, stores.accounts.provided.get, clock, MOMENT),
             providers.Singleton(Lately, stores.store_catalogue.provided.get, clock, MOMENT),
-            providers.Singleton(Lately, stores.buyers.provided.get, clock, MINUTE),
-            sellers=providers.Singleton(sellers_of, methods=remembered_methods),
+            buyers_lately,
+            sellers=providers.Singleton(
+                sellers_of,
+                providers.Singleton(Lately, stores.journal.provided.head, clock, MOMENT),
+                buyers_lately,
+                methods=remembered_methods,
+            ),
             methods=providers.Singleton(MethodChoice, remembered_methods),
         ),
         stores.carts,
