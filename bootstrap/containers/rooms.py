@@ -347,7 +347,9 @@ class Rooms(containers.DeclarativeContainer):
         AskedMethods, stripe.payment_intents, stripe.payment_methods
     )
     remembered_methods = providers.Singleton(RememberedMethods, asked_methods, mirror, clock)
-    # A purchase reads everything; a preview tells what was true a moment ago.
+    method_choice = providers.Singleton(MethodChoice, remembered_methods)
+    # A preview tells what was true a moment ago, a purchase what is true. Of payment methods both
+    # go by the last minute: Stripe refuses one that is not the buyer's any more.
     pricing_of = providers.Factory(
         Pricing,
         carts=stores.carts,
@@ -378,9 +380,9 @@ class Rooms(containers.DeclarativeContainer):
             sellers_of,
             stores.journal.provided.head,
             stores.buyers.provided.get,
-            methods=asked_methods,
+            methods=remembered_methods,
         ),
-        methods=providers.Singleton(MethodChoice, asked_methods),
+        methods=method_choice,
     )
     buyers_lately = providers.Singleton(Lately, stores.buyers.provided.get, clock, MINUTE)
     quotes = providers.Singleton(Quotes, quote_signer, clock)
@@ -397,7 +399,7 @@ class Rooms(containers.DeclarativeContainer):
                 buyers_lately,
                 methods=remembered_methods,
             ),
-            methods=providers.Singleton(MethodChoice, remembered_methods),
+            methods=method_choice,
         ),
         stores.carts,
         quotes,
