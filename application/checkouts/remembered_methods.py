@@ -1,4 +1,4 @@
-"""Payment methods for previews: what the mirror shows, and what was read a moment ago."""
+"""Payment methods for a purchase: what the mirror shows, and what was read a moment ago."""
 
 from typing_extensions import override
 
@@ -13,7 +13,8 @@ from domain.payment_methods import PaymentMethod
 class RememberedMethods(MethodReads):
     """Payment methods as they were at most a minute ago; what is not known is read from `reads`.
 
-    A preview decides nothing: the purchase reads them again.
+    What may be charged to whom, Stripe has the last word on: it refuses a payment by a method that
+    is another customer's by then.
     """
 
     def __init__(self, reads: MethodReads, mirror: Mirror, clock: Clock) -> None:

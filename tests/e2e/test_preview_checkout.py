@@ -160,6 +160,8 @@ async def test_a_bank_debit_is_charged_first(here: ServiceAndEmulator, some: Buy
         ({"item": {"price": "price_gold", "quantity": 1}}, [("item.price", "ITEM_NOT_OFFERED")]),
         ({"item": {"price": "price_cheap", "quantity": 1}}, [("item", "AMOUNT_TOO_SMALL")]),
         ({"item": {"price": "price_dear", "quantity": 2}}, [("item", "AMOUNT_TOO_LARGE")]),
+        ({"item": {"price": "price_dear", "quantity": 2**31 - 1}},
+         [("item", "AMOUNT_TOO_LARGE"), ("item.quantity", "QUANTITY_OUT_OF_RANGE")]),
         ({"item": {"price": "price_add_on", "quantity": 1}, "cart": "cart_other"},
          [("cart", "WRONG_CART")]),
         ({"item": {"price": "price_add_on", "quantity": 1}, "seller": "globex"},

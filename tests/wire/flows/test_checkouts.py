@@ -16,7 +16,6 @@ from application.checkouts.commands import (
     Resolving,
 )
 from application.checkouts.executing import CheckoutView
-from application.checkouts.sellers import Means
 from domain.accounts import Account
 from domain.billing_cycles import Interval
 from domain.errors import (
@@ -28,7 +27,7 @@ from domain.errors import (
     Reason,
     WrongState,
 )
-from domain.quotes import CostLeg
+from domain.quotes import Quote
 from domain.store_products import LISTINGS, ProductKind
 from infrastructure.stripe.core.budget import RateBudget
 from infrastructure.stripe.core.client import StripeApi, StripeSettings
@@ -274,14 +273,14 @@ async def test_a_changed_price_charges_nothing_and_tells_the_new_quote(
 
 async def test_funds_that_go_before_they_are_held_cancel_it(world: CheckoutWorld) -> None:
     order = await world.quote(PACK, await world.card())
-    means = world.sellers.means
+    check = world.sellers.check
 
-    async def spent(seller: str, leg: CostLeg) -> Means:
-        known = await means(seller, leg)
+    async def checked(quote: Quote) -> str:
+        customer = await check(quote)
         await world.spend(99_000)
-        return known
+        return customer
 
-    world.sellers.means = spent  # type: ignore[method-assign]
+    world.sellers.check = checked  # type: ignore[method-assign]
     view = await world.calls.execute(CHILD, "one", order)
     assert view.state == "canceled"
     assert view.record.progress.history[-2].why == Reason.SELLER_UNAVAILABLE
