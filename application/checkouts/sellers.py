@@ -93,7 +93,8 @@ class Sellers:
         """
         if quote.seller is None:
             return ""
-        if quote.held and not await self._has_funds(quote.seller, quote.held):
+        held = quote.held
+        if held and not await self._has_funds(quote.seller, held):
             raise SellerUnavailable(quote.seller, Lacking.FUNDS)
         if quote.leg is not CostLeg.SUBSCRIPTION:
             return ""
