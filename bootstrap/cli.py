@@ -302,6 +302,24 @@ def restatements() -> typer.Typer:
 
 
 @app.command(cls=Late, rich_help_panel=_OPERATE)
+def catalogue() -> typer.Typer:
+    """List what the store offers to an account, at what the account pays."""
+    from bootstrap.reach import reach
+    from interfaces.cli.catalogue import catalogue_app
+
+    return catalogue_app(reach)
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
+def checkouts() -> typer.Typer:
+    """List checkouts, show one with its time line, and decide about it."""
+    from bootstrap.reach import reach
+    from interfaces.cli.checkouts import checkouts_app
+
+    return checkouts_app(reach)
+
+
+@app.command(cls=Late, rich_help_panel=_OPERATE)
 def wallet() -> typer.Typer:
     """Show wallets, what has happened to them, reload, adjust and prove them."""
     from bootstrap.commands import keep_wallets

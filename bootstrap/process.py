@@ -186,6 +186,7 @@ def _endless(container: Container) -> list[Loop]:
         container.store_health().loop,
         container.wallet_aftermath().loop,
         container.auto_reloads().loop,
+        container.renewal_costs().loop,
     ]
 
 

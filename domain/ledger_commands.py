@@ -59,6 +59,16 @@ def renewals_of(checkout: str) -> str:
     return f"renewal/{checkout}"
 
 
+def sale_refund_key(checkout: str, part: int) -> str:
+    """The key of the cost that comes back to the seller with a part of a sale."""
+    return f"sale-refund/{checkout}/{part}"
+
+
+def purchase_key(checkout: str) -> str:
+    """The key of the note in its buyer's wallet that something was bought."""
+    return f"purchase/{checkout}"
+
+
 def opening_key(name: str) -> str:
     """The key of a balance that was brought from elsewhere."""
     return f"opening/{name}"

@@ -6,7 +6,12 @@ A legacy card is one object that Stripe shows through both of its interfaces, un
 from dataclasses import dataclass
 from typing import Final
 
-_LEGACY_PREFIXES: Final = ("card_", "src_", "ba_")
+_BANK_ACCOUNT: Final = "ba_"
+_LEGACY_PREFIXES: Final = ("card_", "src_", _BANK_ACCOUNT)
+
+_HOLDING: Final = frozenset({"card"})
+"""Types that are authorised now and captured later, of those that send nobody away (Stripe's
+docs, "Place a hold on a payment method"). All others are charged at once, which all take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,11 @@ class PaymentMethod:
         """Whether it is a source."""
         return is_legacy(self.id)
 
+    @property
+    def holds(self) -> bool:
+        """Whether a payment by it can be authorised now and captured later."""
+        return self.type in _HOLDING
+
 
 @dataclass(frozen=True, slots=True)
 class SetupIntent:
@@ -49,3 +59,8 @@ class SetupIntent:
 def is_legacy(payment_method: str) -> bool:
     """Whether an id is that of a card, a source or a bank account of before payment methods."""
     return payment_method.startswith(_LEGACY_PREFIXES)
+
+
+def is_bank_account(payment_method: str) -> bool:
+    """Whether an id is that of a bank account of before payment methods: no intent takes it."""
+    return payment_method.startswith(_BANK_ACCOUNT)

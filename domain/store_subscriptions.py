@@ -47,8 +47,10 @@ class StoreSubscription:
     - `posted`: the number of the last period whose cost is posted. The first is the sale's own.
     - `renewal`: the buyer's subscription at the seller's Stripe account; None while there is none.
       `sellers`: the seller's own on the platform's account, where it pays that way.
-    - `ends_at`: when it ends, once that is decided.
-    - `past_due_since`: when an invoice of the renewal was first found unpaid; None: paid.
+    - `ends_at`: when it ends, once that is decided. `ends_by`: when the renewal is to end, as
+      Stripe showed it last; that may be taken back there.
+    - `past_due_since`: since when an invoice of the renewal is unpaid; None: paid.
+    - `why`: why it is suspended or has ended, as a short code; empty while it is active.
     """
 
     id: str
@@ -71,8 +73,10 @@ class StoreSubscription:
     country: str = ""
     number_kind: str = ""
     ends_at: dt.datetime | None = None
+    ends_by: dt.datetime | None = None
     past_due_since: dt.datetime | None = None
     suspended_at: dt.datetime | None = None
+    why: str = ""
     revision: int = 1
 
     def __post_init__(self) -> None:
@@ -106,11 +110,11 @@ class StoreSubscription:
     def cost_due_at(self) -> dt.datetime | None:
         """When the cost of the next period falls due; None where none does any more.
 
-        No period begins at its end or later.
+        No period begins at its end or later. What began before is owed, however late it is posted.
         """
         due = self.cycle.boundary(self.posted)
-        over = self.ends_at is not None and due >= self.ends_at
-        return None if not self.stands or not self.cost or over else due
+        over = any(end is not None and due >= end for end in (self.ends_at, self.ends_by))
+        return None if not self.cost or over else due
 
     @property
     def cost_key(self) -> str:
@@ -133,34 +137,39 @@ class StoreSubscription:
             self._next(at), renewal=renewal or self.renewal, sellers=sellers or self.sellers
         )
 
-    def past_due(self, since: dt.datetime | None, at: dt.datetime) -> "StoreSubscription":
-        """The same with an unpaid invoice since then, or with none. The first instant stays."""
-        first = since if since is None else self.past_due_since or since
-        return replace(self._next(at), past_due_since=first)
+    def shown(
+        self, at: dt.datetime, *, past_due_since: dt.datetime | None, ends_by: dt.datetime | None
+    ) -> "StoreSubscription":
+        """The same as Stripe shows its renewal now. The very same where nothing is new."""
+        if (past_due_since, ends_by) == (self.past_due_since, self.ends_by):
+            return self
+        return replace(self._next(at), past_due_since=past_due_since, ends_by=ends_by)
 
-    def suspended(self, at: dt.datetime) -> "StoreSubscription":
+    def suspended(self, at: dt.datetime, why: str = "") -> "StoreSubscription":
         """Set out of service. The very same where it does not run."""
         if self.standing is not Standing.ACTIVE:
             return self
-        return replace(self._next(at), standing=Standing.SUSPENDED, suspended_at=at)
+        return replace(self._next(at), standing=Standing.SUSPENDED, suspended_at=at, why=why)
 
     def resumed(self, at: dt.datetime) -> "StoreSubscription":
         """Put into service again. The very same where it is not suspended."""
         if self.standing is not Standing.SUSPENDED:
             return self
-        return replace(self._next(at), standing=Standing.ACTIVE, suspended_at=None)
+        return replace(self._next(at), standing=Standing.ACTIVE, suspended_at=None, why="")
 
     def ending(self, when: dt.datetime, at: dt.datetime) -> "StoreSubscription":
-        """It ends at an instant, the earliest that was ever named."""
+        """It ends at an instant, the earliest that was ever named. The very same if it does so."""
         earliest = when if self.ends_at is None else min(self.ends_at, when)
+        if earliest == self.ends_at:
+            return self
         return replace(self._next(at), ends_at=earliest)
 
-    def ended(self, at: dt.datetime) -> "StoreSubscription":
+    def ended(self, at: dt.datetime, why: str = "") -> "StoreSubscription":
         """Over, for good. The very same where it is over."""
         if not self.stands:
             return self
         ends_at = at if self.ends_at is None else min(self.ends_at, at)
-        return replace(self._next(at), standing=Standing.ENDED, ends_at=ends_at)
+        return replace(self._next(at), standing=Standing.ENDED, ends_at=ends_at, why=why)
 
     def _next(self, at: dt.datetime) -> "StoreSubscription":
         return replace(self, updated_at=at, revision=self.revision + 1)

@@ -126,9 +126,12 @@ class StoreSubscriptions(Protocol):
         """
         ...
 
-    async def list_due(self, *, now: dt.datetime, limit: int) -> Sequence[StoreSubscription]:
+    async def list_due(
+        self, *, now: dt.datetime, after: tuple[dt.datetime, str] | None = None, limit: int
+    ) -> Sequence[StoreSubscription]:
         """Those whose next period's cost has fallen due, the longest due first.
 
-        1 to MAX_SUBSCRIPTIONS. For the loop that posts them: it reads across tenants.
+        They are in order of `cost_due_at` and id, from behind these two of `after`. 1 to
+        MAX_SUBSCRIPTIONS. For the loop that posts them: it reads across tenants.
         """
         ...

@@ -18,13 +18,25 @@ from domain.refunds import Refund
 
 @dataclass(frozen=True, slots=True)
 class NewPayment:
-    """A payment to make: `amount` of a customer, by one of its payment methods."""
+    """A payment to make: `amount` of a customer, by one of its payment methods.
+
+    `manual`: it is authorised when it is confirmed, and paid when it is captured. Such a one may be
+    attempted as it is made (`attempted`), since no money moves; `keeps_method` is then as in
+    `Confirmation`.
+    """
 
     customer: str
     payment_method: str
     amount: Money
     description: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
+    manual: bool = False
+    attempted: bool = False
+    keeps_method: bool = False
+
+    def __post_init__(self) -> None:
+        if self.attempted and not self.manual:
+            raise ValueError("attempted: only what is captured later")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,8 @@ class Payment:
 
     `status`, `decline_code` and `advice` are Stripe's words; the last two are of the last attempt,
     if that failed. `charge` is the latest one. `application` is the platform that made it; empty on
-    the platform's own account.
+    the platform's own account. `capture_before`: when the bank lets go of what is authorised;
+    `captured_at`: when what was authorised was captured. Both are None where that is not told.
     """
 
     id: str
@@ -65,6 +78,8 @@ class Payment:
     application: str = ""
     decline_code: str = ""
     advice: str = ""
+    capture_before: dt.datetime | None = None
+    captured_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +99,10 @@ class PaymentIntentGateway(Protocol):
     """
 
     async def create(self, call: Call, params: NewPayment) -> Payment:
-        """Make a payment intent, without attempting it.
+        """Make a payment intent, without attempting it unless that is asked for.
 
-        InvalidArgument names what Stripe refuses, also an unknown payment method.
+        A decline is how it stands, and no error. InvalidArgument names what Stripe refuses, also an
+        unknown payment method.
         """
         ...
 
@@ -113,6 +129,18 @@ class PaymentIntentGateway(Protocol):
         """
         ...
 
+    async def capture(self, call: Call, params: str) -> Payment:
+        """Take all that is authorised of a payment, by its id: how it stands afterwards.
+
+        One that has another state already is no error. Raises NotFound for an unknown one,
+        FailedPrecondition (STRIPE_REFUSED) where the bank has let go of it.
+        """
+        ...
+
+    async def find_captured(self, call: Call, params: str, sent_at: dt.datetime) -> Payment | None:
+        """The payment, unless it still is to be captured: to capture it again is safe then."""
+        ...
+
     async def cancel(self, call: Call, params: str) -> Payment:
         """Cancel a payment by its id: how it stands afterwards. One that is paid stays paid."""
         ...
@@ -130,6 +158,10 @@ class PaymentIntentGateway(Protocol):
 
         Raises NotUnderstood where one of them is not: nobody can say then what was given back.
         """
+        ...
+
+    async def paying(self, stripe_account: str, invoice: str) -> Sequence[str]:
+        """The payment intents that have paid an invoice, one after the other."""
         ...
 
     async def method(self, stripe_account: str, payment_method: str) -> PaymentMethod:

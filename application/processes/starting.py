@@ -18,7 +18,7 @@ from application.processes.process import Process
 from application.processes.processes import Processes, process_id
 from application.processes.progress import begun
 from application.requests.callers import Caller
-from domain.errors import FieldViolation, InvalidArgument, Reason
+from domain.errors import AlreadyExists, FieldViolation, InvalidArgument, Reason
 
 P = TypeVar("P")
 F = TypeVar("F")
@@ -55,13 +55,18 @@ class ProcessMethod(Generic[P, F]):
         self, name: str, payload: type[P], process: Process[F, Any],
         freeze: Callable[[Steps, P], Awaitable[Frozen[F]]], *,
         mutations: Mutations, processes: Processes, clock: Clock, connected: bool = True,
+        begun_by: Callable[[P], str] | None = None,
     ) -> None:  # fmt: skip
         """`freeze` checks what is asked for and fixes the terms; what it raises ends the request.
 
         It may read at Stripe (`Steps.known`). What has to be there beforehand, such as the customer
         who pays, it makes last, by steps, and it is no loss if the process is never begun. The
         process is to be registered. `connected` is as in `Mutations.method`.
+
+        `begun_by` names what of a payload begins one process for good, whatever the request ids are
+        under which it comes, such as a quote; empty, or None: the request does.
         """
+        self._begun_by = begun_by
         self._process = process
         self._freeze = freeze
         self._processes = processes
@@ -72,20 +77,18 @@ class ProcessMethod(Generic[P, F]):
         """The process as it stands: made by the first call, the same for each repeat, however late.
 
         Raises InvalidArgument (INVALID_FIELDS; REQUEST_ID_REUSED for another payload under the id),
-        what `freeze` raises, AlreadyExists where another process has a claim, and what
-        `Mutation.run` raises. A process that has failed is no error:
-        its state says so.
+        what `freeze` raises, AlreadyExists where another process has a claim or was begun by the
+        same under another request id, and what `Mutation.run` raises. A process that has failed is
+        no error: its state says so.
         """
         if violations := request_id_violations(request_id):
             raise InvalidArgument(violations)
         # A mutation is forgotten after a while; the process is not.
-        record = await self._processes.find(self._key(caller.account, request_id))
+        record = await self._processes.find(self._key(caller.account, request_id, payload))
         if record is None:
             began = await self._mutation.run(caller, request_id, payload)
             return await self._processes.get(began.process)
-        if record.payload_hash != _hash(payload):
-            violation = FieldViolation("request_id", _REUSED)
-            raise InvalidArgument([violation], reason=Reason.REQUEST_ID_REUSED)
+        self._check(record, request_id, payload)
         with contextlib.suppress(TimeoutError):  # an equal call is at it: both tell the same
             async with asyncio.timeout(ADVANCE_SECONDS):
                 await self._processes.join(record.id)
@@ -93,21 +96,38 @@ class ProcessMethod(Generic[P, F]):
 
     async def _steps(self, steps: Steps, payload: P) -> Began:
         """Make the process; from then on it is carried on whatever becomes of the call."""
-        key = self._key(steps.account, steps.request_id)
+        key = self._key(steps.account, steps.request_id, payload)
         record = await self._processes.find(key)
         if record is None:
             frozen = await self._freeze(steps, payload)
             now = self._clock.now()
             record = await self._processes.start(
-                new_record(self._process, key, frozen, payload, now)
+                new_record(self._process, key, frozen, self._asked(steps.request_id, payload), now)
             )
+        self._check(record, steps.request_id, payload)
         with contextlib.suppress(TimeoutError):  # then it is carried on without the call
             async with asyncio.timeout(ADVANCE_SECONDS):
                 await self._processes.advance(record.id)
         return Began(record.id)
 
-    def _key(self, account: str, request_id: str) -> ProcessKey:
-        return ProcessKey(account, self._process.kind, request_id)
+    def _check(self, record: ProcessRecord, request_id: str, payload: P) -> None:
+        """Whether a process is what this request asks for."""
+        if record.payload_hash == _hash(self._asked(request_id, payload)):
+            return
+        if self._begun_by is not None:
+            raise AlreadyExists(
+                Reason.ALREADY_EXISTS, "it has begun a process", metadata={"process": record.id}
+            )
+        violation = FieldViolation("request_id", _REUSED)
+        raise InvalidArgument([violation], reason=Reason.REQUEST_ID_REUSED)
+
+    def _asked(self, request_id: str, payload: P) -> object:
+        """What makes two calls ask for the same process."""
+        return payload if self._begun_by is None else (request_id, payload)
+
+    def _key(self, account: str, request_id: str, payload: P) -> ProcessKey:
+        begun_by = "" if self._begun_by is None else self._begun_by(payload)
+        return ProcessKey(account, self._process.kind, begun_by or request_id)
 
 
 def new_record(

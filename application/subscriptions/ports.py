@@ -6,6 +6,7 @@ from typing import Protocol
 
 from application.mutations.stripe import Call
 from domain.mirror import Snapshot
+from domain.money import Money
 from domain.subscriptions import Subscription
 
 
@@ -18,11 +19,19 @@ class NewItem:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstCharge:
+    """What the first invoice asks for once, of a product of the Stripe account."""
+
+    product: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
 class NewSubscription:
     """A subscription to start; None and empty leave a field to Stripe.
 
     `trial_days` and `trial_end` exclude each other. `default_payment_method` is a payment method or
-    a legacy source.
+    a legacy source. `first_charges` are on the first invoice alone.
     """
 
     customer: str
@@ -36,6 +45,7 @@ class NewSubscription:
     proration_behavior: str = ""
     description: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
+    first_charges: tuple[FirstCharge, ...] = ()
 
     @property
     def fields(self) -> "SubscriptionFields":

@@ -1,5 +1,8 @@
 """The rooms: what callers ask for, and the gRPC services that they ask by."""
 
+import asyncio
+from typing import Any, ClassVar
+
 from dependency_injector import containers, providers
 
 from application.accounts.administration import AccountAdministration
@@ -33,8 +36,30 @@ from application.catalogue.replacement import PriceReplacement
 from application.catalogue.subscribers import Subscribers
 from application.catalogue.use_cases import Catalogue
 from application.charges.use_cases import Charges
+from application.checkouts.checkout_process import Checkouts
+from application.checkouts.cost_leg import CostLegs
+from application.checkouts.currencies import TakenCurrencies
+from application.checkouts.executing import CheckoutCalls
+from application.checkouts.following import Following
+from application.checkouts.freezing import CheckoutFreezing
+from application.checkouts.lapsing import Lapses
+from application.checkouts.lately import MINUTE, MOMENT, Lately
 from application.checkouts.multipliers import Multipliers
+from application.checkouts.number_prices import NumberPrices
+from application.checkouts.paying import AskedMethods, MethodChoice
+from application.checkouts.previews import Previews
+from application.checkouts.pricing import Pricing
+from application.checkouts.quotes import Quotes
+from application.checkouts.quoting import QuoteSigner
+from application.checkouts.refunding import SaleRefunds
+from application.checkouts.remembered_methods import RememberedMethods
+from application.checkouts.renewing import Renewals
+from application.checkouts.sale_leg import SaleLeg
+from application.checkouts.sale_returns import SaleReturns
+from application.checkouts.sellers import Sellers
 from application.checkouts.setup_fees import SetupFees
+from application.checkouts.store_jobs import StoreJobs
+from application.checkouts.telling import Telling
 from application.checkouts.use_cases import StoreProducts
 from application.connecting.disconnecting import Disconnecting
 from application.connecting.use_cases import Connecting
@@ -150,6 +175,9 @@ class Rooms(containers.DeclarativeContainer):
     wallet_costs = providers.Dependency(instance_of=Costs)
     wallet_aftermath = providers.Dependency(instance_of=Aftermath)
     price_list: providers.Dependency[PriceList] = providers.Dependency()
+    number_prices: providers.Dependency[NumberPrices] = providers.Dependency()
+    quote_signer: providers.Dependency[QuoteSigner] = providers.Dependency()
+    queued = providers.Dependency(instance_of=asyncio.Event)
 
     # --- use cases ---
     leases = providers.Singleton(Leases, stores.checkpoints, clock)
@@ -325,6 +353,141 @@ class Rooms(containers.DeclarativeContainer):
     store_products = providers.Singleton(
         StoreProducts, stores.accounts, stores.store_catalogue, multipliers, page_tokens
     )
+    taken_currencies = providers.Singleton(
+        TakenCurrencies, stripe.country_specs, stripe.accounts, mirror, clock
+    )
+    asked_methods = providers.Singleton(
+        AskedMethods, stripe.payment_intents, stripe.payment_methods
+    )
+    remembered_methods = providers.Singleton(RememberedMethods, asked_methods, mirror, clock)
+    # A preview tells what was true a moment ago, a purchase what is true. Of payment methods both
+    # go by the last minute: Stripe refuses one that is not the buyer's any more.
+    priced_by: ClassVar[dict[str, Any]] = {
+        "carts": stores.carts,
+        "subscriptions": stores.store_subscriptions,
+        "multipliers": multipliers,
+        "number_prices": number_prices,
+        "setup_fees": setup_fees,
+        "wallets": wallets,
+        "rates": stores.rates,
+        "methods": providers.Singleton(MethodChoice, remembered_methods),
+        "currencies": taken_currencies,
+        "clock": clock,
+    }
+    sold_by: ClassVar[dict[str, Any]] = {
+        "journal": stores.journal,
+        "methods": remembered_methods,
+        "outbox": stores.outbox,
+        "clock": clock,
+        "queued": queued,
+    }
+    asked_sellers = providers.Singleton(
+        Sellers,
+        connections,
+        platform,
+        stores.journal.provided.head,
+        stores.buyers.provided.get,
+        **sold_by,
+    )
+    pricing = providers.Singleton(
+        Pricing,
+        stores.accounts.provided.get,
+        stores.store_catalogue.provided.get,
+        stores.buyers.provided.get,
+        sellers=asked_sellers,
+        **priced_by,
+    )
+    buyers_lately = providers.Singleton(Lately, stores.buyers.provided.get, clock, MINUTE)
+    quotes = providers.Singleton(Quotes, quote_signer, clock)
+    previews = providers.Singleton(
+        Previews,
+        providers.Singleton(
+            Pricing,
+            providers.Singleton(Lately, stores.accounts.provided.get, clock, MOMENT),
+            providers.Singleton(Lately, stores.store_catalogue.provided.get, clock, MOMENT),
+            buyers_lately,
+            sellers=providers.Singleton(
+                Sellers,
+                connections,
+                platform,
+                providers.Singleton(Lately, stores.journal.provided.head, clock, MOMENT),
+                buyers_lately,
+                **sold_by,
+            ),
+            **priced_by,
+        ),
+        stores.carts,
+        quotes,
+        clock,
+    )
+    store_jobs = providers.Singleton(StoreJobs, stores.outbox, clock, queued)
+    checkouts = providers.Singleton(
+        Checkouts,
+        providers.Singleton(SaleLeg, buying, stripe.payment_intents, stripe.refunds),
+        providers.Singleton(
+            CostLegs,
+            stores.journal,
+            wallet_aftermath,
+            stripe.subscriptions,
+            stripe.payment_intents,
+            stripe.refunds,
+            asked_sellers,
+            stores.accounts,
+            clock,
+        ),
+        providers.Singleton(
+            Renewals,
+            stores.store_subscriptions,
+            stripe.products,
+            stripe.renewals,
+            store_jobs,
+            clock,
+        ),
+        providers.Singleton(
+            Following,
+            providers.Singleton(
+                SaleReturns,
+                stripe.payment_intents,
+                stripe.refunds,
+                stores.journal,
+                wallet_aftermath,
+                store_jobs,
+                clock,
+            ),
+            providers.Singleton(
+                Lapses,
+                stores.store_subscriptions,
+                stripe.renewals,
+                stripe.subscriptions,
+                stores.journal,
+                store_jobs,
+            ),
+        ),
+        providers.Singleton(Telling, stores.outbox, stores.carts, clock, queued),
+    )
+    checkout_calls = providers.Singleton(
+        CheckoutCalls,
+        providers.Singleton(
+            CheckoutFreezing,
+            pricing,
+            quotes,
+            stores.carts,
+            wallets,
+            platform,
+            mode,
+            setup_product,
+        ),
+        checkouts,
+        processes,
+        stores.process_log,
+        mutations,
+        quote_signer,
+        providers.Singleton(MethodChoice, asked_methods),
+        stripe.payment_intents,
+        page_tokens,
+        clock,
+    )
+    sale_refunds = providers.Singleton(SaleRefunds, checkout_calls, processes, mutations)
     contact_administration = providers.Singleton(
         ContactAdministration,
         stores.contacts,
@@ -384,7 +547,9 @@ class Rooms(containers.DeclarativeContainer):
         providers.Singleton(ContactLinkServicer, contact_links, contact_link_jobs),
         providers.Singleton(PaymentLinkServicer, payment_links),
         providers.Singleton(PayoutServicer, payouts, balances),
-        providers.Singleton(CheckoutServicer, store_products),
+        providers.Singleton(
+            CheckoutServicer, store_products, previews, checkout_calls, sale_refunds
+        ),
         providers.Singleton(
             WalletServicer,
             account_wallets,

@@ -22,6 +22,8 @@ from application.background.clock import Clock
 from application.background.loops import Loop
 from application.background.tasks import Tasks
 from application.checkouts.number_prices import NumberPrices
+from application.checkouts.renewal_costs import RenewalCosts
+from application.checkouts.standing_renewals import StandingRenewals
 from application.connections.access import MirrorAccess
 from application.connections.deauthorization import Deauthorizing
 from application.connections.platform import Platform
@@ -653,10 +655,16 @@ class Container(containers.DeclarativeContainer):
         short,
     )
 
+    # --- what the store sold ---
+    renewal_costs = providers.Singleton(
+        RenewalCosts, stores.store_subscriptions, wallets, stores.journal, wallet_aftermath, clock
+    )
+
     # What is open and needs a connection, in the order in which it is told: a capability adds its
     # own here.
     open_work = providers.List(
         providers.Singleton(OpenProcesses, stores.process_log),
+        providers.Singleton(StandingRenewals, stores.store_subscriptions),
         providers.Singleton(WalletDebts, stores.accounts, wallets, stores.journal),
     )
 
@@ -700,6 +708,9 @@ class Container(containers.DeclarativeContainer):
         wallet_costs=wallet_costs,
         wallet_aftermath=wallet_aftermath,
         price_list=price_list,
+        number_prices=number_prices,
+        quote_signer=quote_signer,
+        queued=queued,
     )
     account_administration = rooms.account_administration
     contact_administration = rooms.contact_administration

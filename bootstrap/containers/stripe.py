@@ -8,6 +8,8 @@ from infrastructure.stripe.catalogue.gateway import StripeProducts
 from infrastructure.stripe.catalogue.pictures import StripePictures
 from infrastructure.stripe.catalogue.prices import StripePrices
 from infrastructure.stripe.charges.gateway import StripeRefundGateway
+from infrastructure.stripe.checkouts.country_specs import StripeCountrySpecs
+from infrastructure.stripe.checkouts.renewals import StripeRenewals
 from infrastructure.stripe.connecting.gateway import StripeOauth
 from infrastructure.stripe.connections.gateway import StripeConnectedAccounts
 from infrastructure.stripe.core.budget import RateBudget
@@ -51,6 +53,7 @@ class Stripe(containers.DeclarativeContainer):
     )
     accounts = providers.Singleton(StripeConnectedAccounts, api)
     oauth = providers.Singleton(StripeOauth, api, accounts, settings.provided.connect_client_id)
+    country_specs = providers.Singleton(StripeCountrySpecs, api)
     customers = providers.Singleton(StripeCustomers, api)
     customer_lookup = providers.Singleton(StripeCustomerLookup, api)
     refunds = providers.Singleton(StripeRefundGateway, api)
@@ -62,6 +65,7 @@ class Stripe(containers.DeclarativeContainer):
     payment_methods = providers.Singleton(StripePaymentMethods, api)
     payouts = providers.Singleton(StripePayouts, api)
     subscriptions = providers.Singleton(StripeSubscriptions, api)
+    renewals = providers.Singleton(StripeRenewals, api)
     products = providers.Singleton(StripeProducts, api)
     prices = providers.Singleton(StripePrices, api)
     pictures = providers.Singleton(StripePictures, api)

@@ -102,8 +102,14 @@ class MongoStoreSubscriptions(StoreSubscriptions):
         return _subscription(found[0]) if found else None
 
     @override
-    async def list_due(self, *, now: dt.datetime, limit: int) -> Sequence[StoreSubscription]:
-        where = {"due_at": {"$lte": to_milliseconds(now)}}
+    async def list_due(
+        self, *, now: dt.datetime, after: tuple[dt.datetime, str] | None = None, limit: int
+    ) -> Sequence[StoreSubscription]:
+        where: dict[str, Any] = {"due_at": {"$lte": to_milliseconds(now)}}
+        if after is not None:
+            since = to_milliseconds(after[0])
+            where["due_at"]["$gte"] = since
+            where["$or"] = [{"due_at": {"$gt": since}}, {"_id": {"$gt": after[1]}}]
         order = [("due_at", ASCENDING), ("_id", ASCENDING)]
         return await self._page(where, order, _DUE, limit)
 

@@ -70,8 +70,11 @@ _SOLD: Final = (
 _RENEWAL: Final = 'SELECT document FROM "_store.subscriptions" WHERE renewal = ? LIMIT 1'
 _SELLERS: Final = 'SELECT document FROM "_store.subscriptions" WHERE sellers = ? LIMIT 1'
 _DUE: Final = (
-    'SELECT document FROM "_store.subscriptions" WHERE due_at <= ? ORDER BY due_at, id LIMIT ?'
+    'SELECT document FROM "_store.subscriptions" WHERE due_at <= ? AND (due_at, id) > (?, ?)'
+    " ORDER BY due_at, id LIMIT ?"
 )
+
+_FIRST: Final = -(2**63)
 
 _decode = msgspec.json.Decoder(StoreSubscription).decode
 
@@ -150,8 +153,11 @@ class SqliteStoreSubscriptions(StoreSubscriptions):
         )
 
     @override
-    async def list_due(self, *, now: dt.datetime, limit: int) -> Sequence[StoreSubscription]:
-        return await self._page(_DUE, to_milliseconds(now), limit=limit)
+    async def list_due(
+        self, *, now: dt.datetime, after: tuple[dt.datetime, str] | None = None, limit: int
+    ) -> Sequence[StoreSubscription]:
+        since, id_ = (_FIRST, "") if after is None else (to_milliseconds(after[0]), after[1])
+        return await self._page(_DUE, to_milliseconds(now), since, id_, limit=limit)
 
     async def _page(
         self, statement: str, *values: str | int, limit: int

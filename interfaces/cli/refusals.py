@@ -51,6 +51,7 @@ _LISTS: Final[Mapping[str, str]] = {
     "event": "billing events list shows those that there are",
     "report": "billing reports shows those that there are",
     "operation": "none was ever started",
+    "checkout": "billing checkouts list shows those that there are",
     "stripe_account": "Stripe shows the platform no such account; has its owner given access?",
 }
 """What to do next where there is no such thing, by what it is."""

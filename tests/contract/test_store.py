@@ -259,6 +259,10 @@ async def test_what_is_due_comes_longest_first_and_goes_with_the_end(stores: Sto
     assert await kept.list_due(now=FEBRUARY - 3 * DAY, limit=9) == []
     assert ids(await kept.list_due(now=FEBRUARY, limit=9)) == ["a", "b", "c"]
     assert ids(await kept.list_due(now=FEBRUARY, limit=2)) == ["a", "b"]
+    assert ids(await kept.list_due(now=FEBRUARY, after=(FEBRUARY, "a"), limit=9)) == ["b", "c"]
+    assert await kept.list_due(now=FEBRUARY, after=(FEBRUARY, "c"), limit=9) == []
+    before = (FEBRUARY - DAY, "z")
+    assert ids(await kept.list_due(now=FEBRUARY, after=before, limit=1)) == ["a"]
     due = (await kept.list_due(now=FEBRUARY, limit=1))[0]
     assert await kept.put(due.with_cost_posted(FEBRUARY))
     assert ids(await kept.list_due(now=FEBRUARY, limit=9)) == ["b", "c"]
@@ -309,6 +313,8 @@ async def test_plans(stores: Stores) -> None:
     await assert_ordered(stores, partial(kept.list, "lily", after="a", limit=5))
     await assert_ordered(stores, partial(kept.list_sold, "acme", after="a", limit=5))
     await assert_ordered(stores, partial(kept.list_due, now=FEBRUARY, limit=5))
+    behind = (FEBRUARY - DAY, "a")
+    await assert_ordered(stores, partial(kept.list_due, now=FEBRUARY, after=behind, limit=5))
     await plans_of(stores, partial(stores.store_catalogue.get, "price_add_on"))
     await plans_of(stores, partial(stores.carts.get, "lily"))
     await plans_of(stores, partial(stores.carts.remove, first))

@@ -1,4 +1,4 @@
-"""The store over gRPC; checkouts are of the contract, and not served yet."""
+"""The store over gRPC: what it offers."""
 
 import pytest
 

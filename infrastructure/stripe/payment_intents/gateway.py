@@ -8,6 +8,7 @@ from typing import Final, TypeVar, final
 import msgspec
 from stripe.params import (
     PaymentIntentCancelParams,
+    PaymentIntentCaptureParams,
     PaymentIntentConfirmParams,
     PaymentIntentCreateParams,
 )
@@ -41,11 +42,14 @@ from infrastructure.stripe.core.shapes import (
     Expandable,
     Identifier,
     Metadata,
+    Seconds,
     ShapeT,
     Translation,
+    instant,
     reference,
 )
 from infrastructure.stripe.disputes import DISPUTE
+from infrastructure.stripe.invoice_payments import INVOICE_PAYMENT
 from infrastructure.stripe.payment_methods.translation import method_of
 
 T = TypeVar("T", bound=MirroredObject)
@@ -54,6 +58,9 @@ R = TypeVar("R")
 _INTENTS: Final = "/v1/payment_intents"
 _METHODS: Final = "/v1/payment_methods"
 _NOUN: Final = "payment_intent"
+_EXPANDED: Final = "latest_charge.balance_transaction"
+"""What tells until when a payment can be captured, and when it was."""
+
 _MOVED_ON: Final = "payment_intent_unexpected_state"
 """Stripe's code where another state has come meanwhile ("Error codes")."""
 
@@ -72,6 +79,36 @@ class _Failure(msgspec.Struct, frozen=True, gc=False):
 
 
 @final
+class _Card(msgspec.Struct, frozen=True, gc=False):
+    """How a card was charged."""
+
+    capture_before: Seconds | None = None
+
+
+@final
+class _Details(msgspec.Struct, frozen=True, gc=False):
+    """How a charge was paid; others than cards cannot be captured later."""
+
+    card: _Card | None = None
+
+
+@final
+class _Settled(msgspec.Struct, frozen=True, gc=False):
+    """The balance transaction of a charge: it is made when the money is taken."""
+
+    created: Seconds
+
+
+@final
+class _Charge(msgspec.Struct, frozen=True, gc=False):
+    """The latest charge, where it is shown whole."""
+
+    id: Identifier
+    payment_method_details: _Details | None = None
+    balance_transaction: str | _Settled | None = None
+
+
+@final
 class _Shape(msgspec.Struct, frozen=True, gc=False):
     """A payment intent, as in the API reference, "The PaymentIntent object"."""
 
@@ -83,7 +120,7 @@ class _Shape(msgspec.Struct, frozen=True, gc=False):
     livemode: bool
     customer: Expandable = None
     payment_method: Expandable = None
-    latest_charge: Expandable = None
+    latest_charge: str | _Charge | None = None
     application: Expandable = None
     last_payment_error: _Failure | None = None
     client_secret: str | None = None
@@ -112,10 +149,25 @@ class StripePaymentIntents(PaymentIntentGateway):
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
             "metadata": {**params.metadata, REQUEST_TAG: call.tag},
         }
+        if params.manual:
+            wanted["capture_method"] = "manual"
+        if params.attempted:
+            wanted["confirm"] = True
+            wanted["expand"] = [_EXPANDED]
+        if params.keeps_method:
+            wanted["setup_future_usage"] = "off_session"
         if params.description:
             wanted["description"] = params.description
         request = Request.change(call, _INTENTS, Subject(_NOUN), wanted)
-        return _payment(await self._ask(request, _DECODER.decode))
+        try:
+            return _payment(await self._ask(request, _DECODER.decode))
+        except PaymentDeclined as error:
+            declined = error.payment
+            if not declined:
+                raise
+        with after_sending():
+            payment, _ = await self.read(call.stripe_account, declined)
+        return payment
 
     @override
     async def find_created(
@@ -157,6 +209,15 @@ class StripePaymentIntents(PaymentIntentGateway):
         return None if waits else payment
 
     @override
+    async def capture(self, call: Call, params: str) -> Payment:
+        return await self._change(call, params, "capture", PaymentIntentCaptureParams())
+
+    @override
+    async def find_captured(self, call: Call, params: str, sent_at: dt.datetime) -> Payment | None:
+        payment, _ = await self.read(call.stripe_account, params)
+        return None if payment.status == "requires_capture" else payment
+
+    @override
     async def cancel(self, call: Call, params: str) -> Payment:
         wanted: PaymentIntentCancelParams = {"cancellation_reason": "abandoned"}
         return await self._change(call, params, "cancel", wanted)
@@ -168,7 +229,13 @@ class StripePaymentIntents(PaymentIntentGateway):
 
     @override
     async def read(self, stripe_account: str, payment_intent: str) -> tuple[Payment, str]:
-        request = Request("get", _path(payment_intent), _subject(payment_intent), stripe_account)
+        request = Request(
+            "get",
+            _path(payment_intent),
+            _subject(payment_intent),
+            stripe_account,
+            params={"expand": [_EXPANDED]},
+        )
         shape = await self._ask(request, _DECODER.decode)
         return _payment(shape), shape.client_secret or ""
 
@@ -178,6 +245,14 @@ class StripePaymentIntents(PaymentIntentGateway):
             await self._all_of(REFUND, stripe_account, payment_intent),
             await self._all_of(DISPUTE, stripe_account, payment_intent),
         )
+
+    @override
+    async def paying(self, stripe_account: str, invoice: str) -> Sequence[str]:
+        noun = INVOICE_PAYMENT.noun.name
+        params = {"invoice": invoice, "status": "paid"}
+        request = Request("get", INVOICE_PAYMENT.path, Subject(noun), stripe_account, params=params)
+        found = await self._elements(INVOICE_PAYMENT, request)
+        return [one.payment_intent for one in found if one.payment_intent]
 
     @override
     async def method(self, stripe_account: str, payment_method: str) -> PaymentMethod:
@@ -190,11 +265,12 @@ class StripePaymentIntents(PaymentIntentGateway):
         call: Call,
         payment_intent: str,
         verb: str,
-        params: PaymentIntentConfirmParams | PaymentIntentCancelParams,
+        params: PaymentIntentConfirmParams | PaymentIntentCaptureParams | PaymentIntentCancelParams,
     ) -> Payment:
         """Send a change of a payment; how it stands then, whatever the bank or its state says."""
         path = f"{_path(payment_intent)}/{verb}"
-        request = Request.change(call, path, _subject(payment_intent), params)
+        wanted = {**params, "expand": [_EXPANDED]}
+        request = Request.change(call, path, _subject(payment_intent), wanted)
         try:
             return _payment(await self._ask(request, _DECODER.decode))
         except PaymentDeclined:
@@ -213,6 +289,11 @@ class StripePaymentIntents(PaymentIntentGateway):
         noun = translation.noun.name
         params = {**translation.list_all, "payment_intent": payment_intent}
         request = Request("get", translation.path, Subject(noun), stripe_account, params=params)
+        return await self._elements(translation, request)
+
+    async def _elements(self, translation: Translation[T, ShapeT], request: Request) -> Sequence[T]:
+        """All objects of a list. NotUnderstood where one is odd."""
+        noun, stripe_account = translation.noun.name, request.stripe_account
         version = Version.of_event(0)  # of no account: nothing of it is mirrored
 
         def read(element: bytes) -> T:
@@ -240,6 +321,10 @@ class StripePaymentIntents(PaymentIntentGateway):
 
 def _payment(shape: _Shape) -> Payment:
     failure = shape.last_payment_error or _Failure()
+    charge = shape.latest_charge or ""
+    shown = _Charge(charge) if isinstance(charge, str) else charge
+    card = shown.payment_method_details and shown.payment_method_details.card
+    settled = shown.balance_transaction
     return Payment(
         id=shape.id,
         status=shape.status,
@@ -248,10 +333,12 @@ def _payment(shape: _Shape) -> Payment:
         livemode=shape.livemode,
         customer=_reference(shape.customer),
         payment_method=_reference(shape.payment_method),
-        charge=_reference(shape.latest_charge),
+        charge=shown.id,
         application=_reference(shape.application),
         decline_code=failure.decline_code or failure.code or "",
         advice=failure.advice_code or "",
+        capture_before=instant(card.capture_before) if card and card.capture_before else None,
+        captured_at=instant(settled.created) if isinstance(settled, _Settled) else None,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from stripe.params import (
     SubscriptionCancelParams,
     SubscriptionCreateParams,
+    SubscriptionCreateParamsAddInvoiceItem,
     SubscriptionCreateParamsItem,
     SubscriptionUpdateParams,
     SubscriptionUpdateParamsItem,
@@ -18,6 +19,7 @@ from application.subscriptions.fields import FIELDS
 from application.subscriptions.ports import (
     Cancellation,
     CollectionPause,
+    FirstCharge,
     ItemChange,
     NewSubscription,
     ResumeCollection,
@@ -255,6 +257,8 @@ def _new(params: NewSubscription, tag: str) -> Mapping[str, object]:
         wanted["off_session"] = _without_payer(params.payment_behavior)
     if params.proration_behavior:
         wanted["proration_behavior"] = params.proration_behavior
+    if params.first_charges:
+        wanted["add_invoice_items"] = [_first_charge(charge) for charge in params.first_charges]
     return {**wanted, **PARAMETERS.create(params.fields, tag)}
 
 
@@ -268,6 +272,17 @@ def _without_payer(payment_behavior: str) -> bool:
 
 def _new_item(price: str, quantity: int | None) -> SubscriptionCreateParamsItem:
     return {"price": price} if quantity is None else {"price": price, "quantity": quantity}
+
+
+def _first_charge(charge: FirstCharge) -> SubscriptionCreateParamsAddInvoiceItem:
+    return {
+        "price_data": {
+            "currency": charge.amount.currency,
+            "product": charge.product,
+            "unit_amount": charge.amount.amount,
+        },
+        "quantity": 1,
+    }
 
 
 def _item_change(item: ItemChange) -> SubscriptionUpdateParamsItem:

@@ -4,6 +4,7 @@ from typing import Final
 
 from billing_client.v1 import checkout_service_pb2 as pb
 
+from application.checkouts.previews import Preview
 from application.checkouts.use_cases import StoreItem
 from application.requests.paging import Page
 from domain.billing_cycles import Interval
@@ -12,6 +13,7 @@ from domain.phone_numbers import NumberKind
 from domain.quotes import BuyersQuote, Quote
 from domain.store_products import ProductKind
 from interfaces.grpc.core.money import money_message
+from interfaces.grpc.core.timestamps import timestamp_message
 
 KINDS: Final = {
     ProductKind.ONE_OFF: pb.STORE_PRODUCT_KIND_ONE_OFF,
@@ -101,6 +103,20 @@ def quote_message(quote: BuyersQuote) -> pb.CheckoutQuote:
         interval=interval_value(quote.interval),
         interval_count=quote.interval_count,
     )
+
+
+def preview_message(preview: Preview) -> pb.CheckoutQuote:
+    """A quote as its caller may see it, signed, with the cart that holds the item."""
+    quote, message = preview.quote, quote_message(preview.quote.buyers_view())
+    message.quote = preview.signed.text
+    message.expire_time.CopyFrom(timestamp_message(preview.signed.expires_at))
+    message.cart = preview.cart
+    message.charged_first = preview.charged_first
+    message.seller = quote.seller or ""
+    message.stripe_account = quote.stripe_account
+    if preview.shows_cost:
+        message.sellers_view.CopyFrom(sellers_view_message(quote))
+    return message
 
 
 def sellers_view_message(quote: Quote) -> pb.SellersView:

@@ -62,8 +62,9 @@ class CheckoutServiceStub:
     wrong with the purchase, all at once; each violation has a reason of its own:
     QUANTITY_OUT_OF_RANGE, ITEM_UNKNOWN, ITEM_INACTIVE, ITEM_NOT_OFFERED, WRONG_CART,
     NOT_SUB_ACCOUNT, LISTING_NOT_ELIGIBLE, LISTING_EXISTS, CURRENCY_NOT_TAKEN, AMOUNT_TOO_SMALL,
-    AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Fails with FAILED_PRECONDITION (SELLER_UNAVAILABLE) while the
-    seller cannot sell, and tells the buyer no more than that.
+    AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Only a purchase with which nothing is wrong fails with
+    PAYMENT_METHOD_UNUSABLE, PRICE_UNAVAILABLE or RATE_UNAVAILABLE, or with FAILED_PRECONDITION
+    (SELLER_UNAVAILABLE) while the seller cannot sell: the buyer is told no more than that.
     """
     ExecuteCheckout: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.ExecuteCheckoutRequest, _checkout_service_pb2.Checkout]
     """ExecuteCheckout buys what was quoted.
@@ -113,12 +114,13 @@ class CheckoutServiceStub:
     another list or account (INVALID_PAGE_TOKEN).
     """
     RefundCheckout: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.RefundCheckoutRequest, _checkout_service_pb2.Checkout]
-    """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may.
+    """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may, and
+    operators.
 
     The cost comes back only while nothing is provisioned, or by operators. A sale that is refunded
     whole ends its renewal. Fails with NOT_FOUND for an unknown checkout, with WRONG_STATE before the
-    capture, with PERMISSION_DENIED (NOT_CREDITOR) for others than the seller, and with
-    FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left.
+    capture, or for `return_cost` once it is provisioned, with PERMISSION_DENIED (NOT_CREDITOR) for
+    others, and with FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left, or STRIPE_REFUSED.
     """
     ResolveCheckout: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.ResolveCheckoutRequest, _checkout_service_pb2.Checkout]
     """ResolveCheckout decides about a checkout that needs attention. Only operators may.
@@ -161,8 +163,9 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     wrong with the purchase, all at once; each violation has a reason of its own:
     QUANTITY_OUT_OF_RANGE, ITEM_UNKNOWN, ITEM_INACTIVE, ITEM_NOT_OFFERED, WRONG_CART,
     NOT_SUB_ACCOUNT, LISTING_NOT_ELIGIBLE, LISTING_EXISTS, CURRENCY_NOT_TAKEN, AMOUNT_TOO_SMALL,
-    AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Fails with FAILED_PRECONDITION (SELLER_UNAVAILABLE) while the
-    seller cannot sell, and tells the buyer no more than that.
+    AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Only a purchase with which nothing is wrong fails with
+    PAYMENT_METHOD_UNUSABLE, PRICE_UNAVAILABLE or RATE_UNAVAILABLE, or with FAILED_PRECONDITION
+    (SELLER_UNAVAILABLE) while the seller cannot sell: the buyer is told no more than that.
     """
     ExecuteCheckout: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.ExecuteCheckoutRequest, _checkout_service_pb2.Checkout]  # type: ignore[assignment]
     """ExecuteCheckout buys what was quoted.
@@ -212,12 +215,13 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     another list or account (INVALID_PAGE_TOKEN).
     """
     RefundCheckout: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.RefundCheckoutRequest, _checkout_service_pb2.Checkout]  # type: ignore[assignment]
-    """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may.
+    """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may, and
+    operators.
 
     The cost comes back only while nothing is provisioned, or by operators. A sale that is refunded
     whole ends its renewal. Fails with NOT_FOUND for an unknown checkout, with WRONG_STATE before the
-    capture, with PERMISSION_DENIED (NOT_CREDITOR) for others than the seller, and with
-    FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left.
+    capture, or for `return_cost` once it is provisioned, with PERMISSION_DENIED (NOT_CREDITOR) for
+    others, and with FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left, or STRIPE_REFUSED.
     """
     ResolveCheckout: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.ResolveCheckoutRequest, _checkout_service_pb2.Checkout]  # type: ignore[assignment]
     """ResolveCheckout decides about a checkout that needs attention. Only operators may.
@@ -269,8 +273,9 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         wrong with the purchase, all at once; each violation has a reason of its own:
         QUANTITY_OUT_OF_RANGE, ITEM_UNKNOWN, ITEM_INACTIVE, ITEM_NOT_OFFERED, WRONG_CART,
         NOT_SUB_ACCOUNT, LISTING_NOT_ELIGIBLE, LISTING_EXISTS, CURRENCY_NOT_TAKEN, AMOUNT_TOO_SMALL,
-        AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Fails with FAILED_PRECONDITION (SELLER_UNAVAILABLE) while the
-        seller cannot sell, and tells the buyer no more than that.
+        AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Only a purchase with which nothing is wrong fails with
+        PAYMENT_METHOD_UNUSABLE, PRICE_UNAVAILABLE or RATE_UNAVAILABLE, or with FAILED_PRECONDITION
+        (SELLER_UNAVAILABLE) while the seller cannot sell: the buyer is told no more than that.
         """
 
     @_abc_1.abstractmethod
@@ -362,12 +367,13 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _checkout_service_pb2.RefundCheckoutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_checkout_service_pb2.Checkout, _abc.Awaitable[_checkout_service_pb2.Checkout]]:
-        """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may.
+        """RefundCheckout gives the sale back to the buyer, or a part of it. Only the seller may, and
+        operators.
 
         The cost comes back only while nothing is provisioned, or by operators. A sale that is refunded
         whole ends its renewal. Fails with NOT_FOUND for an unknown checkout, with WRONG_STATE before the
-        capture, with PERMISSION_DENIED (NOT_CREDITOR) for others than the seller, and with
-        FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left.
+        capture, or for `return_cost` once it is provisioned, with PERMISSION_DENIED (NOT_CREDITOR) for
+        others, and with FAILED_PRECONDITION (REFUND_TOO_LARGE) for more than is left, or STRIPE_REFUSED.
         """
 
     @_abc_1.abstractmethod

@@ -6,11 +6,13 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import stripe
+from billing_client.v1.checkout_service_pb2 import CheckoutState
 from billing_client.v1.wallet_service_pb2 import RELOAD_STATE_FAILED
 
 from bootstrap.process import opened
 from tests.support.contract.tenant import EMAIL, METHODS, Fields, Ground, invoice, plan
 from tests.support.pictures import GIF
+from tests.support.rooms import checkouts_end_to_end as checkouts
 from tests.support.rooms.wallets_end_to_end import (
     credited,
     declined,
@@ -26,19 +28,9 @@ from tests.support.servers.service import PRIVATE, REDIRECT_URI
 
 Facts = tuple[object, object]
 
-COMING: Final = {
-    f"CheckoutService.{name}"
-    for name in (
-        "ExecuteCheckout", "ConfirmCheckout", "RetryPayment", "CancelCheckout", "RefundCheckout",
-        "ResolveCheckout",
-    )
-}  # fmt: skip
-"""Those of the contract that this release does not serve yet."""
-
-
 MUTATING: Final = sorted(
     name for name, (method, _) in METHODS.items()
-    if "request_id" in method.input_type.fields_by_name and name not in COMING
+    if "request_id" in method.input_type.fields_by_name
 )  # fmt: skip
 
 
@@ -61,7 +53,8 @@ class Mutation:
     `foreign` is the reason for which another tenant's ids are refused; empty: it takes none.
     `logged`: the mutation log is its record; else an entry of a wallet is, by the key
     `<method>:<request id>`. `process`: what it sends is carried on whatever becomes of the call,
-    which tells how that stands; lost answers are tried in `tests/crash/test_reloads.py`.
+    which tells how that stands; lost answers are tried in `tests/crash/test_reloads.py` and
+    `test_checkouts.py`.
     `lost` is the reason with which a lost answer ends for good; empty: it is found later.
     `on_platform`: its requests are on the platform's own behalf.
     """
@@ -269,6 +262,31 @@ async def closed_facts(done: Done) -> Facts:
     )  # fmt: skip
 
 
+async def checkout_facts(done: Done) -> Facts:
+    """The one checkout and its one payment."""
+    (here,) = (await done.ground.call("CheckoutService.ListCheckouts", {})).checkouts
+    assert done.reply.id == here.id
+    payments = done.ground.world.sdk.v1.payment_intents
+    query: Any = {"customer": here.customer}
+    (there,) = (await payments.list_async(query, checkouts.place(here))).data
+    state = CheckoutState.Name(here.state).removeprefix("CHECKOUT_STATE_").lower()
+    paid = {"completed": checkouts.PAID}.get(state, 0)
+    return (there.id, there.customer, there.amount_received), (
+        here.payment_intent, here.customer, paid,
+    )  # fmt: skip
+
+
+async def sale_facts(done: Done) -> Facts:
+    """What was given back of a sub-account's purchase."""
+    found = await done.ground.call(
+        "CheckoutService.GetCheckout", {name: done.fields[name] for name in ("account", "id")}
+    )
+    query: Any = {"payment_intent": found.payment_intent}
+    refunds = done.ground.world.sdk.v1.refunds
+    there = (await refunds.list_async(query, checkouts.place(found))).data
+    return [one.amount for one in there], [found.refunded.amount]
+
+
 async def wallet_facts(done: Done) -> Facts:
     """The settings of a wallet."""
     wallet = await done.ground.call("WalletService.GetWallet", {})
@@ -411,6 +429,27 @@ TABLE: Final[Mapping[str, Mutation]] = {
     "ChargeService.RefundCharge": Mutation(
         make(id=Ground.charge, amount={"amount": 500, "currency": "usd"}), refund_facts,
         ("POST /v1/refunds",), "refund.created",
+    ),
+    "CheckoutService.ExecuteCheckout": Mutation(
+        checkouts.quoted, checkout_facts,
+        ("POST /v1/payment_intents", f"{INTENT}/capture"),
+        foreign="INVALID_FIELDS", process=True,
+    ),
+    "CheckoutService.ConfirmCheckout": Mutation(
+        checkouts.unconfirmed, checkout_facts, process=True
+    ),
+    "CheckoutService.RetryPayment": Mutation(
+        checkouts.declined, checkout_facts, (f"{INTENT}/confirm", f"{INTENT}/capture"),
+        process=True,
+    ),
+    "CheckoutService.CancelCheckout": Mutation(
+        checkouts.unconfirmed, checkout_facts, (f"{INTENT}/cancel",), process=True
+    ),
+    "CheckoutService.RefundCheckout": Mutation(
+        checkouts.sold, sale_facts, ("POST /v1/refunds",), "refund.created", process=True
+    ),
+    "CheckoutService.ResolveCheckout": Mutation(
+        checkouts.odd, checkout_facts, foreign="NOT_OPERATOR", process=True
     ),
     "ConnectionService.CompleteConnection": Mutation(
         consented, connection_facts, ("POST /oauth/token",), foreign="STATE_UNKNOWN",

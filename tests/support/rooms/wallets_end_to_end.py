@@ -7,17 +7,15 @@ import grpc
 import stripe
 from billing_client.v1 import wallet_service_pb2 as pb
 
-from tests.support.contract.tenant import METHODS, Fields, Ground, fresh, request_of
+from tests.support.contract.tenant import METHODS, OPERATOR, Fields, Ground, fresh, request_of
 from tests.support.servers.service import (
     ServiceAndEmulator,
     Tenant,
     bearer,
     details_of,
-    token_for,
     until,
 )
 
-OPERATOR: Final = Tenant("-", "", token_for("-"))
 SERVICE: Final = "WalletService"
 
 

@@ -15,7 +15,7 @@ _NO_SCANS: Final = "notablescan"
 
 
 @asynccontextmanager
-async def mongo_world(url: str, folder: Path) -> AsyncIterator[ServiceAndEmulator]:
+async def mongo_world(url: str, folder: Path, **settings: str) -> AsyncIterator[ServiceAndEmulator]:
     """A world on a new database, on a server that refuses whatever would scan a collection."""
     name = f"billing_e2e_{uuid4().hex}"
     on_mongo = {
@@ -23,7 +23,7 @@ async def mongo_world(url: str, folder: Path) -> AsyncIterator[ServiceAndEmulato
     }  # fmt: skip
     try:
         with _no_scans(url):
-            async with world(folder, **on_mongo) as made:
+            async with world(folder, **on_mongo, **settings) as made:
                 yield made
     finally:
         drop_mongo_database(url, name)

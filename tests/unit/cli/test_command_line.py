@@ -358,7 +358,8 @@ def test_every_command_that_asks_the_service_takes_an_address_and_a_token() -> N
     asking |= {
         f"connections {name}" for name in ("begin", "complete", "list", "verify", "disconnect")
     }
-    asking |= {"restatements", "overview", "contacts link"}
+    asking |= {"restatements", "overview", "contacts link", "catalogue"}
+    asking |= {f"checkouts {name}" for name in ("list", "show", "resolve")}
     asking |= {f"wallet {name}" for name in ("show", "entries", "statement", "adjust")}
     asking |= {
         f"wallet reload {name}"

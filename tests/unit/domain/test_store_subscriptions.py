@@ -29,6 +29,8 @@ def test_nothing_falls_due_at_its_end_or_later() -> None:
     assert second.ending(MARCH + dt.timedelta(seconds=1), LATER).cost_due_at == MARCH
     assert second.ending(MARCH, LATER).cost_due_at is None
     assert second.ended(LATER).cost_due_at is None
+    late = second.ended(MARCH + dt.timedelta(seconds=1))
+    assert late.cost_due_at == MARCH, "it stood when the period began"
     assert replace(second, cost=Money(0, "eur")).cost_due_at is None
     assert second.suspended(LATER).cost_due_at == MARCH, "suspended is not ended"
 
@@ -36,6 +38,7 @@ def test_nothing_falls_due_at_its_end_or_later() -> None:
 def test_the_earliest_end_stands() -> None:
     ending = subscription().ending(MARCH, NOON).ending(MARCH + dt.timedelta(days=1), LATER)
     assert ending.ends_at == MARCH
+    assert ending.ending(MARCH, LATER) is ending
     assert ending.ending(LATER, LATER).ends_at == LATER
     over = ending.ended(LATER)
     assert (over.standing, over.ends_at) == (Standing.ENDED, LATER)
@@ -46,18 +49,30 @@ def test_the_earliest_end_stands() -> None:
 
 
 def test_it_is_suspended_and_resumed() -> None:
-    suspended = subscription().suspended(LATER)
+    suspended = subscription().suspended(LATER, "PAST_DUE")
     assert (suspended.standing, suspended.suspended_at) == (Standing.SUSPENDED, LATER)
+    assert suspended.why == "PAST_DUE"
     assert suspended.suspended(MARCH) is suspended
     active = suspended.resumed(MARCH)
     assert (active.standing, active.suspended_at, active.revision) == (Standing.ACTIVE, None, 3)
     assert active.resumed(MARCH) is active
+    assert active.why == ""
 
 
-def test_unpaid_since_the_first_time() -> None:
-    unpaid = subscription().past_due(NOON, NOON).past_due(LATER, LATER)
-    assert unpaid.past_due_since == NOON
-    assert unpaid.past_due(None, LATER).past_due_since is None
+def test_it_is_as_stripe_shows_it_now() -> None:
+    unpaid = subscription().shown(LATER, past_due_since=NOON, ends_by=None)
+    assert (unpaid.past_due_since, unpaid.revision) == (NOON, 2)
+    assert unpaid.shown(MARCH, past_due_since=NOON, ends_by=None) is unpaid
+    assert unpaid.shown(MARCH, past_due_since=None, ends_by=None).past_due_since is None
+
+
+def test_nothing_falls_due_where_stripe_ends_it_and_again_where_that_is_taken_back() -> None:
+    second = subscription().with_cost_posted(LATER)
+    ending = second.shown(LATER, past_due_since=None, ends_by=MARCH)
+    assert ending.cost_due_at is None
+    later = ending.shown(LATER, past_due_since=None, ends_by=MARCH + dt.timedelta(seconds=1))
+    assert later.cost_due_at == MARCH
+    assert ending.shown(MARCH, past_due_since=None, ends_by=None).cost_due_at == MARCH
 
 
 def test_what_is_known_of_stripe_stays() -> None:

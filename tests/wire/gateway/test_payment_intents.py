@@ -1,6 +1,7 @@
 """Payment intents at Stripe, through the real SDK."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,6 +105,68 @@ async def test_a_decline_is_how_it_stands_and_no_error(
     assert paid.status == "succeeded"
     kept = await payments.method(account, paid.payment_method)
     assert kept.customer == customer
+
+
+async def test_it_is_authorised_first_and_paid_when_it_is_captured(
+    payments: StripePaymentIntents, call: MakeCall, order: NewPayment
+) -> None:
+    payment = await made(payments, call(), replace(order, manual=True))
+    confirmation = Confirmation(payment.id, order.payment_method, keeps_method=True)
+    held = await payments.confirm(call("confirm"), confirmation)
+    assert (held.status, held.received) == ("requires_capture", Money(0, "usd"))
+    assert held.capture_before is not None
+    assert held.captured_at is None
+    assert await payments.find_captured(call("capture"), payment.id, LONG_AGO) is None
+    paid = await payments.capture(call("capture"), payment.id)
+    assert (paid.status, paid.received, paid.charge) == ("succeeded", USD, held.charge)
+    assert paid.captured_at is not None
+    assert paid.captured_at < held.capture_before
+    assert await payments.capture(call("again"), payment.id) == paid
+    assert await payments.find_captured(call("capture"), payment.id, LONG_AGO) == paid
+    assert (await payments.cancel(call("late"), payment.id)).status == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("card", "status", "code"),
+    [
+        ("visa", "requires_capture", ""),
+        ("chargeCustomerFail", "requires_payment_method", "generic_decline"),
+        ("authenticationRequired", "requires_action", ""),
+    ],
+)
+async def test_what_moves_no_money_may_be_attempted_as_it_is_made(
+    payments: StripePaymentIntents, call: MakeCall, account: str, emulator: RunningEmulator,
+    card: str, status: str, code: str,
+) -> None:  # fmt: skip
+    customer, method = await payer(emulator, account, card)
+    order = NewPayment(customer, method, USD, manual=True, attempted=True, keeps_method=True)
+    payment = await payments.create(call(), order)
+    assert (payment.status, payment.decline_code) == (status, code)
+    assert payment.received == Money(0, "usd")
+    assert (payment.capture_before is not None) == (status == "requires_capture")
+    assert await payments.create(call(), order) == payment
+    found = await payments.find_created(call(), order, LONG_AGO)
+    assert found is not None
+    assert (found.id, found.status) == (payment.id, status)
+    with pytest.raises(ValueError, match="captured later"):
+        replace(order, manual=False)
+
+
+async def test_what_is_canceled_or_expired_is_not_captured(
+    payments: StripePaymentIntents, call: MakeCall, order: NewPayment, account: str,
+    emulator: RunningEmulator,
+) -> None:  # fmt: skip
+    for name, happens in (("one", ""), ("two", "expire")):
+        payment = await made(payments, call(name), replace(order, manual=True))
+        confirmation = Confirmation(payment.id, order.payment_method)
+        await payments.confirm(call(f"{name}-confirm"), confirmation)
+        if happens:
+            await emulator.control.happen(
+                "payment_intents", payment.id, happens, {}, account=account
+            )
+        else:
+            await payments.cancel(call(f"{name}-cancel"), payment.id)
+        assert (await payments.capture(call(f"{name}-capture"), payment.id)).status == "canceled"
 
 
 async def test_canceling_tells_how_it_stands(

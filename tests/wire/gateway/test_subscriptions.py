@@ -14,6 +14,7 @@ from application.mutations.stripe import Call
 from application.subscriptions.ports import (
     Cancellation,
     CollectionPause,
+    FirstCharge,
     ItemChange,
     NewItem,
     NewSubscription,
@@ -24,8 +25,10 @@ from application.subscriptions.ports import (
 )
 from domain.errors import FailedPrecondition, InvalidArgument, NotFound, PaymentDeclined, WrongState
 from domain.mirror import Snapshot
+from domain.money import Money
 from domain.subscriptions import Subscription
 from infrastructure.stripe.core.client import StripeApi
+from infrastructure.stripe.payment_intents.gateway import StripePaymentIntents
 from infrastructure.stripe.readers.objects import StripeObjectReader
 from infrastructure.stripe.subscriptions.gateway import StripeSubscriptions
 from sandbox.emulator.core.messages import FaultSpec
@@ -108,6 +111,22 @@ async def test_create_writes_every_field_and_the_tag(
         SUBSCRIPTIONS, account, found.id, not_before_ms=None, priority=Priority.CALLER
     )
     assert read.object == found
+
+
+async def test_what_is_asked_for_once_is_on_the_first_invoice_and_its_payment_is_found(
+    api: StripeApi, gateway: StripeSubscriptions, call: MakeCall, shop: Shop, account: str
+) -> None:
+    product = (await shop.sdk.products.create_async({"name": "Set-up"}, shop.options)).id
+    order = shop.order(first_charges=(FirstCharge(product, Money(700, "usd")),))
+    made = shown(await gateway.create(call(), order))
+    assert made.latest_invoice is not None
+    payments = StripePaymentIntents(api, "")
+    (paid,) = await payments.paying(account, made.latest_invoice)
+    payment, _ = await payments.read(account, paid)
+    assert (payment.status, payment.received) == ("succeeded", Money(2_700, "usd"))
+    trial = shown(await gateway.create(call("trial"), shop.order(trial_days=3)))
+    assert trial.latest_invoice is not None
+    assert await payments.paying(account, trial.latest_invoice) == []
 
 
 async def test_create_in_other_ways(

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -36,6 +37,7 @@ class Asking:
         self.world, self.log = TransferWorld(), FakeMutationLog()
         self.frozen = 0
         self.claims: tuple[str, ...] = ()
+        self.begun_by: Callable[[Wish], str] | None = None
         self.refusal: Exception | None = None
 
     def method(self) -> tuple[Mutations, ProcessMethod[Wish, Terms]]:
@@ -48,7 +50,7 @@ class Asking:
         mutations = Mutations(self.log, connections, writer, world.clock, Tasks(), world.objects)
         return mutations, ProcessMethod(
             "Transfers.Begin", Wish, world.transfers, self._freeze, mutations=mutations,
-            processes=world.service(), clock=world.clock,
+            processes=world.service(), clock=world.clock, begun_by=self.begun_by,
         )  # fmt: skip
 
     async def ask(self, name: str = "Ada", request_id: str = "r-1") -> ProcessRecord:
@@ -85,6 +87,26 @@ async def test_a_repeat_answers_with_the_process_as_it_stands_by_then(asking: As
     assert asking.log.records == {}
     assert (await asking.ask("Waits")).progress.state == "completed", "long after the mutation"
     assert (asking.frozen, len(asking.world.sends)) == (1, 3)
+
+
+async def test_what_begins_one_process_begins_no_other_under_another_id(asking: Asking) -> None:
+    asking.begun_by = lambda wish: wish.name
+    record = await asking.ask("Ada", "r-1")
+    assert record.key.request_id == "Ada"
+    assert (await asking.ask("Ada", "r-1")).id == record.id
+    with pytest.raises(AlreadyExists) as caught:
+        await asking.ask("Ada", "r-2")
+    assert caught.value.metadata == {"process": record.id}
+    assert (asking.frozen, len(asking.world.sends)) == (1, 3)
+
+
+async def test_of_two_at_once_one_begins_it(asking: Asking) -> None:
+    asking.begun_by = lambda wish: wish.name
+    _, method = asking.method()
+    asks = (method.run(CALLER, f"r-{number}", Wish("Ada")) for number in range(9))
+    answers = await asyncio.gather(*asks, return_exceptions=True)
+    assert sum(isinstance(one, ProcessRecord) for one in answers) == 1
+    assert sum(isinstance(one, AlreadyExists) for one in answers) == 8
 
 
 async def test_another_wish_under_a_used_id_is_refused_however_late(asking: Asking) -> None:
