@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo run test fuzz check format proto contract map bench lock clean
+.PHONY: help demo run test fuzz check audit format proto contract map bench lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ check: .venv/dev.stamp  ## format, lint, types, layers, contract
 	$(BIN)/buf lint
 	$(BIN)/buf format --exit-code --diff proto
 	$(BIN)/buf breaking proto --against proto/contract.binpb --exclude-imports
+
+audit: .venv/dev.stamp  ## ask for known weaknesses of pinned versions, and fail for one
+	$(BIN)/python tools/audit.py --fail
 
 format: .venv/dev.stamp  ## put code and protos into their one format
 	$(BIN)/ruff format .
