@@ -24,8 +24,8 @@ FIRST, LAST = -62_135_596_800, 253_402_300_799
 """The bounds of a Timestamp: the first second of the year 1, the last of 9999."""
 
 EDGES: Final = (
-    (FIRST, 0), (FIRST, 999_999_999), (FIRST + DAY, 0), (FIRST + 40 * DAY, 0), (LAST, 999_999_999),
-    (LAST - DAY, 0), (LAST - 40 * DAY, 0), (FIRST - 1, 0), (LAST + 1, 0), (2**63 - 1, 0), (0, -1),
+    (FIRST, 0), (FIRST + DAY, 0), (FIRST + 40 * DAY, 0), (LAST, 999_999_999), (LAST - 40 * DAY, 0),
+    (FIRST - 1, 0), (LAST + 1, 0), (0, -1),
 )  # fmt: skip
 ZONES: Final = ("UTC", "Pacific/Kiritimati", "Etc/GMT+12")
 """The ones that are farthest ahead and behind: in them the ends of time lie elsewhere."""
