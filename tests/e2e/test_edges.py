@@ -1,15 +1,16 @@
-"""Instants at both ends of time, in every field of every RPC that takes one."""
+"""Instants at both ends of time, and numbers at theirs, in every field of every RPC."""
 
 import itertools
+import math
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import grpc
 import pytest
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from tests.support.contract.every_mutation import TABLE
@@ -124,3 +125,62 @@ async def test_no_instant_is_a_defect(here: ServiceAndEmulator, name: str) -> No
     sys.stdout.write(f"{name}: {dict(counts)}\n")
     assert wrong == []
     assert counts["INVALID_ARGUMENT INVALID_FIELDS"] > 0
+
+
+INTEGERS: Final[Mapping[int, tuple[int, ...]]] = {
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), -1, 0, 2**31 - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), -1, 0, 2**53 + 1, 2**63 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
+    FieldDescriptor.CPPTYPE_ENUM: (-1, 99),
+}
+FRACTIONS: Final = (math.nan, math.inf, -math.inf, 1e308, -0.0, 5e-324)
+
+
+def numbers(kind: Descriptor, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The paths of a message's numbers, each with what is put there, instants left out."""
+    for field in kind.fields:
+        inner, path = field.message_type, (*above, field.name)
+        if inner is None and not field.is_repeated:
+            fraction = field.cpp_type in (
+                FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT,
+            )  # fmt: skip
+            values = FRACTIONS if fraction else INTEGERS.get(field.cpp_type, ())
+            yield from ((path, value) for value in values)
+        elif inner is not None and len(path) < 4 and _holds_fields(inner):
+            yield from numbers(inner, path)
+
+
+def _holds_fields(kind: Descriptor) -> bool:
+    """Whether a message is one of the contract's, and no entry of a map."""
+    return not kind.GetOptions().map_entry and not kind.full_name.startswith("google.protobuf.")
+
+
+NUMBERED: Final = {
+    name: found for name, (method, _) in sorted(METHODS.items())
+    if (found := [*numbers(method.input_type)])
+}  # fmt: skip
+
+
+def put(request: Message, path: tuple[str, ...], value: Any) -> None:
+    """Put a value at a path; of a list, into its first element."""
+    held: Any = request
+    for name in path[:-1]:
+        inner = getattr(held, name)
+        listed = held.DESCRIPTOR.fields_by_name[name].is_repeated
+        held = (inner[0] if inner else inner.add()) if listed else inner
+    setattr(held, path[-1], value)
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+async def test_no_number_is_a_defect(here: ServiceAndEmulator, name: str) -> None:
+    ground = Ground(here, await here.tenant())
+    wrong = []
+    body = await TABLE[name].make(ground) if name in TABLE else await body_of(name, ground, "")
+    for path, value in NUMBERED[name]:
+        request = request_of(name, body)
+        put(request, path, value)
+        answer = await met(ground, name, request)
+        if answer.startswith(("INTERNAL", "UNKNOWN", "DEADLINE")):
+            wrong.append((answer, path, value))
+    assert wrong == []
