@@ -65,8 +65,9 @@ def requests(name: str, body: Fields) -> Iterator[Message]:
     """Requests with instants at edges: in each field alone, and in two at once."""
     paths = TIMED[name]
     zoned = "period" in METHODS[name][0].input_type.fields_by_name
+    alone, together = [(path,) for path in paths], [*itertools.combinations(paths, 2)]
     for zone in ZONES if zoned else ("",):
-        for several in (*((path,) for path in paths), *itertools.combinations(paths, 2)):
+        for several in (*alone, *together) if zone in ("", "UTC") else alone:
             for edges in itertools.product(EDGES, repeat=len(several)):
                 request = request_of(name, body)
                 if zoned:
