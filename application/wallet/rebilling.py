@@ -91,7 +91,8 @@ class Rebillings:
 
     def _bounds(self, span: Span) -> tuple[dt.datetime, dt.datetime]:
         end = span.end or self._clock.now()
-        return span.start or end - LONGEST, end
+        # There is nothing before the year 1, so no period of full length ends soon after.
+        return span.start or (end - LONGEST if end - _FIRST > LONGEST else _FIRST), end
 
     async def _revenue(
         self, wallet: Wallet, start: dt.datetime, end: dt.datetime
@@ -133,4 +134,5 @@ class Rebillings:
             after = page[-1].sequence
 
 
+_FIRST: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
 _LONGEST_RULE: Final = f"at most {LONGEST.days} days after start_time"

@@ -105,7 +105,7 @@ def _create(call: Call) -> JsonObject:
     fields = {name: value for name, value in given(call).items() if name not in _IGNORED}
     fields |= _resolved(call, fields)
     fields.pop("currency", None)
-    _check_due(fields, fields)
+    _check_due(fields, fields, call.now)
     if fields.get("days_until_due") is not None and fields.get("due_date") is None:
         fields["due_date"] = call.now + fields["days_until_due"] * DAY_SECONDS
     subscription = params.get("subscription")
@@ -129,7 +129,7 @@ def _update(call: Call) -> JsonObject:
     patch = patched(invoice, call.params, _UPDATE)
     patch = {name: value for name, value in patch.items() if name not in _IGNORED}
     patch |= _resolved(call, patch)
-    patch |= _due(invoice, patch)
+    patch |= _due(invoice, patch, call.now)
     if invoice["status"] == "draft":
         changed = {**invoice, **patch}
         lines = invoice_lines.of_invoice(call, invoice)
@@ -151,27 +151,32 @@ def _resolved(call: Call, fields: JsonObject) -> JsonObject:
     return found
 
 
-def _due(invoice: JsonObject, patch: JsonObject) -> JsonObject:
+def _due(invoice: JsonObject, patch: JsonObject, now: int) -> JsonObject:
     """When a changed invoice is due: one that is charged automatically again, never."""
     if patch.get("collection_method") == "charge_automatically":
-        _check_due(patch, patch)
+        _check_due(patch, patch, now)
         return {"days_until_due": None, "due_date": None}
-    _check_due({**invoice, **patch}, patch)
+    _check_due({**invoice, **patch}, patch, now)
     if patch.get("days_until_due") is not None and "due_date" not in patch:
         return {"due_date": invoice["created"] + patch["days_until_due"] * DAY_SECONDS}
     return {}
 
 
-def _check_due(fields: JsonObject, given: JsonObject) -> None:
+def _check_due(fields: JsonObject, given: JsonObject, now: int) -> None:
     """ApiError 400 for an invoice to be sent that is never due, or a due date of another.
 
-    Neither refusal has a code or a parameter (recorded).
+    Neither refusal has a code or a parameter (recorded). A due date in the past is refused with
+    its parameter (told in the tracker of stripe-python; that an update is alike is supposed).
     """
     sent = fields.get("collection_method") == "send_invoice"
     if sent and all(fields.get(name) is None for name in _DUE):
         raise invalid("An invoice to be sent needs `due_date` or `days_until_due`.")
     if not sent and any(given.get(name) is not None for name in _DUE):
         raise invalid("Only an invoice to be sent takes `due_date` or `days_until_due`.")
+    due = given.get("due_date")
+    if due is not None and due <= now:
+        rule = "Invalid timestamp: must be an integer Unix timestamp in the future."
+        raise invalid(rule, "due_date")
 
 
 def _finalize(call: Call) -> JsonObject:

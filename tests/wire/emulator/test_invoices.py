@@ -112,6 +112,16 @@ async def test_a_declined_payment_leaves_it_open(client: stripe.StripeClient) ->
     assert (paid.status, paid.attempt_count) == ("paid", 2)
 
 
+async def test_no_invoice_was_due_before_it_is_made(client: stripe.StripeClient) -> None:
+    draft = await drafted(client, 500, collection_method="send_invoice", days_until_due=7)
+    for due in (-62_135_596_800, 0, 1_665_417_599):
+        with pytest.raises(stripe.InvalidRequestError, match="in the future") as refused:
+            await drafted(client, 500, collection_method="send_invoice", due_date=due)
+        assert refused.value.param == "due_date"
+        with pytest.raises(stripe.InvalidRequestError, match="in the future"):
+            await client.v1.invoices.update_async(draft.id, {"due_date": due})
+
+
 async def test_sent_invoices_fall_due(client: stripe.StripeClient, control: ControlClient) -> None:
     draft = await drafted(client, 500, collection_method="send_invoice", days_until_due=7)
     sent = await client.v1.invoices.send_invoice_async(draft.id)
