@@ -94,6 +94,7 @@ class CheckoutCalls:
         log: ProcessLog, mutations: Mutations, signer: QuoteSigner, methods: MethodChoice,
         payments: PaymentIntentGateway, page_tokens: PageTokens, clock: Clock,
     ) -> None:  # fmt: skip
+        self._process = process
         self._processes = processes
         self._log = log
         self._signer = signer
@@ -292,6 +293,8 @@ class CheckoutCalls:
                 return
             if not run.record.progress.attention:
                 raise WrongState(KIND, run.id, run.record.progress.state)
+            if decided is Resolving.CLOSE:
+                await self._process.leave(run)
             made = Resolution(request_id, decided.value, resolution.reason, run.now())
             run.data = replace(run.data, resolutions=(*run.data.resolutions, made)[-MAX_ATTEMPTS:])
 
