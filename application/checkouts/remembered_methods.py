@@ -40,3 +40,24 @@ class RememberedMethods(MethodReads):
         row = (await self._mirror.fetch(CUSTOMERS, stripe_account, [customer])).get(customer)
         known = row.snapshot.object if row and row.snapshot else None
         return (known.default_payment_method or known.default_source or "") if known else ""
+
+
+class PresentDefaults(MethodReads):
+    """For purchases: the default payment method as it is now, all else as `remembered` tells it.
+
+    Who has just chosen another default is not to be charged by the one before.
+    """
+
+    def __init__(self, asked: MethodReads, remembered: MethodReads) -> None:
+        self._asked = asked
+        self._remembered = remembered
+
+    @override
+    async def default_of(self, stripe_account: str, customer: str) -> str:
+        return await self._asked.default_of(stripe_account, customer)
+
+    @override
+    async def read(
+        self, stripe_account: str, customer: str, payment_method: str
+    ) -> PaymentMethod | None:
+        return await self._remembered.read(stripe_account, customer, payment_method)

@@ -52,7 +52,7 @@ from application.checkouts.pricing import Pricing
 from application.checkouts.quotes import Quotes
 from application.checkouts.quoting import QuoteSigner
 from application.checkouts.refunding import SaleRefunds
-from application.checkouts.remembered_methods import RememberedMethods
+from application.checkouts.remembered_methods import PresentDefaults, RememberedMethods
 from application.checkouts.renewing import Renewals
 from application.checkouts.sale_leg import SaleLeg
 from application.checkouts.sale_returns import SaleReturns
@@ -360,8 +360,8 @@ class Rooms(containers.DeclarativeContainer):
         AskedMethods, stripe.payment_intents, stripe.payment_methods
     )
     remembered_methods = providers.Singleton(RememberedMethods, asked_methods, mirror, clock)
-    # A preview tells what was true a moment ago, a purchase what is true. Of payment methods both
-    # go by the last minute: Stripe refuses one that is not the buyer's any more.
+    # A preview tells what was true a moment ago, a purchase what is true. Of payment methods, but
+    # for the default, both go by the last minute: Stripe refuses one that is not the buyer's.
     priced_by: ClassVar[dict[str, Any]] = {
         "carts": stores.carts,
         "subscriptions": stores.store_subscriptions,
@@ -370,7 +370,6 @@ class Rooms(containers.DeclarativeContainer):
         "setup_fees": setup_fees,
         "wallets": wallets,
         "rates": stores.rates,
-        "methods": providers.Singleton(MethodChoice, remembered_methods),
         "currencies": taken_currencies,
         "clock": clock,
     }
@@ -395,6 +394,10 @@ class Rooms(containers.DeclarativeContainer):
         stores.store_catalogue.provided.get,
         stores.buyers.provided.get,
         sellers=asked_sellers,
+        methods=providers.Singleton(
+            MethodChoice,
+            providers.Singleton(PresentDefaults, asked_methods, remembered_methods),
+        ),
         **priced_by,
     )
     buyers_lately = providers.Singleton(Lately, stores.buyers.provided.get, clock, MINUTE)
@@ -414,6 +417,7 @@ class Rooms(containers.DeclarativeContainer):
                 buyers_lately,
                 **sold_by,
             ),
+            methods=providers.Singleton(MethodChoice, remembered_methods),
             **priced_by,
         ),
         stores.carts,

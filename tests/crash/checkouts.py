@@ -6,10 +6,12 @@ python -m tests.crash.checkouts
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 from application.checkouts.checkout_terms import KIND
-from application.checkouts.commands import CheckoutOrder
+from application.checkouts.commands import CheckoutOrder, CheckoutRetry
 from application.requests.callers import Caller
+from domain.checkouts import CheckoutState
 from domain.errors import BillingError
 from infrastructure.stripe.core.budget import RateBudget
 from infrastructure.stripe.core.client import StripeApi, StripeSettings
@@ -34,6 +36,8 @@ _ROUNDS: Final = 60
 class Wish:
     """What a sub-account buys by a quote and a card; or it is `canceled`, or `refused` at its end.
 
+    `other` is the card that pays after the first is declined; empty: that pays.
+
     `account` has a parent of its own, whose Stripe account is `place`. Each has one request of each
     kind, so a repeat is the same one.
     """
@@ -43,6 +47,7 @@ class Wish:
     kind: str
     quote: str
     card: str
+    other: str = ""
     canceled: bool = False
     refused: bool = False
 
@@ -110,6 +115,11 @@ async def _fulfil(world: SaleWorld, wish: Wish) -> None:
         view = await world.calls.execute(buyer, "buy", order)
         if wish.canceled:
             await world.calls.cancel(buyer, "cancel", view.record.id)
+        if wish.other:
+            view = await world.calls.confirm(buyer, uuid4().hex, view.record.id)
+            if view.state is CheckoutState.AWAITING_CUSTOMER:
+                retry = CheckoutRetry(view.record.id, wish.other)
+                await world.calls.retry(buyer, "retry", retry)
     except BillingError:
         pass  # it is asked for again, in another life
 

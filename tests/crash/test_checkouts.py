@@ -80,8 +80,9 @@ class Selling:
         await self._api.close()
 
     async def wish(
-        self, kind: ProductKind, *, canceled: bool = False, refused: bool = False
-    ) -> Wish:
+        self, kind: ProductKind, *, canceled: bool = False, refused: bool = False,
+        declined: bool = False,
+    ) -> Wish:  # fmt: skip
         """What another sub-account, of a parent of its own, wishes."""
         account = f"c{len(self.wishes)}"
         parent = f"{account}-parent"
@@ -95,6 +96,10 @@ class Selling:
         customer = await sdk.customers.create_async(buys, options)  # type: ignore[arg-type]
         name = "pm_card_authenticationRequired" if canceled else "pm_card_visa"
         params: Any = {"customer": customer.id}
+        other = ""
+        if declined:
+            good = await sdk.payment_methods.attach_async(name, params, options)  # type: ignore[arg-type]
+            name, other = "pm_card_chargeCustomerFail", good.id
         method = await sdk.payment_methods.attach_async(name, params, options)  # type: ignore[arg-type]
         if refused:
             await self.emulator.control.add_fault(
@@ -121,7 +126,7 @@ class Selling:
                 Purchase(account, ITEMS[kind], payment_method=method.id),
             )
         quote = preview.signed.text
-        made = Wish(account, there, kind.value, quote, method.id, canceled, refused)
+        made = Wish(account, there, kind.value, quote, method.id, other, canceled, refused)
         self.wishes[account] = made
         return made
 
@@ -274,6 +279,7 @@ KINDS: Final = (
     (ProductKind.SUBSCRIPTION, {}),
     (ProductKind.SUBSCRIPTION, {"refused": True}),
     (ProductKind.ONE_OFF, {"canceled": True}),
+    (ProductKind.ONE_OFF, {"declined": True}),
     (ProductKind.PHONE_NUMBER, {}),
     (ProductKind.LISTING, {}),
 )
@@ -305,10 +311,17 @@ async def test_wherever_it_is_killed_it_is_sold_once_or_not_at_all(
 
 
 def _worth_it(
-    calls: Mapping[str, int], kind: ProductKind, *, canceled: bool = False, refused: bool = False
+    calls: Mapping[str, int],
+    kind: ProductKind,
+    *,
+    canceled: bool = False,
+    refused: bool = False,
+    declined: bool = False,
 ) -> Mapping[str, int]:
     """What the first two, or the one that is bought, do not do alike."""
-    if canceled or refused:
+    if declined:
+        kept: tuple[str, ...] = ("stripe.confirm", "log.write")
+    elif canceled or refused:
         kept = ("stripe.cancel", "stripe.unsubscribe", "stripe.refund", "log.release", "journal.")
         kept = (*kept, "log.write") if refused else kept
     elif kind in (ProductKind.ONE_OFF, ProductKind.SUBSCRIPTION):
