@@ -15,6 +15,7 @@ BENCHES = (
     ("bench.get_customer",),
     ("bench.callers",),
     ("bench.debit_usage",),
+    ("bench.preview_checkout",),
     ("bench.analytics",),
     ("bench.money",),
     ("bench.search", "--store", "sqlite"),

@@ -134,13 +134,17 @@ async def serve(path: Path, key: str, offers: int) -> None:
     multipliers = Multipliers(Wallets(accounts, "usd"), SqliteWalletSettings(database))
     catalogue, carts = SqliteStoreCatalogue(database), SqliteCarts(database)
     methods = RememberedMethods(OneMethod(), mirror, clock)
+    journal, find_buyer = (
+        SqliteJournal(database),
+        Lately(SqliteBuyers(database).get, clock, MINUTE),
+    )
     sellers = Sellers(
-        connections, nothing, Wallets(accounts, "usd"), SqliteJournal(database),
-        SqliteBuyers(database), methods, SqliteOutbox(database), clock, asyncio.Event(),
+        connections, nothing, Lately(journal.head, clock, MOMENT), find_buyer, journal, methods,
+        SqliteOutbox(database), clock, asyncio.Event(),
     )  # fmt: skip
     pricing = Pricing(
         Lately(accounts.get, clock, MOMENT), Lately(catalogue.get, clock, MOMENT),
-        Lately(SqliteBuyers(database).get, clock, MINUTE), carts,
+        find_buyer, carts,
         SqliteStoreSubscriptions(database), multipliers, NoNumberPrices(), nothing,
         Wallets(accounts, "usd"), SqliteRates(database), sellers, MethodChoice(methods),
         TakenCurrencies(OneCountry(), nothing, mirror, clock), clock,

@@ -236,11 +236,16 @@ class RateLimited(BillingError):
 
 
 class PaymentDeclined(BillingError):
-    """A bank or Stripe refused the payment. `decline_code` is Stripe's."""
+    """A bank or Stripe refused the payment. `decline_code` is Stripe's.
 
-    def __init__(self, message: str, *, decline_code: str) -> None:
+    `payment` is the id of the payment intent that was declined, where Stripe names it; callers are
+    not told it.
+    """
+
+    def __init__(self, message: str, *, decline_code: str, payment: str = "") -> None:
         super().__init__(Reason.PAYMENT_DECLINED, message, metadata={"decline_code": decline_code})
         self.decline_code = decline_code
+        self.payment = payment
 
 
 class OutcomeUnknown(BillingError):

@@ -43,12 +43,10 @@ def cost(price: Fraction, currency: str, rate: str, into: str) -> Money:
     """
     if bool(rate) == (currency == into) or (rate and not is_rate(rate)):
         raise ValueError(f"rate: {RATE_RULE}, where the currencies differ")
-    exact = (
-        price
-        * Fraction(Decimal(rate or "1"))
-        * Fraction(10) ** (exponent(into) - exponent(currency))
-    )
-    return Money(round(exact), into)
+    if not rate:
+        return Money(round(price), into)
+    scale = Fraction(10) ** (exponent(into) - exponent(currency))
+    return Money(round(price * Fraction(Decimal(rate)) * scale), into)
 
 
 def of_lines(amount: Money, lines: Sequence[Money]) -> Sequence[Money]:

@@ -6,6 +6,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from application.background.clock import Clock
 from domain.accounts import Account
+from domain.ledger_entries import Entry
 from domain.store_products import Offer
 from domain.wallets import Buyer
 
@@ -36,6 +37,12 @@ class FindBuyer(Protocol):
     """The customer that an account is at a Stripe account, or None: a buyer never changes."""
 
     async def __call__(self, account: str, stripe_account: str, /) -> Buyer | None: ...
+
+
+class FindHead(Protocol):
+    """The last entry of a wallet, or None: `application.wallet.ports.Journal`, or what it told."""
+
+    async def __call__(self, wallet: str, /) -> Entry | None: ...
 
 
 class Lately(Generic[T]):

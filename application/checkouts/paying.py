@@ -24,8 +24,7 @@ class ChosenMethod:
 class MethodReads(Protocol):
     """Payment methods as they are read for a purchase.
 
-    The boundary is here because a preview may tell what was true a moment ago, and a purchase may
-    not.
+    The boundary is here because who only looks at prices is spared requests to Stripe.
     """
 
     async def default_of(self, stripe_account: str, customer: str) -> str:

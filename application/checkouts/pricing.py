@@ -3,7 +3,6 @@
 Nothing is held, charged or kept here. PreviewCheckout and ExecuteCheckout both begin with it.
 """
 
-import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,13 +16,7 @@ from application.checkouts.multipliers import Multipliers
 from application.checkouts.number_prices import NumberPrices
 from application.checkouts.paying import ChosenMethod, MethodChoice
 from application.checkouts.ports import Carts, StoreSubscriptions
-from application.checkouts.sellers import (
-    NO_CONNECTION,
-    Lacking,
-    Means,
-    Sellers,
-    SellerUnavailable,
-)
+from application.checkouts.sellers import NO_CONNECTION, Lacking, Sellers, SellerUnavailable
 from application.checkouts.setup_fees import SetupFees
 from application.requests.callers import OPERATOR
 from application.requests.violations import METHOD_ID, optional_id_violations, refuse
@@ -96,7 +89,7 @@ class _Gathered:
     has_listing: bool = False
     sells_number: bool = True
     quote: Quote | None = None
-    means: Means = Means()  # noqa: RUF009 - it is frozen
+    total: Money | None = None
     failures: list[BillingError] = field(default_factory=list)
     no_method: BillingError | None = None
 
@@ -111,7 +104,7 @@ class _Gathered:
     @property
     def failure(self) -> BillingError | None:
         """What is to be told where nothing is wrong with the purchase itself."""
-        free = self.quote is not None and not self.quote.total
+        free = self.total is not None and not self.total
         return next(iter(self.failures), None if free else self.no_method)
 
 
@@ -158,21 +151,20 @@ class Pricing:
             refuse([*violations, *_violations(account, purchase, known)])
             if (failure := known.failure) is not None:
                 raise _sellers_own(account, failure)
-            return _priced(known)
+            return await self._checked(known)
         except SellerUnavailable as error:
             await self._sellers.tell(account, item.price, error)
             raise
 
     async def _gather(self, buyer: Account, purchase: Purchase, known: _Gathered) -> None:
-        """Look at everything at once. Raises Unavailable (STORE_UNAVAILABLE)."""
+        """Look at everything. Raises Unavailable (STORE_UNAVAILABLE)."""
         known.stripe_account = await known.attempt(self._sellers.stripe_account(buyer), "")
-        terms, known.means, known.cart, _ = await asyncio.gather(
-            known.attempt(self._terms(buyer, purchase.item, known), None),
-            known.attempt(self._means(buyer, known.offer), Means()),
-            self._carts.get(buyer.id),
-            self._gather_method(buyer, purchase.payment_method, known),
-        )
-        known.quote = None if terms is None else quote(terms)
+        known.cart = await self._carts.get(buyer.id)
+        terms = await known.attempt(self._terms(buyer, purchase.item, known), None)
+        await self._gather_method(buyer, purchase.payment_method, known)
+        if terms is not None:
+            known.quote = quote(terms)
+            known.total = known.quote.total
         if known.offer is None:
             return
         currency, place = known.offer.price.currency, known.stripe_account
@@ -193,11 +185,6 @@ class Pricing:
             known.has_method = known.method is not None
         except BillingError as error:
             known.no_method = error
-
-    async def _means(self, buyer: Account, offer: Offer | None) -> Means:
-        if buyer.parent is None or offer is None:
-            return Means()
-        return await self._sellers.means(buyer.parent, cost_leg(buyer, offer.product.kind))
 
     async def _terms(self, buyer: Account, item: CartItem, known: _Gathered) -> Terms | None:
         """What it is priced by; None where the item says too little, or what is not sold.
@@ -256,26 +243,25 @@ class Pricing:
             )
         return rate.rate
 
-
-def _priced(known: _Gathered) -> Priced:
-    """What was gathered, where nothing is wrong with it. Raises SellerUnavailable."""
-    if known.quote is None:
-        raise ValueError("quote: a purchase without violations and failures has one")
-    known.means.check(known.quote)
-    method = known.method if known.quote.total else None
-    return Priced(known.quote, known.cart, known.customer, method, known.means.customer)
+    async def _checked(self, known: _Gathered) -> Priced:
+        """What was gathered, where nothing is wrong with it. Raises SellerUnavailable."""
+        priced = known.quote
+        if priced is None:
+            raise ValueError("quote: a purchase without violations and failures has one")
+        customer = await self._sellers.check(priced)
+        method = known.method if known.total else None
+        return Priced(priced, known.cart, known.customer, method, customer)
 
 
 def _violations(buyer: Account, purchase: Purchase, known: _Gathered) -> Iterator[FieldViolation]:
     yield from optional_id_violations(purchase.payment_method, "payment_method", METHOD_ID)
     if purchase.cart and (known.cart is None or known.cart.id != purchase.cart):
         yield FieldViolation("cart", "must be the account's cart", Reason.WRONG_CART)
-    total: Money | None = None if known.quote is None else known.quote.total
     circumstances = Circumstances(
         buyer=buyer,
         seller=purchase.seller or buyer.parent,
         offer=known.offer,
-        total=total,
+        total=known.total,
         takes_currency=known.takes_currency,
         has_method=known.has_method,
         has_listing=known.has_listing,

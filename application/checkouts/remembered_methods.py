@@ -1,4 +1,4 @@
-"""Payment methods for previews: what the mirror shows, and what was read a moment ago."""
+"""Payment methods for a purchase: what the mirror shows, and what was read a moment ago."""
 
 from typing_extensions import override
 
@@ -13,7 +13,8 @@ from domain.payment_methods import PaymentMethod
 class RememberedMethods(MethodReads):
     """Payment methods as they were at most a minute ago; what is not known is read from `reads`.
 
-    A preview decides nothing: the purchase reads them again.
+    What may be charged to whom, Stripe has the last word on: it refuses a payment by a method that
+    is another customer's by then.
     """
 
     def __init__(self, reads: MethodReads, mirror: Mirror, clock: Clock) -> None:
@@ -39,3 +40,24 @@ class RememberedMethods(MethodReads):
         row = (await self._mirror.fetch(CUSTOMERS, stripe_account, [customer])).get(customer)
         known = row.snapshot.object if row and row.snapshot else None
         return (known.default_payment_method or known.default_source or "") if known else ""
+
+
+class PresentDefaults(MethodReads):
+    """For purchases: the default payment method as it is now, all else as `remembered` tells it.
+
+    Who has just chosen another default is not to be charged by the one before.
+    """
+
+    def __init__(self, asked: MethodReads, remembered: MethodReads) -> None:
+        self._asked = asked
+        self._remembered = remembered
+
+    @override
+    async def default_of(self, stripe_account: str, customer: str) -> str:
+        return await self._asked.default_of(stripe_account, customer)
+
+    @override
+    async def read(
+        self, stripe_account: str, customer: str, payment_method: str
+    ) -> PaymentMethod | None:
+        return await self._remembered.read(stripe_account, customer, payment_method)

@@ -67,8 +67,7 @@ class SaleLeg:
         """Make the payment, attempt it, and wait until it is authorised, or paid."""
         if not run.frozen.total:
             return
-        await self._ask(run)
-        payment = await self._confirmed(run)
+        payment = await self._attempted(run, await self._ask(run))
         run.data = replace(run.data, decline_code=payment.decline_code, advice=payment.advice)
         match standing_of(payment.status):
             case PaymentStanding.AUTHORISED:
@@ -137,15 +136,22 @@ class SaleLeg:
         if latest is not None and run.data.captured_at is None and run.now() >= latest:
             raise WrongState(KIND, run.id, _EXPIRED)
 
-    async def _ask(self, run: CheckoutRun) -> None:
-        """Make the payment, without attempting it: its id is watched before money can move."""
+    async def _ask(self, run: CheckoutRun) -> Payment | None:
+        """Make the payment, and watch it before money can move.
+
+        How it stands after its attempt, where it was just made and is only to be authorised.
+        """
         terms = run.frozen
+        known = run.steps.answer("ask", Payment) is not None
         wanted = NewPayment(
             run.data.customer,
             terms.payment_method,
             terms.total,
             metadata={"billing_checkout": run.id},
             manual=not terms.charged_first,
+            # What is only authorised moves no money, so it is attempted at once.
+            attempted=not terms.charged_first,
+            keeps_method=terms.renews and not terms.charged_first,
         )
         payment = await run.steps.call_unmirrored(
             "ask", Payment, wanted, self._payments.create, self._payments.find_created
@@ -155,13 +161,17 @@ class SaleLeg:
             await run.watch(terms.stripe_account, payment.id)
         except AlreadyExists:  # it belongs to another process
             run.ask_people(NOT_AS_ASKED)
+        return None if known or terms.charged_first else payment
 
-    async def _confirmed(self, run: CheckoutRun) -> Payment:
+    async def _attempted(self, run: CheckoutRun, made: Payment | None) -> Payment:
         """How the payment stands after the attempt that counts now."""
+        if made is not None and standing_of(made.status) is PaymentStanding.AUTHORISED:
+            return made
         name = f"confirm-{run.data.attempt}"
-        if run.steps.answer(name, Payment) is None:
+        first = run.data.attempt == 1 and not run.frozen.charged_first
+        if not first and run.steps.answer(name, Payment) is None:
             return await self._confirm(run, name)
-        # How that answer stood is over: what counts is how it stands now.
+        # How an answer stood is over: what counts is how it stands now that it is watched.
         try:
             payment, _ = await self._payments.read(
                 run.frozen.stripe_account, run.data.payment_intent

@@ -1,21 +1,21 @@
 """Whether who sells can sell: he is connected, and can pay what the sale costs him."""
 
 import asyncio
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from application.background.clock import Clock
+from application.checkouts.lately import FindBuyer, FindHead
 from application.checkouts.paying import MethodReads
 from application.connections.platform import Platform
 from application.connections.use_cases import Connections
 from application.jobs.outbox import Outbox
 from application.requests.callers import Caller
-from application.wallet.ports import Buyers, Journal
-from application.wallet.whose import Wallets
+from application.wallet.ports import Journal
 from domain.accounts import Account
 from domain.errors import FailedPrecondition, NotFound, Reason
 from domain.jobs import Job, job_id
+from domain.money import Money
 from domain.quotes import CostLeg, Quote
 from domain.wallets import Wallet
 
@@ -51,41 +51,20 @@ class SellerUnavailable(FailedPrecondition):
         return SellerUnavailable(self.seller, self.lacking, to_seller=to_seller)
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What a seller can pay the cost of a sale with.
-
-    `available` is what its wallet has to spend, the overdraft too; `customer` is the seller on the
-    platform's Stripe account, and `has_card` whether it has a default payment method there.
-    """
-
-    available: int = 0
-    customer: str = ""
-    has_card: bool = False
-
-    def check(self, quote: Quote) -> None:
-        """Raises SellerUnavailable where it is less than a sale takes."""
-        if quote.seller is None:
-            return
-        if quote.held and self.available < quote.held.amount:
-            raise SellerUnavailable(quote.seller, Lacking.FUNDS)
-        if quote.leg is CostLeg.SUBSCRIPTION and not self.has_card:
-            raise SellerUnavailable(quote.seller, Lacking.CARD)
-
-
 class Sellers:
-    """Finds where a buyer pays, and what its seller can pay the platform with."""
+    """Finds where a buyer pays, and whether its seller can pay the platform."""
 
     def __init__(
-        self, connections: Connections, platform: Platform, wallets: Wallets, journal: Journal,
-        buyers: Buyers, methods: MethodReads, outbox: Outbox, clock: Clock, queued: asyncio.Event,
+        self, connections: Connections, platform: Platform, find_head: FindHead,
+        find_buyer: FindBuyer, journal: Journal, methods: MethodReads, outbox: Outbox,
+        clock: Clock, queued: asyncio.Event,
     ) -> None:  # fmt: skip
         """`queued` is set when there is a job to publish."""
         self._connections = connections
         self._platform = platform
-        self._wallets = wallets
+        self._find_head = find_head
+        self._find_buyer = find_buyer
         self._journal = journal
-        self._buyers = buyers
         self._methods = methods
         self._outbox = outbox
         self._clock = clock
@@ -105,21 +84,25 @@ class Sellers:
             raise SellerUnavailable(buyer.parent, Lacking.CONNECTION) from None
         return connection.stripe_account
 
-    async def means(self, seller: str, leg: CostLeg) -> Means:
-        """What a seller can pay the cost of a sale with, by the leg that pays it.
+    async def check(self, quote: Quote) -> str:
+        """The customer that pays the cost of a sale on the platform's Stripe account, if one does.
 
-        Raises what reading its payment methods at Stripe raises.
+        Empty where the seller's wallet pays, or nobody. Raises SellerUnavailable where the wallet
+        has less than the cost, or the seller no payment method for a subscription of its own; and
+        what reading that at Stripe raises.
         """
-        if leg is CostLeg.WALLET:
-            wallet = Wallet(seller, None, self._wallets.currency)
-            head = await self._journal.head(wallet.name)
-            return Means(available=head.available_after + head.overdraft_after if head else 0)
+        if quote.seller is None:
+            return ""
+        held = quote.held
+        if held and not await self._has_funds(quote.seller, held):
+            raise SellerUnavailable(quote.seller, Lacking.FUNDS)
+        if quote.leg is not CostLeg.SUBSCRIPTION:
+            return ""
         place = await self._platform.stripe_account()
-        buyer = await self._buyers.get(seller, place)
-        if buyer is None:
-            return Means()
-        card = await self._methods.default_of(place, buyer.customer)
-        return Means(customer=buyer.customer, has_card=bool(card))
+        buyer = await self._find_buyer(quote.seller, place)
+        if buyer is None or not await self._methods.default_of(place, buyer.customer):
+            raise SellerUnavailable(quote.seller, Lacking.CARD)
+        return buyer.customer
 
     async def tell(self, buyer: Account, price: str, error: SellerUnavailable) -> None:
         """Tell a seller that it could not sell: a job, one a day and for each thing that it lacks.
@@ -131,3 +114,12 @@ class Sellers:
         payload = {"lacking": error.lacking.value, "buyer": buyer.id, "price": price}
         await self._outbox.append([Job(id_, SELLER_UNAVAILABLE, error.seller, now, payload)])
         self._queued.set()
+
+    async def _has_funds(self, seller: str, cost: Money) -> bool:
+        wallet = Wallet(seller, None, cost.currency).name
+        # What was there a moment ago decides only that there is enough.
+        for find in (self._find_head, self._journal.head):
+            head = await find(wallet)
+            if head is not None and head.available_after + head.overdraft_after >= cost.amount:
+                return True
+        return False

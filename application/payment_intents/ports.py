@@ -20,7 +20,9 @@ from domain.refunds import Refund
 class NewPayment:
     """A payment to make: `amount` of a customer, by one of its payment methods.
 
-    `manual`: it is authorised when it is confirmed, and paid when it is captured.
+    `manual`: it is authorised when it is confirmed, and paid when it is captured. Such a one may be
+    attempted as it is made (`attempted`), since no money moves; `keeps_method` is then as in
+    `Confirmation`.
     """
 
     customer: str
@@ -29,6 +31,12 @@ class NewPayment:
     description: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     manual: bool = False
+    attempted: bool = False
+    keeps_method: bool = False
+
+    def __post_init__(self) -> None:
+        if self.attempted and not self.manual:
+            raise ValueError("attempted: only what is captured later")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +99,10 @@ class PaymentIntentGateway(Protocol):
     """
 
     async def create(self, call: Call, params: NewPayment) -> Payment:
-        """Make a payment intent, without attempting it.
+        """Make a payment intent, without attempting it unless that is asked for.
 
-        InvalidArgument names what Stripe refuses, also an unknown payment method.
+        A decline is how it stands, and no error. InvalidArgument names what Stripe refuses, also an
+        unknown payment method.
         """
         ...
 

@@ -1,6 +1,7 @@
 """The rooms: what callers ask for, and the gRPC services that they ask by."""
 
 import asyncio
+from typing import Any, ClassVar
 
 from dependency_injector import containers, providers
 
@@ -51,7 +52,7 @@ from application.checkouts.pricing import Pricing
 from application.checkouts.quotes import Quotes
 from application.checkouts.quoting import QuoteSigner
 from application.checkouts.refunding import SaleRefunds
-from application.checkouts.remembered_methods import RememberedMethods
+from application.checkouts.remembered_methods import PresentDefaults, RememberedMethods
 from application.checkouts.renewing import Renewals
 from application.checkouts.sale_leg import SaleLeg
 from application.checkouts.sale_returns import SaleReturns
@@ -359,50 +360,65 @@ class Rooms(containers.DeclarativeContainer):
         AskedMethods, stripe.payment_intents, stripe.payment_methods
     )
     remembered_methods = providers.Singleton(RememberedMethods, asked_methods, mirror, clock)
-    # A purchase reads everything; a preview tells what was true a moment ago.
-    pricing_of = providers.Factory(
-        Pricing,
-        carts=stores.carts,
-        subscriptions=stores.store_subscriptions,
-        multipliers=multipliers,
-        number_prices=number_prices,
-        setup_fees=setup_fees,
-        wallets=wallets,
-        rates=stores.rates,
-        currencies=taken_currencies,
-        clock=clock,
-    )
-    sellers_of = providers.Factory(
+    # A preview tells what was true a moment ago, a purchase what is true. Of payment methods, but
+    # for the default, both go by the last minute: Stripe refuses one that is not the buyer's.
+    priced_by: ClassVar[dict[str, Any]] = {
+        "carts": stores.carts,
+        "subscriptions": stores.store_subscriptions,
+        "multipliers": multipliers,
+        "number_prices": number_prices,
+        "setup_fees": setup_fees,
+        "wallets": wallets,
+        "rates": stores.rates,
+        "currencies": taken_currencies,
+        "clock": clock,
+    }
+    sold_by: ClassVar[dict[str, Any]] = {
+        "journal": stores.journal,
+        "methods": remembered_methods,
+        "outbox": stores.outbox,
+        "clock": clock,
+        "queued": queued,
+    }
+    asked_sellers = providers.Singleton(
         Sellers,
         connections,
         platform,
-        wallets,
-        stores.journal,
-        stores.buyers,
-        outbox=stores.outbox,
-        clock=clock,
-        queued=queued,
+        stores.journal.provided.head,
+        stores.buyers.provided.get,
+        **sold_by,
     )
-    asked_sellers = providers.Singleton(sellers_of, methods=asked_methods)
-    method_choice = providers.Singleton(MethodChoice, asked_methods)
     pricing = providers.Singleton(
-        pricing_of,
+        Pricing,
         stores.accounts.provided.get,
         stores.store_catalogue.provided.get,
         stores.buyers.provided.get,
         sellers=asked_sellers,
-        methods=method_choice,
+        methods=providers.Singleton(
+            MethodChoice,
+            providers.Singleton(PresentDefaults, asked_methods, remembered_methods),
+        ),
+        **priced_by,
     )
+    buyers_lately = providers.Singleton(Lately, stores.buyers.provided.get, clock, MINUTE)
     quotes = providers.Singleton(Quotes, quote_signer, clock)
     previews = providers.Singleton(
         Previews,
         providers.Singleton(
-            pricing_of,
+            Pricing,
             providers.Singleton(Lately, stores.accounts.provided.get, clock, MOMENT),
             providers.Singleton(Lately, stores.store_catalogue.provided.get, clock, MOMENT),
-            providers.Singleton(Lately, stores.buyers.provided.get, clock, MINUTE),
-            sellers=providers.Singleton(sellers_of, methods=remembered_methods),
+            buyers_lately,
+            sellers=providers.Singleton(
+                Sellers,
+                connections,
+                platform,
+                providers.Singleton(Lately, stores.journal.provided.head, clock, MOMENT),
+                buyers_lately,
+                **sold_by,
+            ),
             methods=providers.Singleton(MethodChoice, remembered_methods),
+            **priced_by,
         ),
         stores.carts,
         quotes,
@@ -470,7 +486,7 @@ class Rooms(containers.DeclarativeContainer):
         stores.process_log,
         mutations,
         quote_signer,
-        method_choice,
+        providers.Singleton(MethodChoice, asked_methods),
         stripe.payment_intents,
         page_tokens,
         clock,

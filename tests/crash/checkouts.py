@@ -5,9 +5,10 @@ python -m tests.crash.checkouts
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from application.checkouts.commands import CheckoutOrder
+from application.checkouts.checkout_terms import KIND
+from application.checkouts.commands import CheckoutOrder, CheckoutRetry
 from application.requests.callers import Caller
 from domain.errors import BillingError
 from infrastructure.stripe.core.budget import RateBudget
@@ -20,15 +21,20 @@ from tests.crash.forks import (
     bring_up,
     end_leases,
     opened,
-    settle,
 )
 from tests.crash.kill_points import KillPoint
-from tests.support.rooms.checkouts import CheckoutWorld
+from tests.support.rooms.processes import carried_on
+from tests.support.rooms.sales import SaleWorld
+
+_ROUNDS: Final = 60
+"""How often time is let pass at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a sub-account buys by a quote and a card; or it is `canceled`, or `refused` at its end.
+
+    `other` is the card that pays after the first is declined; empty: that pays.
 
     `account` has a parent of its own, whose Stripe account is `place`. Each has one request of each
     kind, so a repeat is the same one.
@@ -39,6 +45,7 @@ class Wish:
     kind: str
     quote: str
     card: str
+    other: str = ""
     canceled: bool = False
     refused: bool = False
 
@@ -72,7 +79,7 @@ async def live(life: Life) -> Mapping[str, int]:
     async with opened(life.place) as stores:
         nobody: Any = None
         movable: Any = clock
-        world = CheckoutWorld(nobody, nobody, api, stores, movable)
+        world = SaleWorld(nobody, nobody, api, stores, movable)
         world.setup_product = life.setup_product
         world.wire()
         for method in LOG_METHODS:
@@ -82,6 +89,9 @@ async def live(life: Life) -> Mapping[str, int]:
         killer.watch_one("stripe.subscribe", world.subscribing, "create")
         killer.watch_one("stripe.unsubscribe", world.subscribing, "cancel")
         killer.watch_one("stripe.refund", world.refunds, "refund")
+        killer.watch_one("stripe.renewal", world.renewals, "create")
+        for method in ("add", "put"):
+            killer.watch_one(f"sold.{method}", stores.store_subscriptions, method)
         killer.watch_one("journal.append", stores.journal, "append")
         killer.watch_one("outbox.append", stores.outbox, "append")
         killer.watch_one("carts.remove", stores.carts, "remove")
@@ -89,13 +99,13 @@ async def live(life: Life) -> Mapping[str, int]:
         for wish in life.wishes:
             await _fulfil(world, wish)
         if life.settles:
-            await settle(world.processes, stores, clock)
+            await _settle(world, life.wishes, clock)
         await world.tasks.drain(10)
         await api.close()
     return killer.calls
 
 
-async def _fulfil(world: CheckoutWorld, wish: Wish) -> None:
+async def _fulfil(world: SaleWorld, wish: Wish) -> None:
     """Ask for all of it, as a caller who repeats what he does not know the outcome of."""
     buyer = Caller("ada", wish.account, frozenset())
     order = CheckoutOrder(wish.quote, wish.card, "ada", wish.account)
@@ -103,8 +113,29 @@ async def _fulfil(world: CheckoutWorld, wish: Wish) -> None:
         view = await world.calls.execute(buyer, "buy", order)
         if wish.canceled:
             await world.calls.cancel(buyer, "cancel", view.record.id)
+        if wish.other:
+            retry = CheckoutRetry(view.record.id, wish.other)
+            await world.calls.retry(buyer, "retry", retry)
     except BillingError:
         pass  # it is asked for again, in another life
+
+
+async def _settle(world: SaleWorld, wishes: Sequence[Wish], clock: Passing) -> None:
+    """Let time pass until each checkout rests. What recurs is followed for ever."""
+    for _ in range(_ROUNDS):
+        while await carried_on(world.processes):
+            pass
+        found = [
+            record
+            for wish in wishes
+            for record in await world.stores.process_log.list(
+                wish.account, KIND, after=None, limit=10
+            )
+        ]
+        if all(record.progress.course.rests for record in found):
+            return
+        clock.ahead += 600.0
+    raise RuntimeError("a checkout does not come to rest")
 
 
 if __name__ == "__main__":

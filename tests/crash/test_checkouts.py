@@ -41,7 +41,7 @@ from tests.crash.forks import News, opened
 from tests.crash.kill_points import KillPoint
 from tests.crash.test_processes import every_point
 from tests.support.fakes.machine_clock import MovableClock
-from tests.support.rooms.checkouts import ITEMS, TOTALS, CheckoutWorld
+from tests.support.rooms.checkouts import FEE, ITEMS, TOTALS, CheckoutWorld
 from tests.support.servers.stores import mongo_stores
 
 LIFE_SECONDS: Final = 60.0
@@ -80,8 +80,9 @@ class Selling:
         await self._api.close()
 
     async def wish(
-        self, kind: ProductKind, *, canceled: bool = False, refused: bool = False
-    ) -> Wish:
+        self, kind: ProductKind, *, canceled: bool = False, refused: bool = False,
+        declined: bool = False,
+    ) -> Wish:  # fmt: skip
         """What another sub-account, of a parent of its own, wishes."""
         account = f"c{len(self.wishes)}"
         parent = f"{account}-parent"
@@ -95,6 +96,10 @@ class Selling:
         customer = await sdk.customers.create_async(buys, options)  # type: ignore[arg-type]
         name = "pm_card_authenticationRequired" if canceled else "pm_card_visa"
         params: Any = {"customer": customer.id}
+        other = ""
+        if declined:
+            good = await sdk.payment_methods.attach_async(name, params, options)  # type: ignore[arg-type]
+            name, other = "pm_card_chargeCustomerFail", good.id
         method = await sdk.payment_methods.attach_async(name, params, options)  # type: ignore[arg-type]
         if refused:
             await self.emulator.control.add_fault(
@@ -121,7 +126,7 @@ class Selling:
                 Purchase(account, ITEMS[kind], payment_method=method.id),
             )
         quote = preview.signed.text
-        made = Wish(account, there, kind.value, quote, method.id, canceled, refused)
+        made = Wish(account, there, kind.value, quote, method.id, other, canceled, refused)
         self.wishes[account] = made
         return made
 
@@ -146,6 +151,17 @@ class Selling:
         refunds = (await self.sdk.v1.refunds.list_async({"limit": 100}, options)).data
         received = sum(intent.amount_received for intent in intents)
         return [one.status for one in intents], received - sum(one.amount for one in refunds)
+
+    async def renewals(self, wish: Wish) -> list[tuple[str, str, int]]:
+        """The buyer's subscriptions: their ids and states, and what each asks for a period."""
+        options: Any = {"stripe_account": wish.place}
+        query: Any = {"status": "all", "limit": 100}
+        found = (await self.sdk.v1.subscriptions.list_async(query, options)).data
+        prices: Any = [one["items"].data[0].price for one in found]
+        return [
+            (one.id, one.status, price.unit_amount)
+            for one, price in zip(found, prices, strict=True)
+        ]
 
     async def costs(self, wish: Wish) -> tuple[list[str], int]:
         """The parent's own subscriptions: their states, and what was paid and not given back."""
@@ -204,11 +220,13 @@ async def audit(world: Selling) -> None:
             entries = await stores.journal.list(parent, limit=100)
             notes = await stores.journal.list(f"{account}@{parent}", limit=100)
             cart = await stores.carts.get(account)
+            sold = await stores.store_subscriptions.list(account, after="", limit=10)
         assert all(proof.holds for proof in proofs), account
         (record,) = records
         assert not record.progress.attention, account
         statuses, received = await world.paid(wish)
         subscriptions, paid = await world.costs(wish)
+        renewals = await world.renewals(wish)
         kinds = Counter(entry.kind.value for entry in entries if entry.kind != "grant")
         available, held = proofs[0].available, proofs[0].held
         if wish.canceled or wish.refused:
@@ -219,6 +237,7 @@ async def audit(world: Selling) -> None:
             assert max(len(statuses), len(subscriptions)) <= 1
             assert kinds in ({}, {"hold": 1, "release": 1}), account
             assert (available, held, notes) == (FUNDS, 0, []), account
+            assert (renewals, sold) == ([], []), account
             continue
         assert record.progress.state == "completed", account
         assert (statuses, received) == (["succeeded"], total), account
@@ -227,6 +246,13 @@ async def audit(world: Selling) -> None:
         assert (available, held) == (FUNDS - (0 if subscribes else cost), 0), account
         assert [note.kind for note in notes] == ["note"], account
         assert cart is None, account
+        fee = FEE * 3 // 2 if kind in (ProductKind.LISTING, ProductKind.SUBSCRIPTION) else 0
+        assert [(state, amount) for _, state, amount in renewals] == (
+            [("active", total - fee)] if kind.recurs else []
+        ), account
+        assert [(one.id, one.renewal and one.renewal.id, one.posted) for one in sold] == [
+            (record.id, id_, 1) for id_, _, _ in renewals
+        ], account
         consistent(record)
         jobs += Counter({"store.provision": 1, "store.purchased": 1})
     async with opened(world.place) as stores:
@@ -253,12 +279,13 @@ KINDS: Final = (
     (ProductKind.SUBSCRIPTION, {}),
     (ProductKind.SUBSCRIPTION, {"refused": True}),
     (ProductKind.ONE_OFF, {"canceled": True}),
+    (ProductKind.ONE_OFF, {"declined": True}),
     (ProductKind.PHONE_NUMBER, {}),
     (ProductKind.LISTING, {}),
 )
 """Those whose steps are the ones of an earlier one are killed at their outward effects alone."""
 
-OUTWARD: Final = ("stripe.", "journal.", "outbox.", "carts.")
+OUTWARD: Final = ("stripe.capture", "stripe.renewal", "journal.", "sold.")
 
 
 async def test_wherever_it_is_killed_it_is_sold_once_or_not_at_all(
@@ -277,17 +304,24 @@ async def test_wherever_it_is_killed_it_is_sold_once_or_not_at_all(
     assert killed.keys() >= {
         "log.begin", "log.write", "stripe.create", "stripe.confirm", "stripe.capture",
         "stripe.cancel", "stripe.subscribe", "stripe.unsubscribe", "stripe.refund",
-        "journal.append", "outbox.append", "carts.remove",
+        "stripe.renewal", "sold.add", "sold.put", "journal.append", "outbox.append", "carts.remove",
     }  # fmt: skip
     store = "sqlite" if len(world.place) == 1 else "mongo"
     report.append(f"a checkout killed at {killed.total()} points on {store}: {dict(killed)}")
 
 
 def _worth_it(
-    calls: Mapping[str, int], kind: ProductKind, *, canceled: bool = False, refused: bool = False
+    calls: Mapping[str, int],
+    kind: ProductKind,
+    *,
+    canceled: bool = False,
+    refused: bool = False,
+    declined: bool = False,
 ) -> Mapping[str, int]:
     """What the first two, or the one that is bought, do not do alike."""
-    if canceled or refused:
+    if declined:
+        kept: tuple[str, ...] = ("stripe.confirm", "log.write")
+    elif canceled or refused:
         kept = ("stripe.cancel", "stripe.unsubscribe", "stripe.refund", "log.release", "journal.")
         kept = (*kept, "log.write") if refused else kept
     elif kind in (ProductKind.ONE_OFF, ProductKind.SUBSCRIPTION):

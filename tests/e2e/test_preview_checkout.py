@@ -1,5 +1,6 @@
 """PreviewCheckout: what a purchase comes to, and every reason for which it is refused."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,12 @@ from sandbox.emulator.core.messages import AccountSpec
 from tests.support.rooms.shop_end_to_end import Buyers, buyers, reasons, settings, shop
 from tests.support.rooms.wallets_end_to_end import OPERATOR, Family, family, payer
 from tests.support.servers.on_mongo import mongo_world
-from tests.support.servers.service import ServiceAndEmulator, details_of, reason_of
+from tests.support.servers.service import (
+    ServiceAndEmulator,
+    details_of,
+    reason_of,
+    run_command,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -160,6 +166,8 @@ async def test_a_bank_debit_is_charged_first(here: ServiceAndEmulator, some: Buy
         ({"item": {"price": "price_gold", "quantity": 1}}, [("item.price", "ITEM_NOT_OFFERED")]),
         ({"item": {"price": "price_cheap", "quantity": 1}}, [("item", "AMOUNT_TOO_SMALL")]),
         ({"item": {"price": "price_dear", "quantity": 2}}, [("item", "AMOUNT_TOO_LARGE")]),
+        ({"item": {"price": "price_dear", "quantity": 2**31 - 1}},
+         [("item", "AMOUNT_TOO_LARGE"), ("item.quantity", "QUANTITY_OUT_OF_RANGE")]),
         ({"item": {"price": "price_add_on", "quantity": 1}, "cart": "cart_other"},
          [("cart", "WRONG_CART")]),
         ({"item": {"price": "price_add_on", "quantity": 1}, "seller": "globex"},
@@ -277,3 +285,27 @@ async def test_anothers_account_is_not_found(here: ServiceAndEmulator, some: Buy
     # Nor may a sub-account act for its parent.
     error = await some.refused(some.kin.child, item=item, account=some.kin.parent.account)
     assert reason_of(error) == "NOT_FOUND"
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+async def test_the_command_lists_what_the_account_pays(
+    here: ServiceAndEmulator, some: Buyers
+) -> None:
+    settings = {
+        **here.service.settings,
+        "BILLING_ADDRESS": f"127.0.0.1:{here.service.ports['grpc']}",
+    }
+    arguments = ("catalogue", "--account", some.kin.child.account, "--json")
+    ended, out, error = await run_command(*arguments, **settings)
+    assert ended == 0, error
+    document = json.loads(out)
+    amounts = {
+        product["price"]: product["unit_amount"]["amount"]
+        for product in document["products"]
+        if "unit_amount" in product
+    }
+    assert (amounts["price_add_on"], amounts["price_plan"]) == ("1575", "7350")
+    assert not {"price_old", "price_gold", "price_seat"} & {*amounts}
+    assert document["more"] is False

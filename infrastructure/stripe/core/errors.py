@@ -24,6 +24,7 @@ from domain.errors import (
     Reason,
     Unavailable,
 )
+from domain.ids import is_object_id
 
 MAX_RETRY_AFTER_SECONDS: Final = 60
 
@@ -244,7 +245,9 @@ def _no_access(error: stripe.StripeError) -> BillingError:
 def _declined(error: stripe.StripeError) -> PaymentDeclined:
     code = _detail(error, "decline_code") or code_of(error) or "card_declined"
     advice = _DECLINE_ADVICE.get(code) or _ADVICE.get(_detail(error, "advice_code"))
-    return PaymentDeclined(advice or _PLAIN_DECLINE, decline_code=code)
+    return PaymentDeclined(
+        advice or _PLAIN_DECLINE, decline_code=code, payment=_id_of(error, "payment_intent")
+    )
 
 
 def _refused(error: stripe.InvalidRequestError, subject: Subject) -> BillingError:
@@ -289,6 +292,15 @@ def _detail(error: stripe.StripeError, name: str) -> str:
     inner = body.get("error") if isinstance(body, Mapping) else None
     value = inner.get(name) if isinstance(inner, Mapping) else None
     return value if isinstance(value, str) and _SAFE_CODE.fullmatch(value) else ""
+
+
+def _id_of(error: stripe.StripeError, name: str) -> str:
+    """The id of an object in the error's body; empty where there is none."""
+    body = error.json_body
+    inner = body.get("error") if isinstance(body, Mapping) else None
+    value = inner.get(name) if isinstance(inner, Mapping) else None
+    found = value.get("id") if isinstance(value, Mapping) else None
+    return found if isinstance(found, str) and is_object_id(found) else ""
 
 
 def _unavailable(message: str) -> Unavailable:

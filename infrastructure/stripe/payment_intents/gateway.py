@@ -151,10 +151,23 @@ class StripePaymentIntents(PaymentIntentGateway):
         }
         if params.manual:
             wanted["capture_method"] = "manual"
+        if params.attempted:
+            wanted["confirm"] = True
+            wanted["expand"] = [_EXPANDED]
+        if params.keeps_method:
+            wanted["setup_future_usage"] = "off_session"
         if params.description:
             wanted["description"] = params.description
         request = Request.change(call, _INTENTS, Subject(_NOUN), wanted)
-        return _payment(await self._ask(request, _DECODER.decode))
+        try:
+            return _payment(await self._ask(request, _DECODER.decode))
+        except PaymentDeclined as error:
+            declined = error.payment
+            if not declined:
+                raise
+        with after_sending():
+            payment, _ = await self.read(call.stripe_account, declined)
+        return payment
 
     @override
     async def find_created(

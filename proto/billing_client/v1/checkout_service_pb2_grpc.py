@@ -137,8 +137,9 @@ class CheckoutServiceServicer:
         wrong with the purchase, all at once; each violation has a reason of its own:
         QUANTITY_OUT_OF_RANGE, ITEM_UNKNOWN, ITEM_INACTIVE, ITEM_NOT_OFFERED, WRONG_CART,
         NOT_SUB_ACCOUNT, LISTING_NOT_ELIGIBLE, LISTING_EXISTS, CURRENCY_NOT_TAKEN, AMOUNT_TOO_SMALL,
-        AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Fails with FAILED_PRECONDITION (SELLER_UNAVAILABLE) while the
-        seller cannot sell, and tells the buyer no more than that.
+        AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Only a purchase with which nothing is wrong fails with
+        PAYMENT_METHOD_UNUSABLE, PRICE_UNAVAILABLE or RATE_UNAVAILABLE, or with FAILED_PRECONDITION
+        (SELLER_UNAVAILABLE) while the seller cannot sell: the buyer is told no more than that.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

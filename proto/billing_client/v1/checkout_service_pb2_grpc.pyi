@@ -62,8 +62,9 @@ class CheckoutServiceStub:
     wrong with the purchase, all at once; each violation has a reason of its own:
     QUANTITY_OUT_OF_RANGE, ITEM_UNKNOWN, ITEM_INACTIVE, ITEM_NOT_OFFERED, WRONG_CART,
     NOT_SUB_ACCOUNT, LISTING_NOT_ELIGIBLE, LISTING_EXISTS, CURRENCY_NOT_TAKEN, AMOUNT_TOO_SMALL,
-    AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Fails with FAILED_PRECONDITION (SELLER_UNAVAILABLE) while the
-    seller cannot sell, and tells the buyer no more than that.
+    AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Only a purchase with which nothing is wrong fails with
+    PAYMENT_METHOD_UNUSABLE, PRICE_UNAVAILABLE or RATE_UNAVAILABLE, or with FAILED_PRECONDITION
+    (SELLER_UNAVAILABLE) while the seller cannot sell: the buyer is told no more than that.
     """
     ExecuteCheckout: _grpc.UnaryUnaryMultiCallable[_checkout_service_pb2.ExecuteCheckoutRequest, _checkout_service_pb2.Checkout]
     """ExecuteCheckout buys what was quoted.
@@ -162,8 +163,9 @@ class CheckoutServiceAsyncStub(CheckoutServiceStub):
     wrong with the purchase, all at once; each violation has a reason of its own:
     QUANTITY_OUT_OF_RANGE, ITEM_UNKNOWN, ITEM_INACTIVE, ITEM_NOT_OFFERED, WRONG_CART,
     NOT_SUB_ACCOUNT, LISTING_NOT_ELIGIBLE, LISTING_EXISTS, CURRENCY_NOT_TAKEN, AMOUNT_TOO_SMALL,
-    AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Fails with FAILED_PRECONDITION (SELLER_UNAVAILABLE) while the
-    seller cannot sell, and tells the buyer no more than that.
+    AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Only a purchase with which nothing is wrong fails with
+    PAYMENT_METHOD_UNUSABLE, PRICE_UNAVAILABLE or RATE_UNAVAILABLE, or with FAILED_PRECONDITION
+    (SELLER_UNAVAILABLE) while the seller cannot sell: the buyer is told no more than that.
     """
     ExecuteCheckout: _aio.UnaryUnaryMultiCallable[_checkout_service_pb2.ExecuteCheckoutRequest, _checkout_service_pb2.Checkout]  # type: ignore[assignment]
     """ExecuteCheckout buys what was quoted.
@@ -271,8 +273,9 @@ class CheckoutServiceServicer(metaclass=_abc_1.ABCMeta):
         wrong with the purchase, all at once; each violation has a reason of its own:
         QUANTITY_OUT_OF_RANGE, ITEM_UNKNOWN, ITEM_INACTIVE, ITEM_NOT_OFFERED, WRONG_CART,
         NOT_SUB_ACCOUNT, LISTING_NOT_ELIGIBLE, LISTING_EXISTS, CURRENCY_NOT_TAKEN, AMOUNT_TOO_SMALL,
-        AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Fails with FAILED_PRECONDITION (SELLER_UNAVAILABLE) while the
-        seller cannot sell, and tells the buyer no more than that.
+        AMOUNT_TOO_LARGE, NO_PAYMENT_METHOD. Only a purchase with which nothing is wrong fails with
+        PAYMENT_METHOD_UNUSABLE, PRICE_UNAVAILABLE or RATE_UNAVAILABLE, or with FAILED_PRECONDITION
+        (SELLER_UNAVAILABLE) while the seller cannot sell: the buyer is told no more than that.
         """
 
     @_abc_1.abstractmethod

@@ -205,7 +205,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: DebitUsage that costs 3.00 USD, with 2.50 USD available.
     """
     ERROR_REASON_SELLER_UNAVAILABLE: _ErrorReason.ValueType  # 43
-    """FAILED_PRECONDITION: the account's parent cannot sell at the moment. Nothing more is told.
+    """FAILED_PRECONDITION: the account's parent cannot sell at the moment. Nothing more is told to the
+    buyer. Of PreviewCheckout and ExecuteCheckout metadata holds for the seller and operators what is
+    `lacking`: `connection`, `funds` or `card`.
     Example: DebitUsage of a sub-account whose parent cannot pay the platform's price.
     """
     ERROR_REASON_PRICE_UNAVAILABLE: _ErrorReason.ValueType  # 44
@@ -552,7 +554,9 @@ minor units, for the wallet's owner only.
 Example: DebitUsage that costs 3.00 USD, with 2.50 USD available.
 """
 ERROR_REASON_SELLER_UNAVAILABLE: ErrorReason.ValueType  # 43
-"""FAILED_PRECONDITION: the account's parent cannot sell at the moment. Nothing more is told.
+"""FAILED_PRECONDITION: the account's parent cannot sell at the moment. Nothing more is told to the
+buyer. Of PreviewCheckout and ExecuteCheckout metadata holds for the seller and operators what is
+`lacking`: `connection`, `funds` or `card`.
 Example: DebitUsage of a sub-account whose parent cannot pay the platform's price.
 """
 ERROR_REASON_PRICE_UNAVAILABLE: ErrorReason.ValueType  # 44

@@ -419,7 +419,7 @@ TABLE: Final[Mapping[str, Mutation]] = {
     ),
     "CheckoutService.ExecuteCheckout": Mutation(
         checkouts.quoted, checkout_facts,
-        ("POST /v1/payment_intents", f"{INTENT}/confirm", f"{INTENT}/capture"),
+        ("POST /v1/payment_intents", f"{INTENT}/capture"),
         foreign="INVALID_FIELDS", process=True,
     ),
     "CheckoutService.ConfirmCheckout": Mutation(

@@ -170,8 +170,8 @@ class CheckoutWorld:
         )
         reads = AskedMethods(self.payments, StripePaymentMethods(api))
         self.sellers = sellers = Sellers(
-            connections, self.platform, self.wallets, stores.journal, stores.buyers, reads,
-            stores.outbox, clock, queued,
+            connections, self.platform, stores.journal.head, stores.buyers.get, stores.journal,
+            reads, stores.outbox, clock, queued,
         )  # fmt: skip
         methods, fees, numbers = MethodChoice(reads), _Fees(), _Numbers()
         pricing = Pricing(

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from application.checkouts.sellers import SELLER_UNAVAILABLE
 from application.support.payment_notices import PAYMENT_NOTICE
 from application.wallet.low import WALLET_LOW
 from domain.contacts import STANDARD_FIELDS
@@ -22,6 +23,7 @@ PAGE: Final = Path(__file__).parents[3] / "docs" / "integration.md"
         *fact_payload(Fact(FactName.INVOICE_PAID, "in_1", "in_1"), "acct_1", 0),
         PAYMENT_NOTICE,
         WALLET_LOW,
+        SELLER_UNAVAILABLE,
     ],
 )
 def test_the_page_names_each_fact_field_and_kind(name: str) -> None:

@@ -16,7 +16,6 @@ from application.checkouts.commands import (
     Resolving,
 )
 from application.checkouts.executing import CheckoutView
-from application.checkouts.sellers import Means
 from domain.accounts import Account
 from domain.billing_cycles import Interval
 from domain.errors import (
@@ -28,7 +27,7 @@ from domain.errors import (
     Reason,
     WrongState,
 )
-from domain.quotes import CostLeg
+from domain.quotes import Quote
 from domain.store_products import LISTINGS, ProductKind
 from infrastructure.stripe.core.budget import RateBudget
 from infrastructure.stripe.core.client import StripeApi, StripeSettings
@@ -274,14 +273,14 @@ async def test_a_changed_price_charges_nothing_and_tells_the_new_quote(
 
 async def test_funds_that_go_before_they_are_held_cancel_it(world: CheckoutWorld) -> None:
     order = await world.quote(PACK, await world.card())
-    means = world.sellers.means
+    check = world.sellers.check
 
-    async def spent(seller: str, leg: CostLeg) -> Means:
-        known = await means(seller, leg)
+    async def checked(quote: Quote) -> str:
+        customer = await check(quote)
         await world.spend(99_000)
-        return known
+        return customer
 
-    world.sellers.means = spent  # type: ignore[method-assign]
+    world.sellers.check = checked  # type: ignore[method-assign]
     view = await world.calls.execute(CHILD, "one", order)
     assert view.state == "canceled"
     assert view.record.progress.history[-2].why == Reason.SELLER_UNAVAILABLE
@@ -560,8 +559,7 @@ async def test_a_part_that_somebody_else_captured_is_for_people(world: CheckoutW
 @pytest.mark.parametrize(
     ("route", "on"),
     [
-        (INTENT, ProductKind.ONE_OFF), (f"{INTENT}/{{id}}/confirm", ProductKind.ONE_OFF),
-        (f"{INTENT}/{{id}}/capture", ProductKind.ONE_OFF),
+        (INTENT, ProductKind.ONE_OFF), (f"{INTENT}/{{id}}/capture", ProductKind.ONE_OFF),
         ("/v1/subscriptions", ProductKind.SUBSCRIPTION),
     ],
 )  # fmt: skip
@@ -577,7 +575,38 @@ async def test_it_is_bought_once_whatever_answer_is_lost(
     await all_stands(world, view, on)
 
 
-@pytest.mark.parametrize("route", [INTENT, f"{INTENT}/{{id}}/confirm", f"{INTENT}/{{id}}/capture"])
+@pytest.mark.parametrize("kind", ["drop_after", "fail"])
+async def test_another_method_pays_once_whatever_answer_is_lost(
+    world: CheckoutWorld, kind: Any
+) -> None:
+    view = await world.buy(PACK, await world.card("chargeCustomerFail"))
+    fault = FaultSpec(kind=kind, count=2, method="POST", route=f"{INTENT}/{{id}}/confirm")
+    await world.emulator.control.add_fault(fault)
+    retry = CheckoutRetry(view.record.id, await world.card())
+    await world.calls.retry(CHILD, world.fresh(), retry)
+    await world.until_it_rests(view.record.id)
+    assert await world.emulator.control.faults() == []
+    await all_stands(world, view, ProductKind.ONE_OFF)
+
+
+@pytest.mark.parametrize("kind", ["drop_after", "fail"])
+@pytest.mark.parametrize("route", ["", "/{id}/confirm"])
+async def test_a_debit_is_charged_once_whatever_answer_is_lost(
+    world: CheckoutWorld, route: str, kind: Any
+) -> None:
+    bank = await world.bank()
+    fault = FaultSpec(kind=kind, count=2, method="POST", route=f"{INTENT}{route}")
+    await world.emulator.control.add_fault(fault)
+    view = await world.buy(PACK, bank)
+    assert await world.emulator.control.faults() == []
+    for _ in range(3):
+        await world.later(HOUR)
+    assert await world.state(view.record.id) == "paying"
+    await world.later(5 * DAY)
+    await all_stands(world, view, ProductKind.ONE_OFF)
+
+
+@pytest.mark.parametrize("route", [INTENT, f"{INTENT}/{{id}}/capture"])
 async def test_a_lost_answer_is_found_after_the_key_has_gone(
     world: CheckoutWorld, route: str
 ) -> None:

@@ -126,6 +126,32 @@ async def test_it_is_authorised_first_and_paid_when_it_is_captured(
     assert (await payments.cancel(call("late"), payment.id)).status == "succeeded"
 
 
+@pytest.mark.parametrize(
+    ("card", "status", "code"),
+    [
+        ("visa", "requires_capture", ""),
+        ("chargeCustomerFail", "requires_payment_method", "generic_decline"),
+        ("authenticationRequired", "requires_action", ""),
+    ],
+)
+async def test_what_moves_no_money_may_be_attempted_as_it_is_made(
+    payments: StripePaymentIntents, call: MakeCall, account: str, emulator: RunningEmulator,
+    card: str, status: str, code: str,
+) -> None:  # fmt: skip
+    customer, method = await payer(emulator, account, card)
+    order = NewPayment(customer, method, USD, manual=True, attempted=True, keeps_method=True)
+    payment = await payments.create(call(), order)
+    assert (payment.status, payment.decline_code) == (status, code)
+    assert payment.received == Money(0, "usd")
+    assert (payment.capture_before is not None) == (status == "requires_capture")
+    assert await payments.create(call(), order) == payment
+    found = await payments.find_created(call(), order, LONG_AGO)
+    assert found is not None
+    assert (found.id, found.status) == (payment.id, status)
+    with pytest.raises(ValueError, match="captured later"):
+        replace(order, manual=False)
+
+
 async def test_what_is_canceled_or_expired_is_not_captured(
     payments: StripePaymentIntents, call: MakeCall, order: NewPayment, account: str,
     emulator: RunningEmulator,

@@ -141,16 +141,9 @@ class Shop:
             grant = PostGrant(key="g", payload_hash="", actor="t", at=NOON, amount=self.funds)
             await journal.append(Wallet("acme", None, self.base_currency), [grant])
         return Sellers(
-            connections,
-            platform,
-            Wallets(FakeAccounts(), self.base_currency),
-            journal,
-            buyers,
-            self._methods(),
-            outbox,
-            clock,
-            self.queued,
-        )
+            connections, platform, journal.head, buyers.get, journal, self._methods(), outbox,
+            clock, self.queued,
+        )  # fmt: skip
 
     async def price(self, offer: Offer = ADD_ON, quantity: int = 1, **more: Any) -> Priced:
         wanted = Purchase(**{"account": "lily", "item": item(offer, quantity), **more})
