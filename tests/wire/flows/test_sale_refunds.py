@@ -162,6 +162,12 @@ async def test_before_the_capture_there_is_nothing_to_give_back(world: SaleWorld
         await give_back(world, view.record.id)
 
 
+async def test_a_sale_that_was_just_made_is_not_looked_at(world: SaleWorld) -> None:
+    await bought(world)
+    routes = (await world.emulator.control.stats()).routes
+    assert not {"GET /v1/refunds", "GET /v1/disputes"} & routes.keys()
+
+
 # --- the cost -------------------------------------------------------------------------------------
 
 
