@@ -321,6 +321,18 @@ async def test_a_revoked_connection_suspends_and_asks_people(world: SaleWorld) -
     record = await world.record(checkout)
     assert record.progress.attention == "STRIPE_CONNECTION_REVOKED"
     assert (await world.sold(checkout)).why == "SELLER_DISCONNECTED"
+    await world.processes.resume(checkout, "look once more")
+    assert (await world.record(checkout)).progress.attention == "STRIPE_CONNECTION_REVOKED"
+    # The seller connects again, and an operator has it looked at.
+    code = await world.emulator.control.authorize(world.place)
+    await world.sdk.raw_request_async(
+        "post", "/oauth/token", base="connect", grant_type="authorization_code", code=code
+    )
+    await world.processes.resume(checkout, "it is connected again")
+    assert (await world.sold(checkout)).standing is Standing.ACTIVE
+    assert await world.state(checkout) == "completed"
+    told = [job for job in await world.told_jobs() if job != "needs_attention"]
+    assert told == ["suspend", "resume"]
 
 
 # --- what goes wrong at Stripe --------------------------------------------------------------------
