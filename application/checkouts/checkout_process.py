@@ -83,6 +83,14 @@ class Checkouts(Process[CheckoutTerms, CheckoutData]):
     async def attention(self, run: CheckoutRun) -> None:
         await self._telling.attention(run)
 
+    async def leave(self, run: CheckoutRun) -> None:
+        """What is still ours to do where people close a checkout as it stands at Stripe.
+
+        Where nothing was captured there is no sale, so nothing stays held for it.
+        """
+        if run.data.captured_at is None:
+            await self._costs.release(run)
+
     async def _subscribe(self, run: CheckoutRun) -> None:
         """The seller's own subscription, while the buyer's money is only authorised."""
         self._sale.check_time(run)

@@ -36,7 +36,7 @@ from application.checkouts.violations import (
     retry_violations,
 )
 from application.mutations.mutations import Mutations
-from application.mutations.steps import Steps
+from application.mutations.steps import Steps, in_flight
 from application.payment_intents.ports import PaymentIntentGateway
 from application.processes.ports import Course, ProcessLog, ProcessRecord
 from application.processes.processes import Processes
@@ -94,6 +94,7 @@ class CheckoutCalls:
         log: ProcessLog, mutations: Mutations, signer: QuoteSigner, methods: MethodChoice,
         payments: PaymentIntentGateway, page_tokens: PageTokens, clock: Clock,
     ) -> None:  # fmt: skip
+        self._process = process
         self._processes = processes
         self._log = log
         self._signer = signer
@@ -146,7 +147,8 @@ class CheckoutCalls:
     async def retry(self, caller: Caller, request_id: str, retry: CheckoutRetry) -> CheckoutView:
         """Pay a checkout with another payment method.
 
-        Raises InvalidArgument, NotFound, WrongState, FailedPrecondition (PAYMENT_METHOD_UNUSABLE).
+        Raises InvalidArgument, NotFound, WrongState, FailedPrecondition (PAYMENT_METHOD_UNUSABLE),
+        and Conflict (REQUEST_IN_FLIGHT) while what came of the attempt before is not known.
         """
         refuse(retry_violations(request_id, retry))
         await self._checkout_of(caller.account, retry.checkout)
@@ -238,6 +240,8 @@ class CheckoutCalls:
                 return
             if run.record.progress.state != CheckoutState.AWAITING_CUSTOMER or run.failure:
                 raise WrongState(KIND, run.id, run.record.progress.state)
+            if not run.steps.is_settled:  # the attempt before may have paid: that comes first
+                raise in_flight()
             if data.attempt >= MAX_ATTEMPTS:
                 raise WrongState(KIND, run.id, f"tried {MAX_ATTEMPTS} times")
             run.data = replace(
@@ -289,6 +293,8 @@ class CheckoutCalls:
                 return
             if not run.record.progress.attention:
                 raise WrongState(KIND, run.id, run.record.progress.state)
+            if decided is Resolving.CLOSE:
+                await self._process.leave(run)
             made = Resolution(request_id, decided.value, resolution.reason, run.now())
             run.data = replace(run.data, resolutions=(*run.data.resolutions, made)[-MAX_ATTEMPTS:])
 

@@ -6,10 +6,12 @@ python -m tests.crash.checkouts
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 from application.checkouts.checkout_terms import KIND
 from application.checkouts.commands import CheckoutOrder, CheckoutRetry
 from application.requests.callers import Caller
+from domain.checkouts import CheckoutState
 from domain.errors import BillingError
 from infrastructure.stripe.core.budget import RateBudget
 from infrastructure.stripe.core.client import StripeApi, StripeSettings
@@ -114,8 +116,10 @@ async def _fulfil(world: SaleWorld, wish: Wish) -> None:
         if wish.canceled:
             await world.calls.cancel(buyer, "cancel", view.record.id)
         if wish.other:
-            retry = CheckoutRetry(view.record.id, wish.other)
-            await world.calls.retry(buyer, "retry", retry)
+            view = await world.calls.confirm(buyer, uuid4().hex, view.record.id)
+            if view.state is CheckoutState.AWAITING_CUSTOMER:
+                retry = CheckoutRetry(view.record.id, wish.other)
+                await world.calls.retry(buyer, "retry", retry)
     except BillingError:
         pass  # it is asked for again, in another life
 

@@ -170,6 +170,39 @@ async def test_a_parent_buys_for_its_sub_account_and_sees_the_cost(world: Checko
         await world.calls.get(MAIN, view.record.id)
 
 
+WRITES = {
+    "process_log": ("begin", "take", "renew", "write", "release"),
+    "mutation_log": ("begin", "save_step", "finish", "release"),
+    "journal": ("append",), "outbox": ("append",), "carts": ("put", "remove"),
+    "mirror": ("replace",), "buyers": ("add",), "store_subscriptions": ("add", "put"),
+}  # fmt: skip
+
+
+async def test_a_sale_of_what_is_paid_once_takes_three_requests_and_fourteen_writes(
+    world: CheckoutWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await world.quote(PACK, await world.card())
+    writes: Counter[str] = Counter()
+
+    def watched(name: str, method: Any) -> Any:
+        async def counted(*args: Any, **named: Any) -> Any:
+            writes[name] += 1
+            return await method(*args, **named)
+
+        return counted
+
+    for port, methods in WRITES.items():
+        store = getattr(world.stores, port)
+        for method in methods:
+            monkeypatch.setattr(store, method, watched(port, getattr(store, method)))
+    before = (await world.emulator.control.stats()).routes
+    view = await world.calls.execute(CHILD, "once", order)
+    assert view.state == "completed"
+    after = (await world.emulator.control.stats()).routes
+    assert sum(after.values()) - sum(before.values()) == 3
+    assert writes.total() <= 14, writes
+
+
 # --- one payment, ever ----------------------------------------------------------------------------
 
 
@@ -652,6 +685,37 @@ async def test_operators_decide_about_what_needs_attention(world: CheckoutWorld)
         await world.calls.resolve(STAFF, world.fresh(), retry)
     kinds = Counter(job.kind for job in await world.jobs())
     assert kinds["store.needs_attention"] == 2
+
+
+async def test_a_cut_connection_holds_until_people_decide(world: CheckoutWorld) -> None:
+    view = await world.buy(PACK, await world.card("authenticationRequired"))
+    await world.emulator.control.deauthorize(world.place)
+    await world.until_it_rests(view.record.id)
+    stands = await world.record(view.record.id)
+    assert stands.progress.attention == Reason.STRIPE_CONNECTION_REVOKED
+    assert await world.balance() == (98_000, 2_000)  # it may have been paid
+    close = CheckoutResolution(view.record.id, Resolving.CLOSE, "canceled in the dashboard")
+    closed = await world.calls.resolve(STAFF, world.fresh(), close)
+    assert closed.state == "canceled"
+    assert await world.balance() == (100_000, 0)
+
+
+async def test_events_repeats_and_callers_at_once_sell_once(world: CheckoutWorld) -> None:
+    view = await world.buy(PLAN, await world.card("authenticationRequired"))
+    payment, id_ = view.data.payment_intent, view.record.id
+    await world.emulator.control.happen(
+        "payment_intents", payment, "authenticate", {}, account=world.place
+    )
+    await asyncio.gather(
+        *(world.wake(payment) for _ in range(10)),
+        *(world.calls.confirm(CHILD, world.fresh(), id_) for _ in range(10)),
+        *(world.calls.get(CHILD, id_) for _ in range(10)),
+        world.later(MINUTE),
+    )
+    await world.until_it_rests(id_)
+    view = await world.calls.get(CHILD, id_)
+    assert view.state == "completed"
+    await all_stands(world, view, ProductKind.SUBSCRIPTION)
 
 
 async def test_checkouts_are_listed_newest_first(world: CheckoutWorld) -> None:
