@@ -117,7 +117,9 @@ def _ordered(run: CheckoutRun, wanted: RefundOrder, request_id: str) -> Checkout
         raise WrongState(KIND, run.id, PROVISIONED)
     left = left_of(data)
     amount = wanted.amount or left
-    if not 1 <= amount <= left or len(data.refunds) >= MAX_REFUNDS:
+    # One for which nothing was paid is taken back once, so that what it costs its seller ends.
+    least = 0 if not data.amount and not data.refunds else 1
+    if not least <= amount <= left or len(data.refunds) >= MAX_REFUNDS:
         raise _too_large()
     part = SaleRefund(len(data.refunds) + 1, request_id, amount, wanted.reason, wanted.return_cost)
     return replace(data, refunds=(*data.refunds, part), changed_at=run.now())

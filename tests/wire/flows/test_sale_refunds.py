@@ -12,6 +12,8 @@ from application.checkouts.refunding import RefundOrder
 from application.processes.progress import NEEDS_ATTENTION
 from application.requests.callers import OPERATOR, Caller
 from application.wallet.proof import prove
+from domain.billing_cycles import Interval
+from domain.carts import CartItem
 from domain.errors import (
     BillingError,
     FailedPrecondition,
@@ -162,6 +164,12 @@ async def test_before_the_capture_there_is_nothing_to_give_back(world: SaleWorld
         await give_back(world, view.record.id)
 
 
+async def test_a_sale_that_was_just_made_is_not_looked_at(world: SaleWorld) -> None:
+    await bought(world)
+    routes = (await world.emulator.control.stats()).routes
+    assert not {"GET /v1/refunds", "GET /v1/disputes"} & routes.keys()
+
+
 # --- the cost -------------------------------------------------------------------------------------
 
 
@@ -225,6 +233,22 @@ async def test_a_whole_refund_lets_the_sellers_subscription_end(world: SaleWorld
     await give_back(world, checkout)
     assert (await world.sellers_own(checkout)).cancel_at_period_end
     assert (await world.renewal(checkout)).status == "canceled"
+
+
+async def test_what_was_free_is_taken_back_as_a_whole(world: SaleWorld) -> None:
+    await world.stock("gift", ProductKind.LISTING, 0, interval=Interval.MONTH)
+    view = await world.buy(CartItem("gift", 1))
+    checkout = view.record.id
+    assert (view.state, view.data.payment_intent) == ("completed", "")
+    await world.pass_days(33)
+    assert (await world.sold(checkout)).standing is Standing.ACTIVE
+    assert await world.renewal_keys() == {}
+    view = await give_back(world, checkout)
+    assert view.state == "refunded"
+    assert await world.told_jobs() == ["deprovision"]
+    with pytest.raises(FailedPrecondition) as caught:
+        await give_back(world, checkout)
+    assert caught.value.reason is Reason.REFUND_TOO_LARGE
 
 
 # --- disputes -------------------------------------------------------------------------------------
