@@ -118,6 +118,16 @@ def difference(
     return tuple(facts)
 
 
+def stood(fact: Fact, stands: Iterable[Fact]) -> tuple[int, int] | None:
+    """The amount and the count that stand of what a fact states; None: nobody has stated it."""
+    same = [each for each in stands if _stated(each.statement) == _stated(fact.statement)]
+    if not same:
+        return None
+    amounts, counts = ([each.statement.amount for each in same],
+                       [each.statement.count for each in same])  # fmt: skip
+    return sum(amounts), sum(counts)
+
+
 _Stated = tuple[dt.datetime, str, str, str, str, str, str, str]
 """What is stated, without its figures: what statements that add up have in common."""
 

@@ -13,7 +13,7 @@ from application.facts.gathering import AT_ONCE, Gathering
 from application.facts.ports import MAX_ROWS, Due, Dues, FactStore, Topic
 from domain.errors import Reason, Unavailable
 from domain.evidence import ChargeEvidence, CustomerEvidence, DisputeEvidence
-from domain.facts import Fact, Series, Statement, difference
+from domain.facts import Fact, Series, Statement, difference, stood
 from domain.mrr import due_at, statements_of
 from domain.revenue_lines import statements_of_charge, statements_of_dispute
 
@@ -39,6 +39,14 @@ class Posted:
     facts: int = 0
     next_at: dict[str, dt.datetime] = field(default_factory=dict)
     failed: dict[str, Exception] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A fact that would be posted, and what stands of the same; None where nothing does."""
+
+    fact: Fact
+    stood: tuple[int, int] | None
 
 
 @dataclass(slots=True)
@@ -87,6 +95,23 @@ class Posting:
                 some = wanted[start : start + AT_ONCE]
                 await self._settle(stripe_account, topic, some, charged, posted)
         return posted
+
+    async def lacking(
+        self, stripe_account: str, topic: Topic, subjects: Sequence[str]
+    ) -> tuple[int, Sequence[Lack], Mapping[str, Exception]]:
+        """What would be posted of some subjects, at most AT_ONCE; nothing is.
+
+        First of how many series and subjects there is something; at last whose evidence makes no
+        sense. Raises Unavailable where the store is away.
+        """
+        standing = await self._facts.standing(stripe_account, SERIES[topic], subjects)
+        should = await self._should(stripe_account, topic, subjects, None)
+        lacks = [
+            Lack(fact, stood(fact, standing.get(_key(fact), ())))
+            for fact in self._offered(topic, should.statements, standing)
+        ]
+        stated = {(each.series, id_) for id_, own in should.statements.items() for each in own}
+        return len(stated | standing.keys()), lacks, should.failed
 
     async def _settle(
         self,
@@ -174,6 +199,10 @@ class Posting:
                 _log.exception("facts do not follow from evidence", extra=facts)
                 should.failed[subject] = error
         return should
+
+
+def _key(fact: Fact) -> tuple[Series, str]:
+    return fact.statement.series, fact.statement.subject
 
 
 def _first_payments(

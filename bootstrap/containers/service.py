@@ -42,6 +42,7 @@ from application.facts.follower import FactsOfEvents
 from application.facts.gathering import Gathering
 from application.facts.posting import Posting
 from application.facts.pricing import Pricing
+from application.facts.proof import FactsProof
 from application.facts.rebuild import FactsRebuild
 from application.facts.walk import FactsWalk
 from application.jobs.publisher import Publisher
@@ -573,6 +574,9 @@ class Container(containers.DeclarativeContainer):
                 stores.checkpoints,
                 stores.reports,
                 clock,
+                providers.List(
+                    providers.Singleton(FactsProof, facts_posting, stores.evidence, mirror)
+                ),
             ),
             stores.checkpoints,
             stores.reports,

@@ -83,6 +83,15 @@ async def test_of_evidence_the_first_row_of_an_id_stands(stores: Stores) -> None
     assert await stores.evidence.known(OURS, []) == frozenset()
 
 
+async def test_subjects_come_in_order_each_once(stores: Stores) -> None:
+    rows = [shown(f"evt_{n}", customer=f"cus_{n % 3}") for n in range(7)]
+    await stores.evidence.append(OURS, rows)
+    await stores.evidence.append(THEIRS, [shown("evt_9", customer="cus_9")])
+    assert await stores.evidence.subjects(OURS) == ["cus_0", "cus_1", "cus_2"]
+    assert await stores.evidence.subjects(OURS, after="cus_1") == ["cus_2"]
+    assert await stores.evidence.subjects(OURS, after="cus_2") == []
+
+
 async def test_facts_stand_by_series_and_subject(stores: Stores) -> None:
     mine = [fact(1), fact(2, amount=-(2**62), restates=1), fact(1, series=Series.TRIAL)]
     assert await stores.facts.post(OURS, mine) == 3
@@ -173,6 +182,7 @@ async def test_every_query_uses_an_index(stores: Stores) -> None:
         await stores.dues.plan([Due(OURS, Topic.CUSTOMER, f"cus_{number}", NOON)])
     await assert_ordered(stores, partial(stores.evidence.of, OURS, ["cus_1"]))
     await plans_of(stores, partial(stores.evidence.of, OURS, ["cus_1", "cus_2"]))
+    await assert_ordered(stores, partial(stores.evidence.subjects, OURS))
     await plans_of(stores, partial(stores.evidence.known, OURS, ["evt_1", "evt_2"]))
     both = [Series.MRR, Series.TRIAL]
     await assert_ordered(stores, partial(stores.facts.standing, OURS, both, ["cus_1", "cus_2"]))

@@ -14,7 +14,7 @@ from application.facts.posting import SERIES
 from application.mirror.stripe import ObjectReader
 from domain.errors import Reason, Unavailable
 from domain.evidence import SubscriptionEvidence
-from domain.facts import Basis, Fact, Series
+from domain.facts import Basis, Fact, Series, Statement
 from domain.mirror import Snapshot
 from tests.support.rooms.facts import ALL, FactsOfFlows
 from tests.support.rooms.upkeep import CARD, Flows
@@ -291,6 +291,34 @@ async def test_two_who_post_at_once_post_one_change_once(facts: FactsOfFlows) ->
     while any([await projector.project_batch() for projector in projectors]):
         pass
     assert await facts.kinds(customer) == [("new", 3_000), ("expansion", 500)]
+
+
+async def test_a_proof_computes_facts_anew_from_their_evidence(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    await subscribed(flows, customer, price)
+    await facts.follow()
+    await flows.balance_transactions.refresh(flows.account)
+    unposted = await facts.proved()
+    assert [each.subject.split()[0] for each in unposted.differences] == ["revenue_line"]
+    await facts.due.post_all()
+    proved = await facts.proved()
+    assert (proved.checked, proved.differences) == (4, []), "MRR, new, first payment, a charge"
+    (new,) = await facts.standing(customer)
+    spoilt = replace(new.statement, amount=50_000)
+    created = Statement(Series.NEW_CUSTOMER, customer, new.statement.at, "new_customer", count=1)
+    await flows.stores.facts.post(
+        flows.account, [Fact(spoilt, 2, new.known_at), Fact(created, 2, new.known_at)]
+    )
+    await flows.post(f"/v1/customers/{customer}", name="Ada L.")  # nothing follows from it
+    told = {each.subject: each for each in (await facts.proved()).differences}
+    at = f"{new.statement.at:%Y-%m-%dT%H:%M:%SZ}"
+    mrr = told.pop(f"mrr of {customer}: new at {at}")
+    assert (mrr.currency, mrr.expected, mrr.found) == ("usd", 3_000, 3_005)
+    (wrong,) = told.values()
+    assert wrong.subject == f"new_customer of {customer}: new_customer at {at}, 0 expected, 1 found"
+    assert (await facts.rebuild()).posted == 2
+    assert not (await facts.proved()).differences
 
 
 async def test_closing_waits_for_what_is_still_to_be_posted(facts: FactsOfFlows) -> None:
