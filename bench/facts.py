@@ -120,8 +120,9 @@ async def fill(store: FactStore, subscriptions: int, years_ago: int) -> None:
     accounts = [(ACCOUNT, subscriptions)]
     accounts += [(f"acct_{number}", subscriptions // 10) for number in range(OTHERS)]
     for seed, (account, count) in enumerate(accounts):
-        for batch in _batches(facts(count, years_ago, seed), _BATCH):
-            assert await store.post(account, batch) == len(batch)
+        for wave in _batches(_batches(facts(count, years_ago, seed), _BATCH), 20):
+            posted = await asyncio.gather(*(store.post(account, batch) for batch in wave))
+            assert sum(posted) == sum(map(len, wave))
 
 
 def _batches(elements: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -137,6 +138,12 @@ class _After(Clock):
     def now(self) -> dt.datetime:
         return YEAR.end + dt.timedelta(days=1)
 
+
+_SQLITE_FLOOR: Final = f"""
+    SELECT (at - ?) / ? AS step, COLUMNS, sum(amount), sum(count)
+    FROM "billing.facts" INDEXED BY "{SQLITE_INDEX}"
+    WHERE stripe_account = ? AND series = ? AND at >= ? AND at < ? GROUP BY step, COLUMNS
+"""  # noqa: S608 - declared names
 
 Floor = Callable[[Series, Sequence[dt.datetime], Sequence[str]], int]
 """Asks the database itself for sums by fixed steps of a range, and by columns; how many groups."""
@@ -163,15 +170,9 @@ async def sqlite(folder: Path) -> AsyncIterator[Opened]:
 
             def floor(series: Series, over: Sequence[dt.datetime], by: Sequence[str]) -> int:
                 first, step = _steps(over)
-                return len(
-                    connection.execute(
-                        f"SELECT (at - ?) / ? AS step, {', '.join(by)}, sum(amount), sum(count)"
-                        f' FROM "billing.facts" INDEXED BY "{SQLITE_INDEX}" WHERE'
-                        " stripe_account = ? AND series = ? AND at >= ? AND at < ?"
-                        f" GROUP BY step, {', '.join(by)}",
-                        (first, step, ACCOUNT, series, first, to_milliseconds(over[-1])),
-                    ).fetchall()
-                )
+                values = (first, step, ACCOUNT, series, first, to_milliseconds(over[-1]))
+                statement = _SQLITE_FLOOR.replace("COLUMNS", ", ".join(by))
+                return len(connection.execute(statement, values).fetchall())
 
             yield Opened(
                 SqliteFactStore(database),

@@ -18,6 +18,7 @@ from infrastructure.mongo.core.database import Database
 FACTS: Final = "billing.facts"
 _BY_SUBJECT: Final = "stripe_account_series_subject_generation"
 BY_TIME: Final = "series_time"
+BY_CUSTOMER: Final = "customer_movements"
 BY_KNOWLEDGE: Final = "stripe_account_series_known_at"
 
 INDEXES: Final[Indexes] = {
@@ -28,7 +29,11 @@ INDEXES: Final[Indexes] = {
             "stripe_account", "series", "at", "currency", "kind", "cause", "product", "basis",
             "amount", "count", "customer", "known_at", name=BY_TIME,
         ),
-        index("stripe_account", "customer", "at", "series"),
+        # Covers who is lost.
+        index(
+            "stripe_account", "customer", "at", "series", "kind", "count", "known_at",
+            name=BY_CUSTOMER,
+        ),
         index("stripe_account", "series", "known_at", name=BY_KNOWLEDGE),
     ],
 }  # fmt: skip

@@ -15,6 +15,10 @@ from infrastructure.sqlite.core.tables import Tables
 
 BY_TIME: Final = "billing.facts by series and time"
 BY_KNOWLEDGE: Final = "billing.facts by knowledge"
+BY_CUSTOMER: Final = "billing.facts by customer, what moved him"
+BY_BEGINNING: Final = "billing.facts by beginning"
+BEGINNING: Final = "series = 'mrr' AND (kind = 'new' OR (kind = 'seam' AND cause = 'new'))"
+"""Which rows tell that a customer came for the first time; a partial index needs it literally."""
 
 TABLES: Final = Tables(
     """
@@ -34,9 +38,15 @@ TABLES: Final = Tables(
         known_at
     )
     """,
-    """
-    CREATE INDEX IF NOT EXISTS "billing.facts by customer"
-    ON "billing.facts" (stripe_account, customer, at, series)
+    # Covers who is lost, and what moved the customers of a cohort.
+    f"""
+    CREATE INDEX IF NOT EXISTS "{BY_CUSTOMER}" ON "billing.facts" (
+        stripe_account, customer, at, series, kind, currency, amount, count, known_at
+    )
+    """,
+    f"""
+    CREATE INDEX IF NOT EXISTS "{BY_BEGINNING}"
+    ON "billing.facts" (stripe_account, at, customer, count, known_at) WHERE {BEGINNING}
     """,
     f"""
     CREATE INDEX IF NOT EXISTS "{BY_KNOWLEDGE}"

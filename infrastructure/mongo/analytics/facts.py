@@ -11,15 +11,38 @@ from typing_extensions import override
 from application.analytics.fact_figures import BEFORE, CohortSums, FactFigures, FactSum
 from domain.cohorts import CohortSum
 from domain.facts import Series
-from domain.mrr import CHURN, MOVEMENTS
+from domain.mrr import CHURN, MOVEMENTS, NEW, SEAM
 from domain.periods import cells, from_milliseconds, to_milliseconds
 from infrastructure.mongo.analytics.engine import cell_of
 from infrastructure.mongo.core.collection import ASCENDING, Collection, Document
 from infrastructure.mongo.core.database import Database
-from infrastructure.mongo.facts import BY_TIME, FACTS
+from infrastructure.mongo.facts import BY_CUSTOMER, BY_TIME, FACTS
 
 _BY_KNOWLEDGE: Final = "stripe_account_series_known_at"
 _APART: Final = ("currency", "kind", "cause", "product")
+
+_TOGETHER: Final = 10_000
+"""Of how many customers it is asked at once whether they had MRR."""
+
+_BEGINS: Final = {
+    "$or": [
+        {"$eq": ["$kind", NEW]},
+        {"$and": [{"$eq": ["$kind", SEAM]}, {"$eq": ["$cause", NEW]}]},
+    ]
+}
+_SIZES: Final[list[Document]] = [{"$group": {"_id": "$cohort", "size": {"$sum": 1}}}]
+_COHORT_SUMS: Final[list[Document]] = [
+    {"$unwind": "$parts"},
+    {
+        "$group": {
+            "_id": {
+                "cohort": "$cohort", "month": "$parts.month", "currency": "$parts.currency",
+            },
+            "amount": {"$sum": "$parts.amount"},
+            "count": {"$sum": "$parts.count"},
+        }
+    },
+]  # fmt: skip
 
 _Place = tuple[int, str, str, str, str]
 
@@ -64,25 +87,32 @@ class MongoFactFigures(FactFigures):
         *,
         known_by: dt.datetime | None = None,
     ) -> int:
-        match = _match(stripe_account, Series.MRR, {"$lt": to_milliseconds(end)}, known_by)
-        begun = {"$lt": ["$at", to_milliseconds(start)]}
-        churned = {"$and": [{"$not": [begun]}, {"$eq": ["$kind", CHURN]}]}
-        found = await self._facts.aggregate(
+        opened, ended = to_milliseconds(start), to_milliseconds(end)
+        match = _match(stripe_account, Series.MRR, {"$gte": opened, "$lt": ended}, known_by)
+        churned = await self._facts.aggregate(
             [
-                {"$match": {**match, "kind": {"$in": list(MOVEMENTS)}}},
-                {
-                    "$group": {
-                        "_id": "$customer",
-                        "opening": {"$sum": {"$cond": [begun, "$count", 0]}},
-                        "churned": {"$sum": {"$cond": [churned, "$count", 0]}},
-                    }
-                },
-                {"$match": {"opening": {"$gt": 0}, "churned": {"$lt": 0}}},
-                {"$count": "lost"},
+                {"$match": {**match, "kind": CHURN}},
+                {"$group": {"_id": "$customer", "count": {"$sum": "$count"}}},
+                {"$match": {"count": {"$lt": 0}}},
             ],
             hint=BY_TIME,
         )
-        return int(found[0]["lost"]) if found else 0
+        customers = [group["_id"] for group in churned]
+        match = _match(stripe_account, Series.MRR, {"$lt": opened}, known_by)
+        lost = 0
+        for first in range(0, len(customers), _TOGETHER):
+            some = {"$in": customers[first : first + _TOGETHER]}
+            found = await self._facts.aggregate(
+                [
+                    {"$match": {**match, "customer": some, "kind": {"$in": list(MOVEMENTS)}}},
+                    {"$group": {"_id": "$customer", "count": {"$sum": "$count"}}},
+                    {"$match": {"count": {"$gt": 0}}},
+                    {"$count": "lost"},
+                ],
+                hint=BY_CUSTOMER,
+            )
+            lost += int(found[0]["lost"]) if found else 0
+        return lost
 
     @override
     async def cohorts(
@@ -94,50 +124,31 @@ class MongoFactFigures(FactFigures):
     ) -> CohortSums:
         first, last = to_milliseconds(edges[0]), to_milliseconds(edges[-1])
         runs, month_of_cell = cells(edges)
-        match = _match(stripe_account, Series.MRR, {"$lt": last}, known_by)
-        came = {"$cond": [{"$gt": ["$came", 0]}, "$_id.at", None]}
-        part = {"currency": "$currency", "amount": "$amount", "count": "$count"}
-        by_customer: list[Document] = [
-            {"$match": {**match, "kind": {"$in": list(MOVEMENTS)}}},
-            {
-                "$group": {
-                    "_id": {"customer": "$customer", "at": "$at"},
-                    "came": {"$sum": "$count"},
-                    "parts": {"$push": part},
-                }
-            },
-            {
-                "$group": {
-                    "_id": "$_id.customer",
-                    "first": {"$min": came},
-                    "rows": {"$push": {"at": "$_id.at", "parts": "$parts"}},
-                }
-            },
-            {"$match": {"first": {"$gte": first}}},
-            {"$set": {"cohort": cell_of("$first", runs)}},
-        ]
-        place = {"cohort": "$cohort", "month": cell_of("$rows.at", runs)}
-        sums: list[Document] = [
-            {"$unwind": "$rows"},
-            {"$match": {"rows.at": {"$gte": first}}},
-            {"$unwind": "$rows.parts"},
-            {
-                "$group": {
-                    "_id": {**place, "currency": "$rows.parts.currency"},
-                    "amount": {"$sum": "$rows.parts.amount"},
-                    "count": {"$sum": "$rows.parts.count"},
-                }
-            },
-        ]
-        size: list[Document] = [{"$group": {"_id": "$cohort", "size": {"$sum": 1}}}]
-        sized, summed = await asyncio.gather(
-            *(
-                self._facts.aggregate([*by_customer, *stages], hint=BY_TIME)
-                for stages in (size, sums)
-            )
+        match = _match(stripe_account, Series.MRR, {"$gte": first, "$lt": last}, known_by)
+        part = {
+            "month": cell_of("$at", runs), "currency": "$currency", "amount": "$amount",
+            "count": "$count",
+        }  # fmt: skip
+        found = await self._facts.aggregate(
+            [
+                {"$match": {**match, "kind": {"$in": list(MOVEMENTS)}}},
+                {
+                    "$group": {
+                        "_id": "$customer",
+                        # What was posted wrongly at first was taken back at its own instant.
+                        "came": {"$sum": {"$cond": [_BEGINS, "$count", 0]}},
+                        "at": {"$sum": {"$cond": [_BEGINS, {"$multiply": ["$count", "$at"]}, 0]}},
+                        "parts": {"$push": part},
+                    }
+                },
+                {"$match": {"came": {"$gt": 0}}},
+                {"$set": {"cohort": cell_of("$at", runs)}},
+                {"$facet": {"sizes": _SIZES, "sums": _COHORT_SUMS}},
+            ],
+            hint=BY_TIME,
         )
         sizes = Counter[int]()
-        for group in sized:
+        for group in found[0]["sizes"]:
             sizes[month_of_cell[int(group["_id"])]] += group["size"]
         return CohortSums(
             sizes,
@@ -147,7 +158,7 @@ class MongoFactFigures(FactFigures):
                     month_of_cell[int(group["_id"]["month"])],
                     group["_id"]["currency"], group["amount"], group["count"],
                 )
-                for group in summed
+                for group in found[0]["sums"]
             ],
         )  # fmt: skip
 
