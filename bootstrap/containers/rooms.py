@@ -231,8 +231,9 @@ class Rooms(containers.DeclarativeContainer):
     revenue_analytics = providers.Singleton(RevenueAnalytics, asking)
     net_analytics = providers.Singleton(NetAnalytics, asking)
     payment_analytics = providers.Singleton(PaymentAnalytics, asking)
-    return_analytics = providers.Singleton(ReturnAnalytics, asking)
+    return_analytics = providers.Singleton(ReturnAnalytics, asking, fact_figures)
     payout_analytics = providers.Singleton(PayoutAnalytics, asking, stores.balance_readings)
+    subscriber_analytics = providers.Singleton(SubscriberAnalytics, asking, fact_figures, clock)
     analyses = providers.Singleton(
         Analyses,
         revenue_analytics,
@@ -249,9 +250,10 @@ class Rooms(containers.DeclarativeContainer):
             payment_analytics,
             return_analytics,
             payout_analytics,
+            subscriber_analytics,
         ),
         tie_outs,
-        providers.Singleton(SubscriberAnalytics, asking, fact_figures, clock),
+        subscriber_analytics,
         providers.Singleton(ProductAnalytics, asking, fact_figures, mirror),
     )
     restatements = providers.Singleton(

@@ -120,7 +120,7 @@ MOVES = st.tuples(
 async def test_cohorts_and_who_is_lost_are_those_of_the_domain(
     stores: Stores, moves: list[tuple[str, dt.datetime, str, int, str, int]]
 ) -> None:
-    """Movements of a customer alternate: he comes, or he goes; the first is `new`, or such a seam."""
+    """A customer comes and goes by turns; at first he comes by `new`, or by a seam that says so."""
     stands: Counter[str] = Counter()
     numbers: Counter[str] = Counter()
     known: dict[str, dt.datetime] = {}

@@ -7,6 +7,7 @@ from billing_client.v1 import figures_pb2 as _figures_pb2
 from billing_client.v1 import money_figures_pb2 as _money_figures_pb2
 from billing_client.v1 import money_pb2 as _money_pb2
 from billing_client.v1 import period_pb2 as _period_pb2
+from billing_client.v1 import subscriber_figures_pb2 as _subscriber_figures_pb2
 from billing_client.v1 import trust_pb2 as _trust_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -893,6 +894,10 @@ class Overview(_message.Message):
     REFUNDS_FIELD_NUMBER: _builtins.int
     DISPUTES_FIELD_NUMBER: _builtins.int
     PAYOUTS_FIELD_NUMBER: _builtins.int
+    MRR_FIELD_NUMBER: _builtins.int
+    SUBSCRIBERS_FIELD_NUMBER: _builtins.int
+    TRIALS_FIELD_NUMBER: _builtins.int
+    CUSTOMERS_FIELD_NUMBER: _builtins.int
     TRUST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def gross(self) -> Global___GrossVolume:
@@ -927,6 +932,22 @@ class Overview(_message.Message):
         """payouts are in their own currencies."""
 
     @_builtins.property
+    def mrr(self) -> _subscriber_figures_pb2.Mrr:
+        """mrr is in the currencies of subscriptions."""
+
+    @_builtins.property
+    def subscribers(self) -> _subscriber_figures_pb2.Subscribers:
+        """subscribers are over all currencies."""
+
+    @_builtins.property
+    def trials(self) -> _subscriber_figures_pb2.Trials:
+        """trials are over all currencies."""
+
+    @_builtins.property
+    def customers(self) -> _subscriber_figures_pb2.Customers:
+        """customers are over all currencies."""
+
+    @_builtins.property
     def trust(self) -> _trust_pb2.Trust:
         """trust tells up to when the figures stand."""
 
@@ -941,11 +962,15 @@ class Overview(_message.Message):
         refunds: _money_figures_pb2.RefundFigures | None = ...,
         disputes: _money_figures_pb2.DisputeFigures | None = ...,
         payouts: _money_figures_pb2.PayoutFigures | None = ...,
+        mrr: _subscriber_figures_pb2.Mrr | None = ...,
+        subscribers: _subscriber_figures_pb2.Subscribers | None = ...,
+        trials: _subscriber_figures_pb2.Trials | None = ...,
+        customers: _subscriber_figures_pb2.Customers | None = ...,
         trust: _trust_pb2.Trust | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["disputes", b"disputes", "failures", b"failures", "gross", b"gross", "net", b"net", "payments", b"payments", "payouts", b"payouts", "refunds", b"refunds", "split", b"split", "trust", b"trust"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customers", b"customers", "disputes", b"disputes", "failures", b"failures", "gross", b"gross", "mrr", b"mrr", "net", b"net", "payments", b"payments", "payouts", b"payouts", "refunds", b"refunds", "split", b"split", "subscribers", b"subscribers", "trials", b"trials", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disputes", b"disputes", "failures", b"failures", "gross", b"gross", "net", b"net", "payments", b"payments", "payouts", b"payouts", "refunds", b"refunds", "split", b"split", "trust", b"trust"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customers", b"customers", "disputes", b"disputes", "failures", b"failures", "gross", b"gross", "mrr", b"mrr", "net", b"net", "payments", b"payments", "payouts", b"payouts", "refunds", b"refunds", "split", b"split", "subscribers", b"subscribers", "trials", b"trials", "trust", b"trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

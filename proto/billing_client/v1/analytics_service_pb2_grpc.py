@@ -204,8 +204,9 @@ class AnalyticsServiceServicer:
 
     def GetOverview(self, request, context):
         """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
-        narrows what customers paid in for gross volume, payments, failures and the split, and what
-        settled for net volume, refunds, disputes and payouts.
+        narrows what customers paid in for gross volume, payments, failures and the split, what
+        settled for net volume, refunds, disputes and payouts, and MRR; it narrows no subscribers, trials
+        and customers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

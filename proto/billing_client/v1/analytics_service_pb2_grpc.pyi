@@ -64,8 +64,9 @@ class AnalyticsServiceStub:
     """
     GetOverview: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetOverviewRequest, _analytics_service_pb2.Overview]
     """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
-    narrows what customers paid in for gross volume, payments, failures and the split, and what
-    settled for net volume, refunds, disputes and payouts.
+    narrows what customers paid in for gross volume, payments, failures and the split, what
+    settled for net volume, refunds, disputes and payouts, and MRR; it narrows no subscribers, trials
+    and customers.
     """
     GetNetVolume: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetNetVolumeRequest, _money_figures_pb2.NetVolume]
     """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
@@ -228,8 +229,9 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     """
     GetOverview: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetOverviewRequest, _analytics_service_pb2.Overview]  # type: ignore[assignment]
     """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
-    narrows what customers paid in for gross volume, payments, failures and the split, and what
-    settled for net volume, refunds, disputes and payouts.
+    narrows what customers paid in for gross volume, payments, failures and the split, what
+    settled for net volume, refunds, disputes and payouts, and MRR; it narrows no subscribers, trials
+    and customers.
     """
     GetNetVolume: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetNetVolumeRequest, _money_figures_pb2.NetVolume]  # type: ignore[assignment]
     """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
@@ -407,8 +409,9 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_analytics_service_pb2.Overview, _abc.Awaitable[_analytics_service_pb2.Overview]]:
         """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
-        narrows what customers paid in for gross volume, payments, failures and the split, and what
-        settled for net volume, refunds, disputes and payouts.
+        narrows what customers paid in for gross volume, payments, failures and the split, what
+        settled for net volume, refunds, disputes and payouts, and MRR; it narrows no subscribers, trials
+        and customers.
         """
 
     @_abc_1.abstractmethod
