@@ -301,12 +301,16 @@ async def _timed(ask: Callable[[], Awaitable[object]]) -> float:
 
 
 def grown(before: Sequence[Figure], after: Sequence[Figure]) -> Iterator[Figure]:
-    """Each question after three years of history, of the same after one."""
+    """Each question after three years of history, of the same after one.
+
+    Both as ratios to their floors, which read the same at both times: so it is no matter what else
+    the machine does.
+    """
     for one, three in zip(before, after, strict=True):
-        name = f"{one.name}, 3 years, of 1 year"
+        name = f"{one.name}: ratio after 3 years, of that after 1"
         yield replace(
-            one, name=name, port=three.port, floor=one.port, required=REQUIRED_OF_GROWTH
-        )  # fmt: skip
+            one, name=name, port=three.ratio, floor=one.ratio, required=REQUIRED_OF_GROWTH
+        )
 
 
 # --- posting ---
@@ -428,7 +432,7 @@ def table(figures: Sequence[Figure], subscriptions: int) -> Table:
     for each in figures:
         sign = "≥" if each.at_least else "≤"
         shown.add_row(
-            each.store, each.name, f"{each.port:,.1f}", f"{each.floor:,.1f}", f"{each.ratio:.2f}",
+            each.store, each.name, f"{each.port:,.2f}", f"{each.floor:,.2f}", f"{each.ratio:.2f}",
             f"{sign} {each.required} {'met' if each.met else 'MISSED'}",
         )  # fmt: skip
     return shown

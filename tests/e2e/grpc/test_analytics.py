@@ -219,7 +219,7 @@ async def test_a_deleted_customer_keeps_place_and_name(running: Running) -> None
 async def test_a_sub_account_sees_itself(running: Running, method: str) -> None:
     reply = await ask(running, method, account="acme-west")
     empty = getattr(reply, "currencies", None)
-    if method == "GetTopCustomers":
+    if method == "ListTopCustomers":
         empty = reply.customers
     assert not empty
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
