@@ -72,12 +72,14 @@ class Fact:
 
     `generation` counts the facts of its series and subject from 1. `restates` is the generation of
     the first fact that stated the same, where this one corrects it; 0 where it says something new.
+    `late`: its time was closed when it was posted, so it changed figures that were told as closed.
     """
 
     statement: Statement
     generation: int
     known_at: dt.datetime
     restates: int = 0
+    late: bool = False
 
     def __post_init__(self) -> None:
         if self.generation < 1 or not 0 <= self.restates < self.generation:

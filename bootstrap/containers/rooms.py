@@ -8,6 +8,7 @@ from application.analytics.base_totals import BaseTotals
 from application.analytics.customers import CustomerAnalytics
 from application.analytics.explanation import Explaining
 from application.analytics.fact_figures import FactFigures
+from application.analytics.fact_rows import FactLists
 from application.analytics.ledger import Ledger
 from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
@@ -255,6 +256,9 @@ class Rooms(containers.DeclarativeContainer):
         tie_outs,
         subscriber_analytics,
         providers.Singleton(ProductAnalytics, asking, fact_figures, mirror),
+        providers.Singleton(
+            FactLists, stores.facts, fact_figures, connections, page_tokens, clock, trust
+        ),
     )
     restatements = providers.Singleton(
         Restatements, stores.changes, connections, page_tokens, trust

@@ -299,9 +299,8 @@ class Container(containers.DeclarativeContainer):
         accounts=stores.accounts,
     )
     mirrored_accounts = providers.Singleton(MirroredAccounts, stores.connections, platform, mode)
-    mirror_writer = providers.Singleton(
-        MirrorWriter, mirror, providers.Singleton(AnnouncedClosings, stores.checkpoints)
-    )
+    closings = providers.Singleton(AnnouncedClosings, stores.checkpoints)
+    mirror_writer = providers.Singleton(MirrorWriter, mirror, closings)
     enrichment = providers.Singleton(
         Enrichment,
         mirror,
@@ -371,6 +370,7 @@ class Container(containers.DeclarativeContainer):
         stores.facts,
         stores.dues,
         clock,
+        closings,
     )
     facts_pricing = providers.Singleton(
         Pricing, mirror, providers.Singleton(Rereader, mirror_writer, enrichment, object_reader)

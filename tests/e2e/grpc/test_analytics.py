@@ -17,6 +17,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
 from application.analytics.customers import CustomerAnalytics
+from application.analytics.fact_rows import FactLists
 from application.analytics.ledger import Ledger
 from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
@@ -119,6 +120,14 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
             tied,
             subscribers,
             ProductAnalytics(asking, stores.fact_figures, stores.mirror),
+            FactLists(
+                stores.fact_rows,
+                stores.fact_figures,
+                connections,
+                PageTokens(b"key", clock),
+                clock,
+                some_trust(),
+            ),
         )
         await subscribe(stores)
         async with running_server(analyses=analyses) as server:

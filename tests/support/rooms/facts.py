@@ -16,6 +16,7 @@ from application.facts.pricing import Pricing
 from application.facts.proof import FactsProof
 from application.facts.walk import FactsWalk, WalkState
 from application.mirror.rereader import Rereader
+from application.upkeep.closing import AnnouncedClosings
 from application.upkeep.ports import Difference, Proved
 from domain.facts import Fact, Series
 from infrastructure.stripe.readers.discounts import StripeDiscountReader
@@ -41,7 +42,9 @@ class FactsOfFlows:
         rereader = Rereader(self.flows.writer, self.flows.enrichment, self.flows.objects)
         pricing = Pricing(stores.mirror, rereader)
         self.gathering = Gathering(evidence, stores.mirror)
-        self.posting = Posting(self.gathering, facts, stores.dues, clock)
+        self.posting = Posting(
+            self.gathering, facts, stores.dues, clock, AnnouncedClosings(stores.checkpoints)
+        )
         self.follower = FactsOfEvents(
             evidence, pricing, self.posting, stores.dues, StripeDiscountReader(), clock
         )
