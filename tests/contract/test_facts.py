@@ -7,13 +7,21 @@ from functools import partial
 
 import pytest
 
+from application.facts.gathering import Gathering
 from application.facts.ports import MAX_ROWS, Due, Topic
+from application.mirror.nouns import CHARGES, REFUNDS
+from domain.attribution import FIRST
+from domain.charges import Charge
 from domain.coupons import Coupon, Discount
 from domain.evidence import ClosingEvidence, DiscountEvidence, SubscriptionEvidence
 from domain.facts import Basis, Fact, Series, Statement
+from domain.mirror import Facet, Version
+from domain.money import Money
+from domain.periods import to_milliseconds
 from domain.prices import Recurrence, Tier, TransformQuantity
+from domain.refunds import Refund
 from domain.subscriptions import Subscription, SubscriptionItem
-from tests.contract.samples import NOON, OURS, SECOND, THEIRS
+from tests.contract.samples import NOON, OURS, SECOND, THEIRS, store_new
 from tests.contract.test_plans import assert_ordered, plans_of, plans_or_nothing
 from tests.support.servers.stores import Stores
 
@@ -192,3 +200,20 @@ async def test_every_query_uses_an_index(stores: Stores) -> None:
     await plans_or_nothing(stores, lambda: stores.dues.move(moved, KNOWN))
     await plans_or_nothing(stores, lambda: stores.evidence.append(OURS, [shown("evt_77")]))
     await plans_or_nothing(stores, lambda: stores.facts.post(OURS, [fact(1, subject="cus_77")]))
+
+
+async def test_charges_are_gathered_many_at_once(stores: Stores) -> None:
+    """No more values than the mirror takes go into a question of it."""
+    usd = Money(500, "usd")
+    ids = [f"ch_{number:03}" for number in range(250)]
+    charges = [Charge(id_, NOON, usd, usd, usd, "succeeded", True, True, False) for id_ in ids]
+    await store_new(stores.mirror, CHARGES, *charges)
+    refunds = [Refund(f"re_{id_}", NOON, usd, "succeeded", id_) for id_ in ids[::60]]
+    await store_new(stores.mirror, REFUNDS, *refunds)
+    told = {"at": to_milliseconds(NOON)}
+    await stores.mirror.derive(
+        REFUNDS, [Facet(OURS, each.id, FIRST, told, Version.of_event(1)) for each in refunds]
+    )
+    gathered = await Gathering(stores.evidence, stores.mirror).charges(OURS, ids)
+    assert len(gathered) == 250
+    assert [id_ for id_ in ids if gathered[id_].refunded] == ids[::60]
