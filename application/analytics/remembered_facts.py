@@ -1,5 +1,6 @@
 """Remembered stocks of facts: MRR at midnight does not read all that ever happened."""
 
+import asyncio
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -100,20 +101,24 @@ class RememberedFactFigures(FactFigures):
             return await self._figures.sums(
                 stripe_account, series, edges, opening=True, known_by=known_by
             )
-        late = await self._stocks.late(
-            stripe_account,
-            series,
-            before=stock.at,
-            known_after=stock.known_by,
-            known_by=known_by,
+        # The first bucket is what lies between the day's beginning and the first edge.
+        shifted = stock.at < edges[0]
+        late, found = await asyncio.gather(
+            self._stocks.late(
+                stripe_account,
+                series,
+                before=stock.at,
+                known_after=stock.known_by,
+                known_by=known_by,
+            ),
+            self._figures.sums(
+                stripe_account,
+                series,
+                [stock.at, *edges] if shifted else edges,
+                known_by=known_by,
+            ),
         )
-        if stock.at == edges[0]:
-            since = await self._figures.sums(stripe_account, series, edges, known_by=known_by)
-        else:  # the first bucket is what lies between the day's beginning and the first edge
-            shifted = await self._figures.sums(
-                stripe_account, series, [stock.at, *edges], known_by=known_by
-            )
-            since = [replace(each, bucket=each.bucket - 1) for each in shifted]
+        since = [replace(each, bucket=each.bucket - 1) for each in found] if shifted else found
         return summed([*stock.sums, *late, *since])
 
     @override

@@ -213,11 +213,13 @@ def plan(businesses: Sequence[Business], end: int, seed: int) -> list[Occurrence
         chance = random.Random(f"{seed} {business.stripe_account}")
         story = _Story(habits, chance)
         instants = _instants(habits, ZoneInfo(business.time_zone), end, chance)
-        occurrences += [Occurrence(at, business, story.next_action()) for at in instants]
-        occurrences += [
-            Occurrence(at, business, action)
-            for at, action in _subscribers(habits, end, business, seed)
-        ]
+        own = {at: story.next_action() for at in instants}
+        for wanted, action in _subscribers(habits, end, business, seed):
+            at = _when_open(wanted, habits, ZoneInfo(business.time_zone))
+            while at in own:  # nothing else happens within the second
+                at += 1
+            own[at] = action
+        occurrences += [Occurrence(at, business, action) for at, action in own.items()]
     return sorted(occurrences, key=lambda occurrence: occurrence.at)
 
 
@@ -229,6 +231,7 @@ def _subscribers(
     begin, subscription = end - SPAN_SECONDS, 0
     for number in range(1, SUBSCRIBERS + 1):
         at = begin + chance.randrange(DAY_SECONDS, SPAN_SECONDS - 10 * DAY_SECONDS)
+        at -= at % 3_600 - chance.randrange(1_800)  # what follows soon is of the same hour
         customer, subscription = CLUB + number, subscription + 1
         first, last = chance.choice(habits.first_names), chance.choice(habits.last_names)
         params: CustomerCreateParams = {
@@ -252,6 +255,14 @@ def _subscribers(
             subscription += 1
             again = Subscribe(subscription, customer, plan_, coupon=False, trial_days=0)
             yield at + 10 * DAY_SECONDS, again
+
+
+def _when_open(at: int, habits: Habits, zone: ZoneInfo) -> int:
+    """The same second of the hour, in the opening hours of the local day."""
+    local = datetime.fromtimestamp(at, zone)
+    hours = habits.hours(local.date())
+    hour = hours.opens + local.hour % (hours.closes - hours.opens)
+    return int(local.replace(hour=hour, fold=0).timestamp())
 
 
 def _instants(habits: Habits, zone: ZoneInfo, end: int, chance: random.Random) -> Iterator[int]:
