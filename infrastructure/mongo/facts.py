@@ -39,9 +39,10 @@ INDEXES: Final[Indexes] = {
             "stripe_account", "series", "at", "currency", "kind", "cause", "product", "basis",
             "amount", "count", "customer", "known_at", name=BY_TIME,
         ),
-        # Covers who is lost.
+        # Covers who is lost, and what moved the customers of a cohort.
         index(
-            "stripe_account", "customer", "at", "series", "kind", "count", "known_at",
+            "stripe_account", "customer", "at", "series", "kind", "currency", "amount", "count",
+            "known_at",
             name=BY_CUSTOMER,
         ),
         index("stripe_account", "series", "known_at", name=BY_KNOWLEDGE),

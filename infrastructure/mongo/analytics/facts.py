@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -22,27 +22,12 @@ _BY_KNOWLEDGE: Final = "stripe_account_series_known_at"
 _APART: Final = ("currency", "kind", "cause", "product")
 
 _TOGETHER: Final = 10_000
-"""Of how many customers it is asked at once whether they had MRR."""
+"""Of how many customers it is asked at once what moved them."""
 
-_BEGINS: Final = {
-    "$or": [
-        {"$eq": ["$kind", NEW]},
-        {"$and": [{"$eq": ["$kind", SEAM]}, {"$eq": ["$cause", NEW]}]},
-    ]
-}
-_SIZES: Final[list[Document]] = [{"$group": {"_id": "$cohort", "size": {"$sum": 1}}}]
-_COHORT_SUMS: Final[list[Document]] = [
-    {"$unwind": "$parts"},
-    {
-        "$group": {
-            "_id": {
-                "cohort": "$cohort", "month": "$parts.month", "currency": "$parts.currency",
-            },
-            "amount": {"$sum": "$parts.amount"},
-            "count": {"$sum": "$parts.count"},
-        }
-    },
-]  # fmt: skip
+_AT_ONCE: Final = 4
+"""How many of these questions are asked at once."""
+
+_BEGINS: Final = [{"kind": NEW}, {"kind": SEAM, "cause": NEW}]
 
 _Place = tuple[int, str, str, str, str]
 
@@ -124,43 +109,50 @@ class MongoFactFigures(FactFigures):
     ) -> CohortSums:
         first, last = to_milliseconds(edges[0]), to_milliseconds(edges[-1])
         runs, month_of_cell = cells(edges)
-        match = _match(stripe_account, Series.MRR, {"$gte": first, "$lt": last}, known_by)
-        part = {
-            "month": cell_of("$at", runs), "currency": "$currency", "amount": "$amount",
-            "count": "$count",
-        }  # fmt: skip
-        found = await self._facts.aggregate(
+        within = {"$gte": first, "$lt": last}
+        match = _match(stripe_account, Series.MRR, within, known_by)
+        month = cell_of("$at", runs)
+        began = await self._facts.aggregate(
             [
-                {"$match": {**match, "kind": {"$in": list(MOVEMENTS)}}},
-                {
-                    "$group": {
-                        "_id": "$customer",
-                        # What was posted wrongly at first was taken back at its own instant.
-                        "came": {"$sum": {"$cond": [_BEGINS, "$count", 0]}},
-                        "at": {"$sum": {"$cond": [_BEGINS, {"$multiply": ["$count", "$at"]}, 0]}},
-                        "parts": {"$push": part},
-                    }
-                },
-                {"$match": {"came": {"$gt": 0}}},
-                {"$set": {"cohort": cell_of("$at", runs)}},
-                {"$facet": {"sizes": _SIZES, "sums": _COHORT_SUMS}},
+                {"$match": {**match, "$or": _BEGINS}},
+                # What was posted wrongly at first was taken back at its own instant.
+                {"$group": {"_id": {"of": "$customer", "cell": month}, "n": {"$sum": "$count"}}},
+                {"$match": {"n": {"$gt": 0}}},
             ],
             hint=BY_TIME,
         )
-        sizes = Counter[int]()
-        for group in found[0]["sizes"]:
-            sizes[month_of_cell[int(group["_id"])]] += group["size"]
-        return CohortSums(
-            sizes,
-            [
+        customers: dict[int, list[str]] = defaultdict(list)
+        for group in began:
+            customers[month_of_cell[int(group["_id"]["cell"])]].append(group["_id"]["of"])
+        parts = [
+            (cohort, sorted(each)[start : start + _TOGETHER])
+            for cohort, each in sorted(customers.items())
+            for start in range(0, len(each), _TOGETHER)
+        ]
+        sums: list[CohortSum] = []
+        for place in range(0, len(parts), _AT_ONCE):
+            some = parts[place : place + _AT_ONCE]
+            moved = await asyncio.gather(*(self._moved(match, month, each) for _, each in some))
+            sums += [
                 CohortSum(
-                    month_of_cell[int(group["_id"]["cohort"])],
-                    month_of_cell[int(group["_id"]["month"])],
-                    group["_id"]["currency"], group["amount"], group["count"],
+                    cohort, month_of_cell[int(group["_id"]["cell"])], group["_id"]["currency"],
+                    group["amount"], group["count"],
                 )
-                for group in found[0]["sums"]
-            ],
-        )  # fmt: skip
+                for (cohort, _), groups in zip(some, moved, strict=True)
+                for group in groups
+            ]  # fmt: skip
+        return CohortSums({cohort: len(each) for cohort, each in customers.items()}, sums)
+
+    async def _moved(
+        self, match: Document, month: Any, customers: Sequence[str]
+    ) -> Sequence[Document]:
+        """What moved some customers, by cell and currency."""
+        his = {"customer": {"$in": customers}, "kind": {"$in": list(MOVEMENTS)}}
+        place = {"cell": month, "currency": "$currency"}
+        sums = {"amount": {"$sum": "$amount"}, "count": {"$sum": "$count"}}
+        return await self._facts.aggregate(
+            [{"$match": {**match, **his}}, {"$group": {"_id": place, **sums}}], hint=BY_CUSTOMER
+        )
 
     @override
     async def first_known(self, stripe_account: str, series: Series) -> dt.datetime | None:
