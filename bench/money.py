@@ -32,6 +32,7 @@ from typing_extensions import override
 
 from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
+from application.analytics.fact_figures import FactFigures
 from application.analytics.ledger import Ledger
 from application.analytics.metrics import (
     ATTEMPTS,
@@ -52,6 +53,7 @@ from application.analytics.payouts import LastBalances, PayoutAnalytics
 from application.analytics.ports import Analytics
 from application.analytics.questions import Asked, Compared
 from application.analytics.returns import ReturnAnalytics
+from application.analytics.subscribers import SubscriberAnalytics
 from application.analytics.tie_out import RUN_UP, Anchors, TieOuts
 from application.analytics.trust import Standing, Trust
 from application.analytics.use_cases import RevenueAnalytics
@@ -77,13 +79,16 @@ from domain.money import Money
 from domain.payment_intents import PaymentIntent
 from domain.periods import Granularity, edges, previous
 from domain.tie_out import Anchor
+from infrastructure.clock import SystemClock
 from infrastructure.mongo.analytics.engine import MongoAnalytics
+from infrastructure.mongo.analytics.facts import MongoFactFigures
 from infrastructure.mongo.core.database import Database as MongoDatabase
 from infrastructure.mongo.mirror.changes import MongoChanges
 from infrastructure.mongo.mirror.mirror import MongoMirror
 from infrastructure.mongo.mirror.rows import mirror_index
 from infrastructure.mongo.preparation import prepare as prepare_mongo
 from infrastructure.sqlite.analytics.engine import SqliteAnalytics
+from infrastructure.sqlite.analytics.facts import SqliteFactFigures
 from infrastructure.sqlite.core.database import Database as SqliteDatabase
 from infrastructure.sqlite.core.names import quoted
 from infrastructure.sqlite.mirror.changes import SqliteChanges
@@ -189,6 +194,7 @@ class Opened:
     mirror: Mirror
     analytics: Analytics
     changes: Changes
+    facts: FactFigures
     floor: Floor
     top: Floor
 
@@ -209,6 +215,7 @@ async def sqlite(folder: Path) -> AsyncIterator[Opened]:
                 SqliteMirror(database, read_before),
                 SqliteAnalytics(database),
                 SqliteChanges(database),
+                SqliteFactFigures(database),
                 lambda metric: asked(_sqlite_floor(metric)),
                 lambda metric: asked(_sqlite_top(metric)),
             )
@@ -269,6 +276,7 @@ async def mongo(_: Path) -> AsyncIterator[Opened]:
                     MongoMirror(database, read_before),
                     MongoAnalytics(database),
                     MongoChanges(database),
+                    MongoFactFigures(database),
                     lambda metric: asked(metric, _mongo_floor(metric)),
                     lambda metric: asked(metric, _mongo_top(metric)),
                 )
@@ -395,11 +403,12 @@ async def _overview(store: str, opened: Opened, repetitions: int) -> Figure:
     )  # fmt: skip
     asking = _Asked(asked, opened.analytics, opened.changes)
     revenue, net, paid = RevenueAnalytics(asking), NetAnalytics(asking), PaymentAnalytics(asking)
-    returns, payouts = ReturnAnalytics(asking), PayoutAnalytics(asking, _Unread())
-    overview = OverviewAnalytics(asking, revenue, net, paid, returns, payouts)
+    returns, payouts = ReturnAnalytics(asking, opened.facts), PayoutAnalytics(asking, _Unread())
+    subscribers = SubscriberAnalytics(asking, opened.facts, SystemClock())
+    overview = OverviewAnalytics(asking, revenue, net, paid, returns, payouts, subscribers)
     parts: tuple[Callable[[Asked], Awaitable[object]], ...] = (
         revenue.gross_of, net.net_of, paid.payments_of, paid.failures_of, revenue.split_of,
-        returns.refunds_of, returns.disputes_of, payouts.payouts_of,
+        returns.refunds_of, returns.disputes_of, payouts.payouts_of, subscribers.parts_of,
     )  # fmt: skip
     whole, apart = list[float](), [list[float]() for _ in parts]
     nobody: Any = None

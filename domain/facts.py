@@ -72,12 +72,14 @@ class Fact:
 
     `generation` counts the facts of its series and subject from 1. `restates` is the generation of
     the first fact that stated the same, where this one corrects it; 0 where it says something new.
+    `late`: its time was closed when it was posted, so it changed figures that were told as closed.
     """
 
     statement: Statement
     generation: int
     known_at: dt.datetime
     restates: int = 0
+    late: bool = False
 
     def __post_init__(self) -> None:
         if self.generation < 1 or not 0 <= self.restates < self.generation:
@@ -116,6 +118,16 @@ def difference(
             facts.append(Fact(posted, generation, known_at, first.get(stated, 0)))
             amount, count = 0, count - step
     return tuple(facts)
+
+
+def stood(fact: Fact, stands: Iterable[Fact]) -> tuple[int, int] | None:
+    """The amount and the count that stand of what a fact states; None: nobody has stated it."""
+    same = [each for each in stands if _stated(each.statement) == _stated(fact.statement)]
+    if not same:
+        return None
+    amounts, counts = ([each.statement.amount for each in same],
+                       [each.statement.count for each in same])  # fmt: skip
+    return sum(amounts), sum(counts)
 
 
 _Stated = tuple[dt.datetime, str, str, str, str, str, str, str]

@@ -39,6 +39,9 @@ SCHEDULED: Final = "scheduled_cancellation"
 UNPRICED: Final = "unpriced"
 """Counts what nobody can price; its cause says why, its source what it is."""
 
+BEGINNINGS: Final = (NEW, SEAM)
+"""The kinds with which a customer comes for the first time: seam where its cause is `new`."""
+
 _Amounts = Mapping[str, int]
 
 
@@ -144,7 +147,9 @@ class _Said:
         for place, (code, amount) in enumerate(sorted(deltas.items())):
             kind = self._kind(before, after, amount, first=first)
             count = came if place == 0 else 0
-            yield self._statement(kind, code, amount, count, self._cause(kind, before))
+            begins = first and came > 0
+            cause = NEW if kind == SEAM and begins else self._cause(kind, before)
+            yield self._statement(kind, code, amount, count, cause)
 
     def beside(self, before: _Standing, after: _Standing) -> Iterator[Statement]:
         """What stands beside MRR and moves none of it."""

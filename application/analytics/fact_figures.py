@@ -80,6 +80,9 @@ class FactFigures(Protocol):
     ) -> CohortSums:
         """The cohorts of customers whose first MRR ever was in a bucket, and their sums by bucket.
 
+        That is the movement `new`, once in a life, or a seam whose cause is that
+        (`domain.mrr.BEGINNINGS`): what was before the first edge is not read.
+
         `edges` are those of months, of at most `domain.cohorts.MAX_COHORTS` buckets.
         """
         ...

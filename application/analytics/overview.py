@@ -10,6 +10,7 @@ from application.analytics.payments import Failures, PaymentAnalytics, Payments
 from application.analytics.payouts import PayoutAnalytics, Payouts
 from application.analytics.questions import Compared, Question
 from application.analytics.returns import Disputes, Refunds, ReturnAnalytics
+from application.analytics.subscribers import SubscriberAnalytics, SubscriberParts
 from application.analytics.use_cases import GrossVolume, RevenueAnalytics, RevenueSplit
 from application.requests.callers import Caller
 from domain.errors import FieldViolation
@@ -28,6 +29,7 @@ class Overview:
     refunds: Refunds
     disputes: Disputes
     payouts: Payouts
+    subscriptions: SubscriberParts
 
 
 class OverviewAnalytics:
@@ -41,6 +43,7 @@ class OverviewAnalytics:
         payments: PaymentAnalytics,
         returns: ReturnAnalytics,
         payouts: PayoutAnalytics,
+        subscribers: SubscriberAnalytics,
     ) -> None:
         self._asking = asking
         self._revenue = revenue
@@ -48,6 +51,7 @@ class OverviewAnalytics:
         self._payments = payments
         self._returns = returns
         self._payouts = payouts
+        self._subscribers = subscribers
 
     async def overview(
         self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
@@ -57,6 +61,7 @@ class OverviewAnalytics:
         (
             (gross, net, payments, failures),
             (split, refunds, disputes, payouts),
+            subscriptions,
         ) = await asyncio.gather(
             asyncio.gather(
                 self._revenue.gross_of(asked),
@@ -70,7 +75,9 @@ class OverviewAnalytics:
                 self._returns.disputes_of(asked),
                 self._payouts.payouts_of(asked),
             ),
+            self._subscribers.parts_of(asked),
         )
         return Overview(
-            asked.time, gross, net, payments, failures, split, refunds, disputes, payouts
-        )
+            asked.time, gross, net, payments, failures, split, refunds, disputes, payouts,
+            subscriptions,
+        )  # fmt: skip

@@ -1,5 +1,6 @@
 """Remembered stocks of facts: MRR at midnight does not read all that ever happened."""
 
+import asyncio
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -73,8 +74,9 @@ class RememberedFactFigures(FactFigures):
     """Adds up facts from the beginning of time without reading them all again.
 
     Facts are only added, and each says when it was known. So a remembered sum of what was known by
-    an instant stands for ever: to it comes what has happened since its month, and what became known
-    of before since then. No mark says whether it stands (docs/decisions/0047).
+    an instant stands for ever: to it comes what has happened since its day, and what became known
+    of before since then. It is made of the latest before it, so that each day is read once. No mark
+    says whether it stands (docs/decisions/0047).
     """
 
     def __init__(self, figures: FactFigures, stocks: FactStocks, clock: Clock) -> None:
@@ -94,25 +96,29 @@ class RememberedFactFigures(FactFigures):
     ) -> Sequence[FactSum]:
         if not opening:
             return await self._figures.sums(stripe_account, series, edges, known_by=known_by)
-        stock = await self._of_month(stripe_account, series, _month(edges[0]), known_by)
+        stock = await self._of_day(stripe_account, series, _day(edges[0]), known_by)
         if stock is None:
             return await self._figures.sums(
                 stripe_account, series, edges, opening=True, known_by=known_by
             )
-        late = await self._stocks.late(
-            stripe_account,
-            series,
-            before=stock.at,
-            known_after=stock.known_by,
-            known_by=known_by,
+        # The first bucket is what lies between the day's beginning and the first edge.
+        shifted = stock.at < edges[0]
+        late, found = await asyncio.gather(
+            self._stocks.late(
+                stripe_account,
+                series,
+                before=stock.at,
+                known_after=stock.known_by,
+                known_by=known_by,
+            ),
+            self._figures.sums(
+                stripe_account,
+                series,
+                [stock.at, *edges] if shifted else edges,
+                known_by=known_by,
+            ),
         )
-        if stock.at == edges[0]:
-            since = await self._figures.sums(stripe_account, series, edges, known_by=known_by)
-        else:  # the first bucket is what lies between the month's beginning and the first edge
-            shifted = await self._figures.sums(
-                stripe_account, series, [stock.at, *edges], known_by=known_by
-            )
-            since = [replace(each, bucket=each.bucket - 1) for each in shifted]
+        since = [replace(each, bucket=each.bucket - 1) for each in found] if shifted else found
         return summed([*stock.sums, *late, *since])
 
     @override
@@ -140,24 +146,24 @@ class RememberedFactFigures(FactFigures):
     async def first_known(self, stripe_account: str, series: Series) -> dt.datetime | None:
         return await self._figures.first_known(stripe_account, series)
 
-    async def _of_month(
+    async def _of_day(
         self,
         stripe_account: str,
         series: Series,
-        month: dt.datetime,
+        day: dt.datetime,
         known_by: dt.datetime | None,
     ) -> Stock | None:
-        """A stock of the month's beginning, or of one before; None where none is of use."""
+        """A stock of the day's beginning, or of one before; None where none is of use."""
         settled = self._clock.now() - SETTLED_AFTER
-        if not BEGINNING < month <= settled:
+        if not BEGINNING < day <= settled:
             return None
-        recalled = await self._stocks.recall(stripe_account, series, month)
+        recalled = await self._stocks.recall(stripe_account, series, day)
         if known_by is not None:  # what is remembered may have been known later
             return recalled if recalled is not None and recalled.known_by <= known_by else None
         fresh = recalled is not None and settled - recalled.known_by < RENEWED_AFTER
-        if recalled is not None and recalled.at == month and fresh:
+        if recalled is not None and recalled.at == day and fresh:
             return recalled
-        stock = await self._renewed(stripe_account, series, month, recalled, settled)
+        stock = await self._renewed(stripe_account, series, day, recalled, settled)
         if len(stock.sums) <= MAX_SUMS:
             with suppress(Unavailable, RateLimited):
                 await self._stocks.keep(stock)
@@ -167,11 +173,11 @@ class RememberedFactFigures(FactFigures):
         self,
         stripe_account: str,
         series: Series,
-        month: dt.datetime,
+        day: dt.datetime,
         recalled: Stock | None,
         settled: dt.datetime,
     ) -> Stock:
-        """The stock of a month's beginning, as it was known when that was settled."""
+        """The stock of a day's beginning, as it was known when that was settled."""
         base = recalled or Stock(stripe_account, series, BEGINNING, BEGINNING)
         sums = list(base.sums)
         if recalled is not None:
@@ -182,13 +188,13 @@ class RememberedFactFigures(FactFigures):
                 known_after=base.known_by,
                 known_by=settled,
             )
-        if base.at < month:
+        if base.at < day:
             since = await self._figures.sums(
-                stripe_account, series, [base.at, month], known_by=settled
+                stripe_account, series, [base.at, day], known_by=settled
             )
             sums += [replace(each, bucket=BEFORE) for each in since]
         kept = [each for each in summed(sums) if each.amount or each.count]
-        return Stock(stripe_account, series, month, settled, kept)
+        return Stock(stripe_account, series, day, settled, kept)
 
 
 def summed(sums: Iterable[FactSum]) -> Sequence[FactSum]:
@@ -204,7 +210,7 @@ def summed(sums: Iterable[FactSum]) -> Sequence[FactSum]:
 _Place = tuple[int, str, str, str, str]
 
 
-def _month(instant: dt.datetime) -> dt.datetime:
-    """The beginning of an instant's UTC month."""
+def _day(instant: dt.datetime) -> dt.datetime:
+    """The beginning of an instant's UTC day."""
     utc = instant.astimezone(dt.UTC)
-    return utc.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return utc.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Final
 
@@ -14,6 +14,8 @@ from application.analytics.asking import (
     number,
     stands_of,
 )
+from application.analytics.fact_figures import FactFigures
+from application.analytics.fact_sums import sums_of
 from application.analytics.metrics import (
     DISPUTES_MOVED,
     DISPUTES_OPENED,
@@ -29,9 +31,11 @@ from application.analytics.trust import BucketTrust, CurrencyTrust, Stands
 from application.requests.callers import Caller
 from domain.analytics import Comparison
 from domain.errors import FieldViolation
+from domain.facts import Series as Facts
+from domain.revenue_lines import LOST, UNDATED, WON
+from domain.subscriber_figures import win_rate
 
-WON: Final = "won"
-LOST: Final = "lost"
+CLOSINGS: Final = (WON, LOST, UNDATED)
 
 
 def rate(part: int, whole: int) -> Fraction | None:
@@ -85,6 +89,9 @@ class Refunds:
 class Disputes:
     """Disputes likewise; `statuses` says how those counted in the period stand now.
 
+    `closings` are those that were closed in the period, by what became of them, over all currencies
+    and, of the past, as it was known then (docs/metrics.md, "Disputes").
+
     `succeeded` are the charges that took money, of those that settled in these currencies. Of the
     past nobody knows these three.
     """
@@ -95,6 +102,17 @@ class Disputes:
     statuses: Mapping[str, int]
     succeeded: Comparison | None
     trusts: Sequence[CurrencyTrust] = ()
+    closings: Mapping[str, Series] = field(default_factory=dict)
+
+    @property
+    def win_rate(self) -> Fraction | None:
+        """won / (won + lost) by closing; None where none was closed."""
+        return win_rate({kind: each.total.current for kind, each in self.closings.items()})
+
+    @property
+    def previous_win_rate(self) -> Fraction | None:
+        """The same of the period before."""
+        return win_rate({kind: each.total.previous for kind, each in self.closings.items()})
 
     @property
     def count_rate(self) -> Fraction | None:
@@ -114,8 +132,9 @@ class Disputes:
 class ReturnAnalytics:
     """Answers what goes back to customers, and to their banks."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, facts: FactFigures) -> None:
         self._asking = asking
+        self._facts = facts
 
     async def refunds(
         self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
@@ -139,11 +158,12 @@ class ReturnAnalytics:
 
     async def disputes_of(self, asked: Asked) -> Disputes:
         """Disputes of a question that was checked."""
-        (moved, stands, gross), opened, succeeded = await asyncio.gather(
+        (moved, stands, gross), opened, succeeded, closings = await asyncio.gather(
             self._moved(asked, DISPUTES_MOVED),
             self._of_now(asked, DISPUTES_OPENED),
             # By the currency that they settled in: a dispute is in that, too.
             self._of_now(_whole(asked), SUCCEEDED_CHARGES),
+            self._closings(asked),
         )
         return Disputes(
             asked.time,
@@ -152,7 +172,12 @@ class ReturnAnalytics:
             {} if opened is None else _statuses(opened),
             None if succeeded is None else succeeded.where(_settled_in(asked)).compared(number),
             stands.currencies,
+            closings,
         )
+
+    async def _closings(self, asked: Asked) -> Mapping[str, Series]:
+        sums = await sums_of(self._facts, asked, Facts.DISPUTE_CLOSED)
+        return {kind: sums.of(kind).figure for kind in CLOSINGS}
 
     async def _of_now(self, asked: Asked, metric: Metric) -> Figures | None:
         """A metric whose rows keep no changes; None of the past, which nobody knows."""

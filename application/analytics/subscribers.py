@@ -11,6 +11,7 @@ from typing import Final
 from application.analytics.asking import Asking
 from application.analytics.asking import Series as Figure
 from application.analytics.fact_figures import BEFORE, FactFigures, FactSum
+from application.analytics.fact_sums import FactSums, sums_of
 from application.analytics.questions import Asked, Compared, Question
 from application.background.clock import Clock
 from application.requests.callers import Caller
@@ -133,46 +134,22 @@ class Customers:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriberParts:
+    """What an overview tells of subscribers."""
+
+    mrr: Mrr
+    subscribers: Subscribers
+    trials: Trials
+    customers: Customers
+
+
+@dataclass(frozen=True, slots=True)
 class Cohorts:
     """The cohorts of the months asked for, and the mean retention after so many months."""
 
     time: Compared
     cohorts: Sequence[Cohort]
     means: Sequence[Fraction | None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """The sums of a series: of the period asked for, and of the one before."""
-
-    asked: Asked
-    now: Sequence[FactSum]
-    before: Sequence[FactSum]
-
-    def where(self, keep: Callable[[FactSum], bool]) -> "_Sums":
-        return replace(
-            self, now=list(filter(keep, self.now)), before=list(filter(keep, self.before))
-        )
-
-    def of(self, kind: str) -> "_Sums":
-        return self.where(lambda row: row.kind == kind)
-
-    @property
-    def moved(self) -> "_Sums":
-        return self.where(lambda row: row.kind in MOVEMENTS)
-
-    @property
-    def figure(self) -> Figure:
-        """How many: in all, in the period before, and a bucket."""
-        counts = [0] * (len(self.asked.edges) - 1)
-        for row in self.now:
-            if row.bucket != BEFORE:
-                counts[row.bucket] += row.count
-        earlier = [row for row in self.before if row.bucket != BEFORE]
-        so_far = None
-        if self.asked.time.so_far is not None:
-            so_far = sum(row.count for row in earlier if row.bucket == 0)
-        return Figure(Comparison(sum(counts), sum(row.count for row in earlier), so_far), counts)
 
 
 class SubscriberAnalytics:
@@ -188,10 +165,29 @@ class SubscriberAnalytics:
     ) -> Mrr:
         """MRR at the start and the end of the period, and what moved it."""
         asked = await self._asked(caller, question, violations, Series.MRR)
-        sums = await self._sums(asked, Series.MRR)
+        return self._mrr_of(await self._sums(asked, Series.MRR))
+
+    async def parts_of(self, asked: Asked) -> SubscriberParts:
+        """All of a question that was checked, but for cohorts; what moved MRR is read once."""
+        (mrr, trials), (created, paid), lost = await asyncio.gather(
+            asyncio.gather(*(self._sums(asked, each) for each in (Series.MRR, Series.TRIAL))),
+            asyncio.gather(
+                self._sums(asked, Series.NEW_CUSTOMER), self._sums(asked, Series.FIRST_PAYMENT)
+            ),
+            self._both_lost(asked),
+        )
+        return SubscriberParts(
+            self._mrr_of(mrr),
+            self._subscribers_of(mrr, *lost),
+            _trials_of(trials),
+            Customers(asked.time, created.figure, paid.figure),
+        )
+
+    def _mrr_of(self, sums: FactSums) -> Mrr:
+        asked = sums.asked
         codes = {row.currency for row in (*sums.now, *sums.before) if row.currency}
-        if question.currency:
-            codes = {question.currency}
+        if asked.currency:
+            codes = {asked.currency}
         unpriced = Counter[str]()
         for row in sums.of(UNPRICED).now:
             unpriced[row.cause] += row.count
@@ -204,11 +200,11 @@ class SubscriberAnalytics:
     ) -> Subscribers:
         """Who has MRR, who came and who went. A currency narrows nothing here."""
         asked = await self._asked(caller, question, violations, Series.MRR)
-        sums, lost, previous_lost = await asyncio.gather(
-            self._sums(asked, Series.MRR),
-            self._lost(asked, asked.time.period),
-            self._lost(asked, asked.time.previous),
-        )
+        sums, lost = await asyncio.gather(self._sums(asked, Series.MRR), self._both_lost(asked))
+        return self._subscribers_of(sums, *lost)
+
+    def _subscribers_of(self, sums: FactSums, lost: int, previous_lost: int) -> Subscribers:
+        asked = sums.asked
         moved, churned = sums.moved, sums.of(CHURN)
         start = _opening(moved.now)
         counts = [start + come for come in _running(moved.figure.values)]
@@ -225,8 +221,7 @@ class SubscriberAnalytics:
     ) -> Trials:
         """Trials by their end."""
         asked = await self._asked(caller, question, violations, Series.TRIAL)
-        sums = await self._sums(asked, Series.TRIAL)
-        return Trials(asked.time, {kind: sums.of(kind).figure for kind in OUTCOMES})
+        return _trials_of(await self._sums(asked, Series.TRIAL))
 
     async def customers(
         self, caller: Caller, question: Question, violations: Sequence[FieldViolation] = ()
@@ -268,25 +263,26 @@ class SubscriberAnalytics:
                 raise InvalidArgument([FieldViolation("as_of", rule)])
         return asked
 
+    async def _both_lost(self, asked: Asked) -> tuple[int, int]:
+        now, before = await asyncio.gather(
+            self._lost(asked, asked.time.period), self._lost(asked, asked.time.previous)
+        )
+        return now, before
+
     async def _lost(self, asked: Asked, period: Period) -> int:
         return await self._facts.lost(
             asked.stripe_account, period.start, period.end, known_by=asked.as_of
         )
 
-    async def _sums(self, asked: Asked, series: Series) -> _Sums:
-        now, before = await asyncio.gather(
-            *(
-                self._facts.sums(
-                    asked.stripe_account, series, edges, opening=series is Series.MRR,
-                    known_by=asked.as_of,
-                )
-                for edges in (asked.edges, asked.edges_before)
-            )
-        )  # fmt: skip
-        return _Sums(asked, now, before)
+    async def _sums(self, asked: Asked, series: Series) -> FactSums:
+        return await sums_of(self._facts, asked, series, opening=series is Series.MRR)
 
 
-def _of_currency(sums: _Sums, code: str) -> CurrencyMrr:
+def _trials_of(sums: FactSums) -> Trials:
+    return Trials(sums.asked.time, {kind: sums.of(kind).figure for kind in OUTCOMES})
+
+
+def _of_currency(sums: FactSums, code: str) -> CurrencyMrr:
     own = sums.where(lambda row: row.currency == code)
     moved = own.moved
     found = _waterfall(moved.now, len(sums.asked.edges) - 1)

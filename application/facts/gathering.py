@@ -52,7 +52,7 @@ _TOGETHER: Final = 20
 """Of how many customers the invoices are read at once, as long as they fit into a page."""
 
 _CHARGES_TOGETHER: Final = 100
-"""Of how many charges the refunds are read at once, as long as they fit into a page."""
+"""Of how many charges the refunds are read at once: the mirror takes no more values."""
 
 _FIRST_CHARGES: Final = 100
 """Among how many of a customer's charges the first that took money is looked for."""
@@ -204,10 +204,10 @@ class Gathering:
         self, stripe_account: str, charges: Sequence[str]
     ) -> Mapping[str, Sequence[tuple[Refund, Any]]]:
         """The refunds of each charge that have taken money, each with when it first did."""
-        ids = await self._refunds_of(stripe_account, charges)
         found: dict[str, list[tuple[Refund, Any]]] = defaultdict(list)
-        for start in range(0, len(ids), _PAGE):
-            rows = await self._mirror.fetch(REFUNDS, stripe_account, ids[start : start + _PAGE])
+        for start in range(0, len(charges), _CHARGES_TOGETHER):
+            ids = await self._refunded(stripe_account, charges[start : start + _CHARGES_TOGETHER])
+            rows = await self._mirror.fetch(REFUNDS, stripe_account, ids) if ids else {}
             for refund, row in _live(rows).values():
                 at = _told(row, FIRST, "at")
                 if at is not None and refund.charge is not None:
@@ -216,21 +216,13 @@ class Gathering:
             refunds.sort(key=lambda pair: (pair[1], pair[0].id))
         return found
 
-    async def _refunds_of(self, stripe_account: str, charges: Sequence[str]) -> Sequence[str]:
-        """The ids of charges' refunds; of one charge a page at most."""
-        ids: list[str] = []
-        for start in range(0, len(charges), _CHARGES_TOGETHER):
-            some = charges[start : start + _CHARGES_TOGETHER]
-            told = await self._mirror.having(REFUNDS, stripe_account, "charge", some, limit=_PAGE)
-            if len(told) == _PAGE:
-                for charge in some:
-                    told = await self._mirror.having(
-                        REFUNDS, stripe_account, "charge", [charge], limit=_PAGE
-                    )
-                    ids += [one.object.id for one in told]
-                continue
-            ids += [one.object.id for one in told]
-        return ids
+    async def _refunded(self, stripe_account: str, charges: Sequence[str]) -> Sequence[str]:
+        """The refunds of charges, by id; where they fill a page, each charge by itself."""
+        told = await self._mirror.having(REFUNDS, stripe_account, "charge", charges, limit=_PAGE)
+        if len(told) == _PAGE and len(charges) > 1:
+            apart = [await self._refunded(stripe_account, [charge]) for charge in charges]
+            return [id_ for ids in apart for id_ in ids]
+        return [one.object.id for one in told]
 
     async def _fetched(
         self, noun: Noun[T], stripe_account: str, ids: Iterable[str]

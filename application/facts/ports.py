@@ -44,6 +44,10 @@ class EvidenceStore(Protocol):
         """Which of some rows there are."""
         ...
 
+    async def subjects(self, stripe_account: str, *, after: str = "") -> Sequence[str]:
+        """The next subjects behind one, in order; at most MAX_ROWS, empty at the end."""
+        ...
+
 
 class FactStore(Protocol):
     """Keeps facts, append-only: what was posted is never changed, and never removed.

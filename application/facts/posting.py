@@ -5,16 +5,18 @@ import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from application.background.clock import Clock
 from application.facts.gathering import AT_ONCE, Gathering
 from application.facts.ports import MAX_ROWS, Due, Dues, FactStore, Topic
+from application.mirror.ports import Closings
 from domain.errors import Reason, Unavailable
 from domain.evidence import ChargeEvidence, CustomerEvidence, DisputeEvidence
-from domain.facts import Fact, Series, Statement, difference
+from domain.facts import Fact, Series, Statement, difference, stood
 from domain.mrr import due_at, statements_of
+from domain.periods import to_milliseconds
 from domain.revenue_lines import statements_of_charge, statements_of_dispute
 
 SERIES: Final[Mapping[Topic, Sequence[Series]]] = {
@@ -41,6 +43,14 @@ class Posted:
     failed: dict[str, Exception] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A fact that would be posted, and what stands of the same; None where nothing does."""
+
+    fact: Fact
+    stood: tuple[int, int] | None
+
+
 @dataclass(slots=True)
 class _Should:
     """What should stand of subjects, and whose facts change next without an event."""
@@ -58,7 +68,15 @@ class Posting:
     (docs/decisions/0047). In a process one at a time posts of a Stripe account.
     """
 
-    def __init__(self, gathering: Gathering, facts: FactStore, dues: Dues, clock: Clock) -> None:
+    def __init__(
+        self,
+        gathering: Gathering,
+        facts: FactStore,
+        dues: Dues,
+        clock: Clock,
+        closings: Closings,
+    ) -> None:
+        self._closings = closings
         self._gathering = gathering
         self._facts = facts
         self._dues = dues
@@ -88,6 +106,23 @@ class Posting:
                 await self._settle(stripe_account, topic, some, charged, posted)
         return posted
 
+    async def lacking(
+        self, stripe_account: str, topic: Topic, subjects: Sequence[str]
+    ) -> tuple[int, Sequence[Lack], Mapping[str, Exception]]:
+        """What would be posted of some subjects, at most AT_ONCE; nothing is.
+
+        First of how many series and subjects there is something; at last whose evidence makes no
+        sense. Raises Unavailable where the store is away.
+        """
+        standing = await self._facts.standing(stripe_account, SERIES[topic], subjects)
+        should = await self._should(stripe_account, topic, subjects, None)
+        lacks = [
+            Lack(fact, stood(fact, standing.get(_key(fact), ())))
+            for fact in self._offered(topic, should.statements, standing)
+        ]
+        stated = {(each.series, id_) for id_, own in should.statements.items() for each in own}
+        return len(stated | standing.keys()), lacks, should.failed
+
     async def _settle(
         self,
         stripe_account: str,
@@ -108,12 +143,19 @@ class Posting:
             offered = self._offered(topic, should.statements, standing)
             if not offered:
                 return
-            count = await self._post(stripe_account, offered)
+            count = await self._post(stripe_account, await self._marked(stripe_account, offered))
             posted.facts += count
             if count == len(offered) and not self._facts.shared:
                 return
             left = list(dict.fromkeys(fact.statement.subject for fact in offered))
         raise Unavailable(Reason.STORE_UNAVAILABLE, "others post facts of the same; try again")
+
+    async def _marked(self, stripe_account: str, facts: Sequence[Fact]) -> Sequence[Fact]:
+        """The facts, marked where their time is closed."""
+        closing = await self._closings.closing(stripe_account)
+        if closing is None:
+            return facts
+        return [replace(fact, late=to_milliseconds(fact.statement.at) < closing) for fact in facts]
 
     async def _post(self, stripe_account: str, facts: Sequence[Fact]) -> int:
         """Post in order, up to the first whose place is taken."""
@@ -174,6 +216,10 @@ class Posting:
                 _log.exception("facts do not follow from evidence", extra=facts)
                 should.failed[subject] = error
         return should
+
+
+def _key(fact: Fact) -> tuple[Series, str]:
+    return fact.statement.series, fact.statement.subject
 
 
 def _first_payments(

@@ -1,10 +1,10 @@
 """Reports of comparing the mirror with Stripe."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from domain.oddities import Oddities
 
@@ -71,6 +71,7 @@ class Check(StrEnum):
     SETTLEMENTS = "settlements"
     BANK = "bank"
     PAYOUTS = "payouts"
+    FACTS = "facts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class CheckCount:
 class Difference:
     """What does not hold: the id of a row, a month of UTC, or a stretch between two balances.
 
-    `expected` and `found` are minor units; None: there is nothing.
+    `expected` and `found` are minor units; None: there is nothing, or it is no amount.
     """
 
     check: Check
@@ -143,6 +144,33 @@ class Reports(Protocol):
         """Reports, the last started first, at most `limit` (1 to 100), after a position.
 
         A position is a report's start in milliseconds and its id.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """What came of a block of a proof, and where the next one begins (None: it was the last).
+
+    `place` is plain data, as a checkpoint keeps it.
+    """
+
+    checked: int
+    differences: Sequence[Difference]
+    read: int
+    place: Mapping[str, Any] | None
+
+
+class Prover(Protocol):
+    """Proves, with all else, what a room above keeps. The rooms above answer; a proof asks them."""
+
+    check: ClassVar[Check]
+
+    async def block(self, stripe_account: str, place: Mapping[str, Any]) -> Proved:
+        """Prove the next of it, from a place on (empty: from the beginning). Repeatable.
+
+        What changes meanwhile is looked at again before it counts as a difference. Raises
+        Unavailable (STORE_UNAVAILABLE) when the store does not answer.
         """
         ...
 

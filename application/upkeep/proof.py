@@ -23,6 +23,7 @@ from application.upkeep.ports import (
     Check,
     CheckCount,
     Difference,
+    Prover,
     Report,
     ReportKind,
     Reports,
@@ -47,7 +48,7 @@ from application.upkeep.reconciliation import report_of
 from domain.attribution import settlement
 from domain.balance_transactions import PAYMENTS, BalanceTransaction
 from domain.mirror import Facet, Row
-from domain.operations import Operation, OperationKind
+from domain.operations import Operation, OperationKind, OperationProgress
 from domain.payouts import MEMBERSHIP, Payout
 from domain.periods import from_milliseconds, to_milliseconds
 
@@ -68,6 +69,7 @@ class Proof:
     - SETTLEMENTS: what a charge, refund, dispute or payout tells of its transaction is so.
     - BANK: from each kept balance to the next, the rows make the difference.
     - PAYOUTS: what a payout holds adds up to zero with what it paid out.
+    - What `provers` prove: FACTS are what follows from their evidence.
 
     What changes meanwhile is looked at again before it counts as a difference.
     """
@@ -80,7 +82,9 @@ class Proof:
         checkpoints: Checkpoints,
         reports: Reports,
         clock: Clock,
+        provers: Sequence[Prover] = (),
     ) -> None:
+        self._provers = provers
         self._mirror = mirror
         self._analytics = analytics
         self._anchors = anchors
@@ -100,15 +104,18 @@ class Proof:
             else await self._begun(stripe_account)
         )
         checkpoint = await self._save(checkpoint, state)
-        yield Step(progress_of(state))
-        for walk in (self._transactions, self._payouts):
+        yield Step(self._progress(state))
+        for walk in (self._transactions, self._payouts, self._further):
             async with aclosing(walk(stripe_account, state)) as states:
                 async for state in states:
                     checkpoint = await self._save(checkpoint, state)
-                    yield Step(progress_of(state))
+                    yield Step(self._progress(state))
         await self._reports.put(self._report(stripe_account, state))
         await self._save(checkpoint, None)
-        yield Step(progress_of(state, done=True), state.id)
+        yield Step(self._progress(state, done=True), state.id)
+
+    def _progress(self, state: ProofState, *, done: bool = False) -> OperationProgress:
+        return progress_of(state, [each.check for each in self._provers], done=done)
 
     async def _begun(self, stripe_account: str) -> ProofState:
         now = to_milliseconds(self._clock.now())
@@ -151,7 +158,7 @@ class Proof:
         self, stripe_account: str, state: ProofState
     ) -> AsyncGenerator[ProofState, None]:
         """Look at all payouts whose transactions are known."""
-        while True:
+        while not (state.further or state.proved):
             rows, last = await self._page(PAYOUTS, stripe_account, state.place, None)
             tally = state.tally
             for row in rows:
@@ -161,6 +168,23 @@ class Proof:
             yield state
             if last:
                 return
+
+    async def _further(
+        self, stripe_account: str, state: ProofState
+    ) -> AsyncGenerator[ProofState, None]:
+        """Have the rooms above prove what they keep."""
+        while state.proved < len(self._provers):
+            prover = self._provers[state.proved]
+            found = await prover.block(stripe_account, state.further)
+            state = replace(
+                state,
+                place=None,
+                further=found.place or {},
+                proved=state.proved + (found.place is None),
+                read=state.read + found.read,
+                tally=state.tally.plus(prover.check, found.checked, found.differences),
+            )
+            yield state
 
     async def _page(
         self,

@@ -64,7 +64,7 @@ class ProofState:
     """A proof as its checkpoint keeps it, in milliseconds.
 
     `until_ms` is up to when all balance transactions were known when it began. `place` is the last
-    row of the noun in work.
+    row of the noun in work. `proved` is how many provers are through, `further` where the next is.
     """
 
     id: str
@@ -75,6 +75,8 @@ class ProofState:
     read: int = 0
     walked: Walked = field(default_factory=Walked)
     tally: ProofTally = field(default_factory=ProofTally)
+    proved: int = 0
+    further: Mapping[str, Any] = field(default_factory=dict)
 
 
 def judged(walked: Walked, tally: ProofTally, anchor: Anchor) -> tuple[Walked, ProofTally]:
@@ -189,14 +191,21 @@ def month_edges(month: int) -> tuple[int, int]:
     return to_milliseconds(first), to_milliseconds(following)
 
 
-def progress_of(state: ProofState, *, done: bool = False) -> OperationProgress:
-    """How far a proof has come, for those who wait for it."""
+def progress_of(
+    state: ProofState, further: Sequence[str] = (), *, done: bool = False
+) -> OperationProgress:
+    """How far a proof has come, for those who wait for it; `further` are what provers prove."""
     at = state.place
+    nouns = (BALANCE_TRANSACTIONS.name, PAYOUTS.name, *further)
+    through = 0
+    if state.payouts:
+        beyond = state.proved or state.further
+        through = 2 + state.proved if beyond else 1
     return OperationProgress(
         phase="prove",
-        noun="" if done else PAYOUTS.name if state.payouts else BALANCE_TRANSACTIONS.name,
-        nouns_done=2 if done else int(state.payouts),
-        nouns_total=2,
+        noun="" if done or through == len(nouns) else nouns[through],
+        nouns_done=len(nouns) if done else through,
+        nouns_total=len(nouns),
         read=state.read,
         drifted=sum(state.tally.differed.values()),
         reached=None if at is None else from_milliseconds(at[0]),

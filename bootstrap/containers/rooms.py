@@ -11,6 +11,7 @@ from application.analytics.base_totals import BaseTotals
 from application.analytics.customers import CustomerAnalytics
 from application.analytics.explanation import Explaining
 from application.analytics.fact_figures import FactFigures
+from application.analytics.fact_rows import FactLists
 from application.analytics.ledger import Ledger
 from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
@@ -259,8 +260,9 @@ class Rooms(containers.DeclarativeContainer):
     revenue_analytics = providers.Singleton(RevenueAnalytics, asking)
     net_analytics = providers.Singleton(NetAnalytics, asking)
     payment_analytics = providers.Singleton(PaymentAnalytics, asking)
-    return_analytics = providers.Singleton(ReturnAnalytics, asking)
+    return_analytics = providers.Singleton(ReturnAnalytics, asking, fact_figures)
     payout_analytics = providers.Singleton(PayoutAnalytics, asking, stores.balance_readings)
+    subscriber_analytics = providers.Singleton(SubscriberAnalytics, asking, fact_figures, clock)
     analyses = providers.Singleton(
         Analyses,
         revenue_analytics,
@@ -277,10 +279,14 @@ class Rooms(containers.DeclarativeContainer):
             payment_analytics,
             return_analytics,
             payout_analytics,
+            subscriber_analytics,
         ),
         tie_outs,
-        providers.Singleton(SubscriberAnalytics, asking, fact_figures, clock),
+        subscriber_analytics,
         providers.Singleton(ProductAnalytics, asking, fact_figures, mirror),
+        providers.Singleton(
+            FactLists, stores.facts, fact_figures, connections, page_tokens, clock, trust
+        ),
     )
     restatements = providers.Singleton(
         Restatements, stores.changes, connections, page_tokens, trust

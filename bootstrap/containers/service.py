@@ -44,6 +44,7 @@ from application.facts.follower import FactsOfEvents
 from application.facts.gathering import Gathering
 from application.facts.posting import Posting
 from application.facts.pricing import Pricing
+from application.facts.proof import FactsProof
 from application.facts.rebuild import FactsRebuild
 from application.facts.walk import FactsWalk
 from application.jobs.publisher import Publisher
@@ -300,9 +301,8 @@ class Container(containers.DeclarativeContainer):
         accounts=stores.accounts,
     )
     mirrored_accounts = providers.Singleton(MirroredAccounts, stores.connections, platform, mode)
-    mirror_writer = providers.Singleton(
-        MirrorWriter, mirror, providers.Singleton(AnnouncedClosings, stores.checkpoints)
-    )
+    closings = providers.Singleton(AnnouncedClosings, stores.checkpoints)
+    mirror_writer = providers.Singleton(MirrorWriter, mirror, closings)
     enrichment = providers.Singleton(
         Enrichment,
         mirror,
@@ -372,6 +372,7 @@ class Container(containers.DeclarativeContainer):
         stores.facts,
         stores.dues,
         clock,
+        closings,
     )
     facts_pricing = providers.Singleton(
         Pricing, mirror, providers.Singleton(Rereader, mirror_writer, enrichment, object_reader)
@@ -575,6 +576,9 @@ class Container(containers.DeclarativeContainer):
                 stores.checkpoints,
                 stores.reports,
                 clock,
+                providers.List(
+                    providers.Singleton(FactsProof, facts_posting, stores.evidence, mirror)
+                ),
             ),
             stores.checkpoints,
             stores.reports,

@@ -6,7 +6,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from application.facts.ports import MAX_EVIDENCE, EvidenceStore
+from application.facts.ports import MAX_EVIDENCE, MAX_ROWS, EvidenceStore
 from domain.evidence import Evidence
 from domain.periods import to_milliseconds
 from infrastructure.documents import check_bounds, to_builtins
@@ -80,6 +80,17 @@ class MongoEvidenceStore(EvidenceStore):
         )
         start = len(stripe_account) + 1
         return frozenset(document["_id"][start:] for document in found)
+
+    @override
+    async def subjects(self, stripe_account: str, *, after: str = "") -> Sequence[str]:
+        found = await self._evidence.find(
+            {"stripe_account": stripe_account, "subject": {"$gt": after}},
+            sort=[("subject", ASCENDING), *_IN_ORDER],
+            fields={"_id": 0, "subject": 1},
+            limit=MAX_ROWS,
+            hint=_BY_SUBJECT,
+        )
+        return list(dict.fromkeys(document["subject"] for document in found))
 
     @property
     def _evidence(self) -> Collection:

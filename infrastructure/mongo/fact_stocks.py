@@ -1,4 +1,4 @@
-"""Stocks of facts that are remembered, in MongoDB: one document a series and month."""
+"""Stocks of facts that are remembered, in MongoDB: one document a series and day."""
 
 import datetime as dt
 from collections.abc import Sequence

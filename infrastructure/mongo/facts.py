@@ -1,6 +1,7 @@
 """Facts in MongoDB: one document a generation."""
 
 import asyncio
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from secrets import SystemRandom
@@ -8,16 +9,26 @@ from typing import Final
 
 from typing_extensions import override
 
+from application.analytics.fact_rows import FactPlace, FactRows
 from application.facts.ports import FactStore
 from domain.facts import Basis, Fact, Series, Statement
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import check_bounds
-from infrastructure.mongo.core.collection import ASCENDING, Collection, Document, Indexes, index
+from infrastructure.mongo.core.collection import (
+    ASCENDING,
+    DESCENDING,
+    Collection,
+    Document,
+    Indexes,
+    index,
+)
 from infrastructure.mongo.core.database import Database
 
 FACTS: Final = "billing.facts"
 _BY_SUBJECT: Final = "stripe_account_series_subject_generation"
 BY_TIME: Final = "series_time"
+_LATE: Final = "late"
+BY_CUSTOMER: Final = "customer_movements"
 BY_KNOWLEDGE: Final = "stripe_account_series_known_at"
 
 INDEXES: Final[Indexes] = {
@@ -28,8 +39,17 @@ INDEXES: Final[Indexes] = {
             "stripe_account", "series", "at", "currency", "kind", "cause", "product", "basis",
             "amount", "count", "customer", "known_at", name=BY_TIME,
         ),
-        index("stripe_account", "customer", "at", "series"),
+        # Covers who is lost, and what moved the customers of a cohort.
+        index(
+            "stripe_account", "customer", "at", "series", "kind", "currency", "amount", "count",
+            "known_at",
+            name=BY_CUSTOMER,
+        ),
         index("stripe_account", "series", "known_at", name=BY_KNOWLEDGE),
+        index(
+            "stripe_account", "series", "known_at", "subject", "generation", name=_LATE,
+            partialFilterExpression={"late": True},
+        ),
     ],
 }  # fmt: skip
 
@@ -41,8 +61,11 @@ _MAX_PAUSES: Final = 250
 _random = SystemRandom()
 
 
-class MongoFactStore(FactStore):
-    """FactStore on MongoDB. Every unique index begins with the Stripe account."""
+class MongoFactStore(FactStore, FactRows):
+    """FactStore, and FactRows of analytics, on MongoDB.
+
+    Every unique index begins with the Stripe account.
+    """
 
     shared = True
 
@@ -87,6 +110,44 @@ class MongoFactStore(FactStore):
             await self._wait_for(documents[posted])
         return posted
 
+    @override
+    async def restated(
+        self, stripe_account: str, series: Series, *, after: FactPlace | None, limit: int
+    ) -> Sequence[Fact]:
+        where = {"stripe_account": stripe_account, "series": str(series), "late": True}
+        found = await self._facts.find(
+            {**where, **_behind("known_at", after)}, sort=_last_first("known_at"), limit=limit,
+            hint=_LATE,
+        )  # fmt: skip
+        return list(map(_fact, found))
+
+    @override
+    async def within(
+        self,
+        stripe_account: str,
+        series: Series,
+        start: dt.datetime,
+        end: dt.datetime,
+        *,
+        currency: str,
+        kinds: Sequence[str],
+        known_by: dt.datetime,
+        after: FactPlace | None,
+        limit: int,
+    ) -> Sequence[Fact]:
+        until = to_milliseconds(end) if after is None else min(to_milliseconds(end), after[0] + 1)
+        where: Document = {
+            "stripe_account": stripe_account,
+            "series": str(series),
+            "at": {"$gte": to_milliseconds(start), "$lt": until},
+            "known_at": {"$lte": to_milliseconds(known_by)},
+            **({"currency": currency} if currency else {}),
+            **({"kind": {"$in": list(kinds)}} if kinds else {}),
+            **_behind("at", after),
+        }
+        found = await self._facts.find(where, sort=_last_first("at"), limit=limit, hint=BY_TIME)
+        return list(map(_fact, found))
+
     async def _wait_for(self, document: Document) -> None:
         """Until what took the place of a document is with a majority, so that readers see it."""
         key = ("stripe_account", "series", "subject", "generation")
@@ -99,6 +160,24 @@ class MongoFactStore(FactStore):
     @property
     def _facts(self) -> Collection:
         return self._database.collection(FACTS)
+
+
+def _behind(column: str, after: FactPlace | None) -> Document:
+    """What comes behind a place, the last first."""
+    if after is None:
+        return {}
+    instant, subject, generation = after
+    return {
+        "$or": [
+            {column: {"$lt": instant}},
+            {column: instant, "subject": {"$lt": subject}},
+            {column: instant, "subject": subject, "generation": {"$lt": generation}},
+        ]
+    }
+
+
+def _last_first(column: str) -> list[tuple[str, int]]:
+    return [(column, DESCENDING), ("subject", DESCENDING), ("generation", DESCENDING)]
 
 
 def _document(stripe_account: str, fact: Fact) -> Document:
@@ -120,6 +199,7 @@ def _document(stripe_account: str, fact: Fact) -> Document:
         "source": said.source,
         "basis": str(said.basis),
         "restates": fact.restates,
+        "late": fact.late,
     }
 
 
@@ -130,4 +210,4 @@ def _fact(found: Document) -> Fact:
         found["product"], found["source"], Basis(found["basis"]),
     )  # fmt: skip
     known_at = from_milliseconds(found["known_at"])
-    return Fact(said, found["generation"], known_at, found["restates"])
+    return Fact(said, found["generation"], known_at, found["restates"], found["late"])

@@ -6,7 +6,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from application.facts.ports import MAX_EVIDENCE, EvidenceStore
+from application.facts.ports import MAX_EVIDENCE, MAX_ROWS, EvidenceStore
 from domain.evidence import Evidence
 from domain.periods import to_milliseconds
 from infrastructure.documents import check_bounds, to_json
@@ -34,6 +34,10 @@ _APPEND: Final = (
 _OF: Final = (
     'SELECT kind, document FROM "billing.evidence" WHERE stripe_account = ? AND subject = ?'
     " ORDER BY at, id LIMIT ?"
+)
+_SUBJECTS: Final = (
+    'SELECT subject FROM "billing.evidence" INDEXED BY "billing.evidence by subject"'
+    " WHERE stripe_account = ? AND subject > ? ORDER BY subject LIMIT ?"
 )
 _KNOWN: Final = 'SELECT id FROM "billing.evidence" WHERE stripe_account = ? AND id = ?'
 
@@ -93,5 +97,13 @@ class SqliteEvidenceStore(EvidenceStore):
                 for id_ in ids
                 for (found,) in connection.execute(_KNOWN, (stripe_account, id_))
             )
+
+        return await self._database.read(job)
+
+    @override
+    async def subjects(self, stripe_account: str, *, after: str = "") -> Sequence[str]:
+        def job(connection: sqlite3.Connection) -> Sequence[str]:
+            rows = connection.execute(_SUBJECTS, (stripe_account, after, MAX_ROWS))
+            return list(dict.fromkeys(subject for (subject,) in rows))
 
         return await self._database.read(job)

@@ -1,4 +1,4 @@
-"""Stocks of facts that are remembered, in SQLite: one row a series and month."""
+"""Stocks of facts that are remembered, in SQLite: one row a series and day."""
 
 import datetime as dt
 import sqlite3

@@ -14,6 +14,7 @@ from interfaces.cli.client import Connect, Reach, run
 from interfaces.cli.output import JsonOption, console, print_json, print_table, say
 from interfaces.cli.overview_tables import by_bucket, gross_to_net, headline, title
 from interfaces.cli.refusals import FLAGS
+from interfaces.cli.subscriber_tables import waterfall_table
 from interfaces.cli.target import Target, asks
 from interfaces.cli.times import timestamp
 
@@ -66,10 +67,10 @@ def add_overview(app: typer.Typer, reach: Reach) -> None:
         ] = False,
         as_json: JsonOption = False,
     ) -> None:
-        """Show what came in, what is left of it, and how payments go, day by day.
+        """Show what came in, what is left of it, how payments go, and what moved MRR.
 
-        Growth compares with as many days before, of which as much has passed. What each figure
-        means: docs/metrics.md.
+        Growth compares with as many days before, of which as much has passed; MRR and subscribers
+        with those at the start. What each figure means: docs/metrics.md.
         """  # fmt: skip
         request = pb.GetOverviewRequest(
             account=account,
@@ -92,6 +93,7 @@ def show(overview: pb.Overview) -> None:
     for table in (
         headline(overview, bars=bars),
         *gross_to_net(overview, bars=bars),
+        *(waterfall_table(part, bars=bars) for part in overview.mrr.currencies),
         *by_bucket(overview, bars=bars),
     ):
         print_table(table)

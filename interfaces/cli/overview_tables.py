@@ -90,6 +90,12 @@ def _lines(overview: pb.Overview) -> Iterator[_Line]:
     for disputes in overview.disputes.currencies:
         name = f"disputes {disputes.currency}"
         yield _amount_line(name, disputes.amount, disputes.amount.amounts, less_is_better=True)
+    if overview.disputes.HasField("win_rate"):
+        yield (
+            "disputes won", _share(overview.disputes, "win_rate"),
+            _share(overview.disputes, "previous_win_rate"), None, (), False,
+        )  # fmt: skip
+    yield from _subscriber_lines(overview)
     for payouts in overview.payouts.currencies:
         name = f"payouts arrived {payouts.currency}"
         yield _amount_line(name, payouts.arrived, payouts.arrived.amounts)
@@ -97,6 +103,32 @@ def _lines(overview: pb.Overview) -> Iterator[_Line]:
         held = balance.available.amount + balance.pending.amount
         code = balance.currency
         yield f"balance read last {code}", amount_text(held, code), "-", None, (), False
+
+
+def _subscriber_lines(overview: pb.Overview) -> Iterator[_Line]:
+    """Of levels, before is what they were at the start."""
+    for part in overview.mrr.currencies:
+        grown = part.growth if part.HasField("growth") else None
+        yield f"MRR {part.currency}", _money(part.end), _money(part.start), grown, (), False
+    subscribers, trials = overview.subscribers, overview.trials
+    if subscribers.start or subscribers.end or subscribers.lost:
+        yield "subscribers", f"{subscribers.end:,}", f"{subscribers.start:,}", None, (), False
+        yield (
+            "churn rate", _share(subscribers, "churn_rate"),
+            _share(subscribers, "previous_churn_rate"), None, (), False,
+        )  # fmt: skip
+    if trials.HasField("conversion_rate") or trials.pending.current:
+        yield _count_line("trials converted", trials.converted)
+        yield (
+            "trial conversion", _share(trials, "conversion_rate"),
+            _share(trials, "previous_conversion_rate"), None, (), False,
+        )  # fmt: skip
+    for name, count in (
+        ("new customers", overview.customers.created),
+        ("first-time payers", overview.customers.first_payers),
+    ):
+        if count.current or count.previous:
+            yield _count_line(name, count)
 
 
 def gross_to_net(overview: pb.Overview, *, bars: bool) -> Iterator[Table]:

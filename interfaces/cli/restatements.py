@@ -1,5 +1,6 @@
 """`billing restatements`: what has changed figures of a time that was closed."""
 
+from fractions import Fraction
 from typing import Annotated, Final
 
 import typer
@@ -34,11 +35,19 @@ def restatements_app(reach: Reach) -> typer.Typer:
         account: Annotated[
             str, typer.Option("--account", help="The account whose figures these are.")
         ] = "",
+        series: Annotated[
+            str,
+            typer.Option(
+                metavar="SERIES",
+                help="Facts of a series, such as mrr or revenue_line; default: the ledger.",
+                show_default=False,
+            ),
+        ] = "",
         limit: Annotated[int, typer.Option(min=1, max=_MOST, help="How many at most.")] = 100,
         as_json: JsonOption = False,
     ) -> None:
         """List what changed figures of a closed time, the last known first."""
-        page = run(_list(reach(target), account, limit))
+        page = run(_list(reach(target), account, series, limit))
         if as_json:
             document = plain(page)
             document["more"] = bool(document.pop("next_page_token"))
@@ -47,10 +56,10 @@ def restatements_app(reach: Reach) -> typer.Typer:
         closed = page.trust.closed_through
         until = shown(closed) if page.trust.HasField("closed_through") else "nothing yet"
         say(f"closed through: {until}")
-        if not page.restatements:
+        if not (page.restatements or page.facts):
             say("nothing was restated")
             return
-        print_table(_table(page))
+        print_table(_facts_table(page) if series else _table(page))
         if page.next_page_token:
             typer.echo("there are more restatements: raise --limit", err=True)
 
@@ -70,6 +79,22 @@ def _table(page: pb.ListRestatementsResponse) -> Table:
     return table
 
 
+def _facts_table(page: pb.ListRestatementsResponse) -> Table:
+    table = table_of(
+        "known", "at", "subject", "what", ids=("subject",), numbers=("amount", "count")
+    )
+    for each in page.facts:
+        amount = ""
+        if each.HasField("amount"):
+            whole = round(Fraction(each.amount.ten_thousandths, 10_000))
+            amount = Money(whole, each.amount.currency).formatted()
+        what = f"{each.kind}, {each.cause}" if each.cause else each.kind
+        table.add_row(
+            shown(each.known_time), shown(each.time), each.subject, what, amount, f"{each.count:+}"
+        )
+    return table
+
+
 def _words(entry: pb.LedgerEntry) -> str:
     """What a transaction counts as, in a line."""
     amount, fee = (
@@ -79,21 +104,25 @@ def _words(entry: pb.LedgerEntry) -> str:
     return f"{amount}, fee {fee}, {category}, {shown(entry.create_time)}"
 
 
-async def _list(connect: Connect, account: str, limit: int) -> pb.ListRestatementsResponse:
+async def _list(
+    connect: Connect, account: str, series: str, limit: int
+) -> pb.ListRestatementsResponse:
     """Up to `limit` restatements, page by page; the token says whether there are more."""
     listed = pb.ListRestatementsResponse()
     async with connect(("analytics.read",)) as channel:
         stub: pb_grpc.AnalyticsServiceAsyncStub = pb_grpc.AnalyticsServiceStub(channel)
-        while len(listed.restatements) < limit:
+        while (count := len(listed.restatements) + len(listed.facts)) < limit:
             request = pb.ListRestatementsRequest(
                 account=account,
-                page_size=min(_PAGE, limit - len(listed.restatements)),
+                page_size=min(_PAGE, limit - count),
+                series=series,
                 page_token=listed.next_page_token,
             )
             page = await stub.ListRestatements(request)
             listed.next_page_token = page.next_page_token
             listed.trust.CopyFrom(page.trust)
             listed.restatements.extend(page.restatements)
+            listed.facts.extend(page.facts)
             if not page.next_page_token:
                 break
     return listed

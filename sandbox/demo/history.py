@@ -3,9 +3,28 @@
 from typing import Final
 
 import stripe
-from stripe.params import PaymentIntentCreateParams, RefundCreateParams
+from stripe.params import (
+    CouponCreateParams,
+    PaymentIntentCreateParams,
+    PriceCreateParams,
+    RefundCreateParams,
+    SubscriptionCreateParams,
+)
 
-from sandbox.demo.plan import Action, Change, GiveBack, Leave, Occurrence, Pay, SignUp
+from sandbox.demo.plan import (
+    HABITS,
+    PLANS,
+    Action,
+    Cancel,
+    Change,
+    GiveBack,
+    Leave,
+    Occurrence,
+    Pay,
+    SignUp,
+    Subscribe,
+    Switch,
+)
 from sandbox.demo.stage import Stage
 from sandbox.demo.world import Business
 from sandbox.emulator.core.messages import DeliveryChange
@@ -13,6 +32,9 @@ from sandbox.emulator.core.messages import DeliveryChange
 DUPLICATE_FRACTION: Final = 0.1
 REORDER_WINDOW: Final = 64
 """Each delivery is drawn from so many that wait; they wait because deliveries are held back."""
+
+WELCOME: Final = "WELCOME"
+"""The coupon of those who begin: a fifth off for two months."""
 
 _OTHER_DAYS: Final = 3
 """Of so many days the events of all but the last are held back, so that they pile up."""
@@ -26,6 +48,8 @@ class History:
         self._control = stage.control
         self._customers: dict[tuple[str, int], str] = {}
         self._payments: dict[tuple[str, int], str] = {}
+        self._prices: dict[tuple[str, int], str] = {}
+        self._subscriptions: dict[tuple[str, int], str] = {}
 
     async def begin(self, instant: int, seed: int) -> None:
         """Move the clock back to `instant`, and let delivery be as unruly as Stripe's may be."""
@@ -72,6 +96,24 @@ class History:
                 await customers.delete_async(identifier, None, on)
             case Pay():
                 await self._pay(business, action, on)
+            case Subscribe():
+                await self._subscribe(business, action, on)
+            case Switch():
+                identifier = self._subscriptions[business.account, action.subscription]
+                found = await self._sdk.v1.subscriptions.retrieve_async(identifier, None, on)
+                item = found["items"].data[0].id
+                price = await self._price(business, action.plan, on)
+                await self._sdk.v1.subscriptions.update_async(
+                    identifier,
+                    {
+                        "items": [{"id": item, "price": price}],
+                        "proration_behavior": "always_invoice",
+                    },
+                    on,
+                )
+            case Cancel():
+                identifier = self._subscriptions[business.account, action.subscription]
+                await self._sdk.v1.subscriptions.cancel_async(identifier, None, on)
             case GiveBack():
                 refund: RefundCreateParams = {
                     "payment_intent": self._payments[business.account, action.payment]
@@ -79,6 +121,43 @@ class History:
                 if action.amount is not None:
                     refund["amount"] = action.amount
                 await self._sdk.v1.refunds.create_async(refund, on)
+
+    async def _subscribe(
+        self, business: Business, action: Subscribe, on: stripe.RequestOptions
+    ) -> None:
+        customer = self._customers[business.account, action.customer]
+        methods = await self._sdk.v1.customers.payment_methods.list_async(customer, None, on)
+        params: SubscriptionCreateParams = {
+            "customer": customer,
+            "items": [{"price": await self._price(business, action.plan, on)}],
+            "default_payment_method": methods.data[0].id,
+        }
+        if action.coupon:
+            params["discounts"] = [{"coupon": WELCOME}]
+        if action.trial_days:
+            params["trial_period_days"] = action.trial_days
+        made = await self._sdk.v1.subscriptions.create_async(params, on)
+        self._subscriptions[business.account, action.subscription] = made.id
+
+    async def _price(self, business: Business, plan: int, on: stripe.RequestOptions) -> str:
+        """The price of a plan. What a business sells is made with its first subscription."""
+        if (business.account, plan) not in self._prices:
+            habits = HABITS[business.currency]
+            coupon: CouponCreateParams = {
+                "id": WELCOME, "percent_off": 20, "duration": "repeating", "duration_in_months": 2,
+            }  # fmt: skip
+            await self._sdk.v1.coupons.create_async(coupon, on)
+            for number, each in enumerate(PLANS):
+                product = await self._sdk.v1.products.create_async({"name": each.name}, on)
+                price: PriceCreateParams = {
+                    "product": product.id,
+                    "currency": business.currency,
+                    "unit_amount": habits.typical * each.parts // 10,
+                    "recurring": {"interval": each.interval},
+                }
+                made = await self._sdk.v1.prices.create_async(price, on)
+                self._prices[business.account, number] = made.id
+        return self._prices[business.account, plan]
 
     async def _pay(self, business: Business, action: Pay, on: stripe.RequestOptions) -> None:
         params: PaymentIntentCreateParams = {

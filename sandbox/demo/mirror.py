@@ -1,5 +1,6 @@
 """What the service's mirror says, read over gRPC through its client stubs."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
@@ -30,6 +31,16 @@ from billing_client.v1.mirror_service_pb2_grpc import MirrorServiceStub
 from billing_client.v1.payout_service_pb2 import Balance, GetBalanceRequest
 from billing_client.v1.payout_service_pb2_grpc import PayoutServiceStub
 from billing_client.v1.period_pb2 import GRANULARITY_DAY, Period
+from billing_client.v1.subscriber_figures_pb2 import (
+    GetMrrRequest,
+    GetSubscribersRequest,
+    ListCohortsRequest,
+    ListCohortsResponse,
+    ListProductRevenueRequest,
+    ListProductRevenueResponse,
+    Mrr,
+    Subscribers,
+)
 from billing_client.v1.tie_out_pb2 import GetTieOutRequest, TieOut
 
 from sandbox.demo.world import Business
@@ -38,6 +49,17 @@ SECONDS: Final = 10.0
 LONG_SECONDS: Final = 60.0
 _PAGE: Final = 100
 _MOST_PAGES: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Club:
+    """What the service says of a business's subscriptions."""
+
+    business: Business
+    mrr: Mrr
+    subscribers: Subscribers
+    cohorts: ListCohortsResponse
+    products: ListProductRevenueResponse
 
 
 def period(business: Business, start: datetime, end: datetime) -> Period:
@@ -97,6 +119,21 @@ class Mirror:
             GetOverviewRequest(period=over, granularity=GRANULARITY_DAY),
             metadata=bearer(business),
             timeout=SECONDS,
+        )
+
+    async def club(self, business: Business, over: Period) -> Club:
+        """What became of subscriptions: MRR and subscribers, cohorts by month, products."""
+        who, currency = bearer(business), business.currency
+        mrr = GetMrrRequest(period=over, currency=currency)
+        products = ListProductRevenueRequest(period=over, currency=currency)
+        members, cohorts = GetSubscribersRequest(period=over), ListCohortsRequest(period=over)
+        ask = self._analytics
+        return Club(
+            business,
+            await ask.GetMrr(mrr, metadata=who, timeout=SECONDS),
+            await ask.GetSubscribers(members, metadata=who, timeout=SECONDS),
+            await ask.ListCohorts(cohorts, metadata=who, timeout=SECONDS),
+            await ask.ListProductRevenue(products, metadata=who, timeout=SECONDS),
         )
 
     async def balance(self, business: Business) -> Balance:

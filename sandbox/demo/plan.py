@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from stripe.params import CustomerCreateParams, CustomerUpdateParams
@@ -16,7 +16,13 @@ from stripe.params import CustomerCreateParams, CustomerUpdateParams
 from sandbox.demo.world import Business
 
 DAYS: Final = 90
-SPAN_SECONDS: Final = DAYS * 86_400
+DAY_SECONDS: Final = 86_400
+SPAN_SECONDS: Final = DAYS * DAY_SECONDS
+SUBSCRIBERS: Final = 14
+"""How many customers of a business ever subscribe to something."""
+
+CLUB: Final = 10_000
+"""Their numbers begin behind this one."""
 
 GOOD_CARDS: Final = ("pm_card_visa", "pm_card_mastercard", "pm_card_amex", "pm_card_jcb")
 DECLINED_CARDS: Final = (
@@ -79,7 +85,52 @@ class GiveBack:
     amount: int | None
 
 
-Action: TypeAlias = SignUp | Change | Leave | Pay | GiveBack
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """A customer with a card begins a subscription; numbered within the business.
+
+    plan: its place in PLANS. coupon: a fifth off the first two months. trial_days: 0: none.
+    """
+
+    subscription: int
+    customer: int
+    plan: int
+    coupon: bool
+    trial_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A subscription goes to another plan, and is billed for the rest of its period at once."""
+
+    subscription: int
+    plan: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """A subscription is ended by its customer."""
+
+    subscription: int
+
+
+Action: TypeAlias = SignUp | Change | Leave | Pay | GiveBack | Subscribe | Switch | Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What can be subscribed to: a price of `parts` tenths of the median payment."""
+
+    name: str
+    interval: Literal["month", "year"]
+    parts: int
+
+
+PLANS: Final = (
+    Plan("Club", "month", 3),
+    Plan("Club Plus", "month", 8),
+    Plan("Club Plus, a year", "year", 80),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +213,56 @@ def plan(businesses: Sequence[Business], end: int, seed: int) -> list[Occurrence
         chance = random.Random(f"{seed} {business.stripe_account}")
         story = _Story(habits, chance)
         instants = _instants(habits, ZoneInfo(business.time_zone), end, chance)
-        occurrences += [Occurrence(at, business, story.next_action()) for at in instants]
+        own = {at: story.next_action() for at in instants}
+        for wanted, action in _subscribers(habits, end, business, seed):
+            at = _when_open(wanted, habits, ZoneInfo(business.time_zone))
+            while at in own:  # nothing else happens within the second
+                at += 1
+            own[at] = action
+        occurrences += [Occurrence(at, business, action) for at, action in own.items()]
     return sorted(occurrences, key=lambda occurrence: occurrence.at)
+
+
+def _subscribers(
+    habits: Habits, end: int, business: Business, seed: int
+) -> Iterator[tuple[int, Action]]:
+    """Members of the club: they sign up for it, some try it, go to another plan, leave, return."""
+    chance = random.Random(f"{seed} {business.stripe_account} club")
+    begin, subscription = end - SPAN_SECONDS, 0
+    for number in range(1, SUBSCRIBERS + 1):
+        at = begin + chance.randrange(DAY_SECONDS, SPAN_SECONDS - 10 * DAY_SECONDS)
+        at -= at % 3_600 - chance.randrange(1_800)  # what follows soon is of the same hour
+        customer, subscription = CLUB + number, subscription + 1
+        first, last = chance.choice(habits.first_names), chance.choice(habits.last_names)
+        params: CustomerCreateParams = {
+            "name": f"{first} {last}",
+            "email": f"club.{first}.{number}@example.com".lower(),
+            "payment_method": chance.choice(GOOD_CARDS),
+        }
+        yield at, SignUp(customer, params)
+        trial = 7 if number % 5 == 0 else 0
+        plan_ = chance.choice((0, 0, 1))
+        yield at + 60, Subscribe(subscription, customer, plan_, number % 2 == 0, trial)
+        at += chance.randrange(20, 40) * DAY_SECONDS
+        fate = chance.choice(("stays", "stays", "upgrades", "upgrades", "goes", "returns"))
+        if at + 12 * DAY_SECONDS >= end or fate == "stays":
+            continue
+        if fate == "upgrades":
+            yield at, Switch(subscription, plan_ + 1)
+            continue
+        yield at, Cancel(subscription)
+        if fate == "returns":
+            subscription += 1
+            again = Subscribe(subscription, customer, plan_, coupon=False, trial_days=0)
+            yield at + 10 * DAY_SECONDS, again
+
+
+def _when_open(at: int, habits: Habits, zone: ZoneInfo) -> int:
+    """The same second of the hour, in the opening hours of the local day."""
+    local = datetime.fromtimestamp(at, zone)
+    hours = habits.hours(local.date())
+    hour = hours.opens + local.hour % (hours.closes - hours.opens)
+    return int(local.replace(hour=hour, fold=0).timestamp())
 
 
 def _instants(habits: Habits, zone: ZoneInfo, end: int, chance: random.Random) -> Iterator[int]:

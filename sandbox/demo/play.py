@@ -17,7 +17,7 @@ from sandbox.demo import present
 from sandbox.demo.desk import Desk
 from sandbox.demo.history import History
 from sandbox.demo.mirror import Mirror, period
-from sandbox.demo.plan import DAYS, SPAN_SECONDS, Occurrence, Pay, plan
+from sandbox.demo.plan import DAYS, SPAN_SECONDS, Occurrence, plan
 from sandbox.demo.proof import Check, Proof
 from sandbox.demo.purse import Purse
 from sandbox.demo.stage import Stage, opened
@@ -96,9 +96,10 @@ class _Demo:
         reports = await self._reconcile()
         self._console.print(present.reconciliation(self._businesses, reports))
         ties = await self._overview(bounds)
+        club_holds = await self._show_subscriptions() if desk else True
         self._console.print(present.verdict(checks, reports))
         right = all(check.equal for check in checks) and not any(r.drifted_count for r in reports)
-        return bool(checks) and right and ties and wallet_holds
+        return bool(checks) and right and ties and wallet_holds and club_holds
 
     async def _work_at_the_desk(self, bounds: Bounds) -> None:
         """Do what a person does at the platform's screens, for the first of the businesses."""
@@ -147,6 +148,25 @@ class _Demo:
             self._console.print(present.ties(each))
         return not any(each.differing for each in tied)
 
+    async def _show_subscriptions(self) -> bool:
+        """Show what moved MRR, cohorts and products; whether subscribers are those at Stripe."""
+        start, end = datetime.fromtimestamp(self._begin, UTC), datetime.now(UTC)
+        clubs = [
+            await self._mirror.club(each, period(each, start, end)) for each in self._businesses
+        ]
+        self._console.print(present.mrr(clubs))
+        for club in clubs:
+            self._console.print(present.cohorts(club))
+        self._console.print(present.products(clubs))
+        checks = [
+            Check(club.business.name, "subscribers", at_stripe, club.subscribers.end)
+            for club in clubs
+            for at_stripe in [await self._proof.subscribers(club.business)]
+        ]
+        for check in checks:
+            self._console.print(present.subscribed(check))
+        return all(check.equal for check in checks)
+
     async def _tied(self, business: Business, bounds: Bounds) -> present.Tied:
         """Days that are over against Stripe's balance, once all is read past it; at most so long.
 
@@ -172,7 +192,8 @@ class _Demo:
             )
         say(
             "\nAn emulator plays Stripe. The demo calls it through Stripe's own SDK: customers"
-            "\nsign up, change and leave; payments succeed, are declined or blocked; refunds."
+            "\nsign up, change and leave; payments succeed, are declined or blocked; refunds;"
+            "\nsubscriptions begin, with coupons and trials, are renewed, upgraded and ended."
             "\nEach change is sent to the service as a signed webhook, some twice, many in the"
             "\nwrong order. The service keeps a mirror from them, and answers over gRPC.\n"
         )
@@ -181,9 +202,8 @@ class _Demo:
         self, occurrences: list[Occurrence], bounds: Bounds
     ) -> tuple[DeliveryState, list[Check]]:
         """Make the history and wait until it has arrived, with bars that show it."""
-        charges = sum(isinstance(occurrence.action, Pay) for occurrence in occurrences)
         with _progress(self._console) as progress:
-            bars = _Bars(self, progress, charges)
+            bars = _Bars(self, progress)
             by_day = groupby(occurrences, key=self._day)
             for day, of_day in by_day:
                 await self._history.begin_day(day)
@@ -261,12 +281,12 @@ class _Demo:
 class _Bars:
     """The three bars: made at Stripe, accepted by the service, readable in its mirror."""
 
-    def __init__(self, demo: _Demo, progress: Progress, charges: int) -> None:
+    def __init__(self, demo: _Demo, progress: Progress) -> None:
         self._demo = demo
         self._progress = progress
         self._days: TaskID = progress.add_task("Days played at Stripe", total=DAYS)
         self._webhooks = progress.add_task("Webhooks that the service took", total=None)
-        self._charges = progress.add_task("Charges in its mirror, by gRPC", total=charges)
+        self._charges = progress.add_task("Charges in its mirror, by gRPC", total=None)
 
     async def move(self, days: int) -> DeliveryState:
         """Bring all bars up to date; how far delivery is."""

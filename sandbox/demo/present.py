@@ -16,12 +16,14 @@ from billing_client.v1.figures_pb2 import AmountFigure
 from billing_client.v1.mirror_service_pb2 import MirrorReport
 from billing_client.v1.money_figures_pb2 import CurrencyNet, PaymentFigures
 from billing_client.v1.money_pb2 import Money
+from billing_client.v1.subscriber_figures_pb2 import CohortCell, CurrencyMrr
 from billing_client.v1.tie_out_pb2 import TieOut, TieOutDay
 from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text
 
 from sandbox.demo.desk import DayAtTheDesk
+from sandbox.demo.mirror import Club
 from sandbox.demo.proof import Check
 from sandbox.demo.purse import WalletStory
 from sandbox.demo.world import Business
@@ -189,6 +191,91 @@ def gross_to_net(businesses: Sequence[Business], overviews: Sequence[Overview]) 
     table.add_row("recovered", *(f"{each.recovered.current:,}" for each in payments))
     table.add_row("success rate", *(_share(each) for each in payments))
     return table
+
+
+def mrr(clubs: Sequence[Club]) -> Table:
+    """MRR at the end of the days that were played, and what moved it, a column a business."""
+    table = Table(title="\nSubscriptions: what moved MRR", title_justify="left")
+    table.add_column("Movement", no_wrap=True)
+    for club in clubs:
+        table.add_column(club.business.name, justify="right", no_wrap=True)
+    parts = [_mrr_of(club) for club in clubs]
+    codes = [club.business.currency for club in clubs]
+
+    def amounts(title: str, told: Sequence[int]) -> None:
+        cells = (amount(minor, code) for minor, code in zip(told, codes, strict=True))
+        table.add_row(title, *cells)
+
+    amounts("start", [part.start.amount for part in parts])
+    moved = [{each.name: each.amount.current.amount for each in part.movements} for part in parts]
+    for name in dict.fromkeys(name for each in moved for name in each):
+        told = [each.get(name, 0) for each in moved]
+        if any(told):
+            amounts(name, told)
+    table.add_section()
+    amounts("end", [part.end.amount for part in parts])
+    amounts("before discounts", [part.before_discounts.amount for part in parts])
+    table.add_section()
+    members = [club.subscribers for club in clubs]
+    table.add_row("subscribers", *(f"{each.end:,}" for each in members))
+    gone = [-sum(m.count.current for m in each.movements if m.name == "churn") for each in members]
+    table.add_row("churned", *(f"{number:,}" for number in gone))
+    return table
+
+
+def cohorts(club: Club) -> Table:
+    """Which part of those who began in a month subscribes after so many months, as a heat map."""
+    found, zone = club.cohorts, ZoneInfo(club.business.time_zone)
+    table = Table(title=f"\nCohorts of {club.business.name}", title_justify="left")
+    table.add_column("Began in", no_wrap=True)
+    table.add_column("Size", justify="right")
+    width = max((len(each.cells) for each in found.cohorts), default=0)
+    for month in range(width):
+        table.add_column(f"+{month}", justify="right", no_wrap=True)
+    for each in found.cohorts:
+        begun = each.start_time.ToDatetime(tzinfo=UTC).astimezone(zone)
+        table.add_row(f"{begun:%b %Y}", f"{each.size:,}", *map(_heat, each.cells))
+    return table
+
+
+def _heat(cell: CohortCell) -> Text:
+    if not cell.HasField("retention"):
+        return Text("-", style="dim")
+    styles = ((0.9, "black on green3"), (0.6, "black on yellow3"), (0.0, "white on red3"))
+    style = next(style for least, style in styles if cell.retention >= least)
+    return Text(f"{cell.retention:.0%}{'*' if cell.partial else ''}", style=style)
+
+
+def products(clubs: Sequence[Club]) -> Table:
+    """What each product brought; all rows add up to gross volume."""
+    table = Table(title="\nRevenue by product", title_justify="left")
+    table.add_column("Business", no_wrap=True)
+    table.add_column("Product", no_wrap=True)
+    table.add_column("Captured", justify="right", no_wrap=True)
+    for club in clubs:
+        code = club.business.currency
+        for part in club.products.currencies:
+            for row in part.rows:
+                name = row.name or row.kind.replace("_", " ")
+                table.add_row(club.business.name, name, amount(row.captured.amount, code))
+            table.add_row("", "gross volume", amount(part.gross.amount, code))
+        table.add_section()
+    return table
+
+
+def subscribed(check: Check) -> Text:
+    """The line that subscribers are those that Stripe has, or that they are not."""
+    if check.equal:
+        words = f"{check.business}: {check.mirror:,} subscribers, as at Stripe."
+        return Text(words, style="bold green")
+    words = f"{check.business}: {check.mirror:,} subscribers, {check.stripe:,} at Stripe."
+    return Text(words, style="bold red")
+
+
+def _mrr_of(club: Club) -> CurrencyMrr:
+    """The part in the business's own currency, empty where there is none."""
+    parts = {part.currency: part for part in club.mrr.currencies}
+    return parts.get(club.business.currency, CurrencyMrr(currency=club.business.currency))
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,19 @@ class Proof:
             checks += await self._charges(business, rows.get((account, "charge")), start, end)
         return checks
 
+    async def subscribers(self, business: Business) -> int:
+        """How many customers have a subscription at Stripe that brings something now."""
+        found = await self._sdk.v1.subscriptions.list_async(
+            {"limit": 100, "status": "all"}, {"stripe_account": business.stripe_account}
+        )
+        return len(
+            {
+                str(each.customer)
+                async for each in found.auto_paging_iter()
+                if each.status in ("active", "past_due")
+            }
+        )
+
     async def _customers(self, business: Business, row: SnapshotRow | None) -> list[Check]:
         mirrored = {
             customer.id: _mirrored(customer) for customer in await self._mirror.customers(business)

@@ -120,21 +120,32 @@ MOVES = st.tuples(
 async def test_cohorts_and_who_is_lost_are_those_of_the_domain(
     stores: Stores, moves: list[tuple[str, dt.datetime, str, int, str, int]]
 ) -> None:
-    """Movements of a customer alternate: he comes, or he goes."""
+    """A customer comes and goes by turns; at first he comes by `new`, or by a seam that says so."""
     stands: Counter[str] = Counter()
     numbers: Counter[str] = Counter()
+    known: dict[str, dt.datetime] = {}
+    moved: set[tuple[str, dt.datetime]] = set()
     facts = []
     for customer, at, kind, amount, code, wait in sorted(moves, key=lambda move: move[1]):
-        count = 0
+        count, cause = 0, ""
         if kind in MOVEMENTS:
+            if (customer, at) in moved:
+                continue  # all of one second are one movement
+            moved.add((customer, at))
             count = -1 if stands[customer] else 1
+            first = customer not in stands
             stands[customer] += count
+            if first:
+                kind, cause = ("seam", "new") if kind == "seam" else ("new", "")
+            elif kind == "new":
+                kind = "expansion"
         numbers[customer] += 1
-        known_at = LATER + dt.timedelta(days=wait)
+        known_at = max(LATER + dt.timedelta(days=wait), known.get(customer, LATER))
+        known[customer] = known_at
         facts.append(
             fact(
                 numbers[customer], at, kind, customer=customer, amount=amount, count=count,
-                currency=code, known_at=known_at,
+                currency=code, known_at=known_at, cause=cause,
             )
         )  # fmt: skip
     account = f"acct_{uuid4().hex}"

@@ -7,13 +7,21 @@ from functools import partial
 
 import pytest
 
+from application.facts.gathering import Gathering
 from application.facts.ports import MAX_ROWS, Due, Topic
+from application.mirror.nouns import CHARGES, REFUNDS
+from domain.attribution import FIRST
+from domain.charges import Charge
 from domain.coupons import Coupon, Discount
 from domain.evidence import ClosingEvidence, DiscountEvidence, SubscriptionEvidence
 from domain.facts import Basis, Fact, Series, Statement
+from domain.mirror import Facet, Version
+from domain.money import Money
+from domain.periods import to_milliseconds
 from domain.prices import Recurrence, Tier, TransformQuantity
+from domain.refunds import Refund
 from domain.subscriptions import Subscription, SubscriptionItem
-from tests.contract.samples import NOON, OURS, SECOND, THEIRS
+from tests.contract.samples import NOON, OURS, SECOND, THEIRS, store_new
 from tests.contract.test_plans import assert_ordered, plans_of, plans_or_nothing
 from tests.support.servers.stores import Stores
 
@@ -81,6 +89,15 @@ async def test_of_evidence_the_first_row_of_an_id_stands(stores: Stores) -> None
     assert await stores.evidence.known(OURS, ["evt_1", "evt_3"]) == {"evt_1"}
     assert await stores.evidence.known(THEIRS, ["evt_1"]) == frozenset()
     assert await stores.evidence.known(OURS, []) == frozenset()
+
+
+async def test_subjects_come_in_order_each_once(stores: Stores) -> None:
+    rows = [shown(f"evt_{n}", customer=f"cus_{n % 3}") for n in range(7)]
+    await stores.evidence.append(OURS, rows)
+    await stores.evidence.append(THEIRS, [shown("evt_9", customer="cus_9")])
+    assert await stores.evidence.subjects(OURS) == ["cus_0", "cus_1", "cus_2"]
+    assert await stores.evidence.subjects(OURS, after="cus_1") == ["cus_2"]
+    assert await stores.evidence.subjects(OURS, after="cus_2") == []
 
 
 async def test_facts_stand_by_series_and_subject(stores: Stores) -> None:
@@ -173,6 +190,7 @@ async def test_every_query_uses_an_index(stores: Stores) -> None:
         await stores.dues.plan([Due(OURS, Topic.CUSTOMER, f"cus_{number}", NOON)])
     await assert_ordered(stores, partial(stores.evidence.of, OURS, ["cus_1"]))
     await plans_of(stores, partial(stores.evidence.of, OURS, ["cus_1", "cus_2"]))
+    await assert_ordered(stores, partial(stores.evidence.subjects, OURS))
     await plans_of(stores, partial(stores.evidence.known, OURS, ["evt_1", "evt_2"]))
     both = [Series.MRR, Series.TRIAL]
     await assert_ordered(stores, partial(stores.facts.standing, OURS, both, ["cus_1", "cus_2"]))
@@ -182,3 +200,20 @@ async def test_every_query_uses_an_index(stores: Stores) -> None:
     await plans_or_nothing(stores, lambda: stores.dues.move(moved, KNOWN))
     await plans_or_nothing(stores, lambda: stores.evidence.append(OURS, [shown("evt_77")]))
     await plans_or_nothing(stores, lambda: stores.facts.post(OURS, [fact(1, subject="cus_77")]))
+
+
+async def test_charges_are_gathered_many_at_once(stores: Stores) -> None:
+    """No more values than the mirror takes go into a question of it."""
+    usd = Money(500, "usd")
+    ids = [f"ch_{number:03}" for number in range(250)]
+    charges = [Charge(id_, NOON, usd, usd, usd, "succeeded", True, True, False) for id_ in ids]
+    await store_new(stores.mirror, CHARGES, *charges)
+    refunds = [Refund(f"re_{id_}", NOON, usd, "succeeded", id_) for id_ in ids[::60]]
+    await store_new(stores.mirror, REFUNDS, *refunds)
+    told = {"at": to_milliseconds(NOON)}
+    await stores.mirror.derive(
+        REFUNDS, [Facet(OURS, each.id, FIRST, told, Version.of_event(1)) for each in refunds]
+    )
+    gathered = await Gathering(stores.evidence, stores.mirror).charges(OURS, ids)
+    assert len(gathered) == 250
+    assert [id_ for id_ in ids if gathered[id_].refunded] == ids[::60]

@@ -237,7 +237,9 @@ async def answered(
         for kind, series in net.apart.items():
             told[f"apart {net.currency}, {kind}"] = str(series.total.current)
     told |= await payments_answered(asking, question)
-    for back in (await ReturnAnalytics(asking).refunds(CALLER, question)).currencies:
+    for back in (
+        await ReturnAnalytics(asking, stores.fact_figures).refunds(CALLER, question)
+    ).currencies:
         name = f"refunds {back.currency}"
         told |= compared(name, back.amount.total)
         told |= {f"{name}, number": str(back.count.total.current)}

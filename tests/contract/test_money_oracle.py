@@ -18,6 +18,7 @@ from application.analytics.payments import PaymentAnalytics
 from application.analytics.payouts import PayoutAnalytics
 from application.analytics.questions import Question
 from application.analytics.returns import ReturnAnalytics, TakenBack
+from application.analytics.subscribers import SubscriberAnalytics
 from application.analytics.use_cases import RevenueAnalytics
 from application.mirror.enrichment import Enrichment
 from application.mirror.nouns import CUSTOMERS
@@ -75,11 +76,19 @@ async def test_every_part_of_an_overview(
     question = Question(start, end, zone, Granularity(granularity), currency or "")
     asks = asking(stores, stripe_account)
     revenue, net, payments = RevenueAnalytics(asks), NetAnalytics(asks), PaymentAnalytics(asks)
-    returns, payouts = ReturnAnalytics(asks), PayoutAnalytics(asks, stores.balance_readings)
-    found = await OverviewAnalytics(asks, revenue, net, payments, returns, payouts).overview(
-        CALLER, question
+    returns, payouts = (
+        ReturnAnalytics(asks, stores.fact_figures),
+        PayoutAnalytics(asks, stores.balance_readings),
     )
+    subscribers = SubscriberAnalytics(asks, stores.fact_figures, FakeClock())
+    found = await OverviewAnalytics(
+        asks, revenue, net, payments, returns, payouts, subscribers
+    ).overview(CALLER, question)
     for part, ask in (
+        (found.subscriptions.mrr, subscribers.mrr),
+        (found.subscriptions.subscribers, subscribers.subscribers),
+        (found.subscriptions.trials, subscribers.trials),
+        (found.subscriptions.customers, subscribers.customers),
         (found.gross, revenue.gross_volume),
         (found.net, net.net_volume),
         (found.payouts, payouts.payouts),
@@ -241,8 +250,10 @@ async def test_deleting_customers_changes_no_past_figure(
     start, end = around - dt.timedelta(days=40), around + dt.timedelta(days=40)
     question, asks = Question(start, end, "UTC"), asking(stores, stripe_account)
     parts = (
-        RevenueAnalytics(asks), NetAnalytics(asks), PaymentAnalytics(asks), ReturnAnalytics(asks),
+        RevenueAnalytics(asks), NetAnalytics(asks), PaymentAnalytics(asks),
+        ReturnAnalytics(asks, stores.fact_figures),
         PayoutAnalytics(asks, stores.balance_readings),
+        SubscriberAnalytics(asks, stores.fact_figures, FakeClock()),
     )  # fmt: skip
     customers = CustomerAnalytics(asks, stores.mirror, PageTokens(b"key", FakeClock()))
 

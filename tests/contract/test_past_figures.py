@@ -60,8 +60,10 @@ def asking(
     )
 
 
-async def answers(asks: Asking, question: Question) -> tuple[NetVolume, Refunds, Disputes]:
-    returns, plain = ReturnAnalytics(asks), replace(question, base_total=False)
+async def answers(
+    stores: Stores, asks: Asking, question: Question
+) -> tuple[NetVolume, Refunds, Disputes]:
+    returns, plain = ReturnAnalytics(asks, stores.fact_figures), replace(question, base_total=False)
     return (
         await NetAnalytics(asks).net_volume(CALLER, question),
         await returns.refunds(CALLER, plain),
@@ -97,10 +99,10 @@ async def test_a_question_of_the_past_is_answered_as_it_was(
         moved = replace(told, hour=None if told.hour is None else hour)
         await write(stores, account, moved, minute, NOON_MS + 72 * 3_600_000)
         now = TODAY + minute * TICK
-        told_of[now] = await answers(asking(stores, account, now), question)
+        told_of[now] = await answers(stores, asking(stores, account, now), question)
     later = asking(stores, account, TODAY + 30 * HOUR)
     for now, then in told_of.items():
-        again = await answers(later, replace(question, as_of=now))
+        again = await answers(stores, later, replace(question, as_of=now))
         assert figures(again) == figures(then)
         assert all(part.provisional is None for part in again[0].currencies)
         assert again[0].time.trust.as_of == now
@@ -119,7 +121,7 @@ async def test_what_was_restated_stands_in_its_bucket(stores: Stores) -> None:
     await write(stores, account, Told("txn_2", 1, amount=-40, fee=0, category="dispute"), 6, closed)
     asks = asking(stores, account, TODAY + 9 * TICK, EDGES[2])
     by_hour = replace(QUESTION, time_zone="UTC", currency="usd")
-    net, refunds, disputes = await answers(asks, by_hour)
+    net, refunds, disputes = await answers(stores, asks, by_hour)
     (usd,) = net.currencies
     assert usd.stands == [
         BucketTrust(True, -10, 1), BucketTrust(True, 60, 2), BucketTrust(False), BucketTrust(False),
@@ -130,7 +132,7 @@ async def test_what_was_restated_stands_in_its_bucket(stores: Stores) -> None:
     assert refund.stands[1] == BucketTrust(True, -100, 2)
     assert dispute.stands[1] == BucketTrust(True, 40, 1)
     assert [each.restated for each in (*refunds.trusts, *disputes.trusts)] == [-100, 40]
-    then, _, _ = await answers(asks, replace(by_hour, as_of=TODAY + 4 * TICK))
+    then, _, _ = await answers(stores, asks, replace(by_hour, as_of=TODAY + 4 * TICK))
     assert [each.restated for each in then.currencies[0].stands] == [-10, None, None, None]
 
 
@@ -142,7 +144,7 @@ async def test_an_instant_that_nobody_can_answer_for(
 ) -> None:
     asks = asking(stores, "acct_1", TODAY + 10 * TICK)
     question = replace(QUESTION, as_of=TODAY + minutes * TICK, base_total=False)
-    returns = ReturnAnalytics(asks)
+    returns = ReturnAnalytics(asks, stores.fact_figures)
     for ask in (NetAnalytics(asks).net_volume, returns.refunds, returns.disputes):
         with pytest.raises(InvalidArgument, match=rule) as refused:
             await ask(CALLER, question)

@@ -10,8 +10,10 @@ import pytest
 
 from application.analytics.asking import Asking
 from application.analytics.base_totals import BaseTotals
+from application.analytics.ledger import Ledger
 from application.analytics.product_revenue import ProductAnalytics
 from application.analytics.questions import Question
+from application.analytics.returns import ReturnAnalytics
 from application.analytics.subscribers import SubscriberAnalytics
 from application.analytics.trust import Standing
 from application.connections.use_cases import Connections
@@ -19,15 +21,16 @@ from application.mirror.nouns import CHARGES, PRODUCTS
 from application.requests.callers import Caller
 from domain.charges import Charge
 from domain.connections import Connection, ConnectionKind, Mode
+from domain.disputes import Dispute
 from domain.errors import InvalidArgument
-from domain.evidence import ChargeEvidence, CustomerEvidence
+from domain.evidence import ChargeEvidence, CustomerEvidence, DisputeEvidence
 from domain.facts import Fact, Statement, difference
 from domain.invoices import Invoice, InvoiceLine
 from domain.money import Money
 from domain.mrr import statements_of
 from domain.periods import Granularity
 from domain.products import Product
-from domain.revenue_lines import statements_of_charge
+from domain.revenue_lines import statements_of_charge, statements_of_dispute
 from tests.contract.samples import NOON, OURS, store_new
 from tests.support.fakes.rates import FakeRates
 from tests.support.fakes.standings import some_trust
@@ -41,17 +44,21 @@ KNOWN = day(6, 15)
 QUARTER = Question(day(4), day(7), "UTC", Granularity.MONTH)
 
 
-def analytics(stores: Stores, *, now: dt.datetime = NOW) -> tuple[SubscriberAnalytics, Any]:
+def asking_of(stores: Stores, *, now: dt.datetime = NOW) -> Asking:
     clock = FakeClock(now)
     connection = Connection("acme", OURS, Mode.TEST, ConnectionKind.MANUAL, NOON)
     connections = Connections(
         FakeConnections(connection), FakeStripeAccounts(), FakeMirror(), clock, Mode.TEST
     )
-    ledger: Any = None
+    ledger = Ledger(stores.analytics, stores.changes)
     totals, trust = BaseTotals(FakeRates(), ""), some_trust(Standing(imported_at=day(1)))
-    asking = Asking(stores.analytics, connections, clock, totals, trust, ledger)
+    return Asking(stores.analytics, connections, clock, totals, trust, ledger)
+
+
+def analytics(stores: Stores, *, now: dt.datetime = NOW) -> tuple[SubscriberAnalytics, Any]:
+    asking = asking_of(stores, now=now)
     return (
-        SubscriberAnalytics(asking, stores.fact_figures, clock),
+        SubscriberAnalytics(asking, stores.fact_figures, FakeClock(now)),
         ProductAnalytics(asking, stores.fact_figures, stores.mirror),
     )
 
@@ -214,3 +221,34 @@ async def test_products_add_up_to_gross_volume(stores: Stores) -> None:
     ]  # fmt: skip
     with pytest.raises(InvalidArgument):
         await products.product_revenue(CALLER, QUARTER, 1_001)
+
+
+async def test_disputes_count_when_they_were_closed(stores: Stores) -> None:
+    def disputed(id_: str, status: str, **closing: Any) -> Sequence[Statement]:
+        money = Money(500, "usd")
+        dispute = Dispute(id_, day(4), money, status, "fraudulent", "ch_1")
+        return statements_of_dispute(DisputeEvidence(dispute, **closing))
+
+    for id_, status, closing in (
+        ("dp_1", "won", {"closed_at": day(5, 2), "reversed_at": day(5, 1)}),
+        ("dp_2", "lost", {"closed_at": day(5, 3)}),
+        ("dp_3", "lost", {"closed_at": day(5, 3)}),
+        ("dp_4", "won", {"reversed_at": day(3)}),
+        ("dp_5", "lost", {}),
+        ("dp_6", "needs_response", {}),
+    ):
+        await post(stores, KNOWN, *disputed(id_, status, **closing))
+    asking = asking_of(stores)
+    question = replace(QUARTER, as_of=KNOWN + dt.timedelta(days=1))
+    returns = ReturnAnalytics(asking, stores.fact_figures)
+    for asked in (QUARTER, replace(QUARTER, currency="eur"), question):
+        found = await returns.disputes(CALLER, asked)
+        counts = {
+            kind: (list(each.values), each.total.previous) for kind, each in found.closings.items()
+        }
+        assert counts == {
+            "won": ([0, 1, 0], 1), "lost": ([0, 2, 0], 0), "undated": ([1, 0, 0], 0),
+        }  # fmt: skip
+        assert (found.win_rate, found.previous_win_rate) == (Fraction(1, 3), Fraction(1))
+    before = replace(QUARTER, as_of=KNOWN - dt.timedelta(days=1))
+    assert (await returns.disputes(CALLER, before)).win_rate is None

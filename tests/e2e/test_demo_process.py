@@ -98,7 +98,10 @@ async def test_it_proves_that_the_mirror_is_stripe(leftovers: Leftovers) -> None
         assert text.count(" ties to the bank on all 29 days, up to ") == 2, text
         assert int(verdict[1].replace(",", "")) > 1_500
         assert re.search(r"one is paid .* paid ", text), text
-        assert re.search(r"invoices .* 1 paid, 225\.00 USD; 1 open, 225\.00 USD ", text), text
+        assert re.search(r"invoices .* \d+ paid, [\d,.]+ USD; 1 open, 225\.00 USD ", text), text
+        assert text.count(" subscribers, as at Stripe.") == 2, text
+        for shown in ("what moved MRR", "expansion", "Cohorts of", "Club Plus", "unattributed"):
+            assert shown in text
         assert "wallet = Stripe" in text
         assert "sk_" not in text
         assert "whsec_" not in text

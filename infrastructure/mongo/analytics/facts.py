@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,15 +11,23 @@ from typing_extensions import override
 from application.analytics.fact_figures import BEFORE, CohortSums, FactFigures, FactSum
 from domain.cohorts import CohortSum
 from domain.facts import Series
-from domain.mrr import CHURN, MOVEMENTS
+from domain.mrr import CHURN, MOVEMENTS, NEW, SEAM
 from domain.periods import cells, from_milliseconds, to_milliseconds
 from infrastructure.mongo.analytics.engine import cell_of
 from infrastructure.mongo.core.collection import ASCENDING, Collection, Document
 from infrastructure.mongo.core.database import Database
-from infrastructure.mongo.facts import BY_TIME, FACTS
+from infrastructure.mongo.facts import BY_CUSTOMER, BY_TIME, FACTS
 
 _BY_KNOWLEDGE: Final = "stripe_account_series_known_at"
 _APART: Final = ("currency", "kind", "cause", "product")
+
+_TOGETHER: Final = 10_000
+"""Of how many customers it is asked at once what moved them."""
+
+_AT_ONCE: Final = 4
+"""How many of these questions are asked at once."""
+
+_BEGINS: Final = [{"kind": NEW}, {"kind": SEAM, "cause": NEW}]
 
 _Place = tuple[int, str, str, str, str]
 
@@ -64,25 +72,32 @@ class MongoFactFigures(FactFigures):
         *,
         known_by: dt.datetime | None = None,
     ) -> int:
-        match = _match(stripe_account, Series.MRR, {"$lt": to_milliseconds(end)}, known_by)
-        begun = {"$lt": ["$at", to_milliseconds(start)]}
-        churned = {"$and": [{"$not": [begun]}, {"$eq": ["$kind", CHURN]}]}
-        found = await self._facts.aggregate(
+        opened, ended = to_milliseconds(start), to_milliseconds(end)
+        match = _match(stripe_account, Series.MRR, {"$gte": opened, "$lt": ended}, known_by)
+        churned = await self._facts.aggregate(
             [
-                {"$match": {**match, "kind": {"$in": list(MOVEMENTS)}}},
-                {
-                    "$group": {
-                        "_id": "$customer",
-                        "opening": {"$sum": {"$cond": [begun, "$count", 0]}},
-                        "churned": {"$sum": {"$cond": [churned, "$count", 0]}},
-                    }
-                },
-                {"$match": {"opening": {"$gt": 0}, "churned": {"$lt": 0}}},
-                {"$count": "lost"},
+                {"$match": {**match, "kind": CHURN}},
+                {"$group": {"_id": "$customer", "count": {"$sum": "$count"}}},
+                {"$match": {"count": {"$lt": 0}}},
             ],
             hint=BY_TIME,
         )
-        return int(found[0]["lost"]) if found else 0
+        customers = [group["_id"] for group in churned]
+        match = _match(stripe_account, Series.MRR, {"$lt": opened}, known_by)
+        lost = 0
+        for first in range(0, len(customers), _TOGETHER):
+            some = {"$in": customers[first : first + _TOGETHER]}
+            found = await self._facts.aggregate(
+                [
+                    {"$match": {**match, "customer": some, "kind": {"$in": list(MOVEMENTS)}}},
+                    {"$group": {"_id": "$customer", "count": {"$sum": "$count"}}},
+                    {"$match": {"count": {"$gt": 0}}},
+                    {"$count": "lost"},
+                ],
+                hint=BY_CUSTOMER,
+            )
+            lost += int(found[0]["lost"]) if found else 0
+        return lost
 
     @override
     async def cohorts(
@@ -94,62 +109,50 @@ class MongoFactFigures(FactFigures):
     ) -> CohortSums:
         first, last = to_milliseconds(edges[0]), to_milliseconds(edges[-1])
         runs, month_of_cell = cells(edges)
-        match = _match(stripe_account, Series.MRR, {"$lt": last}, known_by)
-        came = {"$cond": [{"$gt": ["$came", 0]}, "$_id.at", None]}
-        part = {"currency": "$currency", "amount": "$amount", "count": "$count"}
-        by_customer: list[Document] = [
-            {"$match": {**match, "kind": {"$in": list(MOVEMENTS)}}},
-            {
-                "$group": {
-                    "_id": {"customer": "$customer", "at": "$at"},
-                    "came": {"$sum": "$count"},
-                    "parts": {"$push": part},
-                }
-            },
-            {
-                "$group": {
-                    "_id": "$_id.customer",
-                    "first": {"$min": came},
-                    "rows": {"$push": {"at": "$_id.at", "parts": "$parts"}},
-                }
-            },
-            {"$match": {"first": {"$gte": first}}},
-            {"$set": {"cohort": cell_of("$first", runs)}},
-        ]
-        place = {"cohort": "$cohort", "month": cell_of("$rows.at", runs)}
-        sums: list[Document] = [
-            {"$unwind": "$rows"},
-            {"$match": {"rows.at": {"$gte": first}}},
-            {"$unwind": "$rows.parts"},
-            {
-                "$group": {
-                    "_id": {**place, "currency": "$rows.parts.currency"},
-                    "amount": {"$sum": "$rows.parts.amount"},
-                    "count": {"$sum": "$rows.parts.count"},
-                }
-            },
-        ]
-        size: list[Document] = [{"$group": {"_id": "$cohort", "size": {"$sum": 1}}}]
-        sized, summed = await asyncio.gather(
-            *(
-                self._facts.aggregate([*by_customer, *stages], hint=BY_TIME)
-                for stages in (size, sums)
-            )
-        )
-        sizes = Counter[int]()
-        for group in sized:
-            sizes[month_of_cell[int(group["_id"])]] += group["size"]
-        return CohortSums(
-            sizes,
+        within = {"$gte": first, "$lt": last}
+        match = _match(stripe_account, Series.MRR, within, known_by)
+        month = cell_of("$at", runs)
+        began = await self._facts.aggregate(
             [
-                CohortSum(
-                    month_of_cell[int(group["_id"]["cohort"])],
-                    month_of_cell[int(group["_id"]["month"])],
-                    group["_id"]["currency"], group["amount"], group["count"],
-                )
-                for group in summed
+                {"$match": {**match, "$or": _BEGINS}},
+                # What was posted wrongly at first was taken back at its own instant.
+                {"$group": {"_id": {"of": "$customer", "cell": month}, "n": {"$sum": "$count"}}},
+                {"$match": {"n": {"$gt": 0}}},
             ],
-        )  # fmt: skip
+            hint=BY_TIME,
+        )
+        customers: dict[int, list[str]] = defaultdict(list)
+        for group in began:
+            customers[month_of_cell[int(group["_id"]["cell"])]].append(group["_id"]["of"])
+        parts = [
+            (cohort, sorted(each)[start : start + _TOGETHER])
+            for cohort, each in sorted(customers.items())
+            for start in range(0, len(each), _TOGETHER)
+        ]
+        sums: list[CohortSum] = []
+        for place in range(0, len(parts), _AT_ONCE):
+            some = parts[place : place + _AT_ONCE]
+            moved = await asyncio.gather(*(self._moved(match, month, each) for _, each in some))
+            sums += [
+                CohortSum(
+                    cohort, month_of_cell[int(group["_id"]["cell"])], group["_id"]["currency"],
+                    group["amount"], group["count"],
+                )
+                for (cohort, _), groups in zip(some, moved, strict=True)
+                for group in groups
+            ]  # fmt: skip
+        return CohortSums({cohort: len(each) for cohort, each in customers.items()}, sums)
+
+    async def _moved(
+        self, match: Document, month: Any, customers: Sequence[str]
+    ) -> Sequence[Document]:
+        """What moved some customers, by cell and currency."""
+        his = {"customer": {"$in": customers}, "kind": {"$in": list(MOVEMENTS)}}
+        place = {"cell": month, "currency": "$currency"}
+        sums = {"amount": {"$sum": "$amount"}, "count": {"$sum": "$count"}}
+        return await self._facts.aggregate(
+            [{"$match": {**match, **his}}, {"$group": {"_id": place, **sums}}], hint=BY_CUSTOMER
+        )
 
     @override
     async def first_known(self, stripe_account: str, series: Series) -> dt.datetime | None:

@@ -15,7 +15,7 @@ from domain.mrr import CHURN, MOVEMENTS
 from domain.periods import from_milliseconds, to_milliseconds
 from infrastructure.documents import to_json
 from infrastructure.sqlite.core.database import Database
-from infrastructure.sqlite.facts import BY_TIME
+from infrastructure.sqlite.facts import BEGINNING, BY_BEGINNING, BY_CUSTOMER, BY_TIME
 
 _BEGINNING: Final = -(2**62)
 _KINDS: Final = ", ".join(f"'{kind}'" for kind in MOVEMENTS)
@@ -32,28 +32,20 @@ _SUMS: Final = (
     f" sum(row.count) FROM json_each(:buckets) AS bucket CROSS JOIN {_ROWS}{_IN_BUCKET}{_KNOWN}"
     " GROUP BY bucket.key, row.currency, row.kind, row.cause, row.product"
 )
-_LOST: Final = (
-    f"SELECT count(*) FROM (SELECT row.customer FROM {_ROWS} AND row.at < :end"
-    f" AND row.kind IN ({_KINDS}){_KNOWN} GROUP BY row.customer"
-    " HAVING sum(CASE WHEN row.at < :start THEN row.count ELSE 0 END) > 0"
-    f" AND sum(CASE WHEN row.at >= :start AND row.kind = '{CHURN}' THEN row.count ELSE 0 END) < 0)"
+_HIS: Final = (
+    f'"billing.facts" AS his INDEXED BY "{BY_CUSTOMER}" WHERE his.stripe_account = :stripe_account'
+    f" AND his.customer = row.customer AND his.series = :series AND his.kind IN ({_KINDS})"
+    f"{_KNOWN.replace('row.', 'his.')}"
 )
-_COHORTS: Final = (
-    "WITH bucket AS MATERIALIZED (SELECT key, json_extract(value, '$[0]') AS start,"
-    " json_extract(value, '$[1]') AS after FROM json_each(:buckets)),"
-    f" moved AS (SELECT row.customer, row.at, sum(row.count) AS came FROM {_ROWS}"
-    f" AND row.at < :end AND row.count != 0 AND row.kind IN ({_KINDS}){_KNOWN}"
-    " GROUP BY row.customer, row.at),"
-    " first AS (SELECT customer, min(at) AS at FROM moved WHERE came > 0 GROUP BY customer),"
-    " began AS MATERIALIZED (SELECT customer, (SELECT key FROM bucket WHERE start <= first.at"
-    " AND first.at < after) AS cohort FROM first WHERE first.at >= :start)"
-    # How many there are, as a row of their own; then what moved them.
-    " SELECT cohort, NULL, '', 0, count(*) FROM began GROUP BY cohort UNION ALL"
-    " SELECT began.cohort, bucket.key, row.currency, sum(row.amount), sum(row.count)"
-    f" FROM bucket CROSS JOIN {_TABLE} CROSS JOIN began{_OF_SERIES}"
-    " AND row.at >= bucket.start AND row.at < bucket.after"
-    f" AND row.kind IN ({_KINDS}){_KNOWN} AND began.customer = row.customer"
-    " GROUP BY began.cohort, bucket.key, row.currency"
+_LOST: Final = (
+    f"SELECT count(*) FROM (SELECT row.customer FROM {_ROWS} AND row.at >= :start"
+    f" AND row.at < :end AND row.kind = '{CHURN}'{_KNOWN} GROUP BY row.customer"
+    f" HAVING sum(row.count) < 0 AND (SELECT sum(his.count) FROM {_HIS} AND his.at < :start) > 0)"
+)
+_BEGUN: Final = (
+    f'FROM "billing.facts" AS row INDEXED BY "{BY_BEGINNING}"'
+    f" WHERE row.stripe_account = :stripe_account AND {BEGINNING}"
+    f" AND row.at >= :start AND row.at < :end{_KNOWN}"
 )
 _FIRST: Final = (
     'SELECT min(known_at) FROM "billing.facts" INDEXED BY "billing.facts by knowledge"'
@@ -108,12 +100,9 @@ class SqliteFactFigures(FactFigures):
         *,
         known_by: dt.datetime | None = None,
     ) -> CohortSums:
-        first, last = to_milliseconds(edges[0]), to_milliseconds(edges[-1])
-        values = _values(
-            stripe_account, Series.MRR, known_by,
-            buckets=to_json(_buckets(edges)).decode(), start=first, end=last,
-        )  # fmt: skip
-        rows = await self._rows(_COHORTS, values)
+        first, *_, last = instants = [to_milliseconds(edge) for edge in edges]
+        values = _values(stripe_account, Series.MRR, known_by, start=first, end=last)
+        rows = await self._rows(_cohorts(instants), values)
         return CohortSums(
             {cohort: size for cohort, month, *_, size in rows if month is None},
             [CohortSum(*row) for row in rows if row[1] is not None],
@@ -129,6 +118,33 @@ class SqliteFactFigures(FactFigures):
             return connection.execute(statement, values).fetchall()
 
         return await self._database.read(job)
+
+
+def _cohorts(instants: Sequence[int]) -> str:
+    """How many there are of each cohort, as a row of their own; then what moved them.
+
+    Who began is read in order of customers, as is what moved them. What was posted wrongly at
+    first was taken back at its own instant, so it is in no sum.
+    """
+    cohort, month = (_bucket_of(column, instants) for column in ("row.at", "his.at"))
+    return (
+        f"WITH began AS MATERIALIZED (SELECT row.customer AS customer, {cohort} AS cohort {_BEGUN}"
+        " GROUP BY row.customer, cohort HAVING sum(row.count) > 0)"
+        " SELECT cohort, NULL, '', 0, count(*) FROM began GROUP BY cohort UNION ALL"
+        f" SELECT row.cohort, {month} AS month, his.currency, sum(his.amount), sum(his.count)"
+        f" FROM began AS row CROSS JOIN {_HIS} AND his.at >= :start AND his.at < :end"
+        " GROUP BY row.cohort, month, his.currency"
+    )
+
+
+def _bucket_of(column: str, instants: Sequence[int], first: int = 0) -> str:
+    """The expression of a row's bucket: a balanced tree of conditions."""
+    if len(instants) == 2:
+        return str(first)
+    middle = (len(instants) - 1) // 2
+    before = _bucket_of(column, instants[: middle + 1], first)
+    after = _bucket_of(column, instants[middle:], first + middle)
+    return f"CASE WHEN {column} < {instants[middle]} THEN {before} ELSE {after} END"
 
 
 def _buckets(edges: Sequence[dt.datetime]) -> list[tuple[int, int]]:

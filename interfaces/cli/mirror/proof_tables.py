@@ -17,6 +17,7 @@ _CHECKS: Final[Mapping[int, str]] = {
     pb.CHECK_SETTLEMENTS: "what is settled is told so",
     pb.CHECK_BANK: "it ties to the bank",
     pb.CHECK_PAYOUTS: "a payout holds what it paid out",
+    pb.CHECK_FACTS: "facts follow from their evidence",
 }
 """What each check is, for people to read."""
 

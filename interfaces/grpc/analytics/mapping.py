@@ -13,7 +13,7 @@ from application.requests.paging import Page
 from domain.analytics import Bucket, Comparison
 from domain.errors import FieldViolation
 from domain.rates import Rate
-from interfaces.grpc.analytics import parts
+from interfaces.grpc.analytics import parts, subscriber_parts
 from interfaces.grpc.analytics.figures import (
     amount_message,
     base_message,
@@ -55,6 +55,10 @@ def overview_message(answer: Overview) -> pb.Overview:
         refunds=parts.refunds_message(answer.refunds),
         disputes=parts.disputes_message(answer.disputes),
         payouts=parts.payouts_message(answer.payouts),
+        mrr=subscriber_parts.mrr_message(answer.subscriptions.mrr),
+        subscribers=subscriber_parts.subscribers_message(answer.subscriptions.subscribers),
+        trials=subscriber_parts.trials_message(answer.subscriptions.trials),
+        customers=subscriber_parts.customers_message(answer.subscriptions.customers),
     )
 
 

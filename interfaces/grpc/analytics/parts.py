@@ -185,6 +185,9 @@ def disputes_message(answer: Disputes) -> pb.DisputeFigures:
         ],
         rate=ratio(answer.count_rate),
         previous_rate=ratio(answer.previous_count_rate),
+        closings=named_counts(answer.closings),
+        win_rate=ratio(answer.win_rate),
+        previous_win_rate=ratio(answer.previous_win_rate),
     )
 
 

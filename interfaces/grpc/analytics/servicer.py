@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from application.analytics.customers import CustomerAnalytics
 from application.analytics.explanation import Explaining
+from application.analytics.fact_rows import FactLists
 from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
@@ -24,6 +25,7 @@ from application.analytics.tie_out import TieOuts
 from application.analytics.use_cases import RevenueAnalytics
 from domain.errors import FieldViolation
 from interfaces.grpc.analytics import (
+    fact_mapping,
     mapping,
     parts,
     subscriber_parts,
@@ -47,6 +49,7 @@ class Analyses:
     tie_outs: TieOuts
     subscribers: SubscriberAnalytics
     products: ProductAnalytics
+    facts: FactLists
 
 
 class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
@@ -167,6 +170,10 @@ class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
     async def ListRestatements(
         self, request: pb.ListRestatementsRequest, context: Context
     ) -> pb.ListRestatementsResponse:
+        if request.series:
+            asked = fact_mapping.read_restated(request)
+            facts, of = await self._analyses.facts.restated(current_caller(), asked)
+            return fact_mapping.restated_message(facts, of)
         query = ListRestatements(request.page_size, request.page_token)
         page, trust = await self._restatements.list(current_caller(), query)
         return trust_mapping.restatements_message(page, trust)
@@ -176,6 +183,10 @@ class AnalyticsServicer(pb_grpc.AnalyticsServiceServicer):
         self, request: pb.ExplainFigureRequest, context: Context
     ) -> pb.ExplainFigureResponse:
         violations: list[FieldViolation] = []
+        if request.series:
+            asked = fact_mapping.read_facts(request, violations)
+            explained = await self._analyses.facts.explain(current_caller(), asked, violations)
+            return fact_mapping.explained_message(explained)
         query = trust_mapping.read_figure(request, violations)
         explanation = await self._explaining.explain(current_caller(), query, violations)
         return trust_mapping.explanation_message(explanation)

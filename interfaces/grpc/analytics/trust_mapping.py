@@ -65,6 +65,8 @@ def read_figure(
     request: pb.ExplainFigureRequest, violations: list[FieldViolation]
 ) -> ExplainFigure:
     """Which figure is to be explained."""
+    if request.kinds:
+        violations.append(FieldViolation("kinds", "are of facts: name their series, too"))
     return ExplainFigure(
         start=read_instant(request, "start_time", violations),
         end=read_instant(request, "end_time", violations),

@@ -51,6 +51,7 @@ CHECKS: Final[Mapping[Check, pb.Check.ValueType]] = {
     Check.SETTLEMENTS: pb.CHECK_SETTLEMENTS,
     Check.BANK: pb.CHECK_BANK,
     Check.PAYOUTS: pb.CHECK_PAYOUTS,
+    Check.FACTS: pb.CHECK_FACTS,
 }
 DRIFTS: Final[Mapping[Drift, pb.Finding.Drift.ValueType]] = {
     Drift.MISSING: pb.Finding.DRIFT_MISSING,

@@ -7,6 +7,7 @@ from billing_client.v1 import figures_pb2 as _figures_pb2
 from billing_client.v1 import money_figures_pb2 as _money_figures_pb2
 from billing_client.v1 import money_pb2 as _money_pb2
 from billing_client.v1 import period_pb2 as _period_pb2
+from billing_client.v1 import subscriber_figures_pb2 as _subscriber_figures_pb2
 from billing_client.v1 import trust_pb2 as _trust_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -893,6 +894,10 @@ class Overview(_message.Message):
     REFUNDS_FIELD_NUMBER: _builtins.int
     DISPUTES_FIELD_NUMBER: _builtins.int
     PAYOUTS_FIELD_NUMBER: _builtins.int
+    MRR_FIELD_NUMBER: _builtins.int
+    SUBSCRIBERS_FIELD_NUMBER: _builtins.int
+    TRIALS_FIELD_NUMBER: _builtins.int
+    CUSTOMERS_FIELD_NUMBER: _builtins.int
     TRUST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def gross(self) -> Global___GrossVolume:
@@ -927,6 +932,22 @@ class Overview(_message.Message):
         """payouts are in their own currencies."""
 
     @_builtins.property
+    def mrr(self) -> _subscriber_figures_pb2.Mrr:
+        """mrr is in the currencies of subscriptions."""
+
+    @_builtins.property
+    def subscribers(self) -> _subscriber_figures_pb2.Subscribers:
+        """subscribers are over all currencies."""
+
+    @_builtins.property
+    def trials(self) -> _subscriber_figures_pb2.Trials:
+        """trials are over all currencies."""
+
+    @_builtins.property
+    def customers(self) -> _subscriber_figures_pb2.Customers:
+        """customers are over all currencies."""
+
+    @_builtins.property
     def trust(self) -> _trust_pb2.Trust:
         """trust tells up to when the figures stand."""
 
@@ -941,11 +962,15 @@ class Overview(_message.Message):
         refunds: _money_figures_pb2.RefundFigures | None = ...,
         disputes: _money_figures_pb2.DisputeFigures | None = ...,
         payouts: _money_figures_pb2.PayoutFigures | None = ...,
+        mrr: _subscriber_figures_pb2.Mrr | None = ...,
+        subscribers: _subscriber_figures_pb2.Subscribers | None = ...,
+        trials: _subscriber_figures_pb2.Trials | None = ...,
+        customers: _subscriber_figures_pb2.Customers | None = ...,
         trust: _trust_pb2.Trust | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["disputes", b"disputes", "failures", b"failures", "gross", b"gross", "net", b"net", "payments", b"payments", "payouts", b"payouts", "refunds", b"refunds", "split", b"split", "trust", b"trust"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customers", b"customers", "disputes", b"disputes", "failures", b"failures", "gross", b"gross", "mrr", b"mrr", "net", b"net", "payments", b"payments", "payouts", b"payouts", "refunds", b"refunds", "split", b"split", "subscribers", b"subscribers", "trials", b"trials", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disputes", b"disputes", "failures", b"failures", "gross", b"gross", "net", b"net", "payments", b"payments", "payouts", b"payouts", "refunds", b"refunds", "split", b"split", "trust", b"trust"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customers", b"customers", "disputes", b"disputes", "failures", b"failures", "gross", b"gross", "mrr", b"mrr", "net", b"net", "payments", b"payments", "payouts", b"payouts", "refunds", b"refunds", "split", b"split", "subscribers", b"subscribers", "trials", b"trials", "trust", b"trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1124,22 +1149,28 @@ class ListRestatementsRequest(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """account to act for; empty: the token's own."""
     page_size: _builtins.int
     """page_size is how many at most: 0 stands for 50, and 100 is the most."""
     page_token: _builtins.str
     """page_token of the page before; empty: the first page."""
+    series: _builtins.str
+    """series of facts: `mrr`, `new_customer`, `first_payment`, `trial`, `dispute_closed` or
+    `revenue_line`. Empty: restatements of the ledger.
+    """
     def __init__(
         self,
         *,
         account: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        series: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "page_size", b"page_size", "page_token", b"page_token", "series", b"series"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1154,6 +1185,7 @@ class ListRestatementsResponse(_message.Message):
     RESTATEMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TRUST_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """next_page_token of the page behind this one; empty on the last."""
     @_builtins.property
@@ -1164,16 +1196,21 @@ class ListRestatementsResponse(_message.Message):
     def trust(self) -> _trust_pb2.Trust:
         """trust tells up to when figures stand. Its time_zone is empty."""
 
+    @_builtins.property
+    def facts(self) -> _containers.RepeatedCompositeFieldContainer[_subscriber_figures_pb2.Fact]:
+        """facts, the last known first, where a series was asked for."""
+
     def __init__(
         self,
         *,
         restatements: _abc.Iterable[Global___Restatement] | None = ...,
         next_page_token: _builtins.str = ...,
         trust: _trust_pb2.Trust | None = ...,
+        facts: _abc.Iterable[_subscriber_figures_pb2.Fact] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "restatements", b"restatements", "trust", b"trust"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts", "next_page_token", b"next_page_token", "restatements", b"restatements", "trust", b"trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1287,14 +1324,18 @@ class ExplainFigureRequest(_message.Message):
     AS_OF_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """account to act for; empty: the token's own."""
     currency: _builtins.str
-    """currency that the figure is in."""
+    """currency that the figure is in. Of facts empty: all."""
     page_size: _builtins.int
     """page_size is how many rows at most: 0 stands for 50, and 100 is the most."""
     page_token: _builtins.str
     """page_token of the page before; empty: the first page. All other fields must be as they were."""
+    series: _builtins.str
+    """series of facts, as ListRestatements has them. Empty: a figure of the ledger."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """start_time is the first instant of the bucket."""
@@ -1313,6 +1354,10 @@ class ExplainFigureRequest(_message.Message):
         figure as it was known then. Absent: as it is known now.
         """
 
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """kinds of facts of a series to narrow to, such as `churn`; empty: all."""
+
     def __init__(
         self,
         *,
@@ -1324,10 +1369,12 @@ class ExplainFigureRequest(_message.Message):
         as_of: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        series: _builtins.str = ...,
+        kinds: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "currency", b"currency", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "reporting_categories", b"reporting_categories", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of", b"as_of", "currency", b"currency", "end_time", b"end_time", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "reporting_categories", b"reporting_categories", "series", b"series", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1346,10 +1393,15 @@ class ExplainFigureResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     KNOWN_TIME_FIELD_NUMBER: _builtins.int
     TRUST_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    FACT_AMOUNTS_FIELD_NUMBER: _builtins.int
+    FACT_COUNT_FIELD_NUMBER: _builtins.int
     row_count: _builtins.int
     """row_count is how many rows there are."""
     next_page_token: _builtins.str
     """next_page_token of the page behind this one; empty on the last."""
+    fact_count: _builtins.int
+    """fact_count is the sum of their counts."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """amount is the sum of all rows' amounts."""
@@ -1370,6 +1422,14 @@ class ExplainFigureResponse(_message.Message):
     def trust(self) -> _trust_pb2.Trust:
         """trust tells up to when the figure stands. Its time_zone is empty."""
 
+    @_builtins.property
+    def facts(self) -> _containers.RepeatedCompositeFieldContainer[_subscriber_figures_pb2.Fact]:
+        """facts, the newest first, where a series was asked for."""
+
+    @_builtins.property
+    def fact_amounts(self) -> _containers.RepeatedCompositeFieldContainer[_subscriber_figures_pb2.FactAmount]:
+        """fact_amounts are the sums of all pages' facts, by currency."""
+
     def __init__(
         self,
         *,
@@ -1380,10 +1440,13 @@ class ExplainFigureResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         known_time: _timestamp_pb2.Timestamp | None = ...,
         trust: _trust_pb2.Trust | None = ...,
+        facts: _abc.Iterable[_subscriber_figures_pb2.Fact] | None = ...,
+        fact_amounts: _abc.Iterable[_subscriber_figures_pb2.FactAmount] | None = ...,
+        fact_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "fee", b"fee", "known_time", b"known_time", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "fee", b"fee", "known_time", b"known_time", "next_page_token", b"next_page_token", "row_count", b"row_count", "rows", b"rows", "trust", b"trust"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "fact_amounts", b"fact_amounts", "fact_count", b"fact_count", "facts", b"facts", "fee", b"fee", "known_time", b"known_time", "next_page_token", b"next_page_token", "row_count", b"row_count", "rows", b"rows", "trust", b"trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -204,8 +204,9 @@ class AnalyticsServiceServicer:
 
     def GetOverview(self, request, context):
         """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
-        narrows what customers paid in for gross volume, payments, failures and the split, and what
-        settled for net volume, refunds, disputes and payouts.
+        narrows what customers paid in for gross volume, payments, failures and the split, what
+        settled for net volume, refunds, disputes and payouts, and MRR; it narrows no subscribers, trials
+        and customers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -290,9 +291,10 @@ class AnalyticsServiceServicer:
     def ListRestatements(self, request, context):
         """ListRestatements lists what has changed figures of the ledger below closed_through: balance
         transactions that were known late, and amounts, fees, categories, currencies and times of known
-        ones that changed. The last known comes first. Each stands for ever.
+        ones that changed. The last known comes first. Each stands for ever. Of a series of facts it lists
+        those that were posted of a time that was closed.
 
-        Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+        Fails with INVALID_ARGUMENT for an unknown series or a page size out of range (INVALID_FIELDS), and for a page token of
         another list or account (INVALID_PAGE_TOKEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -302,7 +304,8 @@ class AnalyticsServiceServicer:
     def ExplainFigure(self, request, context):
         """ExplainFigure lists the balance transactions that make up a figure of the ledger, the newest
         first. The amounts and fees of all pages add up to the totals, which every page tells: all pages
-        are as of one instant, which the page token carries.
+        are as of one instant, which the page token carries. Of a series of facts it lists those that make
+        up a figure of it, and what they add up to.
 
         Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
         future, of the last minute or before the history was imported; and for a page token of another

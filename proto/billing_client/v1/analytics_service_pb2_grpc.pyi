@@ -64,8 +64,9 @@ class AnalyticsServiceStub:
     """
     GetOverview: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetOverviewRequest, _analytics_service_pb2.Overview]
     """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
-    narrows what customers paid in for gross volume, payments, failures and the split, and what
-    settled for net volume, refunds, disputes and payouts.
+    narrows what customers paid in for gross volume, payments, failures and the split, what
+    settled for net volume, refunds, disputes and payouts, and MRR; it narrows no subscribers, trials
+    and customers.
     """
     GetNetVolume: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.GetNetVolumeRequest, _money_figures_pb2.NetVolume]
     """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
@@ -113,15 +114,17 @@ class AnalyticsServiceStub:
     ListRestatements: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRestatementsRequest, _analytics_service_pb2.ListRestatementsResponse]
     """ListRestatements lists what has changed figures of the ledger below closed_through: balance
     transactions that were known late, and amounts, fees, categories, currencies and times of known
-    ones that changed. The last known comes first. Each stands for ever.
+    ones that changed. The last known comes first. Each stands for ever. Of a series of facts it lists
+    those that were posted of a time that was closed.
 
-    Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+    Fails with INVALID_ARGUMENT for an unknown series or a page size out of range (INVALID_FIELDS), and for a page token of
     another list or account (INVALID_PAGE_TOKEN).
     """
     ExplainFigure: _grpc.UnaryUnaryMultiCallable[_analytics_service_pb2.ExplainFigureRequest, _analytics_service_pb2.ExplainFigureResponse]
     """ExplainFigure lists the balance transactions that make up a figure of the ledger, the newest
     first. The amounts and fees of all pages add up to the totals, which every page tells: all pages
-    are as of one instant, which the page token carries.
+    are as of one instant, which the page token carries. Of a series of facts it lists those that make
+    up a figure of it, and what they add up to.
 
     Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
     future, of the last minute or before the history was imported; and for a page token of another
@@ -228,8 +231,9 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     """
     GetOverview: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetOverviewRequest, _analytics_service_pb2.Overview]  # type: ignore[assignment]
     """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
-    narrows what customers paid in for gross volume, payments, failures and the split, and what
-    settled for net volume, refunds, disputes and payouts.
+    narrows what customers paid in for gross volume, payments, failures and the split, what
+    settled for net volume, refunds, disputes and payouts, and MRR; it narrows no subscribers, trials
+    and customers.
     """
     GetNetVolume: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.GetNetVolumeRequest, _money_figures_pb2.NetVolume]  # type: ignore[assignment]
     """GetNetVolume tells what is left of gross volume, part by part, in settlement currency. The time of
@@ -277,15 +281,17 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     ListRestatements: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ListRestatementsRequest, _analytics_service_pb2.ListRestatementsResponse]  # type: ignore[assignment]
     """ListRestatements lists what has changed figures of the ledger below closed_through: balance
     transactions that were known late, and amounts, fees, categories, currencies and times of known
-    ones that changed. The last known comes first. Each stands for ever.
+    ones that changed. The last known comes first. Each stands for ever. Of a series of facts it lists
+    those that were posted of a time that was closed.
 
-    Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+    Fails with INVALID_ARGUMENT for an unknown series or a page size out of range (INVALID_FIELDS), and for a page token of
     another list or account (INVALID_PAGE_TOKEN).
     """
     ExplainFigure: _aio.UnaryUnaryMultiCallable[_analytics_service_pb2.ExplainFigureRequest, _analytics_service_pb2.ExplainFigureResponse]  # type: ignore[assignment]
     """ExplainFigure lists the balance transactions that make up a figure of the ledger, the newest
     first. The amounts and fees of all pages add up to the totals, which every page tells: all pages
-    are as of one instant, which the page token carries.
+    are as of one instant, which the page token carries. Of a series of facts it lists those that make
+    up a figure of it, and what they add up to.
 
     Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
     future, of the last minute or before the history was imported; and for a page token of another
@@ -407,8 +413,9 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_analytics_service_pb2.Overview, _abc.Awaitable[_analytics_service_pb2.Overview]]:
         """GetOverview answers all parts of one period at once, each as its own RPC answers it. A currency
-        narrows what customers paid in for gross volume, payments, failures and the split, and what
-        settled for net volume, refunds, disputes and payouts.
+        narrows what customers paid in for gross volume, payments, failures and the split, what
+        settled for net volume, refunds, disputes and payouts, and MRR; it narrows no subscribers, trials
+        and customers.
         """
 
     @_abc_1.abstractmethod
@@ -510,9 +517,10 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_analytics_service_pb2.ListRestatementsResponse, _abc.Awaitable[_analytics_service_pb2.ListRestatementsResponse]]:
         """ListRestatements lists what has changed figures of the ledger below closed_through: balance
         transactions that were known late, and amounts, fees, categories, currencies and times of known
-        ones that changed. The last known comes first. Each stands for ever.
+        ones that changed. The last known comes first. Each stands for ever. Of a series of facts it lists
+        those that were posted of a time that was closed.
 
-        Fails with INVALID_ARGUMENT for a page size out of range (INVALID_FIELDS), and for a page token of
+        Fails with INVALID_ARGUMENT for an unknown series or a page size out of range (INVALID_FIELDS), and for a page token of
         another list or account (INVALID_PAGE_TOKEN).
         """
 
@@ -524,7 +532,8 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_analytics_service_pb2.ExplainFigureResponse, _abc.Awaitable[_analytics_service_pb2.ExplainFigureResponse]]:
         """ExplainFigure lists the balance transactions that make up a figure of the ledger, the newest
         first. The amounts and fees of all pages add up to the totals, which every page tells: all pages
-        are as of one instant, which the page token carries.
+        are as of one instant, which the page token carries. Of a series of facts it lists those that make
+        up a figure of it, and what they add up to.
 
         Fails with INVALID_ARGUMENT for bad fields, all at once (INVALID_FIELDS), also for as_of in the
         future, of the last minute or before the history was imported; and for a page token of another

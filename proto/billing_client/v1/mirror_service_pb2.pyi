@@ -40,6 +40,8 @@ class _CheckEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Check.ValueType
     """From each balance that Stripe has told to the next, the rows make the difference."""
     CHECK_PAYOUTS: _Check.ValueType  # 5
     """What a payout holds adds up to zero with what it paid out."""
+    CHECK_FACTS: _Check.ValueType  # 6
+    """Facts of customers, charges and disputes are what follows from their evidence."""
 
 class Check(_Check, metaclass=_CheckEnumTypeWrapper):
     """Check is what a proof holds the books to."""
@@ -56,6 +58,8 @@ CHECK_BANK: Check.ValueType  # 4
 """From each balance that Stripe has told to the next, the rows make the difference."""
 CHECK_PAYOUTS: Check.ValueType  # 5
 """What a payout holds adds up to zero with what it paid out."""
+CHECK_FACTS: Check.ValueType  # 6
+"""Facts of customers, charges and disputes are what follows from their evidence."""
 Global___Check: _TypeAlias = Check  # noqa: Y015
 
 @_typing.final
@@ -771,16 +775,16 @@ class Difference(_message.Message):
     check: Global___Check.ValueType
     """check that it is of."""
     subject: _builtins.str
-    """subject is the id of a balance transaction or payout, a month such as `2026-01`, or a time
-    between two balances.
+    """subject is the id of a balance transaction or payout, a month such as `2026-01`, a time
+    between two balances, or a fact.
     """
     @_builtins.property
     def expected(self) -> _money_pb2.Money:
-        """expected is what it should be. Absent where nothing is."""
+        """expected is what it should be. Absent where nothing is, and where it is no amount."""
 
     @_builtins.property
     def found(self) -> _money_pb2.Money:
-        """found is what it is. Absent where nothing is."""
+        """found is what it is. Absent where nothing is, and where it is no amount."""
 
     def __init__(
         self,

@@ -662,11 +662,18 @@ class DisputeFigures(_message.Message):
     STATUSES_FIELD_NUMBER: _builtins.int
     RATE_FIELD_NUMBER: _builtins.int
     PREVIOUS_RATE_FIELD_NUMBER: _builtins.int
+    CLOSINGS_FIELD_NUMBER: _builtins.int
+    WIN_RATE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_WIN_RATE_FIELD_NUMBER: _builtins.int
     TRUST_FIELD_NUMBER: _builtins.int
     rate: _builtins.float
     """rate is count / charges that succeeded in the period. Absent where there is none of these."""
     previous_rate: _builtins.float
     """previous_rate is that of the period before."""
+    win_rate: _builtins.float
+    """win_rate is won / (won + lost), by closing. Absent where there is neither."""
+    previous_win_rate: _builtins.float
+    """previous_win_rate is that of the period before."""
     @_builtins.property
     def timeline(self) -> _figures_pb2.Timeline:
         """timeline of the answer."""
@@ -684,6 +691,12 @@ class DisputeFigures(_message.Message):
         """statuses of these disputes now, `won` and `lost` among them. None of the past."""
 
     @_builtins.property
+    def closings(self) -> _containers.RepeatedCompositeFieldContainer[_figures_pb2.NamedCount]:
+        """closings are the disputes that were closed in the period, over all currencies, by what became of
+        them: `won`, `lost`; and `undated`, of which nobody knows when, in the period in which they began.
+        """
+
+    @_builtins.property
     def trust(self) -> _trust_pb2.Trust:
         """trust tells up to when the figures stand."""
 
@@ -696,20 +709,31 @@ class DisputeFigures(_message.Message):
         statuses: _abc.Iterable[Global___DisputeStatusCount] | None = ...,
         rate: _builtins.float | None = ...,
         previous_rate: _builtins.float | None = ...,
+        closings: _abc.Iterable[_figures_pb2.NamedCount] | None = ...,
+        win_rate: _builtins.float | None = ...,
+        previous_win_rate: _builtins.float | None = ...,
         trust: _trust_pb2.Trust | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "count", b"count", "previous_rate", b"previous_rate", "rate", b"rate", "timeline", b"timeline", "trust", b"trust"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_previous_win_rate", b"_previous_win_rate", "_rate", b"_rate", "_win_rate", b"_win_rate", "count", b"count", "previous_rate", b"previous_rate", "previous_win_rate", b"previous_win_rate", "rate", b"rate", "timeline", b"timeline", "trust", b"trust", "win_rate", b"win_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_rate", b"_rate", "count", b"count", "currencies", b"currencies", "previous_rate", b"previous_rate", "rate", b"rate", "statuses", b"statuses", "timeline", b"timeline", "trust", b"trust"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate", "_previous_win_rate", b"_previous_win_rate", "_rate", b"_rate", "_win_rate", b"_win_rate", "closings", b"closings", "count", b"count", "currencies", b"currencies", "previous_rate", b"previous_rate", "previous_win_rate", b"previous_win_rate", "rate", b"rate", "statuses", b"statuses", "timeline", b"timeline", "trust", b"trust", "win_rate", b"win_rate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__previous_rate: _TypeAlias = _typing.Literal["previous_rate"]  # noqa: Y015
     _WhichOneofArgType__previous_rate: _TypeAlias = _typing.Literal["_previous_rate", b"_previous_rate"]  # noqa: Y015
+    _WhichOneofReturnType__previous_win_rate: _TypeAlias = _typing.Literal["previous_win_rate"]  # noqa: Y015
+    _WhichOneofArgType__previous_win_rate: _TypeAlias = _typing.Literal["_previous_win_rate", b"_previous_win_rate"]  # noqa: Y015
     _WhichOneofReturnType__rate: _TypeAlias = _typing.Literal["rate"]  # noqa: Y015
     _WhichOneofArgType__rate: _TypeAlias = _typing.Literal["_rate", b"_rate"]  # noqa: Y015
+    _WhichOneofReturnType__win_rate: _TypeAlias = _typing.Literal["win_rate"]  # noqa: Y015
+    _WhichOneofArgType__win_rate: _TypeAlias = _typing.Literal["_win_rate", b"_win_rate"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_rate) -> _WhichOneofReturnType__previous_rate | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_win_rate) -> _WhichOneofReturnType__previous_win_rate | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rate) -> _WhichOneofReturnType__rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__win_rate) -> _WhichOneofReturnType__win_rate | None: ...
 
 Global___DisputeFigures: _TypeAlias = DisputeFigures  # noqa: Y015
 

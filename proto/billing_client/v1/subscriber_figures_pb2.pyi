@@ -908,3 +908,113 @@ class ProductRevenueRow(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProductRevenueRow: _TypeAlias = ProductRevenueRow  # noqa: Y015
+
+@_typing.final
+class Fact(_message.Message):
+    """Fact is something that happened, as it was posted. What is not told is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    KNOWN_TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    RESTATES_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
+    series: _builtins.str
+    """series that it is of."""
+    subject: _builtins.str
+    """subject is a customer, of `dispute_closed` a dispute, of `revenue_line` a charge."""
+    generation: _builtins.int
+    """generation counts the facts of a series and subject."""
+    kind: _builtins.str
+    """kind of the series, such as `churn`."""
+    cause: _builtins.str
+    """cause says why."""
+    count: _builtins.int
+    """count is -1, 0 or 1."""
+    customer: _builtins.str
+    """customer that it is about."""
+    product: _builtins.str
+    """product that it is about."""
+    source: _builtins.str
+    """source is the object at Stripe that it follows from."""
+    basis: _builtins.str
+    """basis is `observed`, or `reconstructed` from invoices of before the connection."""
+    restates: _builtins.int
+    """restates is the generation of the first fact that stated the same, where this one corrects it."""
+    late: _builtins.bool
+    """late is true where its time was closed when it was posted."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """time of what happened, by Stripe's clock."""
+
+    @_builtins.property
+    def known_time(self) -> _timestamp_pb2.Timestamp:
+        """known_time is when it was posted, by our clock."""
+
+    @_builtins.property
+    def amount(self) -> Global___FactAmount:
+        """amount is signed. Absent where the fact has none."""
+
+    def __init__(
+        self,
+        *,
+        series: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        known_time: _timestamp_pb2.Timestamp | None = ...,
+        kind: _builtins.str = ...,
+        cause: _builtins.str = ...,
+        amount: Global___FactAmount | None = ...,
+        count: _builtins.int = ...,
+        customer: _builtins.str = ...,
+        product: _builtins.str = ...,
+        source: _builtins.str = ...,
+        basis: _builtins.str = ...,
+        restates: _builtins.int = ...,
+        late: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "known_time", b"known_time", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "basis", b"basis", "cause", b"cause", "count", b"count", "customer", b"customer", "generation", b"generation", "kind", b"kind", "known_time", b"known_time", "late", b"late", "product", b"product", "restates", b"restates", "series", b"series", "source", b"source", "subject", b"subject", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Fact: _TypeAlias = Fact  # noqa: Y015
+
+@_typing.final
+class FactAmount(_message.Message):
+    """FactAmount is exact: figures round once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    TEN_THOUSANDTHS_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """currency, lower-case ISO 4217."""
+    ten_thousandths: _builtins.int
+    """ten_thousandths of a minor unit."""
+    def __init__(
+        self,
+        *,
+        currency: _builtins.str = ...,
+        ten_thousandths: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "ten_thousandths", b"ten_thousandths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FactAmount: _TypeAlias = FactAmount  # noqa: Y015

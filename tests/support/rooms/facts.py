@@ -1,6 +1,7 @@
 """The room of facts as the service has it, over the bulk flows and their store."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +13,11 @@ from application.facts.gathering import Gathering
 from application.facts.ports import EvidenceStore, FactStore
 from application.facts.posting import SERIES, Posting
 from application.facts.pricing import Pricing
+from application.facts.proof import FactsProof
 from application.facts.walk import FactsWalk, WalkState
 from application.mirror.rereader import Rereader
+from application.upkeep.closing import AnnouncedClosings
+from application.upkeep.ports import Difference, Proved
 from domain.facts import Fact, Series
 from infrastructure.stripe.readers.discounts import StripeDiscountReader
 from infrastructure.stripe.readers.events import StripeEventReader
@@ -38,7 +42,9 @@ class FactsOfFlows:
         rereader = Rereader(self.flows.writer, self.flows.enrichment, self.flows.objects)
         pricing = Pricing(stores.mirror, rereader)
         self.gathering = Gathering(evidence, stores.mirror)
-        self.posting = Posting(self.gathering, facts, stores.dues, clock)
+        self.posting = Posting(
+            self.gathering, facts, stores.dues, clock, AnnouncedClosings(stores.checkpoints)
+        )
         self.follower = FactsOfEvents(
             evidence, pricing, self.posting, stores.dues, StripeDiscountReader(), clock
         )
@@ -98,3 +104,19 @@ class FactsOfFlows:
         """What stands in order of time: kind, and amount in whole minor units."""
         sums = await self.sums(*subjects, series=series)
         return [(kind, amount // 10_000) for (_, kind), (amount, _) in sums.items()]
+
+    async def proved(self) -> Proved:
+        """What a proof of all facts finds; it waits for nobody."""
+        prover = FactsProof(self.posting, self.flows.stores.evidence, self.flows.stores.mirror, _no)
+        place: Mapping[str, Any] | None = {}
+        checked, differences = 0, list[Difference]()
+        while place is not None:
+            found = await prover.block(self.flows.account, place)
+            place = found.place
+            checked += found.checked
+            differences += found.differences
+        return Proved(checked, differences, 0, None)
+
+
+async def _no(_: float) -> None:
+    """Waits for nothing."""

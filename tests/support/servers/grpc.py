@@ -21,6 +21,7 @@ from google.rpc.status_pb2 import Status
 from application.accounts.tenancy import Tenancy
 from application.analytics.customers import CustomerAnalytics
 from application.analytics.explanation import Explaining
+from application.analytics.fact_rows import FactLists
 from application.analytics.net import NetAnalytics
 from application.analytics.overview import OverviewAnalytics
 from application.analytics.payments import PaymentAnalytics
@@ -138,7 +139,7 @@ def analyses_of(revenue: RevenueAnalytics) -> Analyses:
     """Use cases of which those about revenue are given, and the rest autospecced mocks."""
     rest = (create_autospec(kind, instance=True) for kind in (
         NetAnalytics, PaymentAnalytics, ReturnAnalytics, PayoutAnalytics, CustomerAnalytics,
-        OverviewAnalytics, TieOuts, SubscriberAnalytics, ProductAnalytics,
+        OverviewAnalytics, TieOuts, SubscriberAnalytics, ProductAnalytics, FactLists,
     ))  # fmt: skip
     return Analyses(revenue, *rest)
 

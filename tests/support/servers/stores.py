@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from application.accounts.ports import Accounts
 from application.analytics.fact_figures import FactFigures
+from application.analytics.fact_rows import FactRows
 from application.analytics.ports import Analytics, Rates
 from application.analytics.remembered_facts import FactStocks
 from application.analytics.remembered_port import RememberedFigures
@@ -215,6 +216,7 @@ class Stores:
     evidence: EvidenceStore
     fact_stocks: FactStocks
     facts: FactStore
+    fact_rows: FactRows
     fact_figures: FactFigures
     event_history: EventHistory
     mutation_log: MutationLog
@@ -289,6 +291,7 @@ async def sqlite_stores(path: Path) -> AsyncIterator[Stores]:
             evidence=SqliteEvidenceStore(database),
             fact_stocks=SqliteFactStocks(database),
             facts=SqliteFactStore(database),
+            fact_rows=SqliteFactStore(database),
             fact_figures=SqliteFactFigures(database),
             event_history=SqliteEventLog(database),
             mutation_log=SqliteMutationLog(database),
@@ -405,6 +408,7 @@ async def mongo_stores(url: str, name: str, *, connect_only: bool = False) -> As
             evidence=MongoEvidenceStore(database),
             fact_stocks=MongoFactStocks(database),
             facts=MongoFactStore(database),
+            fact_rows=MongoFactStore(database),
             fact_figures=MongoFactFigures(database),
             event_history=MongoEventLog(database),
             mutation_log=MongoMutationLog(database),

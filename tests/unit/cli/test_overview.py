@@ -17,6 +17,14 @@ from application.analytics.payments import CurrencyPayments, Failures, Payments
 from application.analytics.payouts import CurrencyPayouts, Payouts
 from application.analytics.questions import Compared
 from application.analytics.returns import Disputes, Refunds, TakenBack
+from application.analytics.subscribers import (
+    CurrencyMrr,
+    Customers,
+    Mrr,
+    SubscriberParts,
+    Subscribers,
+    Trials,
+)
 from application.analytics.trust import Standing, Trust
 from application.analytics.use_cases import CurrencyVolume, GrossVolume, RevenueSplit
 from domain.analytics import Bucket, Comparison
@@ -24,6 +32,7 @@ from domain.attempts import PaymentOutcome
 from domain.balances import BalanceReading, CurrencyReading
 from domain.periods import Period
 from domain.reporting_categories import APART, NetPart
+from domain.subscriber_figures import Waterfall, mrr_churn
 from interfaces.cli import overview as command
 from interfaces.cli.overview import last_days
 from interfaces.cli.overview_tables import by_bucket, gross_to_net, headline, title
@@ -83,13 +92,37 @@ def answer() -> pb.Overview:
             Failures(TIME, NONE, NONE, {}, {}),
             RevenueSplit(TIME, []),
             Refunds(TIME, [returned]),
-            Disputes(TIME, [], NONE, {}, Comparison(3, 0)),
+            Disputes(
+                TIME,
+                [],
+                NONE,
+                {},
+                Comparison(3, 0),
+                closings={"won": series(1, 0, 0), "lost": series(0, 3, 2), "undated": NONE},
+            ),
             Payouts(
                 TIME,
                 [CurrencyPayouts("usd", series(700, 0, 0), NONE, NONE, NONE, {})],
                 BalanceReading(1_000, 2_000, (CurrencyReading("usd", 12_000, 345),)),
             ),
+            subscriptions(),
         )
+    )
+
+
+def subscriptions() -> SubscriberParts:
+    levels = Waterfall(2_000, (2_500, 3_000), {"new": (500, 1_500), "churn": (0, -1_000)})
+    mrr = CurrencyMrr(
+        "usd", levels, Waterfall(0, (1_000, 2_000), {}), 36_000, 3_300, 0, mrr_churn(2_000, {})
+    )
+    return SubscriberParts(
+        Mrr(TIME, [mrr], {}),
+        Subscribers(TIME, 2, (3, 3), {}, {}, 1, 0, 0, 0),
+        Trials(
+            TIME,
+            {"converted": series(1, 2, 1), "pending": NONE, "not_converted": series(1, 0, 0)},
+        ),
+        Customers(TIME, series(1, 1, 1), NONE),
     )
 
 
@@ -121,6 +154,13 @@ def test_what_is_shown_in_a_pipe() -> None:
         ["success rate", "80.0%", "33.3%", "-"],
         ["average payment usd", "37.50", "-", "-"],
         ["refunds usd", "10.00", "0.00", "-"],
+        ["disputes won", "25.0%", "0.0%", "-"],
+        ["MRR usd", "30.00", "20.00", "+50.0%"],
+        ["subscribers", "3", "2", "-"],
+        ["churn rate", "50.0%", "-", "-"],
+        ["trials converted", "3", "1", "+200.0%"],
+        ["trial conversion", "75.0%", "100.0%", "-"],
+        ["new customers", "2", "1", "+100.0%"],
         ["balance read last usd", "123.45", "-", "-"],
         ["gross", "150.00"],
         ["refunds", "-10.00"],
@@ -132,6 +172,7 @@ def test_what_is_shown_in_a_pipe() -> None:
         ["2026-03-08 Sun *", "1,500", "0"],
     ):
         assert expected in told, text
+    assert "first-time payers" not in text, "there were none"
     assert not {*"▁▂▃▄▅▆▇█▌"} & {*text}
     assert title(answer()) == "2026-03-07 to 2026-03-08, by the clock of America/New_York"
 
@@ -176,4 +217,5 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
         assert document["net"]["currencies"][0]["net"]["current"]["amount"] == "13500"
     else:
         assert "net volume usd" in result.output
+        assert ["churn", "-10.00"] in rows(result.output), "MRR with what moved it"
         assert "\x1b" not in result.output

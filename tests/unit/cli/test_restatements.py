@@ -5,6 +5,7 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Any, cast
 from unittest.mock import create_autospec
 
 import grpc
@@ -18,12 +19,14 @@ from application.analytics.restatements import (
     Restatements,
 )
 from application.analytics.trust import Standing, Trust
+from application.analytics.use_cases import RevenueAnalytics
 from application.requests.paging import Page
+from domain.facts import Fact, Series, Statement
 from domain.money import Money
 from interfaces.cli.client import Connect, authorised
 from interfaces.cli.restatements import restatements_app
 from interfaces.cli.target import Target
-from tests.support.servers.grpc import running_server
+from tests.support.servers.grpc import analyses_of, running_server
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 ENTRY = LedgerEntry(NOON, Money(123_450, "usd"), Money(0, "usd"), "charge", "payments")
@@ -33,6 +36,13 @@ FOUND = [
     Restatement("txn_1", Cause.LATE, NOON, NOON, None, ENTRY),
     Restatement("txn_0", Cause.REMOVED, NOON, NOON, ENTRY, None),
 ]
+FACTS = [
+    Fact(
+        Statement(Series.MRR, "cus_1", NOON, "churn", "usd", -123_456_000, -1, "voluntary"),
+        3, NOON + dt.timedelta(hours=5), late=True,
+    ),
+    Fact(Statement(Series.MRR, "cus_2", NOON, "unpriced", count=1), 1, NOON, late=True),
+]  # fmt: skip
 TRUST = Trust("", Standing(NOON, NOON, importing=False))
 
 
@@ -46,7 +56,10 @@ async def said(*arguments: str, found: Sequence[Restatement] = FOUND, trust: Tru
 
     restatements = create_autospec(Restatements, instance=True)
     restatements.list.side_effect = page
-    async with running_server(restatements=restatements) as running:
+    analyses = analyses_of(create_autospec(RevenueAnalytics, instance=True))
+    lists = cast("Any", analyses.facts)
+    lists.restated.return_value = (Page(FACTS, ""), trust)
+    async with running_server(restatements=restatements, analyses=analyses) as running:
         address = f"127.0.0.1:{running.port}"
 
         def reach(_: Target) -> Connect:
@@ -90,3 +103,14 @@ async def test_restatements_as_json() -> None:
         "RESTATEMENT_CAUSE_LATE",
     ]
     assert (document["more"], document["trust"]["closed_through"]) == (True, "2026-03-01T12:00:00Z")
+
+
+async def test_facts_of_a_series_that_was_closed() -> None:
+    text = await said("--series", "mrr")
+    (churn,) = [line for line in text.splitlines() if "cus_1" in line]
+    for word in ("2026-03-01 17:00:00Z", "2026-03-01 12:00:00Z", "churn, voluntary", "-1"):
+        assert word in churn
+    assert "-123.46 USD" in churn
+    assert "txn_" not in text
+    document = json.loads(await said("--series", "mrr", "--json"))
+    assert document["facts"][0]["amount"]["ten_thousandths"] == "-123456000"

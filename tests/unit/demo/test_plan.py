@@ -11,13 +11,18 @@ from sandbox.demo.plan import (
     BLOCKED_CARD,
     DECLINED_CARDS,
     HABITS,
+    PLANS,
     SPAN_SECONDS,
+    SUBSCRIBERS,
+    Cancel,
     Change,
     GiveBack,
     Leave,
     Occurrence,
     Pay,
     SignUp,
+    Subscribe,
+    Switch,
     plan,
 )
 from sandbox.demo.world import Business
@@ -103,6 +108,7 @@ def test_every_step_is_possible_when_its_turn_comes(occurrences: list[Occurrence
     alive: dict[str, set[int]] = {business.account: set() for business in BOTH}
     gone: set[tuple[str, int]] = set()
     left: dict[tuple[str, int], int] = {}
+    subscribed: set[tuple[str, int]] = set()
     for occurrence in occurrences:
         account, action = occurrence.business.account, occurrence.action
         match action:
@@ -121,6 +127,15 @@ def test_every_step_is_possible_when_its_turn_comes(occurrences: list[Occurrence
                 assert (account, action.payment) not in left
                 assert action.amount % HABITS[occurrence.business.currency].step == 0
                 left[account, action.payment] = action.amount if action.succeeds else 0
+            case Subscribe():
+                assert action.customer in alive[account]
+                assert (account, action.subscription) not in subscribed
+                subscribed.add((account, action.subscription))
+            case Switch():
+                assert (account, action.subscription) in subscribed
+                assert action.plan < len(PLANS)
+            case Cancel():
+                subscribed.remove((account, action.subscription))
             case GiveBack():
                 rest = left[account, action.payment]
                 amount = rest if action.amount is None else action.amount
@@ -140,6 +155,12 @@ def test_everything_that_the_demo_promises_occurs(occurrences: list[Occurrence])
         assert any(refund.amount is not None for refund in refunds)
         assert any(isinstance(action, Change) and len(action.steps) > 1 for action in actions)
         assert any(isinstance(action, Leave) for action in actions)
+        begun = [action for action in actions if isinstance(action, Subscribe)]
+        assert len(begun) >= SUBSCRIBERS
+        assert any(action.coupon for action in begun)
+        assert any(action.trial_days for action in begun)
+        for kind in (Switch, Cancel):
+            assert any(isinstance(action, kind) for action in actions)
 
 
 def test_a_currency_without_habits_is_refused() -> None:

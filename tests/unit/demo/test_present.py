@@ -3,17 +3,29 @@
 import io
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
 from billing_client.v1.analytics_service_pb2 import ChargeCounts, CountComparison, GrossVolume
+from billing_client.v1.figures_pb2 import AmountFigure, CountFigure, NamedAmount, NamedCount
 from billing_client.v1.mirror_service_pb2 import MirrorReport, NounCounts
 from billing_client.v1.money_pb2 import Money
+from billing_client.v1.subscriber_figures_pb2 import (
+    CurrencyMrr,
+    CurrencyProducts,
+    ListCohortsResponse,
+    ListProductRevenueResponse,
+    Mrr,
+    ProductRevenueRow,
+    Subscribers,
+)
 from billing_client.v1.tie_out_pb2 import TieOut, TieOutDay
 from billing_client.v1.wallet_service_pb2 import AccountWallet, Reload, WalletEntry, WalletPosting
 from rich.console import Console, RenderableType
 
 from sandbox.demo import present
+from sandbox.demo.mirror import Club
 from sandbox.demo.proof import Check
 from sandbox.demo.purse import WalletStory
 from sandbox.demo.world import Business
@@ -290,3 +302,58 @@ def test_a_wallet_that_agrees_with_stripe() -> None:
 def test_a_wallet_that_does_not_agree_says_why(odd: WalletStory, words: str) -> None:
     assert len(odd.differences) == 1
     assert words in " ".join(printed(present.wallet(odd)).split())
+
+
+def club(business: Business, *, minor: int, size: int) -> Club:
+    code = business.currency
+    money = partial(Money, currency=code)
+    part = CurrencyMrr(
+        currency=code, start=money(amount=0), end=money(amount=minor),
+        before_discounts=money(amount=minor + 5),
+        movements=[
+            NamedAmount(name=name, amount=AmountFigure(current=money(amount=moved)))
+            for name, moved in (("new", 2 * minor), ("churn", -minor), ("paused", 0))
+        ],
+    )  # fmt: skip
+    gone = NamedCount(name="churn", count=CountFigure(current=-2))
+    cohorts = ListCohortsResponse()
+    cohort = cohorts.cohorts.add(size=size)
+    cohort.start_time.FromDatetime(datetime(2026, 2, 28, 15, tzinfo=UTC))
+    cohort.cells.add(subscribers=size, retention=1)
+    cohort.cells.add(subscribers=1, retention=0.5, partial=True)
+    cohort.cells.add()
+    rows = [
+        ProductRevenueRow(kind="product", name="Club", captured=money(amount=minor)),
+        ProductRevenueRow(kind="unattributed", captured=money(amount=1)),
+    ]
+    products = ListProductRevenueResponse(
+        currencies=[CurrencyProducts(currency=code, rows=rows, gross=money(amount=minor + 1))]
+    )
+    members = Subscribers(end=size, movements=[gone])
+    return Club(business, Mrr(currencies=[part]), members, cohorts, products)
+
+
+def test_what_moved_mrr_cohorts_and_products() -> None:
+    clubs = [club(NEW_YORK, minor=12_345, size=12), club(TOKYO, minor=1_500, size=9)]
+    text = printed(present.mrr(clubs))
+    for line in (
+        ["new", "246.90", "3,000"], ["churn", "-123.45", "-1,500"], ["end", "123.45", "1,500"],
+        ["subscribers", "12", "9"], ["churned", "2", "2"],
+    ):  # fmt: skip
+        assert re.search(r"\s*│\s*".join(map(re.escape, line)), text), line
+    assert "paused" not in text
+    text = printed(present.cohorts(clubs[1]))
+    assert "Mar 2026" in text, "the first of March in Tokyo"
+    assert "100%" in text
+    assert "50%*" in text
+    text = printed(present.products(clubs))
+    assert "unattributed" in text
+    assert "123.46" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_subscribers_are_those_at_stripe() -> None:
+    assert present.subscribed(Check("Books", "subscribers", 3, 3)).plain.endswith("as at Stripe.")
+    wrong = present.subscribed(Check("Books", "subscribers", 3, 4))
+    assert wrong.plain == "Books: 4 subscribers, 3 at Stripe."
+    assert wrong.style == "bold red"

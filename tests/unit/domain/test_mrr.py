@@ -394,3 +394,4 @@ def test_what_was_seen_first_after_the_invoices_told_less_is_a_seam() -> None:
 def test_a_subscription_without_invoices_comes_with_the_seam() -> None:
     evidence = of(seen(day(3), subscription(), "read"))
     assert moved(evidence) == [("03-01", "seam", 1_000, 1)]
+    assert [each.cause for each in told(evidence)] == ["new"], "his cohort is that of March"

@@ -1,23 +1,28 @@
 """Facts of a real account at the emulator: what is posted, by events, by the clock, by a walk."""
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any, cast
 
 import pytest
 from typing_extensions import override
 
+from application.events.event_log import EventFilter
 from application.events.inbox import EventState
+from application.facts import posting
 from application.facts.ports import FactStore, Topic
 from application.facts.posting import SERIES
 from application.mirror.stripe import ObjectReader
 from domain.errors import Reason, Unavailable
 from domain.evidence import SubscriptionEvidence
-from domain.facts import Basis, Fact, Series
+from domain.facts import Basis, Fact, Series, Statement
 from domain.mirror import Snapshot
 from tests.support.rooms.facts import ALL, FactsOfFlows
 from tests.support.rooms.upkeep import CARD, Flows
+from tests.wire.flows.test_closing import closed_through, keep_current, let_hours_close
 
 DAY = 86_400
 START = 1_772_323_200  # 2026-03-01T00:00:00Z
@@ -330,6 +335,34 @@ async def test_two_who_post_at_once_post_one_change_once(facts: FactsOfFlows) ->
     assert await facts.kinds(customer) == [("new", 3_000), ("expansion", 500)]
 
 
+async def test_a_proof_computes_facts_anew_from_their_evidence(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    await subscribed(flows, customer, price)
+    await facts.follow()
+    await flows.balance_transactions.refresh(flows.account)
+    unposted = await facts.proved()
+    assert [each.subject.split()[0] for each in unposted.differences] == ["revenue_line"]
+    await facts.due.post_all()
+    proved = await facts.proved()
+    assert (proved.checked, proved.differences) == (4, []), "MRR, new, first payment, a charge"
+    (new,) = await facts.standing(customer)
+    spoilt = replace(new.statement, amount=50_000)
+    created = Statement(Series.NEW_CUSTOMER, customer, new.statement.at, "new_customer", count=1)
+    await flows.stores.facts.post(
+        flows.account, [Fact(spoilt, 2, new.known_at), Fact(created, 2, new.known_at)]
+    )
+    await flows.post(f"/v1/customers/{customer}", name="Ada L.")  # nothing follows from it
+    told = {each.subject: each for each in (await facts.proved()).differences}
+    at = f"{new.statement.at:%Y-%m-%dT%H:%M:%SZ}"
+    mrr = told.pop(f"mrr of {customer}: new at {at}")
+    assert (mrr.currency, mrr.expected, mrr.found) == ("usd", 3_000, 3_005)
+    (wrong,) = told.values()
+    assert wrong.subject == f"new_customer of {customer}: new_customer at {at}, 0 expected, 1 found"
+    assert (await facts.rebuild()).posted == 2
+    assert not (await facts.proved()).differences
+
+
 async def test_closing_waits_for_what_is_still_to_be_posted(facts: FactsOfFlows) -> None:
     flows = facts.flows
     assert await facts.first_reads.oldest(flows.account) is None
@@ -404,3 +437,138 @@ async def test_any_order_of_delivery_and_repeats_post_the_same(
         assert await copied.sums(*customers, series=series) == expected, series
     assert await facts.kinds(*customers)
     assert (await copied.rebuild()).posted == 0
+
+
+async def test_a_dead_letter_that_is_retried_after_closing_restates(
+    facts: FactsOfFlows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    await facts.follow()
+    await let_hours_close(flows)
+    made = await subscribed(flows, customer, price)
+    at = flows.clock.now()
+
+    def poisoned(*_: Any) -> Any:
+        raise ValueError("nobody understands it")
+
+    monkeypatch.setattr(posting, "statements_of", poisoned)
+    for _ in range(30):
+        await facts.follow()
+        await flows.pass_time(3_600)
+    monkeypatch.undo()
+    counts = await flows.stores.event_log.counts(flows.account)
+    assert counts[EventState.DEAD] > 0
+    assert await facts.kinds(customer) == []
+    await keep_current(flows)
+    await let_hours_close(flows)
+    closed = await closed_through(flows)
+    assert closed is not None
+    assert closed > at, "a dead letter holds up no closing"
+    known_by = flows.clock.now()
+    figures, edges = flows.stores.fact_figures, (at - dt.timedelta(days=1), closed)
+    asked = partial(figures.sums, flows.account, Series.MRR, edges)
+    before = await asked()
+    assert not before
+    await flows.pass_time(60)
+    dead = await flows.stores.event_log.list(
+        EventFilter(flows.account, EventState.DEAD), after=None, limit=100
+    )
+    await flows.stores.event_log.retry([each.id for each in dead], now=flows.clock.now())
+    await facts.project()
+    (new,) = await facts.standing(customer)
+    assert (new.statement.kind, new.statement.source, new.late) == ("new", made["id"], True)
+    restated = flows.stores.fact_rows.restated
+    assert await restated(flows.account, Series.MRR, after=None, limit=9) == [new]
+    assert [each.amount for each in await asked()] == [30_000_000]
+    assert await asked(known_by=known_by) == before, "as it was answered then"
+
+
+async def test_unpaid_then_recovered_then_canceled(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    await flows.emulator.control.end_dunning_with("unpaid")
+    customer, price = await customer_of(flows), await price_of(flows)
+    made = await subscribed(flows, customer, price)
+    broken = await flows.post("/v1/payment_methods/pm_card_chargeCustomerFail/attach",
+                              customer=customer)  # fmt: skip
+    settings = {"default_payment_method": broken["id"]}
+    await flows.post(f"/v1/customers/{customer}", invoice_settings=settings)
+    for _ in range(12):
+        await flows.pass_time(5 * DAY)
+        await facts.follow()
+    assert (await facts.kinds(customer))[:2] == [("new", 3_000), ("churn", -3_000)]
+    method = await flows.post(f"/v1/payment_methods/{CARD}/attach", customer=customer)
+    settings = {"default_payment_method": method["id"]}
+    await flows.post(f"/v1/customers/{customer}", invoice_settings=settings)
+    invoices = await flows.get("/v1/invoices", subscription=made["id"], limit=100)
+    for invoice in reversed(invoices["data"]):
+        if invoice["status"] == "draft":
+            await flows.post(f"/v1/invoices/{invoice['id']}/finalize")
+        if invoice["status"] in ("draft", "open"):
+            await flows.post(f"/v1/invoices/{invoice['id']}/pay")
+    await flows.pass_time(DAY)
+    await flows.delete(f"/v1/subscriptions/{made['id']}")
+    await facts.follow()
+    found = [fact.statement for fact in await facts.standing(customer)]
+    assert [(each.kind, each.amount // 10_000, each.cause) for each in found] == [
+        ("new", 3_000, ""), ("churn", -3_000, "involuntary"), ("reactivation", 3_000, ""),
+        ("churn", -3_000, "voluntary"),
+    ]  # fmt: skip
+    assert not (await facts.proved()).differences
+
+
+async def test_items_of_several_intervals_and_an_annual_upgrade(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer, month = await customer_of(flows), await price_of(flows)
+    year = await price_of(flows, 60_000, recurring={"interval": "year"})
+    made = await subscribed(flows, customer, month)
+    await flows.pass_time(10 * DAY)
+    await flows.post(
+        f"/v1/subscriptions/{made['id']}",
+        items=[{"id": made["items"]["data"][0]["id"], "price": year}],
+    )
+    await flows.pass_time(10 * DAY)
+    await flows.post("/v1/subscription_items", subscription=made["id"], price=month)
+    await facts.follow()
+    assert await facts.kinds(customer) == [
+        ("new", 3_000), ("expansion", 2_000), ("expansion", 3_000),
+    ]  # fmt: skip
+    assert not (await facts.proved()).differences
+
+
+async def test_two_subscriptions_swapped_and_two_currencies(facts: FactsOfFlows) -> None:
+    flows = facts.flows
+    customer, price = await customer_of(flows), await price_of(flows)
+    first = await subscribed(flows, customer, price)
+    await flows.pass_time(DAY)
+    await subscribed(flows, customer, await price_of(flows, 5_000))
+    await flows.delete(f"/v1/subscriptions/{first['id']}")
+    await flows.pass_time(DAY)
+    await facts.follow()
+    swapped = await facts.kinds(customer)
+    assert swapped == [("new", 3_000), ("expansion", 2_000)]
+    counts = [fact.statement.count for fact in await facts.standing(customer)]
+    assert sum(counts) == 1
+
+
+async def test_one_event_reads_one_customer(
+    facts: FactsOfFlows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flows = facts.flows
+    price = await price_of(flows)
+    customers = [await customer_of(flows) for _ in range(3)]
+    subscriptions = [await subscribed(flows, each, price) for each in customers]
+    await facts.follow()
+    asked: list[str] = []
+    whole = facts.gathering.customers
+
+    async def customers_of(account: str, ids: Sequence[str], *more: Any) -> Any:
+        asked.extend(ids)
+        return await whole(account, ids, *more)
+
+    monkeypatch.setattr(facts.gathering, "customers", customers_of)
+    await flows.pass_time(DAY)
+    item = subscriptions[1]["items"]["data"][0]["id"]
+    await flows.post(f"/v1/subscription_items/{item}", quantity=2, proration_behavior="none")
+    await facts.follow()
+    assert set(asked) == {customers[1]}
