@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from application.checkouts.commands import CheckoutOrder
-from application.checkouts.refunding import RefundOrder
+from application.checkouts.commands import CheckoutOrder, CheckoutRefund
 from application.requests.callers import Caller
 from domain.errors import BillingError
 from infrastructure.stripe.core.budget import RateBudget
@@ -91,7 +90,7 @@ async def _fulfil(world: SaleWorld, wish: Wish, back: str) -> None:
         order = CheckoutOrder(wish.quote, wish.card, "ada", wish.account)
         view = await world.calls.execute(buyer, "buy", order)
         if back:
-            whole = RefundOrder(view.record.id, 0, "not needed")
+            whole = CheckoutRefund(view.record.id, 0, "not needed")
             await world.sale_refunds.refund(seller, back, whole)
     except BillingError:
         pass  # it is asked for again, in another life

@@ -1,4 +1,4 @@
-"""Checkouts: what Stripe's words come to, until when a payment is captured, how a sale stands."""
+"""Checkouts: what Stripe's words come to, and until when a payment may be captured."""
 
 import datetime as dt
 from dataclasses import replace
@@ -12,10 +12,8 @@ from domain.checkouts import (
     capture_by,
     differences,
     standing_of,
-    state_at_rest,
 )
 from domain.money import Money
-from domain.reloads import Lost
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -60,22 +58,3 @@ def test_a_checkout_may_be_canceled_until_it_is_captured() -> None:
         CheckoutState.PRICED, CheckoutState.HELD, CheckoutState.AWAITING_CUSTOMER,
         CheckoutState.PAYING, CheckoutState.AUTHORISED, CheckoutState.SUBSCRIBED,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("lost", "holds", "state"),
-    [
-        (Lost(), {}, "completed"),
-        (Lost(gone=5), {}, "partly_refunded"),
-        (Lost(gone=9), {"returned": True}, "refunded"),
-        (Lost(), {"returned": True}, "refunded"),
-        (Lost(withheld=5), {}, "disputed"),
-        (Lost(gone=5, withheld=4), {"lapsed": True}, "disputed"),
-        (Lost(gone=5), {"lapsed": True}, "lapsed"),
-        (Lost(gone=9), {"returned": True, "lapsed": True}, "refunded"),
-        (Lost(withheld=4), {"refunding": True}, "refunding"),
-    ],
-)
-def test_the_first_state_that_fits(lost: Lost, holds: dict[str, bool], state: str) -> None:
-    what = {"refunding": False, "returned": False, "lapsed": False, **holds}
-    assert state_at_rest(lost, **what) is CheckoutState(state)

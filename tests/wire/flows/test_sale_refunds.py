@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from application.checkouts.commands import CheckoutRefund
 from application.checkouts.executing import CheckoutView
-from application.checkouts.refunding import RefundOrder
 from application.processes.progress import NEEDS_ATTENTION
 from application.requests.callers import OPERATOR, Caller
 from application.wallet.proof import prove
@@ -72,7 +72,7 @@ async def give_back(
     world: SaleWorld, checkout: str, amount: int = 0, caller: Caller = PARENT, *,
     return_cost: bool = False, request_id: str = "",
 ) -> CheckoutView:  # fmt: skip
-    order = RefundOrder(checkout, amount, "not needed", return_cost)
+    order = CheckoutRefund(checkout, amount, "not needed", return_cost)
     return await world.sale_refunds.refund(caller, request_id or world.fresh(), order)
 
 
@@ -137,7 +137,7 @@ async def test_only_the_seller_may(world: SaleWorld) -> None:
     with pytest.raises(NotFound):
         await give_back(world, "checkout_none", 100)
     with pytest.raises(InvalidArgument) as wrong:
-        await world.sale_refunds.refund(PARENT, "", RefundOrder("No!", -1, " "))
+        await world.sale_refunds.refund(PARENT, "", CheckoutRefund("No!", -1, " "))
     fields = [violation.field for violation in wrong.value.violations]
     assert fields == ["request_id", "id", "amount", "reason"]
     assert await refunded(world, checkout) == []
