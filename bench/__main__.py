@@ -16,6 +16,7 @@ BENCHES = (
     ("bench.callers",),
     ("bench.debit_usage",),
     ("bench.preview_checkout",),
+    ("bench.execute_checkout",),
     ("bench.analytics",),
     ("bench.money",),
     ("bench.search", "--store", "sqlite"),

@@ -1,5 +1,7 @@
 """Freezing: what a sale comes to is fixed before anything is held or charged."""
 
+from typing import Final
+
 from application.checkouts.checkout_terms import CheckoutTerms, claims
 from application.checkouts.commands import CheckoutOrder
 from application.checkouts.ports import Carts
@@ -8,11 +10,14 @@ from application.checkouts.quotes import Quotes
 from application.connections.platform import Platform
 from application.mutations.steps import Steps
 from application.processes.starting import Frozen
-from application.requests.violations import refuse
 from application.wallet.whose import Wallets
 from domain.connections import Mode
 from domain.errors import FieldViolation, InvalidArgument, Reason
 from domain.quotes import CostLeg, Seal
+
+_NO_CART: Final = FieldViolation(
+    "quote", "must be of the item that the account's cart holds now", Reason.WRONG_CART
+)
 
 
 class CheckoutFreezing:
@@ -40,8 +45,7 @@ class CheckoutFreezing:
         cart = await self._carts.get(steps.account)
         seal, violations = self._quotes.read(order.quote, steps.account, cart)
         if cart is None or seal is None:
-            refuse(violations or [_no_cart()])
-            raise InvalidArgument([_no_cart()])
+            raise InvalidArgument(violations or [_NO_CART])
         purchase = Purchase(steps.account, cart.item, payment_method=order.payment_method)
         priced = await self._pricing.price(purchase, violations)
         self._quotes.check(seal, priced.quote)
@@ -69,8 +73,3 @@ class CheckoutFreezing:
             sellers_customer=priced.sellers_customer,
             setup_product=self._setup_product,
         )
-
-
-def _no_cart() -> FieldViolation:
-    rule = "must be of the item that the account's cart holds now"
-    return FieldViolation("quote", rule, Reason.WRONG_CART)

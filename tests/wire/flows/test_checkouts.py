@@ -529,13 +529,22 @@ async def test_a_debit_that_the_bank_refuses_asks_for_another_and_then_ends(
 # --- Stripe ---------------------------------------------------------------------------------------
 
 
-async def test_an_authorisation_that_is_gone_at_stripe_takes_it_back(world: CheckoutWorld) -> None:
+@pytest.mark.parametrize("how", ["canceled", "expired"])
+async def test_an_authorisation_that_is_gone_at_stripe_takes_it_back(
+    world: CheckoutWorld, how: str
+) -> None:
     fault = FaultSpec(
         kind="fail", status=429, count=None, method="POST", route=f"{INTENT}/{{id}}/capture"
     )
     await world.emulator.control.add_fault(fault)
     view = await world.buy(PLAN, await world.card())
-    await world.sdk.v1.payment_intents.cancel_async(view.data.payment_intent, None, world.options)
+    payment = view.data.payment_intent
+    if how == "canceled":
+        await world.sdk.v1.payment_intents.cancel_async(payment, None, world.options)
+    else:
+        await world.emulator.control.happen(
+            "payment_intents", payment, "expire", {}, account=world.place
+        )
     await world.emulator.control.clear_faults()
     await world.until_it_rests(view.record.id)
     assert await world.state(view.record.id) == "canceled"
