@@ -219,7 +219,7 @@ def reports() -> typer.Typer:
 
 @app.command(cls=Late, rich_help_panel=_OPERATE)
 def overview() -> typer.Typer:
-    """Show what came in, what is left of it, and how payments go, day by day."""
+    """Show what came in, what is left of it, how payments go, and what moved MRR."""
     from bootstrap.reach import reach
     from interfaces.cli.overview import add_overview
 
