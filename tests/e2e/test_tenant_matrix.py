@@ -14,13 +14,13 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
-from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import grpc
 import pytest
 import pytest_asyncio
+from billing_client.v1 import mirror_service_pb2 as mirror_pb
 from billing_client.v1 import options_pb2
 from google.protobuf.message_factory import GetMessageClass
 
@@ -176,16 +176,18 @@ async def linked(ground: Ground) -> Fields:
 
 async def reported(ground: Ground) -> str:
     """The last of two reconciliations, one after the other."""
+    kind = {"kind": mirror_pb.Operation.KIND_RECONCILIATION}
 
-    async def look(count: int) -> str:
-        reports = (await ground.call("MirrorService.ListReports", {})).reports
-        return str(reports[0].id) if len(reports) == count else ""
+    async def ended() -> bool:
+        operation = await ground.call("MirrorService.GetOperation", kind)
+        return bool(operation.state == mirror_pb.Operation.STATE_SUCCEEDED)
 
-    last = ""
-    for count in (1, 2):
+    for _ in range(2):  # one that runs still would be joined
         await ground.call("MirrorService.StartReconciliation", {})
-        last = await until(partial(look, count), 30.0)
-    return last
+        await until(ended, 60.0)
+    reports = (await ground.call("MirrorService.ListReports", {})).reports
+    assert len(reports) == 2
+    return str(reports[0].id)
 
 
 def auto_reload(card: str) -> Fields:
