@@ -57,17 +57,18 @@ _BEFORE_CAPTURE: Final = frozenset(
 )  # fmt: skip
 
 
-def state_at_rest(paid: int, lost: Lost, *, refunding: bool, lapsed: bool) -> CheckoutState:
-    """How a completed sale of `paid` minor units stands, by what of it is lost.
+def state_at_rest(
+    lost: Lost, *, refunding: bool, returned: bool, lapsed: bool
+) -> CheckoutState:  # fmt: skip
+    """How a completed sale stands, by what of its payment is lost.
 
-    `refunding`: a part is being given back. `lapsed`: what was bought has ended, since somebody
-    did not pay or did not renew it.
+    `refunding`: a part is being given back. `returned`: all of it was. `lapsed`: what was bought
+    has ended, since somebody did not pay or did not renew it.
     """
-    whole = 0 < paid <= lost.gone
     states = (
         (refunding, CheckoutState.REFUNDING),
         (lost.withheld > 0, CheckoutState.DISPUTED),
-        (whole, CheckoutState.REFUNDED),
+        (returned, CheckoutState.REFUNDED),
         (lapsed, CheckoutState.LAPSED),
         (lost.gone > 0, CheckoutState.PARTLY_REFUNDED),
     )

@@ -216,7 +216,8 @@ def _sellers_end(sold: StoreSubscription, now: dt.datetime) -> dt.datetime:
 
     After that the buyer, whose payments are not collected, has paid for nothing.
     """
-    since = sold.suspended_at or now
+    known = sold.suspended_at if sold.why == Why.SELLER_LAPSED else None
+    since = known or now
     return min(since + ENDED_AFTER, sold.cycle.boundary(max(1, sold.cycle.number_at(since))))
 
 

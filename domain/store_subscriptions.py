@@ -50,7 +50,8 @@ class StoreSubscription:
     - `ends_at`: when it ends, once that is decided. `ends_by`: when the renewal is to end, as
       Stripe showed it last; that may be taken back there.
     - `past_due_since`: since when an invoice of the renewal is unpaid; None: paid.
-    - `why`: why it is suspended or has ended, as a short code; empty while it is active.
+    - `why`: why it is suspended, since `suspended_at`, or has ended: a short code; empty while it
+      is active.
     """
 
     id: str
@@ -146,8 +147,9 @@ class StoreSubscription:
         return replace(self._next(at), past_due_since=past_due_since, ends_by=ends_by)
 
     def suspended(self, at: dt.datetime, why: str = "") -> "StoreSubscription":
-        """Set out of service. The very same where it does not run."""
-        if self.standing is not Standing.ACTIVE:
+        """Set out of service, for a reason since then. The very same where it is so, or is over."""
+        known = self.standing is Standing.SUSPENDED and self.why == why
+        if known or not self.stands:
             return self
         return replace(self._next(at), standing=Standing.SUSPENDED, suspended_at=at, why=why)
 

@@ -61,6 +61,21 @@ class CheckoutResolution:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckoutRefund:
+    """To give `amount` of a sale back, in minor units of its currency; 0: all that is left.
+
+    `return_cost`: the seller's cost is to come back, too. `by_operator`: who may ask for that
+    whatever is provided.
+    """
+
+    checkout: str
+    amount: int
+    reason: str
+    return_cost: bool = False
+    by_operator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ListCheckouts:
     """A page of checkouts; `needs_attention`: those alone that need it."""
 

@@ -7,7 +7,12 @@ from typing_extensions import override
 from application.checkouts.checkout_process import SaleFollowing
 from application.checkouts.checkout_terms import CheckoutRun, state_of
 from application.checkouts.lapsing import LOOK_EVERY, Followed, Lapses
-from application.checkouts.sale_returns import SaleReturns, lost_so_far, under_way
+from application.checkouts.sale_returns import (
+    SaleReturns,
+    is_returned,
+    lost_so_far,
+    under_way,
+)
 from application.processes.ports import Course
 from domain.checkouts import state_at_rest
 from domain.errors import FailedPrecondition, Reason
@@ -39,7 +44,7 @@ class Following(SaleFollowing):
                 raise
         followed = Followed()
         if terms.renews:
-            followed = await self._lapses.tend(run, returned=_returned(run))
+            followed = await self._lapses.tend(run, returned=is_returned(run.data))
         times = [at for at in (again, followed.look_at) if at is not None]
         if times:
             run.look_at(min(times))
@@ -51,14 +56,9 @@ class Following(SaleFollowing):
             return
         lapsed = sold is not None and not sold.stands and sold.why != Why.REFUNDED
         state = state_at_rest(
-            run.data.amount,
             lost_so_far(run.data),
             refunding=bool(under_way(run.data)),
+            returned=is_returned(run.data),
             lapsed=lapsed,
         )
         run.enter(state)
-
-
-def _returned(run: CheckoutRun) -> bool:
-    """Whether the sale was given back as a whole."""
-    return 0 < run.data.amount <= run.data.gone

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from application.checkouts.checkout_terms import CheckoutRun
+from application.checkouts.cost_leg import NOT_AS_ASKED
 from application.checkouts.ports import StoreSubscriptions
 from application.checkouts.renewals_at_stripe import RenewalGateway
-from application.checkouts.renewing import NOT_AS_ASKED
 from application.checkouts.shortness import short_since
 from application.checkouts.sold import Sold
 from application.checkouts.store_jobs import StoreJobs

@@ -1,7 +1,6 @@
 """RefundCheckout: the seller gives a sale back, or a part of it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from application.checkouts.checkout_terms import (
@@ -13,46 +12,30 @@ from application.checkouts.checkout_terms import (
     data_of,
     terms_of,
 )
+from application.checkouts.commands import CheckoutRefund
 from application.checkouts.executing import CheckoutCalls, CheckoutView
 from application.checkouts.sale_returns import GIVEN_BACK, under_way
-from application.checkouts.violations import MAX_REASON, checkout_violations
+from application.checkouts.violations import refund_violations
 from application.mutations.mutations import Mutations
 from application.mutations.steps import Steps
 from application.processes.ports import Course
 from application.processes.processes import Processes
 from application.processes.starting import Began
 from application.requests.callers import OPERATOR, Caller
-from application.requests.violations import refuse, text_violations
+from application.requests.violations import refuse
 from application.wallet.posting import reused
 from domain.errors import (
     FailedPrecondition,
-    FieldViolation,
     PermissionDenied,
     Reason,
     WrongState,
 )
-from domain.wallets import MAX_AMOUNT
 
 MAX_REFUNDS: Final = 50
 """How many parts of one sale are given back by RefundCheckout."""
 
 PROVISIONED: Final = "provisioned"
 """The state in which the cost of a sale comes back by operators alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class RefundOrder:
-    """To give `amount` of a sale back, in minor units of its currency; 0: all that is left.
-
-    `return_cost`: the seller's cost is to come back, too. `by_operator`: who may ask for that
-    whatever is provided.
-    """
-
-    checkout: str
-    amount: int
-    reason: str
-    return_cost: bool = False
-    by_operator: bool = False
 
 
 class SaleRefunds:
@@ -62,17 +45,17 @@ class SaleRefunds:
         self._calls = calls
         self._processes = processes
         self._refund = mutations.method(
-            "CheckoutService.RefundCheckout", RefundOrder, Began, self._steps, connected=False
+            "CheckoutService.RefundCheckout", CheckoutRefund, Began, self._steps, connected=False
         )
 
-    async def refund(self, caller: Caller, request_id: str, order: RefundOrder) -> CheckoutView:
+    async def refund(self, caller: Caller, request_id: str, order: CheckoutRefund) -> CheckoutView:
         """Give a sale back, or a part of it: how the checkout stands then.
 
         Raises InvalidArgument, NotFound, PermissionDenied (NOT_CREDITOR) for others than the seller
         and operators, WrongState before the capture, and of `return_cost` once it is provided, and
         FailedPrecondition (REFUND_TOO_LARGE, STRIPE_REFUSED).
         """
-        refuse(_violations(request_id, order))
+        refuse(refund_violations(request_id, order))
         view = await self._calls.get(caller, order.checkout)
         if caller.home not in (view.terms.seller or OPERATOR, OPERATOR):
             words = "only the seller may give a sale back"
@@ -81,7 +64,7 @@ class SaleRefunds:
         await self._refund.run(caller, request_id, wanted)
         return await self._calls.get(caller, order.checkout)
 
-    async def _steps(self, steps: Steps, wanted: RefundOrder) -> Began:
+    async def _steps(self, steps: Steps, wanted: CheckoutRefund) -> Began:
         request_id, checkout = steps.request_id, wanted.checkout
 
         async def order(run: CheckoutRun) -> None:
@@ -94,17 +77,7 @@ class SaleRefunds:
         return Began(checkout)
 
 
-def _violations(request_id: str, order: RefundOrder) -> Iterator[FieldViolation]:
-    """What is wrong with an order, whatever is left of the sale."""
-    yield from checkout_violations(request_id, order.checkout)
-    if not 0 <= order.amount <= MAX_AMOUNT:
-        yield FieldViolation("amount", f"0 to {MAX_AMOUNT:,} minor units; 0: all that is left")
-    if not order.reason.strip():
-        yield FieldViolation("reason", "must be given: it is kept with the checkout")
-    yield from text_violations(order.reason, "reason", MAX_REASON)
-
-
-def _ordered(run: CheckoutRun, wanted: RefundOrder, request_id: str) -> CheckoutData:
+def _ordered(run: CheckoutRun, wanted: CheckoutRefund, request_id: str) -> CheckoutData:
     """What a checkout knows with another part to give back.
 
     Raises WrongState, FailedPrecondition (REFUND_TOO_LARGE).
@@ -117,7 +90,9 @@ def _ordered(run: CheckoutRun, wanted: RefundOrder, request_id: str) -> Checkout
         raise WrongState(KIND, run.id, PROVISIONED)
     left = left_of(data)
     amount = wanted.amount or left
-    if not 1 <= amount <= left or len(data.refunds) >= MAX_REFUNDS:
+    # One for which nothing was paid is taken back once, so that what it costs its seller ends.
+    least = 0 if not data.amount and not data.refunds else 1
+    if not least <= amount <= left or len(data.refunds) >= MAX_REFUNDS:
         raise _too_large()
     part = SaleRefund(len(data.refunds) + 1, request_id, amount, wanted.reason, wanted.return_cost)
     return replace(data, refunds=(*data.refunds, part), changed_at=run.now())
@@ -130,7 +105,7 @@ def left_of(data: CheckoutData) -> int:
 
 
 def _tell_outcome(
-    terms: CheckoutTerms, data: CheckoutData, wanted: RefundOrder, request_id: str
+    terms: CheckoutTerms, data: CheckoutData, wanted: CheckoutRefund, request_id: str
 ) -> None:
     """Raise why a part was not given back, if so."""
     part = next((one for one in data.refunds if one.request_id == request_id), None)

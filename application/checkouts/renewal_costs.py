@@ -28,6 +28,9 @@ ACTOR: Final = "calendar"
 MAX_PERIODS: Final = 400
 """How many periods of one sale are posted in a row: those of a year of days, and more."""
 
+MAX_TOLD: Final = 10_000
+"""Of how many it is remembered that the log has told of them."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +47,7 @@ class RenewalCosts:
         self._journal = journal
         self._aftermath = aftermath
         self._clock = clock
+        self._told: set[str] = set()
         self.loop: Final = Loop(
             "renewal_costs", self.run, REST_SECONDS, back_off=BackOff(1.0, 60.0)
         )
@@ -65,8 +69,7 @@ class RenewalCosts:
                     if error.reason is Reason.STORE_UNAVAILABLE:
                         raise
                     failure = error
-                    facts = {"checkout": sold.id, "reason": str(error.reason)}
-                    _log.warning("a renewal's cost is not posted", extra=facts)
+                    self._tell(sold, error)
                 except Exception as error:  # noqa: BLE001 - others' costs are posted all the same
                     failure = error
                     _log.exception("a renewal's cost is not posted", extra={"checkout": sold.id})
@@ -77,6 +80,16 @@ class RenewalCosts:
         if failure is not None:
             raise failure
 
+    def _tell(self, sold: StoreSubscription, error: BillingError) -> None:
+        """Log what cannot be posted, once while it is so."""
+        if sold.id in self._told:
+            return
+        if len(self._told) >= MAX_TOLD:
+            self._told.clear()
+        self._told.add(sold.id)
+        facts = {"checkout": sold.id, "reason": str(error.reason)}
+        _log.warning("a renewal's cost is not posted", extra=facts)
+
     async def _catch_up(self, sold: StoreSubscription) -> None:
         """Post the periods that have begun, one after the other."""
         for _ in range(MAX_PERIODS):
@@ -84,6 +97,7 @@ class RenewalCosts:
             if due is None or due > self._clock.now():
                 return
             await self._post(sold)
+            self._told.discard(sold.id)
             number = sold.posted
 
             def posted(standing: StoreSubscription, number: int = number) -> StoreSubscription:

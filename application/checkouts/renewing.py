@@ -11,6 +11,7 @@ from typing import Final
 from application.background.clock import Clock
 from application.catalogue.ports import NewProduct, ProductFields, ProductGateway
 from application.checkouts.checkout_terms import CheckoutRun
+from application.checkouts.cost_leg import NOT_AS_ASKED
 from application.checkouts.ports import StoreSubscriptions
 from application.checkouts.renewals_at_stripe import NewRenewal, RenewalGateway
 from application.checkouts.sold import Sold
@@ -26,8 +27,6 @@ from domain.store_subscriptions import StoreSubscription, StripeSubscription
 
 RENEWAL_FAILED: Final = "store.renewal_failed"
 """The kind of the job that tells that what was bought ends with its period."""
-
-NOT_AS_ASKED: Final = "NOT_AS_ASKED"
 
 _CUT: Final = (Reason.STRIPE_CONNECTION_REVOKED, Reason.STRIPE_NOT_CONNECTED)
 

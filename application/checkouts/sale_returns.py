@@ -62,6 +62,7 @@ class SaleReturns:
         has failed.
         """
         if not run.data.payment_intent:
+            await self._give_up(run)
             return None
         await self._tell(run)
         for part in under_way(run.data):
@@ -71,6 +72,12 @@ class SaleReturns:
             run.data = replace(run.data, refund_failed=False)
             run.ask_people(REFUND_FAILED)
         return run.now() + _LOOK_AGAIN if under_way(run.data) else None
+
+    async def _give_up(self, run: CheckoutRun) -> None:
+        """Take back a sale for which nothing was paid: its cost may come back."""
+        for part in under_way(run.data):
+            await self._return_cost(run, part)
+            self._ends(run, part, GIVEN_BACK)
 
     async def _give_back(self, run: CheckoutRun, part: SaleRefund) -> None:
         """Refund a part at Stripe, and the cost if that is wanted."""
@@ -111,7 +118,8 @@ class SaleReturns:
         amount = part.amount + sum(
             one.amount for one in data.refunds if one.return_cost and one.outcome == GIVEN_BACK
         )
-        target = share(held.amount, min(amount, data.amount), data.amount)
+        free = not data.amount
+        target = held.amount if free else share(held.amount, min(amount, data.amount), data.amount)
         back = target - data.cost_returned
         if back <= 0:
             return
@@ -182,6 +190,13 @@ class SaleReturns:
 def under_way(data: CheckoutData) -> Sequence[SaleRefund]:
     """The parts that are being given back."""
     return [part for part in data.refunds if not part.outcome]
+
+
+def is_returned(data: CheckoutData) -> bool:
+    """Whether the sale was given back as a whole; of a free one, whether that was ordered."""
+    if data.amount:
+        return data.gone >= data.amount
+    return any(part.outcome == GIVEN_BACK for part in data.refunds)
 
 
 def lost_so_far(data: CheckoutData) -> Lost:

@@ -6,6 +6,7 @@ from typing import Final
 
 from application.checkouts.commands import (
     CheckoutOrder,
+    CheckoutRefund,
     CheckoutResolution,
     CheckoutRetry,
 )
@@ -17,6 +18,7 @@ from application.requests.violations import (
     text_violations,
 )
 from domain.errors import FieldViolation
+from domain.wallets import MAX_AMOUNT
 
 MAX_QUOTE: Final = 128
 MAX_REASON: Final = 500
@@ -54,6 +56,16 @@ def resolution_violations(
     if not resolution.reason.strip():
         yield FieldViolation("reason", "must be given: it is kept with the checkout")
     yield from text_violations(resolution.reason, "reason", MAX_REASON)
+
+
+def refund_violations(request_id: str, refund: CheckoutRefund) -> Iterator[FieldViolation]:
+    """What is wrong with giving a part back, whatever is left of the sale."""
+    yield from checkout_violations(request_id, refund.checkout)
+    if not 0 <= refund.amount <= MAX_AMOUNT:
+        yield FieldViolation("amount", f"0 to {MAX_AMOUNT:,} minor units; 0: all that is left")
+    if not refund.reason.strip():
+        yield FieldViolation("reason", "must be given: it is kept with the checkout")
+    yield from text_violations(refund.reason, "reason", MAX_REASON)
 
 
 def checkout_id_violations(checkout: str) -> Iterator[FieldViolation]:

@@ -271,7 +271,11 @@ class Processes:
             raise Unavailable(Reason.STORE_UNAVAILABLE, "this release does not know the process")
 
     async def _ordered(self, run: ProcessRun, order: Work[Any]) -> Any:
-        """Do an order, durably; where it raises nothing of it is kept."""
+        """Do an order, durably; where it raises nothing of it is kept.
+
+        Then a process that rests is due at once: whoever had it before may have died at it, and of
+        that nothing but the lease told, which was ended here.
+        """
         before, data = run.progress, run.data
         try:
             answer = await order(run)
@@ -279,8 +283,10 @@ class Processes:
         except BaseException as error:
             run.data, run.progress = data, before
             if isinstance(error, Exception):
+                rests = before.course.rests and not before.attention
+                due = run.now() if rests else due_at(before, run.now())
                 with contextlib.suppress(BillingError):  # else the lease ends by itself
-                    await run.release(due_at(before, run.now()))
+                    await run.release(due)
             raise
         return answer
 

@@ -107,7 +107,7 @@ async def test_many_that_post_at_once_post_once(opener: Opener) -> None:
 
 
 async def test_one_that_cannot_be_posted_keeps_no_other(
-    stores: Stores, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nor does it where all others are on later pages."""
     monkeypatch.setattr("application.checkouts.renewal_costs.MAX_SUBSCRIPTIONS", 2)
@@ -123,6 +123,10 @@ async def test_one_that_cannot_be_posted_keeps_no_other(
         await calendar.run()
     assert caught.value.reason is Reason.WRONG_CURRENCY
     assert [key for key, _ in await posted(stores)] == [f"renewal/c_{n}/2" for n in range(3)]
+    with pytest.raises(BillingError):
+        await calendar.run()
+    told = [record for record in caplog.records if "not posted" in record.message]
+    assert len(told) == 4, "each once, however often it is tried"
 
 
 async def test_a_defect_keeps_no_other_and_an_absent_store_ends_the_round(stores: Stores) -> None:

@@ -37,6 +37,7 @@ class ModelSale:
     stripe_ended: dt.datetime | None = None
     paused: bool = False
     suspended: dt.datetime | None = None
+    lapsed_since: dt.datetime | None = None
     ended: dt.datetime | None = None
     ends_at: dt.datetime | None = None
     periods: int = 1
@@ -136,7 +137,7 @@ class Model:
         if sale.unpaid:
             ends.append(min(sale.unpaid) + 30 * DAY)
         if lapsed:
-            since = sale.suspended or now
+            since = sale.lapsed_since or now
             number = 1
             while sale.boundary(number) <= since:
                 number += 1
@@ -145,6 +146,7 @@ class Model:
             self._end(sale, min(ends))
             return
         past_due = bool(sale.unpaid) and now >= min(sale.unpaid) + 7 * DAY
+        sale.lapsed_since = (sale.lapsed_since or now) if lapsed else None
         if (lapsed or past_due) and sale.suspended is None:
             sale.suspended = now
             sale.jobs.append("suspend")

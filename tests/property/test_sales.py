@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from application.checkouts.refunding import RefundOrder
+from application.checkouts.commands import CheckoutRefund
 from application.requests.callers import OPERATOR, Caller
 from application.wallet.proof import prove
 from domain.store_products import ProductKind
@@ -80,7 +80,7 @@ class History:
         left = sale.price - sale.refunded
         amount = self.random.choice((left, self.random.randint(1, left)))
         with_cost = self.random.random() < 0.5
-        order = RefundOrder(checkout, amount, "not needed", with_cost)
+        order = CheckoutRefund(checkout, amount, "not needed", with_cost)
         caller = STAFF if with_cost else PARENT
         await self.world.sale_refunds.refund(caller, self.world.fresh(), order)
         sale.refunded += amount

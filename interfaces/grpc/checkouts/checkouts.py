@@ -4,9 +4,9 @@ from billing_client.v1 import checkout_service_pb2 as pb
 from billing_client.v1 import checkout_service_pb2_grpc as pb_grpc
 from typing_extensions import override
 
-from application.checkouts.commands import CheckoutRetry, ListCheckouts
+from application.checkouts.commands import CheckoutRefund, CheckoutRetry, ListCheckouts
 from application.checkouts.executing import CheckoutCalls
-from application.checkouts.refunding import RefundOrder, SaleRefunds
+from application.checkouts.refunding import SaleRefunds
 from interfaces.grpc.checkouts.checkout_mapping import (
     checkout_message,
     checkouts_message,
@@ -58,7 +58,7 @@ class CheckoutsServicer(pb_grpc.CheckoutServiceServicer):
     async def RefundCheckout(
         self, request: pb.RefundCheckoutRequest, context: Context
     ) -> pb.Checkout:
-        order = RefundOrder(request.id, request.amount, request.reason, request.return_cost)
+        order = CheckoutRefund(request.id, request.amount, request.reason, request.return_cost)
         return checkout_message(
             await self._refunds.refund(current_caller(), request.request_id, order)
         )

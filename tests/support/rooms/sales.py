@@ -46,15 +46,16 @@ class SaleWorld(CheckoutWorld):
         aftermath = Aftermath(
             stores.accounts, wallets, stores.journal, Costs(stores.journal, clock), low, clock
         )
-        sold, subscriptions = stores.store_subscriptions, StripeSubscriptions(api)
+        sold, self.ending = stores.store_subscriptions, StripeSubscriptions(api)
+        self.products = StripeProducts(api)
         self.renewals, self.refund_gateway = StripeRenewals(api), StripeRefundGateway(api)
-        self.renewing = Renewals(sold, StripeProducts(api), self.renewals, jobs, clock)
+        self.renewing = Renewals(sold, self.products, self.renewals, jobs, clock)
         self.following = Following(
             SaleReturns(
                 StripePaymentIntents(api, CLIENT_ID), self.refund_gateway, stores.journal,
                 aftermath, jobs, clock,
             ),
-            Lapses(sold, self.renewals, subscriptions, stores.journal, jobs),
+            Lapses(sold, self.renewals, self.ending, stores.journal, jobs),
         )  # fmt: skip
         self.calendar = RenewalCosts(sold, wallets, stores.journal, aftermath, clock)
         super().wire()

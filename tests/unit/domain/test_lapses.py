@@ -178,16 +178,24 @@ def test_a_wallet_may_be_short_for_three_days() -> None:
     assert not lapsed.collects
     assert lapsed.look_at == SECOND_PERIOD, "then the buyer has paid for nothing"
     assert judged(SECOND_PERIOD, seller=short).why == Why.SELLER_LAPSED
-    suspended = SOLD.suspended(NOON + 3 * DAY)
+    suspended = SOLD.suspended(NOON + 3 * DAY, Why.SELLER_LAPSED)
     over = Verdict(Standing.ENDED, Why.SELLER_LAPSED, SECOND_PERIOD)
     assert judged(SECOND_PERIOD, seller=short, sold=suspended) == over
 
 
 def test_a_lapse_of_a_year_lasts_thirty_days() -> None:
-    year = replace(SOLD, interval=Interval.YEAR).suspended(NOON + DAY)
+    year = replace(SOLD, interval=Interval.YEAR).suspended(NOON + DAY, Why.SELLER_LAPSED)
     ended = SellersSide(subscribed=False)
     assert judged(NOON + 31 * DAY - HOUR, seller=ended, sold=year).standing is Standing.SUSPENDED
     assert judged(NOON + 31 * DAY, seller=ended, sold=year).standing is Standing.ENDED
+
+
+def test_a_lapse_counts_from_its_own_beginning() -> None:
+    """Not from that of another reason, for which it was suspended before."""
+    long_ago = SOLD.suspended(NOON, Why.SELLER_DISCONNECTED)
+    now = THIRD_PERIOD + DAY
+    lapsed = judged(now, seller=SellersSide(subscribed=False), sold=long_ago)
+    assert (lapsed.standing, lapsed.why) == (Standing.SUSPENDED, Why.SELLER_LAPSED)
 
 
 def test_a_seller_that_pays_again_has_it_in_service_again() -> None:
@@ -226,7 +234,7 @@ def test_it_is_looked_at_before_the_verdict_changes(
     first = judged(now, buyer, seller)
     sold = SOLD if first.ends_at is None else SOLD.ending(first.ends_at, now)
     if first.standing is Standing.SUSPENDED:
-        sold = sold.suspended(now)
+        sold = sold.suspended(now, first.why)
     if first.standing is Standing.ENDED:
         sold = sold.ended(now, first.why)
     first = judged(now, buyer, seller, sold)

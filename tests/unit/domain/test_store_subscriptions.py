@@ -52,7 +52,9 @@ def test_it_is_suspended_and_resumed() -> None:
     suspended = subscription().suspended(LATER, "PAST_DUE")
     assert (suspended.standing, suspended.suspended_at) == (Standing.SUSPENDED, LATER)
     assert suspended.why == "PAST_DUE"
-    assert suspended.suspended(MARCH) is suspended
+    assert suspended.suspended(MARCH, "PAST_DUE") is suspended
+    other = suspended.suspended(MARCH, "SELLER_LAPSED")
+    assert (other.suspended_at, other.why) == (MARCH, "SELLER_LAPSED")
     active = suspended.resumed(MARCH)
     assert (active.standing, active.suspended_at, active.revision) == (Standing.ACTIVE, None, 3)
     assert active.resumed(MARCH) is active

@@ -2,10 +2,12 @@
 
 import datetime as dt
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from domain.billing_cycles import Cycle, Interval
+from domain.errors import Reason, Unavailable
 from domain.store_products import ProductKind
 from domain.store_subscriptions import Standing
 from infrastructure.stripe.core.budget import RateBudget
@@ -319,3 +321,69 @@ async def test_a_revoked_connection_suspends_and_asks_people(world: SaleWorld) -
     record = await world.record(checkout)
     assert record.progress.attention == "STRIPE_CONNECTION_REVOKED"
     assert (await world.sold(checkout)).why == "SELLER_DISCONNECTED"
+    await world.processes.resume(checkout, "look once more")
+    assert (await world.record(checkout)).progress.attention == "STRIPE_CONNECTION_REVOKED"
+    # The seller connects again, and an operator has it looked at.
+    code = await world.emulator.control.authorize(world.place)
+    await world.sdk.raw_request_async(
+        "post", "/oauth/token", base="connect", grant_type="authorization_code", code=code
+    )
+    await world.processes.resume(checkout, "it is connected again")
+    assert (await world.sold(checkout)).standing is Standing.ACTIVE
+    assert await world.state(checkout) == "completed"
+    told = [job for job in await world.told_jobs() if job != "needs_attention"]
+    assert told == ["suspend", "resume"]
+
+
+# --- what goes wrong at Stripe --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "drop_after", "count": 2},
+        {"kind": "fail", "status": 500, "count": 3},
+        {"kind": "fail", "status": 500, "after_work": True, "remember": False, "count": 2},
+        {"kind": "fail", "status": 429, "count": 3},
+    ],
+)
+async def test_what_goes_wrong_at_stripe_is_done_once_in_the_end(
+    world: SaleWorld, fault: dict[str, Any]
+) -> None:
+    """A lapse of the seller's pauses, and ends, whatever is lost on the way."""
+    checkout = await bought(world)
+    for method in ("POST", "DELETE"):
+        spec = FaultSpec(method=method, route="/v1/subscriptions/{id}", **fault)
+        await world.emulator.control.add_fault(spec)
+    available, _ = await world.balance()
+    await world.spend(available)
+    end = (await world.sold(checkout)).cycle.boundary(1)
+    await world.pass_days((end - world.clock.now()) / DAY + 8)
+    assert await world.told_jobs() == ["suspend"]
+    assert (await world.renewal(checkout)).pause_collection is not None
+    await world.pass_days(62)
+    assert await world.told_jobs() == ["suspend", "deprovision"]
+    assert (await world.renewal(checkout)).status == "canceled"
+    assert await world.state(checkout) == "lapsed"
+    paid = [intent.amount for intent in await world.intents() if intent.status == "succeeded"]
+    assert paid == [495] * 2, "nothing is collected for what is not there"
+
+
+async def test_a_store_that_was_away_tells_of_a_lapse_all_the_same(
+    world: SaleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between what is written and its job nothing gets lost."""
+    checkout = await bought(world)
+    outbox, append = world.stores.outbox, world.stores.outbox.append
+
+    async def away(_: object) -> None:
+        raise Unavailable(Reason.STORE_UNAVAILABLE, "away")
+
+    monkeypatch.setattr(outbox, "append", away)
+    renewal = (await world.data(checkout)).renewal
+    await world.sdk.v1.subscriptions.cancel_async(renewal, None, world.options)
+    await world.pass_days(33)
+    assert (await world.sold(checkout)).standing is Standing.ENDED
+    monkeypatch.setattr(outbox, "append", append)
+    await world.pass_days(1)
+    assert await world.told_jobs() == ["deprovision"]

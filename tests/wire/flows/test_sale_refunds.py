@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from application.checkouts.commands import CheckoutRefund
 from application.checkouts.executing import CheckoutView
-from application.checkouts.refunding import RefundOrder
 from application.processes.progress import NEEDS_ATTENTION
 from application.requests.callers import OPERATOR, Caller
 from application.wallet.proof import prove
+from domain.billing_cycles import Interval
+from domain.carts import CartItem
 from domain.errors import (
     BillingError,
     FailedPrecondition,
@@ -70,7 +72,7 @@ async def give_back(
     world: SaleWorld, checkout: str, amount: int = 0, caller: Caller = PARENT, *,
     return_cost: bool = False, request_id: str = "",
 ) -> CheckoutView:  # fmt: skip
-    order = RefundOrder(checkout, amount, "not needed", return_cost)
+    order = CheckoutRefund(checkout, amount, "not needed", return_cost)
     return await world.sale_refunds.refund(caller, request_id or world.fresh(), order)
 
 
@@ -135,7 +137,7 @@ async def test_only_the_seller_may(world: SaleWorld) -> None:
     with pytest.raises(NotFound):
         await give_back(world, "checkout_none", 100)
     with pytest.raises(InvalidArgument) as wrong:
-        await world.sale_refunds.refund(PARENT, "", RefundOrder("No!", -1, " "))
+        await world.sale_refunds.refund(PARENT, "", CheckoutRefund("No!", -1, " "))
     fields = [violation.field for violation in wrong.value.violations]
     assert fields == ["request_id", "id", "amount", "reason"]
     assert await refunded(world, checkout) == []
@@ -160,6 +162,12 @@ async def test_before_the_capture_there_is_nothing_to_give_back(world: SaleWorld
     await world.calls.cancel(CHILD, world.fresh(), view.record.id)
     with pytest.raises(WrongState):
         await give_back(world, view.record.id)
+
+
+async def test_a_sale_that_was_just_made_is_not_looked_at(world: SaleWorld) -> None:
+    await bought(world)
+    routes = (await world.emulator.control.stats()).routes
+    assert not {"GET /v1/refunds", "GET /v1/disputes"} & routes.keys()
 
 
 # --- the cost -------------------------------------------------------------------------------------
@@ -225,6 +233,22 @@ async def test_a_whole_refund_lets_the_sellers_subscription_end(world: SaleWorld
     await give_back(world, checkout)
     assert (await world.sellers_own(checkout)).cancel_at_period_end
     assert (await world.renewal(checkout)).status == "canceled"
+
+
+async def test_what_was_free_is_taken_back_as_a_whole(world: SaleWorld) -> None:
+    await world.stock("gift", ProductKind.LISTING, 0, interval=Interval.MONTH)
+    view = await world.buy(CartItem("gift", 1))
+    checkout = view.record.id
+    assert (view.state, view.data.payment_intent) == ("completed", "")
+    await world.pass_days(33)
+    assert (await world.sold(checkout)).standing is Standing.ACTIVE
+    assert await world.renewal_keys() == {}
+    view = await give_back(world, checkout)
+    assert view.state == "refunded"
+    assert await world.told_jobs() == ["deprovision"]
+    with pytest.raises(FailedPrecondition) as caught:
+        await give_back(world, checkout)
+    assert caught.value.reason is Reason.REFUND_TOO_LARGE
 
 
 # --- disputes -------------------------------------------------------------------------------------

@@ -351,6 +351,33 @@ async def test_an_order_waits_for_whoever_is_at_it_and_keeps_nothing_where_it_ra
         await service.act("transfer_x", cancel)
 
 
+async def test_a_refused_order_leaves_what_somebody_died_at_to_be_carried_on(
+    world: TransferWorld,
+) -> None:
+    """Of one that rests only the lease of who died tells that something is left to do."""
+    await world.begin()
+    assert world.progress.course is Course.COMPLETED
+    died = Lease("who died", world.clock.now() + LEASE)
+    assert await world.log.take(ID, died, now=world.clock.now()) is not None
+
+    async def refused(_: TransferRun) -> None:
+        raise DECLINED
+
+    tended = 0
+
+    async def tend(_: TransferRun) -> None:
+        nonlocal tended
+        tended += 1
+
+    world.transfers.tending = tend
+    world.clock.instant += 2 * LEASE
+    with pytest.raises(PaymentDeclined):
+        await world.service().act(ID, refused)
+    await carried_on(world.service())
+    assert tended == 1
+    assert world.log.kept[ID].due_at is None
+
+
 async def test_past_the_pivot_nothing_turns_back(world: TransferWorld) -> None:
     await world.begin()
 
