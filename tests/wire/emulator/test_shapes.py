@@ -73,6 +73,7 @@ async def test_every_noun_is_as_the_sdk_says(
     seen |= {file.object, link.object, *objects(payout.to_dict(recursive=True))}
     seen |= set(objects((await client.v1.balance.retrieve_async()).to_dict()))
     seen |= set(objects((await client.v1.accounts.retrieve_current_async()).to_dict()))
+    seen |= set(objects((await client.v1.country_specs.retrieve_async("US")).to_dict()))
     for noun in NOUNS.all:
         if any((one.method, one.path) == ("GET", "") for one in noun.actions):
             seen |= set(objects(await listed(client, noun.collection)))
