@@ -36,7 +36,8 @@ _ROUNDS: Final = 60
 class Wish:
     """What a sub-account buys by a quote and a card; or it is `canceled`, or `refused` at its end.
 
-    `other` is the card that pays after the first is declined; empty: that pays.
+    `other` is the card that pays after the first is declined; empty: that pays. `debit`: a bank
+    pays first, and then the parent's card is declined.
 
     `account` has a parent of its own, whose Stripe account is `place`. Each has one request of each
     kind, so a repeat is the same one.
@@ -50,6 +51,7 @@ class Wish:
     other: str = ""
     canceled: bool = False
     refused: bool = False
+    debit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ async def _fulfil(world: SaleWorld, wish: Wish) -> None:
         view = await world.calls.execute(buyer, "buy", order)
         if wish.canceled:
             await world.calls.cancel(buyer, "cancel", view.record.id)
+        if wish.debit:
+            await world.calls.confirm(buyer, uuid4().hex, view.record.id)
         if wish.other:
             view = await world.calls.confirm(buyer, uuid4().hex, view.record.id)
             if view.state is CheckoutState.AWAITING_CUSTOMER:

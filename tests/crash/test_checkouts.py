@@ -81,7 +81,7 @@ class Selling:
 
     async def wish(
         self, kind: ProductKind, *, canceled: bool = False, refused: bool = False,
-        declined: bool = False,
+        declined: bool = False, debit: bool = False,
     ) -> Wish:  # fmt: skip
         """What another sub-account, of a parent of its own, wishes."""
         account = f"c{len(self.wishes)}"
@@ -89,7 +89,8 @@ class Selling:
         there = await self.emulator.control.create_account(AccountSpec())
         sdk, options = self.sdk.v1, {"stripe_account": there}
         pays = await sdk.customers.create_async({"name": parent})
-        card = await sdk.payment_methods.attach_async("pm_card_visa", {"customer": pays.id})
+        name = "pm_card_chargeCustomerFail" if debit else "pm_card_visa"
+        card = await sdk.payment_methods.attach_async(name, {"customer": pays.id})
         default: Any = {"invoice_settings": {"default_payment_method": card.id}}
         await sdk.customers.update_async(pays.id, default)
         buys: Any = {"name": account}
@@ -100,6 +101,15 @@ class Selling:
         if declined:
             good = await sdk.payment_methods.attach_async(name, params, options)  # type: ignore[arg-type]
             name, other = "pm_card_chargeCustomerFail", good.id
+        if debit:
+            bank: Any = {
+                "type": "us_bank_account", "billing_details": {"name": account},
+                "us_bank_account": {
+                    "account_number": "000123456789", "routing_number": "110000000",
+                    "account_holder_type": "individual",
+                },
+            }  # fmt: skip
+            name = (await sdk.payment_methods.create_async(bank, options)).id  # type: ignore[arg-type]
         method = await sdk.payment_methods.attach_async(name, params, options)  # type: ignore[arg-type]
         if refused:
             await self.emulator.control.add_fault(
@@ -126,9 +136,19 @@ class Selling:
                 Purchase(account, ITEMS[kind], payment_method=method.id),
             )
         quote = preview.signed.text
-        made = Wish(account, there, kind.value, quote, method.id, other, canceled, refused)
+        made = Wish(account, there, kind.value, quote, method.id, other, canceled, refused, debit)
         self.wishes[account] = made
+        if debit:
+            await self._bank_pays(made)
         return made
+
+    async def _bank_pays(self, wish: Wish) -> None:
+        """A life that waits for the bank, which then pays."""
+        assert (await self.live(wish)).ended == 0
+        options: Any = {"stripe_account": wish.place}
+        (intent,) = (await self.sdk.v1.payment_intents.list_async({}, options)).data
+        assert intent.status == "processing"
+        await self.emulator.control.pay_debit(intent.id, account=wish.place)
 
     async def live(
         self, *wishes: Wish, point: KillPoint | None = None, settles: bool = False
@@ -229,15 +249,17 @@ async def audit(world: Selling) -> None:
         renewals = await world.renewals(wish)
         kinds = Counter(entry.kind.value for entry in entries if entry.kind != "grant")
         available, held = proofs[0].available, proofs[0].held
-        if wish.canceled or wish.refused:
+        if wish.canceled or wish.refused or wish.debit:
             assert record.progress.state == "canceled", account
             # Where Stripe never had it, there was nothing to cancel.
-            assert ({*statuses} | {"canceled"}, received) == ({"canceled"}, 0), account
+            ended = "succeeded" if wish.debit else "canceled"
+            assert ({*statuses} | {ended}, received) == ({ended}, 0), account
             assert ({*subscriptions} | {"canceled"}, paid) == ({"canceled"}, 0), account
             assert max(len(statuses), len(subscriptions)) <= 1
             assert kinds in ({}, {"hold": 1, "release": 1}), account
             assert (available, held, notes) == (FUNDS, 0, []), account
             assert (renewals, sold) == ([], []), account
+            jobs += Counter({"store.seller_unavailable": 1} if wish.debit else {})
             continue
         assert record.progress.state == "completed", account
         assert (statuses, received) == (["succeeded"], total), account
@@ -280,6 +302,7 @@ KINDS: Final = (
     (ProductKind.SUBSCRIPTION, {"refused": True}),
     (ProductKind.ONE_OFF, {"canceled": True}),
     (ProductKind.ONE_OFF, {"declined": True}),
+    (ProductKind.SUBSCRIPTION, {"debit": True}),
     (ProductKind.PHONE_NUMBER, {}),
     (ProductKind.LISTING, {}),
 )
@@ -317,8 +340,11 @@ def _worth_it(
     canceled: bool = False,
     refused: bool = False,
     declined: bool = False,
+    debit: bool = False,
 ) -> Mapping[str, int]:
     """What the first two, or the one that is bought, do not do alike."""
+    if debit:
+        return calls
     if declined:
         kept: tuple[str, ...] = ("stripe.confirm", "log.write")
     elif canceled or refused:
