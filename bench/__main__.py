@@ -17,6 +17,8 @@ BENCHES = (
     ("bench.debit_usage",),
     ("bench.analytics",),
     ("bench.money",),
+    ("bench.facts", "--store", "sqlite"),
+    ("bench.facts", "--store", "mongo"),
     ("bench.search", "--store", "sqlite"),
     ("bench.search", "--store", "mongo"),
     ("bench.catalogue", "--store", "sqlite"),
