@@ -19,6 +19,8 @@ BENCHES = (
     ("bench.execute_checkout",),
     ("bench.analytics",),
     ("bench.money",),
+    ("bench.facts", "--store", "sqlite"),
+    ("bench.facts", "--store", "mongo"),
     ("bench.search", "--store", "sqlite"),
     ("bench.search", "--store", "mongo"),
     ("bench.catalogue", "--store", "sqlite"),
