@@ -252,3 +252,18 @@ async def test_disputes_count_when_they_were_closed(stores: Stores) -> None:
         assert (found.win_rate, found.previous_win_rate) == (Fraction(1, 3), Fraction(1))
     before = replace(QUARTER, as_of=KNOWN - dt.timedelta(days=1))
     assert (await returns.disputes(CALLER, before)).win_rate is None
+
+
+async def test_an_instant_before_the_first_fact_is_named(stores: Stores) -> None:
+    await post_all(stores)
+    answers, _ = analytics(stores)
+    early = replace(QUARTER, as_of=KNOWN - dt.timedelta(seconds=1))
+    for ask in (
+        answers.mrr, answers.subscribers, answers.trials, answers.customers, answers.cohorts,
+    ):  # fmt: skip
+        with pytest.raises(InvalidArgument) as refused:
+            await ask(CALLER, early)
+        (named,) = refused.value.violations
+        assert (named.field, named.rule.split(":")[0]) == (
+            "as_of", "not before the first fact was known",
+        )  # fmt: skip
