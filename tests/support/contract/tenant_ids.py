@@ -31,10 +31,10 @@ OWN_IDS: Final[Mapping[str, str]] = {
 PLAIN: Final = frozenset(
     """
     author base_currency behavior city code collection_method country currency currency_options date
-    description email error fields flat_amount_decimal footer images interval line1 line2
+    description email error fields flat_amount_decimal footer images interval kinds line1 line2
     marketing_features memo metadata meter multipliers name nickname object_type payment_behavior
     payment_method_types phone postal_code proration_behavior query rate reason redirect_uri
-    reporting_categories reporting_category request_id round service session_digest
+    reporting_categories reporting_category request_id round series service session_digest
     statement_descriptor status statuses tax_behavior tax_code text tiers_mode time_zone type
     unit_amount_decimal unit_label url usage usage_type facts
     """.split()
