@@ -27,11 +27,12 @@ from application.contacts.administration import ContactAdministration
 from application.requests.callers import OPERATOR
 from bootstrap.environment import FILE
 from bootstrap.process import Ports, opened
+from bootstrap.sandbox_store import BRANCH, PLAN_AMOUNT, PLAN_NAME, fill
 from bootstrap.settings import SECRETS, Settings, environment_name, problems
 from bootstrap.tokens import list_scopes
 from infrastructure.clock import SystemClock
 from infrastructure.security.tokens import CallerTokens
-from sandbox.demo import Business, World, introduce, open_accounts, open_unconnected
+from sandbox.demo import Business, World, introduce, open_accounts, open_plan, open_unconnected
 from sandbox.demo import run as run_demo
 from sandbox.demo.plan import SPAN_SECONDS
 from sandbox.emulator.control_client import ControlError
@@ -173,7 +174,11 @@ async def started(
             settings = _settings(Path(folder), stripe["url"], grpc_address, http_address)
             await open_accounts(stripe["url"], BUSINESSES, at)
             await open_unconnected(stripe["url"], NEWCOMERS_STRIPE_ACCOUNT)
-            await _fill(settings)
+            try:
+                plan = await open_plan(stripe["url"], PLATFORM_KEY, PLAN_NAME, PLAN_AMOUNT)
+            except StripeError as error:
+                raise SandboxError(f"the emulator does not answer: {error}") from error
+            await _fill(settings, plan)
             listening = await stack.enter_async_context(
                 _process("the service", "serve", env=_environment(settings))
             )
@@ -238,8 +243,11 @@ def _write_phone_numbers(folder: Path) -> Path:
     return path
 
 
-async def _fill(settings: Settings) -> None:
-    """The accounts of the businesses, and a contact of the first of them that can be billed."""
+async def _fill(settings: Settings, plan: str) -> None:
+    """The accounts of the businesses, a contact of the first that can be billed, and the store.
+
+    `plan` is the price at Stripe by which a subscription's seller is charged.
+    """
     async with opened(settings) as container:
         administration: AccountAdministration = container.account_administration()
         for business in BUSINESSES:
@@ -247,6 +255,9 @@ async def _fill(settings: Settings) -> None:
                 business.account, business.name, business.currency, "", business.stripe_account
             )
         await administration.add(NEWCOMER, "Ledger Labs", "usd", "", "")
+        first = BUSINESSES[0]
+        await administration.add(BRANCH.account, BRANCH.name, first.currency, first.account, "")
+        await fill(container.stores.store_catalogue(), plan)
         contacts: ContactAdministration = container.contact_administration()
         await contacts.add(BUSINESSES[0].account, CONTACT, {"email": "grace@example.com"})
 
@@ -287,6 +298,7 @@ def _world(settings: Settings, ports: Ports, folder: Path) -> World:
         businesses=tuple(
             replace(business, token=token(business.account)) for business in BUSINESSES
         ),
+        branch=replace(BRANCH, token=token(BRANCH.account)),
     )
     operator = token(OPERATOR)
     file = _write_environment(folder, world, operator)
@@ -397,6 +409,10 @@ billing status --account {business.account}""",
   --redirect-uri {REDIRECT_URI})
 back=$(consent "$page" {NEWCOMERS_STRIPE_ACCOUNT})
 billing connections complete "$back" --account {NEWCOMER} --session s""",
+        ),
+        (
+            "The store: what a sub-account is offered, and what it has bought",
+            f"billing catalogue --account {BRANCH.account}\nbilling checkouts list",
         ),
     )
     console.print(f"gRPC       {world.grpc_address}")

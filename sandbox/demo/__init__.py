@@ -6,7 +6,16 @@ each other; `open_accounts` lets the businesses exist at Stripe before the servi
 """
 
 from sandbox.demo.play import run
-from sandbox.demo.stage import introduce, open_accounts, open_unconnected
-from sandbox.demo.world import Business, World
+from sandbox.demo.stage import introduce, open_accounts, open_plan, open_unconnected
+from sandbox.demo.world import Branch, Business, World
 
-__all__ = ["Business", "World", "introduce", "open_accounts", "open_unconnected", "run"]
+__all__ = [
+    "Branch",
+    "Business",
+    "World",
+    "introduce",
+    "open_accounts",
+    "open_plan",
+    "open_unconnected",
+    "run",
+]

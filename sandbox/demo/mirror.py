@@ -43,7 +43,7 @@ from billing_client.v1.subscriber_figures_pb2 import (
 )
 from billing_client.v1.tie_out_pb2 import GetTieOutRequest, TieOut
 
-from sandbox.demo.world import Business
+from sandbox.demo.world import Branch, Business
 
 SECONDS: Final = 10.0
 LONG_SECONDS: Final = 60.0
@@ -203,6 +203,6 @@ class Mirror:
         return [operation async for operation in watch][-1]
 
 
-def bearer(business: Business) -> tuple[tuple[str, str], ...]:
+def bearer(business: Business | Branch) -> tuple[tuple[str, str], ...]:
     """What makes a call one of the business's."""
     return (("authorization", f"Bearer {business.token}"),)

@@ -20,6 +20,7 @@ from sandbox.demo.mirror import Mirror, period
 from sandbox.demo.plan import DAYS, SPAN_SECONDS, Occurrence, plan
 from sandbox.demo.proof import Check, Proof
 from sandbox.demo.purse import Purse
+from sandbox.demo.shop import Shop
 from sandbox.demo.stage import Stage, opened
 from sandbox.demo.world import Business, World
 from sandbox.emulator.control_client import ControlError
@@ -93,13 +94,15 @@ class _Demo:
         if desk:
             await self._work_at_the_desk(bounds)
         wallet_holds = await self._use_a_wallet() if desk and self._stage.world.operator else True
+        store_holds = await self._sell() if desk else True
         reports = await self._reconcile()
         self._console.print(present.reconciliation(self._businesses, reports))
         ties = await self._overview(bounds)
         club_holds = await self._show_subscriptions() if desk else True
         self._console.print(present.verdict(checks, reports))
         right = all(check.equal for check in checks) and not any(r.drifted_count for r in reports)
-        return bool(checks) and right and ties and wallet_holds and club_holds
+        acts_hold = wallet_holds and store_holds and club_holds
+        return bool(checks) and right and ties and acts_hold
 
     async def _work_at_the_desk(self, bounds: Bounds) -> None:
         """Do what a person does at the platform's screens, for the first of the businesses."""
@@ -115,6 +118,18 @@ class _Demo:
         with self._console.status("A wallet: reload, spend, give back, prove"):
             story = await purse.story()
         self._console.print(present.wallet(story))
+        return not story.differences
+
+    async def _sell(self) -> bool:
+        """Sell to the sub-account, where there is one; whether both legs of each sale are whole."""
+        world, seller = self._stage.world, self._businesses[0]
+        if world.branch is None:
+            return True
+        shop = Shop(self._mirror, seller, world.branch, self._stage.sdk)
+        with self._console.status("The store: a sub-account buys numbers and a subscription"):
+            story = await shop.story()
+        self._console.print(present.store(story))
+        self._console.print(present.sold(story))
         return not story.differences
 
     async def _settled(self, bounds: Bounds) -> None:

@@ -26,6 +26,7 @@ from sandbox.demo.desk import DayAtTheDesk
 from sandbox.demo.mirror import Club
 from sandbox.demo.proof import Check
 from sandbox.demo.purse import WalletStory
+from sandbox.demo.shop import MULTIPLIER, StoreStory
 from sandbox.demo.world import Business
 from sandbox.emulator.core.currencies import exponent
 
@@ -409,6 +410,35 @@ def wallet(story: WalletStory) -> Table:
         else Text("wallet = Stripe: every entry sums to zero, all to the balance", style="green"),
     )
     return table
+
+
+def store(story: StoreStory) -> Table:
+    """What a sub-account bought of its parent: both legs of each sale."""
+    table = Table(
+        title=f"\n{story.buyer.name} buys of {story.seller.name}, at {MULTIPLIER} times",
+        title_justify="left",
+    )
+    table.add_column("bought", no_wrap=True)
+    table.add_column("pays now", justify="right", no_wrap=True)
+    table.add_column("each month", justify="right", no_wrap=True)
+    table.add_column("the seller pays the platform")
+    for sale in story.sales:
+        made = sale.checkout
+        item, cost = made.lines[0], made.sellers_view
+        table.add_row(
+            f"{item.quantity} x {item.description}",
+            _money(made.total),
+            _money(made.renewal),
+            f"{_money(cost.cost)} by {cost.paid_by}",
+        )
+    return table
+
+
+def sold(story: StoreStory) -> Text:
+    """Whether both legs of each sale are whole, in a line."""
+    if story.differences:
+        return Text("; ".join(story.differences), style="bold red")
+    return Text("both legs of each sale are whole, as Stripe and the wallet show", style="green")
 
 
 def _money(money: Money) -> str:

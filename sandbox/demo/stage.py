@@ -63,6 +63,22 @@ async def open_unconnected(emulator_url: str, stripe_account: str) -> None:
         await control.create_account(AccountSpec(id=stripe_account, connected=False))
 
 
+async def open_plan(emulator_url: str, platform_key: str, name: str, amount: int) -> str:
+    """Make a monthly price in US dollars on the platform's own account; its id.
+
+    Raises StripeError.
+    """
+    async with _sdk(emulator_url, platform_key) as sdk:
+        product = await sdk.v1.products.create_async({"name": name})
+        price = await sdk.v1.prices.create_async(
+            {
+                "product": product.id, "currency": "usd", "unit_amount": amount,
+                "recurring": {"interval": "month"},
+            }
+        )  # fmt: skip
+        return price.id
+
+
 def _spec(business: Business) -> AccountSpec:
     return AccountSpec(
         id=business.stripe_account,
@@ -76,17 +92,26 @@ def _spec(business: Business) -> AccountSpec:
 @asynccontextmanager
 async def opened(world: World) -> AsyncIterator[Stage]:
     """A stage whose clients are closed at the end."""
+    async with (
+        _sdk(world.emulator_url, world.platform_key) as sdk,
+        ControlClient(world.emulator_url.rstrip("/")) as control,
+    ):
+        yield Stage(world, sdk, control)
+
+
+@asynccontextmanager
+async def _sdk(emulator_url: str, key: str) -> AsyncIterator[stripe.StripeClient]:
     http = stripe.AIOHTTPClient(timeout=10)
-    url = world.emulator_url.rstrip("/")
-    sdk = stripe.StripeClient(
-        world.platform_key,
-        http_client=http,
-        max_network_retries=2,
-        base_addresses={"api": url, "connect": url, "files": f"{url}/files", "meter_events": url},
-    )
+    url = emulator_url.rstrip("/")
     try:
-        async with ControlClient(url) as control:
-            yield Stage(world, sdk, control)
+        yield stripe.StripeClient(
+            key,
+            http_client=http,
+            max_network_retries=2,
+            base_addresses={
+                "api": url, "connect": url, "files": f"{url}/files", "meter_events": url,
+            },
+        )  # fmt: skip
     finally:
         await http.close_async()  # type: ignore[no-untyped-call]  # it has no types
 

@@ -24,13 +24,23 @@ class Business:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """A sub-account of the first of the businesses, without a Stripe account of its own."""
+
+    name: str
+    account: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """An emulator and a service that run, know each other and hold no history yet.
 
     platform_key: the platform's key at the emulator. grpc_address: host:port of the service,
     without TLS. webhook_url: its `/webhooks/stripe`. webhook_secret: `whsec_…` of its Connect
     endpoint, which the service was started with. environment_file: address and token, for shells.
-    operator: a token of the platform's own; empty: nothing is done that needs one.
+    operator: a token of the platform's own; empty: nothing is done that needs one. branch: who buys
+    at the store, which is filled then; None: nobody does.
     """
 
     emulator_url: str
@@ -41,3 +51,4 @@ class World:
     businesses: tuple[Business, ...]
     environment_file: Path = Path()
     operator: str = field(default="", repr=False)
+    branch: Branch | None = None

@@ -103,6 +103,7 @@ async def test_it_proves_that_the_mirror_is_stripe(leftovers: Leftovers) -> None
         for shown in ("what moved MRR", "expansion", "Cohorts of", "Club Plus", "unattributed"):
             assert shown in text
         assert "wallet = Stripe" in text
+        assert "both legs of each sale are whole" in text
         assert "sk_" not in text
         assert "whsec_" not in text
         assert leftovers.processes() == []

@@ -8,6 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from billing_client.v1.analytics_service_pb2 import ChargeCounts, CountComparison, GrossVolume
+from billing_client.v1.checkout_service_pb2 import (
+    CHECKOUT_STATE_CANCELED,
+    CHECKOUT_STATE_COMPLETED,
+    Checkout,
+    CheckoutLine,
+    SellersView,
+)
 from billing_client.v1.figures_pb2 import AmountFigure, CountFigure, NamedAmount, NamedCount
 from billing_client.v1.mirror_service_pb2 import MirrorReport, NounCounts
 from billing_client.v1.money_pb2 import Money
@@ -28,7 +35,8 @@ from sandbox.demo import present
 from sandbox.demo.mirror import Club
 from sandbox.demo.proof import Check
 from sandbox.demo.purse import WalletStory
-from sandbox.demo.world import Business
+from sandbox.demo.shop import Sale, StoreStory
+from sandbox.demo.world import Branch, Business
 
 NEW_YORK = Business("Hudson Supply", "a1", "acct_1", "US", "usd", "America/New_York", "t1")
 TOKYO = Business("Yanaka Paper", "a2", "acct_2", "JP", "jpy", "Asia/Tokyo", "t2")
@@ -357,3 +365,37 @@ def test_subscribers_are_those_at_stripe() -> None:
     wrong = present.subscribed(Check("Books", "subscribers", 3, 4))
     assert wrong.plain == "Books: 4 subscribers, 3 at Stripe."
     assert wrong.style == "bold red"
+
+
+def sale(received: int = 288, paid: int = 230, state: int = CHECKOUT_STATE_COMPLETED) -> Sale:
+    made = Checkout(
+        state=state,  # type: ignore[arg-type]  # one of the enum's
+        lines=[CheckoutLine(description="Phone number", quantity=2, amount=usd(288))],
+        total=usd(288),
+        renewal=usd(288),
+        sellers_view=SellersView(cost=usd(230), paid_by="wallet"),
+    )
+    return Sale(made, received, paid)
+
+
+def store_story(*sales: Sale) -> StoreStory:
+    return StoreStory(NEW_YORK, Branch("Print Shop", "print-shop", ""), sales)
+
+
+def test_a_sale_whose_legs_are_whole() -> None:
+    told = store_story(sale(), sale())
+    text = printed(present.store(told))
+    assert re.search(r"2 x Phone number .* 2\.88 USD .* 2\.88 USD .* 2\.30 USD by wallet", text)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "whole" in present.sold(told).plain
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        (sale(received=1), "the seller has received 1"), (sale(paid=2), "the seller has paid 2"),
+        (sale(state=CHECKOUT_STATE_CANCELED), "it is not completed"),
+    ],
+)  # fmt: skip
+def test_a_sale_with_a_leg_that_is_not_whole_says_which(odd: Sale, words: str) -> None:
+    assert present.sold(store_story(sale(), odd)).plain == words
