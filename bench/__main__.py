@@ -17,6 +17,7 @@ BENCHES = (
     ("bench.debit_usage",),
     ("bench.preview_checkout",),
     ("bench.execute_checkout",),
+    ("bench.open_checkouts",),
     ("bench.analytics",),
     ("bench.money",),
     ("bench.facts", "--store", "sqlite"),

@@ -78,7 +78,7 @@ class Shop:
 
     def metadata(self, account: str) -> Sequence[tuple[str, str]]:
         """What an account calls with."""
-        scopes = ["customers.write", "checkout.write"]
+        scopes = ["customers.read", "customers.write", "checkout.write"]
         token = self._tokens.issue("bench", account, scopes, dt.timedelta(hours=1))
         return (("authorization", f"Bearer {token}"),)
 
