@@ -4,10 +4,10 @@
 
 The real service and the emulator, on one SQLite file. Sub-accounts buy while Stripe fails, so that
 every checkout stays open with its cost held. The service is killed and started again; then Stripe
-is well. Customers are read all the while. Printed: after how long the first is captured, and how many are
-settled a second, from the first to the last. Each is tried again 45 s after it failed, whoever was
-killed meanwhile. Target: 20 a second; exit status 1 below. The budget of requests is Stripe's own
-in live mode unless another one is given.
+is well. Customers are read all the while. Printed: after how long the first is captured, and how
+many are settled a second, from the first to the last. Each is tried again 45 s after it failed,
+whoever was killed meanwhile. Target: 20 a second; exit status 1 below. The budget of requests is
+Stripe's own in live mode unless another one is given.
 """
 
 import argparse
