@@ -536,7 +536,7 @@ async def test_items_of_several_intervals_and_an_annual_upgrade(facts: FactsOfFl
     assert not (await facts.proved()).differences
 
 
-async def test_two_subscriptions_swapped_and_two_currencies(facts: FactsOfFlows) -> None:
+async def test_two_subscriptions_swapped_in_a_second(facts: FactsOfFlows) -> None:
     flows = facts.flows
     customer, price = await customer_of(flows), await price_of(flows)
     first = await subscribed(flows, customer, price)
