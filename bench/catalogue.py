@@ -99,17 +99,17 @@ async def measure(container: Container, given: argparse.Namespace) -> Table:
     await fill(mirror, SUBSCRIPTIONS, held)
     catalogue = container.rooms.catalogue()
 
-    async def bare() -> Sequence[object]:
+    async def bare() -> Sequence[Any]:
         page = await mirror.list(
             PRODUCTS, STRIPE_ACCOUNT, Filter(), order=NEWEST_FIRST, after=None, limit=PAGE
         )
-        return page.rows
+        return list(page.rows)
 
-    async def whole() -> Sequence[object]:
+    async def whole() -> Sequence[Any]:
         page = await catalogue.list_products(CALLER, ListProducts(page_size=PAGE))
-        return page.items
+        return list(page.items)
 
-    asked: dict[str, Callable[[], Awaitable[Sequence[object]]]] = {
+    asked: dict[str, Callable[[], Awaitable[Sequence[Any]]]] = {
         "products alone": bare, "with prices and subscribers": whole,
     }  # fmt: skip
     spare_the_collector()

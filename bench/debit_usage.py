@@ -28,6 +28,7 @@ from billing_client.v1 import customer_service_pb2 as customer_pb
 from billing_client.v1 import wallet_service_pb2 as pb
 from billing_client.v1.customer_service_pb2_grpc import CustomerServiceStub
 from billing_client.v1.wallet_service_pb2_grpc import WalletServiceStub
+from typing_extensions import override
 
 from application.accounts.tenancy import Tenancy
 from application.background.loops import RunningLoops
@@ -80,6 +81,7 @@ _numbers: Final = itertools.count()
 class OnePrice(PriceList):
     """The price of a message."""
 
+    @override
     async def price(self, service: str) -> str | None:
         """The price of a message; None for anything else."""
         return "0.0079" if service == SERVICE else None
@@ -101,7 +103,7 @@ async def serve(path: Path, key: str) -> None:
     accounts, journal = SqliteAccounts(database), SqliteJournal(database)
     settings = SqliteWalletSettings(database)
     wallets = Wallets(accounts, "usd")
-    low = LowBalances(settings, SqliteOutbox(database), clock, asyncio.Event())
+    low = LowBalances(settings, SqliteOutbox(database), clock, asyncio.Event(), asyncio.Event())
     aftermath = Aftermath(accounts, wallets, journal, Costs(journal, clock), low, clock)
     usage = Usage(wallets, journal, settings, OnePrice(), Posting(journal, aftermath, clock), clock)
     await accounts.add(Account(ACCOUNT, "Acme", "usd"))
@@ -117,7 +119,7 @@ async def serve(path: Path, key: str) -> None:
     server = Server(
         services(
             CustomerServicer(customers),
-            WalletServicer(nothing, usage, nothing, nothing, nothing, nothing),
+            WalletServicer(nothing, usage, nothing, nothing, nothing, nothing, nothing),
         ),
         CallerTokens(caller_keys([key]), clock),
         Tenancy(accounts),
@@ -192,7 +194,7 @@ async def _compare(
             after = process.cpu_times()
             used = after.user + after.system - before.user - before.system
             cost.append(used / arguments.calls * 1e6)
-    ratio = statistics.median(ours / bare for bare, ours in zip(*costs, strict=True))
+    ratio: float = statistics.median(ours / bare for bare, ours in zip(*costs, strict=True))
     got, debited = map(statistics.median, costs)
     print(f"GetCustomer {got:.0f} us, DebitUsage {debited:.0f} us: {ratio:.2f} times", end=" ")
     print(f"(target: {TARGET} at most)")

@@ -207,7 +207,7 @@ async def mongo(_: Path) -> AsyncIterator[Opened]:
                         "amount": {"$sum": "$amount"},
                         "count": {"$sum": "$count"},
                     }
-                    stages = [{"$match": match}, {"$group": group}]
+                    stages: list[dict[str, Any]] = [{"$match": match}, {"$group": group}]
                     return len(list(rows.aggregate(stages, hint=MONGO_INDEX)))
 
                 yield Opened(
@@ -318,7 +318,7 @@ def grown(before: Sequence[Figure], after: Sequence[Figure]) -> Iterator[Figure]
 
 def subscription_event(number: int, change: int, since: int) -> bytes:
     """An event of a subscription of its own: its creation, or a change of its quantity."""
-    told = {
+    told: dict[str, Any] = {
         "id": f"sub_bench{number:08}", "object": "subscription", "application": None,
         "billing_cycle_anchor": since, "billing_mode": {"type": "flexible"},
         "cancel_at": None, "cancel_at_period_end": False, "canceled_at": None,

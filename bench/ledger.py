@@ -140,7 +140,8 @@ class Floor:
 
 
 def _document(entry: Entry) -> dict[str, Any]:
-    return to_builtins(entry) | {"_id": f"{entry.wallet}/{entry.sequence}"}
+    document: dict[str, Any] = to_builtins(entry)
+    return document | {"_id": f"{entry.wallet}/{entry.sequence}"}
 
 
 async def timed(work: Awaitable[object]) -> tuple[float, float]:

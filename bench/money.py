@@ -21,6 +21,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -352,8 +353,8 @@ async def measure(store: str, opened: Opened, repetitions: int) -> AsyncIterator
     for metric in METRICS:
         yield await pair(
             metric.name,
-            lambda metric=metric: opened.analytics.figures(metric, ACCOUNT, bucket_edges),
-            lambda metric=metric: opened.floor(metric),
+            partial(opened.analytics.figures, metric, ACCOUNT, bucket_edges),
+            partial(opened.floor, metric),
         )
     period = (PERIOD.start, PERIOD.end)
     yield await pair(
@@ -415,7 +416,7 @@ async def _overview(store: str, opened: Opened, repetitions: int) -> Figure:
     for _ in range(repetitions + 1):
         whole.append(await _timed(lambda: overview.overview(nobody, nobody)))
         for part, taken in zip(parts, apart, strict=True):
-            taken.append(await _timed(lambda part=part: part(replace(asked, reads={}))))
+            taken.append(await _timed(partial(part, replace(asked, reads={}))))
     slowest = max(statistics.median(taken[1:]) for taken in apart)
     name = "overview, of its slowest part"
     return Figure(store, name, statistics.median(whole[1:]), slowest, REQUIRED_OF_OVERVIEW)
@@ -438,6 +439,7 @@ class _Asked(Asking):
         super().__init__(analytics, nobody, nobody, BaseTotals(nobody, ""), nobody, ledger)
         self._one = asked
 
+    @override
     async def asked(self, *_: Any, **__: Any) -> Asked:
         return replace(self._one, reads={})
 

@@ -155,7 +155,7 @@ async def serve(path: Path, key: str, offers: int) -> None:
     server = Server(
         services(
             CustomerServicer(customers),
-            CheckoutServicer(products, Previews(pricing, carts, quotes, clock)),
+            CheckoutServicer(products, Previews(pricing, carts, quotes, clock), nothing, nothing),
         ),
         CallerTokens(caller_keys([key]), clock),
         Tenancy(accounts),
@@ -255,7 +255,7 @@ async def _compare(
             after = process.cpu_times()
             used = after.user + after.system - before.user - before.system
             cost.append(used / arguments.calls * 1e6)
-    ratio = statistics.median(ours / bare for bare, ours in zip(*medians, strict=True))
+    ratio: float = statistics.median(ours / bare for bare, ours in zip(*medians, strict=True))
     (got, previewed), (got_cpu, previewed_cpu) = (
         [statistics.median(each) for each in both] for both in (medians, costs)
     )

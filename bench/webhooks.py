@@ -133,7 +133,7 @@ async def _service(folder: Path) -> AsyncIterator[tuple[int, Drained]]:
 
         def drained() -> bool:
             query = "SELECT count(*) FROM \"billing.events\" WHERE state = 'pending'"
-            return inbox.execute(query).fetchone() == (0,)
+            return bool(inbox.execute(query).fetchone() == (0,))
 
         yield ports.http, drained
         inbox.close()
