@@ -412,7 +412,8 @@ billing connections complete "$back" --account {NEWCOMER} --session s""",
         ),
         (
             "The store: what a sub-account is offered, and what it has bought",
-            f"billing catalogue --account {BRANCH.account}\nbilling checkouts list",
+            f"""billing catalogue --account {BRANCH.account}
+billing checkouts list --account {BRANCH.account}""",
         ),
     )
     console.print(f"gRPC       {world.grpc_address}")
