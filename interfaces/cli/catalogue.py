@@ -1,5 +1,6 @@
 """`billing catalogue`: what the platform's store offers to an account, at what the account pays."""
 
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 import typer
@@ -10,14 +11,13 @@ from rich.text import Text
 
 from domain.money import Money
 from interfaces.cli.client import Connect, Reach, run
-from interfaces.cli.output import JsonOption, plain, print_json, print_table, say, table_of
+from interfaces.cli.lists import print_list, read_list
+from interfaces.cli.output import JsonOption, table_of
 from interfaces.cli.products import AccountOption
 from interfaces.cli.target import Target, asks
 
 _PAGE: Final = 100
 _MOST: Final = 10_000
-_MOST_PAGES: Final = 1_000
-"""A page may be empty where nothing of it is offered to the account."""
 
 _KINDS: Final = {
     pb.STORE_PRODUCT_KIND_ONE_OFF: "one-off",
@@ -47,24 +47,16 @@ def catalogue_app(reach: Reach) -> typer.Typer:
     ) -> None:
         """List what the store offers to an account, at what the account pays."""
         page = run(_list(reach(target), account, limit))
-        if as_json:
-            document = plain(page)
-            document["more"] = bool(document.pop("next_page_token"))
-            print_json(document)
-            return
-        if not page.products:
-            say("the store offers nothing to this account")
-            return
-        print_table(_table(page))
-        if page.next_page_token:
-            typer.echo("there is more: raise --limit", err=True)
+        empty = "the store offers nothing to this account"
+        more = "there is more: raise --limit"
+        print_list(page, "products", _table, empty, more, as_json=as_json)
 
     return app
 
 
-def _table(page: pb.ListStoreProductsResponse) -> Table:
+def _table(products: Iterable[pb.StoreProduct]) -> Table:
     table = table_of("price", "kind", "name", "costs", ids=("price",), numbers=("at most",))
-    for product in page.products:
+    for product in products:
         table.add_row(
             Text(product.price),
             _KINDS.get(product.kind, "other"),
@@ -95,19 +87,7 @@ def _period(product: pb.StoreProduct) -> str:
 
 
 async def _list(connect: Connect, account: str, limit: int) -> pb.ListStoreProductsResponse:
-    """Up to `limit` products, page by page; the token says whether there are more."""
-    listed = pb.ListStoreProductsResponse()
     async with connect(("store.read",)) as channel:
         stub: pb_grpc.CheckoutServiceAsyncStub = pb_grpc.CheckoutServiceStub(channel)
-        for _ in range(_MOST_PAGES):
-            request = pb.ListStoreProductsRequest(
-                account=account,
-                page_size=min(_PAGE, limit - len(listed.products)),
-                page_token=listed.next_page_token,
-            )
-            page = await stub.ListStoreProducts(request)
-            listed.next_page_token = page.next_page_token
-            listed.products.extend(page.products)
-            if not page.next_page_token or len(listed.products) >= limit:
-                break
-    return listed
+        request = pb.ListStoreProductsRequest(account=account)
+        return await read_list(stub.ListStoreProducts, request, "products", limit)

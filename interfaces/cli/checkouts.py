@@ -15,13 +15,12 @@ from rich.text import Text
 
 from domain.money import Money
 from interfaces.cli.client import Connect, Reach, run
+from interfaces.cli.lists import print_list, read_list
 from interfaces.cli.output import (
     JsonOption,
     facts_table,
-    plain,
     print_json,
     print_table,
-    say,
     table_of,
 )
 from interfaces.cli.products import AccountOption
@@ -31,8 +30,6 @@ from interfaces.cli.times import shown
 
 _PAGE: Final = 100
 _MOST: Final = 10_000
-_MOST_PAGES: Final = 1_000
-"""A page may be empty where none of it needs attention."""
 
 _READ: Final = "checkout.read"
 _WRITE: Final = "checkout.write"
@@ -81,17 +78,9 @@ def _add_list(app: typer.Typer, reach: Reach) -> None:
     ) -> None:
         """List an account's checkouts, newest first; with --attention those of all accounts."""
         page = run(_list(reach(target), account, limit, attention=attention), _FLAGS)
-        if as_json:
-            document = plain(page)
-            document["more"] = bool(document.pop("next_page_token"))
-            print_json(document)
-            return
-        if not page.checkouts:
-            say("no checkout needs attention" if attention else "nothing was bought")
-            return
-        print_table(_table(page.checkouts))
-        if page.next_page_token:
-            typer.echo("there are more checkouts: raise --limit", err=True)
+        empty = "no checkout needs attention" if attention else "nothing was bought"
+        more = "there are more checkouts: raise --limit"
+        print_list(page, "checkouts", _table, empty, more, as_json=as_json)
 
 
 def _add_show(app: typer.Typer, reach: Reach) -> None:
@@ -210,22 +199,9 @@ def _money(amount: money_pb2.Money) -> str:
 async def _list(
     connect: Connect, account: str, limit: int, *, attention: bool
 ) -> pb.ListCheckoutsResponse:
-    """Up to `limit` checkouts, page by page; the token says whether there are more."""
-    listed = pb.ListCheckoutsResponse()
     async with _stub(connect, _READ) as stub:
-        for _ in range(_MOST_PAGES):
-            request = pb.ListCheckoutsRequest(
-                account=account,
-                page_size=min(_PAGE, limit - len(listed.checkouts)),
-                page_token=listed.next_page_token,
-                needs_attention=attention,
-            )
-            page = await stub.ListCheckouts(request)
-            listed.next_page_token = page.next_page_token
-            listed.checkouts.extend(page.checkouts)
-            if not page.next_page_token or len(listed.checkouts) >= limit:
-                break
-    return listed
+        request = pb.ListCheckoutsRequest(account=account, needs_attention=attention)
+        return await read_list(stub.ListCheckouts, request, "checkouts", limit)
 
 
 async def _get(connect: Connect, request: pb.GetCheckoutRequest) -> pb.Checkout:

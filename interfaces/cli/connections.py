@@ -16,6 +16,7 @@ from rich.text import Text
 
 from interfaces.cli.client import Connect, Reach, run
 from interfaces.cli.exits import ExitCode, Refused
+from interfaces.cli.lists import print_list, read_list
 from interfaces.cli.output import (
     JsonOption,
     facts_table,
@@ -31,7 +32,6 @@ from interfaces.cli.times import shown
 
 _READ: Final = ("connections.read",)
 _WRITE: Final = ("connections.write",)
-_PAGE: Final = 100
 _SESSION_BYTES: Final = 16
 _FLAGS: Final = {
     **FLAGS, "redirect_uri": "--redirect-uri", "session_digest": "--session", "code": "ADDRESS",
@@ -144,17 +144,9 @@ def _add_list(app: typer.Typer, reach: Reach) -> None:
     ) -> None:
         """List active connections, in order of Stripe account."""
         page = run(_listed(reach(target), account, limit), _FLAGS)
-        if as_json:
-            document = plain(page)
-            document["more"] = bool(document.pop("next_page_token"))
-            print_json(document)
-            return
-        if not page.connections:
-            say("no connections" + (f" of {account}" if account else ""))
-            return
-        print_table(_table(page.connections))
-        if page.next_page_token:
-            typer.echo("there are more connections: raise --limit", err=True)
+        empty = "no connections" + (f" of {account}" if account else "")
+        more = "there are more connections: raise --limit"
+        print_list(page, "connections", _table, empty, more, as_json=as_json)
 
 
 def _add_verify(app: typer.Typer, reach: Reach) -> None:
@@ -284,19 +276,7 @@ async def _disconnected(connect: Connect, request: pb.DisconnectRequest) -> pb.C
 
 
 async def _listed(connect: Connect, account: str, limit: int) -> pb.ListConnectionsResponse:
-    """As many connections as asked for, and the token that says whether there are more."""
-    listed = pb.ListConnectionsResponse()
     async with connect(_READ) as channel:
         stub: pb_grpc.ConnectionServiceAsyncStub = pb_grpc.ConnectionServiceStub(channel)
-        token = ""
-        while len(listed.connections) < limit:
-            size = min(_PAGE, limit - len(listed.connections))
-            page = await stub.ListConnections(
-                pb.ListConnectionsRequest(account=account, page_size=size, page_token=token)
-            )
-            listed.connections.extend(page.connections)
-            token = page.next_page_token
-            if not token:
-                break
-    listed.next_page_token = token
-    return listed
+        request = pb.ListConnectionsRequest(account=account)
+        return await read_list(stub.ListConnections, request, "connections", limit)

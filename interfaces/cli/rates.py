@@ -1,9 +1,10 @@
 """`billing rates`: the exchange rates that totals in the base currency are made by."""
 
 import csv
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -13,13 +14,15 @@ from billing_client.v1 import analytics_service_pb2 as pb
 from billing_client.v1 import analytics_service_pb2_grpc as pb_grpc
 from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
+from rich.table import Table
 
 from application.analytics.ports import MAX_RATES
 from domain.money import CURRENCIES
 from domain.rates import DATE_RULE, RATE_RULE, is_rate, read_date
 from interfaces.cli.client import Connect, Reach, run
 from interfaces.cli.exits import Refused
-from interfaces.cli.output import JsonOption, counted, plain, print_json, print_table, say, table_of
+from interfaces.cli.lists import print_list, read_list
+from interfaces.cli.output import JsonOption, counted, print_json, say, table_of
 from interfaces.cli.target import Target, asks
 
 MAX_LINES: Final = 100_000
@@ -28,7 +31,6 @@ MAX_LINES: Final = 100_000
 _MOST_NAMED: Final = 20
 """How many wrong lines are named."""
 
-_PAGE: Final = 100
 _COLUMNS: Final = ("date", "currency", "rate")
 
 AccountOption: TypeAlias = Annotated[
@@ -100,20 +102,17 @@ def _add_list(app: typer.Typer, reach: Reach) -> None:
     ) -> None:
         """List rates, in order of currency and day."""
         page = run(_list(reach(target), account, currency, limit))
-        if as_json:
-            document = plain(page)
-            document["more"] = bool(document.pop("next_page_token"))
-            print_json(document)
-            return
-        if not page.rates:
-            say(f"no rates of {account}" + (f" for {currency}" if currency else ""))
-            return
-        table = table_of(*_COLUMNS[:2], ids=("date",), numbers=(f"rate in {page.base_currency}",))
-        for rate in page.rates:
-            table.add_row(rate.date, rate.currency, rate.rate)
-        print_table(table)
-        if page.next_page_token:
-            typer.echo("there are more rates: narrow the list, or raise --limit", err=True)
+        empty = f"no rates of {account}" + (f" for {currency}" if currency else "")
+        more = "there are more rates: narrow the list, or raise --limit"
+        table = partial(_table, page.base_currency)
+        print_list(page, "rates", table, empty, more, as_json=as_json)
+
+
+def _table(base_currency: str, rates: Iterable[pb.Rate]) -> Table:
+    table = table_of(*_COLUMNS[:2], ids=("date",), numbers=(f"rate in {base_currency}",))
+    for rate in rates:
+        table.add_row(rate.date, rate.currency, rate.rate)
+    return table
 
 
 def read_lines(file: Path) -> list[Line]:
@@ -212,22 +211,9 @@ def _by_line(error: grpc.aio.AioRpcError, lines: Sequence[Line]) -> Exception:
 
 
 async def _list(connect: Connect, account: str, currency: str, limit: int) -> pb.ListRatesResponse:
-    """Up to `limit` rates, page by page; the token says whether there are more."""
-    rates = pb.ListRatesResponse()
     async with _stub(connect, "analytics.read") as stub:
-        while len(rates.rates) < limit:
-            request = pb.ListRatesRequest(
-                account=account,
-                currency=currency,
-                page_size=min(_PAGE, limit - len(rates.rates)),
-                page_token=rates.next_page_token,
-            )
-            page = await stub.ListRates(request)
-            rates.base_currency, rates.next_page_token = page.base_currency, page.next_page_token
-            rates.rates.extend(page.rates)
-            if not page.next_page_token:
-                break
-    return rates
+        request = pb.ListRatesRequest(account=account, currency=currency)
+        return await read_list(stub.ListRates, request, "rates", limit)
 
 
 @asynccontextmanager

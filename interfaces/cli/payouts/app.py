@@ -12,7 +12,8 @@ from billing_client.v1 import payout_service_pb2 as pb
 from billing_client.v1 import payout_service_pb2_grpc as pb_grpc
 
 from interfaces.cli.client import Connect, Reach, run
-from interfaces.cli.output import JsonOption, console, plain, print_json, print_table, say
+from interfaces.cli.lists import print_list, read_list
+from interfaces.cli.output import JsonOption, console, print_json, print_table, say
 from interfaces.cli.payouts.tables import (
     balance_table,
     details_table,
@@ -25,7 +26,6 @@ from interfaces.cli.target import Target, asks
 from interfaces.cli.times import FORMS, read_instant, shown, timestamp
 
 _SCOPE: Final = "payouts.read"
-_PAGE: Final = 100
 _NO_SUM: Final = {
     "NOT_RECONCILABLE": "Stripe does not tell what a manual or instant payout consists of",
     "PAYOUT_NOT_RECONCILED": "what it consists of is not known yet; ask again in a while",
@@ -109,18 +109,9 @@ def _add_list(app: typer.Typer, reach: Reach) -> None:
             arrival_before=timestamp(until),
         )
         page = run(_list(reach(target), request, limit))
-        if as_json:
-            document = plain(page)
-            document["more"] = bool(document.pop("next_page_token"))
-            document.pop("previous_page_token")
-            print_json(document)
-            return
-        if not page.payouts:
-            say("no such payouts" + (f" of {account}" if account else ""))
-            return
-        print_table(payouts_table(page.payouts))
-        if page.next_page_token:
-            typer.echo("there are more payouts: narrow the list, or raise --limit", err=True)
+        empty = "no such payouts" + (f" of {account}" if account else "")
+        more = "there are more payouts: narrow the list, or raise --limit"
+        print_list(page, "payouts", payouts_table, empty, more, as_json=as_json)
 
 
 def _add_show(app: typer.Typer, reach: Reach) -> None:
@@ -162,18 +153,8 @@ def _add_balance(app: typer.Typer, reach: Reach) -> None:
 async def _list(
     connect: Connect, request: pb.ListPayoutsRequest, limit: int
 ) -> pb.ListPayoutsResponse:
-    """Up to `limit` payouts, page by page; the token says whether there are more."""
-    payouts = pb.ListPayoutsResponse()
     async with _stub(connect) as stub:
-        while len(payouts.payouts) < limit:
-            request.page_size = min(_PAGE, limit - len(payouts.payouts))
-            request.page_token = payouts.next_page_token
-            page = await stub.ListPayouts(request)
-            payouts.payouts.extend(page.payouts)
-            payouts.next_page_token = page.next_page_token
-            if not page.next_page_token:
-                break
-    return payouts
+        return await read_list(stub.ListPayouts, request, "payouts", limit)
 
 
 async def _show(

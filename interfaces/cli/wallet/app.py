@@ -19,7 +19,8 @@ from domain.errors import BillingError
 from domain.ledger_entries import Entry
 from interfaces.cli.client import Connect, Reach, run
 from interfaces.cli.exits import ExitCode
-from interfaces.cli.output import JsonOption, plain, print_json, print_table, say
+from interfaces.cli.lists import print_list, read_list
+from interfaces.cli.output import JsonOption, print_json, print_table, say
 from interfaces.cli.refusals import FLAGS, refused_here
 from interfaces.cli.target import EnvFileOption, Target, asks
 from interfaces.cli.times import FORMS, read_instant, timestamp
@@ -29,7 +30,6 @@ from interfaces.cli.wallet.tables import entries_table, major, proofs_table, wal
 Run = Callable[[Callable[[WalletAdministration], Awaitable[Any]], Path | None], Any]
 """Opens the store of the settings (and of an env file), does something with the wallets in it."""
 
-_PAGE: Final = 100
 _READ: Final = "wallets.read"
 _ADMIN: Final = "wallets.admin"
 _FLAGS: Final = {
@@ -104,17 +104,9 @@ def _add_entries(app: typer.Typer, reach: Reach) -> None:
     ) -> None:
         """List what has happened to a wallet, newest first."""
         page = run(_entries(reach(target), account, limit), _FLAGS)
-        if as_json:
-            document = plain(page)
-            document["more"] = bool(document.pop("next_page_token"))
-            print_json(document)
-            return
-        if not page.entries:
-            say(f"nothing has happened to the wallet of {account}")
-            return
-        print_table(entries_table(page.entries))
-        if page.next_page_token:
-            typer.echo("there are more entries: raise --limit", err=True)
+        empty = f"nothing has happened to the wallet of {account}"
+        more = "there are more entries: raise --limit"
+        print_list(page, "entries", entries_table, empty, more, as_json=as_json)
 
 
 def _add_statement(app: typer.Typer, reach: Reach) -> None:
@@ -251,21 +243,9 @@ async def _get(connect: Connect, account: str) -> pb.AccountWallet:
 
 
 async def _entries(connect: Connect, account: str, limit: int) -> pb.ListEntriesResponse:
-    """Up to `limit` entries, page by page; the token says whether there are more."""
-    entries = pb.ListEntriesResponse()
     async with _stub(connect) as stub:
-        while len(entries.entries) < limit:
-            request = pb.ListEntriesRequest(
-                account=account,
-                page_size=min(_PAGE, limit - len(entries.entries)),
-                page_token=entries.next_page_token,
-            )
-            page = await stub.ListEntries(request)
-            entries.entries.extend(page.entries)
-            entries.next_page_token = page.next_page_token
-            if not page.next_page_token:
-                break
-    return entries
+        request = pb.ListEntriesRequest(account=account)
+        return await read_list(stub.ListEntries, request, "entries", limit)
 
 
 async def _statement(

@@ -11,12 +11,12 @@ from billing_client.v1 import wallet_service_pb2 as pb
 from billing_client.v1 import wallet_service_pb2_grpc as pb_grpc
 
 from interfaces.cli.client import Connect, Reach, run
-from interfaces.cli.output import JsonOption, plain, print_json, print_table, say
+from interfaces.cli.lists import print_list, read_list
+from interfaces.cli.output import JsonOption, print_json, print_table
 from interfaces.cli.refusals import FLAGS
 from interfaces.cli.target import Target, asks
 from interfaces.cli.wallet.tables import reload_table, reloads_table
 
-_PAGE: Final = 100
 _READ: Final = "wallets.read"
 _WRITE: Final = "wallets.write"
 _FLAGS: Final = {
@@ -110,17 +110,9 @@ def _add_list(app: typer.Typer, reach: Reach) -> None:
     ) -> None:
         """List the reloads of a wallet, newest first."""
         page = run(_listed(reach(target), account, limit), _FLAGS)
-        if as_json:
-            document = plain(page)
-            document["more"] = bool(document.pop("next_page_token"))
-            print_json(document)
-            return
-        if not page.reloads:
-            say(f"the wallet of {account} was never reloaded")
-            return
-        print_table(reloads_table(page.reloads))
-        if page.next_page_token:
-            typer.echo("there are more reloads: raise --limit", err=True)
+        empty = f"the wallet of {account} was never reloaded"
+        more = "there are more reloads: raise --limit"
+        print_list(page, "reloads", reloads_table, empty, more, as_json=as_json)
 
 
 def _add_retry(app: typer.Typer, reach: Reach) -> None:
@@ -226,21 +218,9 @@ def _show(
 
 
 async def _listed(connect: Connect, account: str, limit: int) -> pb.ListReloadsResponse:
-    """Up to `limit` reloads, page by page; the token says whether there are more."""
-    reloads = pb.ListReloadsResponse()
     async with _stub(connect, _READ) as stub:
-        while len(reloads.reloads) < limit:
-            request = pb.ListReloadsRequest(
-                account=account,
-                page_size=min(_PAGE, limit - len(reloads.reloads)),
-                page_token=reloads.next_page_token,
-            )
-            page = await stub.ListReloads(request)
-            reloads.reloads.extend(page.reloads)
-            reloads.next_page_token = page.next_page_token
-            if not page.next_page_token:
-                break
-    return reloads
+        request = pb.ListReloadsRequest(account=account)
+        return await read_list(stub.ListReloads, request, "reloads", limit)
 
 
 @asynccontextmanager
