@@ -75,38 +75,6 @@ def state_at_rest(
     return next((state for holds, state in states if holds), CheckoutState.COMPLETED)
 
 
-class PaymentStanding(StrEnum):
-    """What the status of a payment intent comes to."""
-
-    ASKS = "asks"
-    """The buyer has to confirm, or to give another payment method."""
-
-    PENDING = "pending"
-    """The bank takes its time."""
-
-    AUTHORISED = "authorised"
-    SUCCEEDED = "succeeded"
-    CANCELED = "canceled"
-    ODD = "odd"
-    """None that is known: people have to look."""
-
-
-_STANDINGS: Final = {
-    "requires_payment_method": PaymentStanding.ASKS,
-    "requires_confirmation": PaymentStanding.ASKS,
-    "requires_action": PaymentStanding.ASKS,
-    "processing": PaymentStanding.PENDING,
-    "requires_capture": PaymentStanding.AUTHORISED,
-    "succeeded": PaymentStanding.SUCCEEDED,
-    "canceled": PaymentStanding.CANCELED,
-}
-
-
-def standing_of(status: str) -> PaymentStanding:
-    """What a status of Stripe's comes to (docs, "How PaymentIntents work")."""
-    return _STANDINGS.get(status, PaymentStanding.ODD)
-
-
 def capture_by(authorised_at: dt.datetime, capture_before: dt.datetime | None) -> dt.datetime:
     """When a payment is captured at the latest; `capture_before` is Stripe's own limit, if told."""
     latest = authorised_at + CAPTURE_TIME

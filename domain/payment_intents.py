@@ -3,8 +3,42 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
 
 from domain.money import Money
+
+
+class PaymentStanding(StrEnum):
+    """What the status of a payment intent comes to."""
+
+    ASKS = "asks"
+    """The payer has to confirm, or to give another payment method."""
+
+    PENDING = "pending"
+    """The bank takes its time."""
+
+    AUTHORISED = "authorised"
+    SUCCEEDED = "succeeded"
+    CANCELED = "canceled"
+    ODD = "odd"
+    """None that is known: people have to look."""
+
+
+_STANDINGS: Final = {
+    "requires_payment_method": PaymentStanding.ASKS,
+    "requires_confirmation": PaymentStanding.ASKS,
+    "requires_action": PaymentStanding.ASKS,
+    "processing": PaymentStanding.PENDING,
+    "requires_capture": PaymentStanding.AUTHORISED,
+    "succeeded": PaymentStanding.SUCCEEDED,
+    "canceled": PaymentStanding.CANCELED,
+}
+
+
+def standing_of(status: str) -> PaymentStanding:
+    """What a status of Stripe's comes to (docs, "How PaymentIntents work")."""
+    return _STANDINGS.get(status, PaymentStanding.ODD)
 
 
 @dataclass(frozen=True, slots=True)

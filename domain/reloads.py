@@ -62,36 +62,6 @@ class ReloadState(StrEnum):
         return self in (ReloadState.FAILED, ReloadState.CANCELED, ReloadState.EXPIRED)
 
 
-class Standing(StrEnum):
-    """What the status of a payment intent comes to."""
-
-    ASKS = "asks"
-    """The payer has to confirm, or to give another payment method."""
-
-    PENDING = "pending"
-    """The bank takes its time."""
-
-    SUCCEEDED = "succeeded"
-    CANCELED = "canceled"
-    ODD = "odd"
-    """None that a reload's payment comes to by itself: somebody else has been at it."""
-
-
-_STANDINGS: Final = {
-    "requires_payment_method": Standing.ASKS,
-    "requires_confirmation": Standing.ASKS,
-    "requires_action": Standing.ASKS,
-    "processing": Standing.PENDING,
-    "succeeded": Standing.SUCCEEDED,
-    "canceled": Standing.CANCELED,
-}
-
-
-def standing_of(status: str) -> Standing:
-    """What a status of Stripe's comes to (docs, "How PaymentIntents work")."""
-    return _STANDINGS.get(status, Standing.ODD)
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a payment must be before it is credited, as it was fixed before Stripe was called."""

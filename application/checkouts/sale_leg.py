@@ -23,11 +23,9 @@ from application.wallet.buying import Buying
 from domain.checkouts import (
     ACTION_TIME,
     CheckoutState,
-    PaymentStanding,
     Sale,
     capture_by,
     differences,
-    standing_of,
 )
 from domain.errors import (
     AlreadyExists,
@@ -36,6 +34,7 @@ from domain.errors import (
     NotFound,
     WrongState,
 )
+from domain.payment_intents import PaymentStanding, standing_of
 
 REFUND_FAILED: Final = "REFUND_FAILED"
 """Why people have to look: what is to be given back was not."""

@@ -44,14 +44,13 @@ from domain.jobs import Job, job_id
 from domain.ledger_commands import PostReload, reload_key
 from domain.ledger_entries import Entry
 from domain.ledger_outcomes import Refused
+from domain.payment_intents import PaymentStanding, standing_of
 from domain.reloads import (
     ACTION_TIME,
     ReloadState,
     Shown,
-    Standing,
     Wanted,
     differences,
-    standing_of,
 )
 
 WALLET_RELOADED: Final = "wallet.reloaded"
@@ -155,7 +154,7 @@ class Reloads(Process[ReloadTerms, Learnt]):
         if asked is None or run.data.gone_for_good:
             return
         payment = await self._cancel(run, asked.id)
-        if standing_of(payment.status) is not Standing.CANCELED:
+        if standing_of(payment.status) is not PaymentStanding.CANCELED:
             run.ask_people(NOT_AS_ASKED)
 
     async def _charge(self, run: ReloadRun) -> None:
@@ -175,17 +174,17 @@ class Reloads(Process[ReloadTerms, Learnt]):
         payment = await self._read(run)
         run.data = replace(run.data, decline_code=payment.decline_code, advice=payment.advice)
         match standing_of(payment.status):
-            case Standing.SUCCEEDED:
+            case PaymentStanding.SUCCEEDED:
                 await self._paid(run, payment)
-            case Standing.CANCELED:  # by somebody at Stripe
+            case PaymentStanding.CANCELED:  # by somebody at Stripe
                 run.data = replace(run.data, gone_for_good=True)
                 raise _ended(run, ReloadState.CANCELED)
-            case Standing.PENDING:
+            case PaymentStanding.PENDING:
                 run.data = replace(run.data, asks_since=None)
                 run.wait(ReloadState.PROCESSING)
-            case Standing.ASKS:
+            case PaymentStanding.ASKS:
                 await self._asks(run, payment)
-            case Standing.ODD:
+            case PaymentStanding.AUTHORISED | PaymentStanding.ODD:  # somebody else has been at it
                 run.ask_people(NOT_AS_ASKED)
 
     async def _confirm(self, run: ReloadRun) -> None:
@@ -219,12 +218,12 @@ class Reloads(Process[ReloadTerms, Learnt]):
         """Cancel the payment, and raise why. Returns where it was paid meanwhile: that counts."""
         payment = await self._cancel(run, run.data.payment_intent)
         match standing_of(payment.status):
-            case Standing.SUCCEEDED:
+            case PaymentStanding.SUCCEEDED:
                 await self._paid(run, await self._read(run))
-            case Standing.CANCELED if run.failure is not None:
+            case PaymentStanding.CANCELED if run.failure is not None:
                 await self._settle_attempt(run)
                 raise run.failure
-            case Standing.PENDING | Standing.ASKS:  # canceled once that is possible
+            case PaymentStanding.PENDING | PaymentStanding.ASKS:  # canceled once that is possible
                 run.wait(ReloadState.PROCESSING)
             case _:
                 run.ask_people(NOT_AS_ASKED)
@@ -242,9 +241,9 @@ class Reloads(Process[ReloadTerms, Learnt]):
             self._payments.cancel, self._payments.find_canceled,
         )  # fmt: skip
         ended = standing_of(payment.status)
-        if ended is Standing.CANCELED:
+        if ended is PaymentStanding.CANCELED:
             run.data = replace(run.data, gone_for_good=True)
-        elif ended is not Standing.SUCCEEDED:
+        elif ended is not PaymentStanding.SUCCEEDED:
             run.data = replace(run.data, cancels=run.data.cancels + 1)
         return payment
 

@@ -3,39 +3,17 @@
 import datetime as dt
 from dataclasses import replace
 
-import pytest
-
 from domain.checkouts import (
     CheckoutState,
-    PaymentStanding,
     Sale,
     capture_by,
     differences,
-    standing_of,
 )
 from domain.money import Money
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
 SALE = Sale("pi_1", "cus_1", Money(3_000, "usd"), livemode=False)
-
-
-@pytest.mark.parametrize(
-    ("status", "standing"),
-    [
-        ("requires_payment_method", PaymentStanding.ASKS),
-        ("requires_confirmation", PaymentStanding.ASKS),
-        ("requires_action", PaymentStanding.ASKS),
-        ("processing", PaymentStanding.PENDING),
-        ("requires_capture", PaymentStanding.AUTHORISED),
-        ("succeeded", PaymentStanding.SUCCEEDED),
-        ("canceled", PaymentStanding.CANCELED),
-        ("something_new", PaymentStanding.ODD),
-        ("", PaymentStanding.ODD),
-    ],
-)
-def test_what_a_status_of_stripes_comes_to(status: str, standing: PaymentStanding) -> None:
-    assert standing_of(status) is standing
 
 
 def test_a_payment_is_captured_an_hour_before_the_bank_lets_go_and_within_a_day() -> None:

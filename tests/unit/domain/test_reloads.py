@@ -13,7 +13,6 @@ from domain.reloads import (
     Lost,
     ReloadState,
     Shown,
-    Standing,
     Wanted,
     again_at,
     amount_rules,
@@ -21,7 +20,6 @@ from domain.reloads import (
     differences,
     due_charge,
     lost_of,
-    standing_of,
     usable_rate,
 )
 from tests.support.rooms.ledger import NOON
@@ -93,19 +91,6 @@ def test_what_is_not_as_it_was_asked_for_is_named() -> None:
     assert differences(wanted, replace(shown, amount=yen, received=yen)) == [
         "currency", "amount_received",
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("status", "standing"),
-    [
-        ("requires_payment_method", Standing.ASKS), ("requires_confirmation", Standing.ASKS),
-        ("requires_action", Standing.ASKS), ("processing", Standing.PENDING),
-        ("succeeded", Standing.SUCCEEDED), ("canceled", Standing.CANCELED),
-        ("requires_capture", Standing.ODD), ("something_new", Standing.ODD),
-    ],
-)  # fmt: skip
-def test_statuses_of_stripe(status: str, standing: Standing) -> None:
-    assert standing_of(status) is standing
 
 
 def test_states_that_end_it() -> None:
