@@ -13,9 +13,6 @@ from application.checkouts.commands import CheckoutOrder, CheckoutRetry
 from application.requests.callers import Caller
 from domain.checkouts import CheckoutState
 from domain.errors import BillingError
-from infrastructure.stripe.core.budget import RateBudget
-from infrastructure.stripe.core.client import StripeApi, StripeSettings
-from sandbox.emulator.settings import PLATFORM_KEY
 from tests.crash.forks import (
     LOG_METHODS,
     Counting,
@@ -23,6 +20,7 @@ from tests.crash.forks import (
     bring_up,
     end_leases,
     opened,
+    stripe_of,
 )
 from tests.crash.kill_points import KillPoint
 from tests.support.rooms.processes import carried_on
@@ -75,11 +73,7 @@ async def live(life: Life) -> Mapping[str, int]:
     """One life, up to its end or the point of its death."""
     clock, killer = Passing(), Counting(life.point)
     clock.ahead = life.ahead
-    settings = StripeSettings(
-        PLATFORM_KEY, api_base=life.stripe, timeout_seconds=0.5, first_backoff_seconds=0.01, tries=2
-    )
-    api = StripeApi(settings, RateBudget(10_000), clock)
-    api.know_platform_account(life.platform)
+    api = stripe_of(life.stripe, life.platform, clock)
     async with opened(life.place) as stores:
         nobody: Any = None
         movable: Any = clock

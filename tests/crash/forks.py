@@ -23,6 +23,9 @@ from typing_extensions import override
 from application.background.clock import Clock
 from application.processes.processes import Processes
 from infrastructure.sqlite.takeover import SqliteTakeover
+from infrastructure.stripe.core.budget import RateBudget
+from infrastructure.stripe.core.client import StripeApi, StripeSettings
+from sandbox.emulator.settings import PLATFORM_KEY
 from sandbox.servers.children import die_with_parent
 from tests.crash.kill_points import Killer, KillPoint
 from tests.crash.nursery import Ahead
@@ -67,6 +70,16 @@ class Counting(Killer):
     def _before(self, step: str) -> None:
         self.calls[step] += 1
         super()._before(step)
+
+
+def stripe_of(url: str, platform: str, clock: Clock) -> StripeApi:
+    """The emulator, for who has little patience with it, and knows the platform's own account."""
+    settings = StripeSettings(
+        PLATFORM_KEY, api_base=url, timeout_seconds=0.5, first_backoff_seconds=0.01, tries=2
+    )
+    api = StripeApi(settings, RateBudget(10_000), clock)
+    api.know_platform_account(platform)
+    return api
 
 
 @asynccontextmanager

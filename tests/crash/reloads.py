@@ -11,9 +11,6 @@ from application.requests.callers import OPERATOR, Caller
 from application.wallet.commands import ReloadOrder, ReloadPart
 from domain.errors import BillingError
 from domain.reloads import ReloadState
-from infrastructure.stripe.core.budget import RateBudget
-from infrastructure.stripe.core.client import StripeApi, StripeSettings
-from sandbox.emulator.settings import PLATFORM_KEY
 from tests.crash.forks import (
     LOG_METHODS,
     Counting,
@@ -22,6 +19,7 @@ from tests.crash.forks import (
     end_leases,
     opened,
     settle,
+    stripe_of,
 )
 from tests.crash.kill_points import KillPoint
 from tests.support.rooms.reloads import ReloadWorld
@@ -62,11 +60,7 @@ async def live(life: Life) -> Mapping[str, int]:
     """One life, up to its end or the point of its death."""
     clock, killer = Passing(), Counting(life.point)
     clock.ahead = life.ahead
-    settings = StripeSettings(
-        PLATFORM_KEY, api_base=life.stripe, timeout_seconds=0.5, first_backoff_seconds=0.01, tries=2
-    )
-    api = StripeApi(settings, RateBudget(10_000), clock)
-    api.know_platform_account(life.platform)
+    api = stripe_of(life.stripe, life.platform, clock)
     async with opened(life.place) as stores:
         nobody: Any = None
         movable: Any = clock

@@ -4,17 +4,11 @@ Each life ends with SIGKILL at one point; the last one asks for all of it again,
 was left. Then what the emulator shows, the wallets, the carts and the jobs are compared.
 """
 
-import asyncio
-import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
-import msgspec
 import pytest
 import stripe
 
@@ -33,19 +27,14 @@ from infrastructure.stripe.core.client import StripeApi, StripeSettings
 from sandbox.emulator.core.messages import AccountSpec, FaultSpec
 from sandbox.emulator.running import RunningEmulator, emulator_process
 from sandbox.emulator.settings import PLATFORM_KEY
-from sandbox.servers.children import die_with_parent
-from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON
+from tests.crash.brood import KILLED, Brood, brood, every_point, prepared
 from tests.crash.checkouts import Life, Wish
 from tests.crash.forks import News, opened
 from tests.crash.kill_points import KillPoint
-from tests.crash.test_processes import every_point
 from tests.support.fakes.machine_clock import MovableClock
 from tests.support.rooms.checkouts import FEE, ITEMS, TOTALS, CheckoutWorld
-from tests.support.servers.stores import mongo_stores
 
-LIFE_SECONDS: Final = 60.0
-KILLED: Final = -signal.SIGKILL
 AHEAD_SECONDS: Final = 180.0
 """So far ahead is the last life: whatever others have held is free, and quotes are still good."""
 
@@ -60,10 +49,10 @@ class Selling:
 
     def __init__(
         self, place: tuple[str, ...], emulator: RunningEmulator, sdk: stripe.StripeClient,
-        platform: str, process: asyncio.subprocess.Process,
+        platform: str, lives: Brood,
     ) -> None:  # fmt: skip
         self.place, self.emulator, self.platform, self.sdk = place, emulator, platform, sdk
-        self._process = process
+        self._lives = lives
         self._api = StripeApi(
             StripeSettings(PLATFORM_KEY, api_base=emulator.url), RateBudget(10_000), MovableClock()
         )
@@ -158,11 +147,7 @@ class Selling:
             self.place, self.emulator.url, self.platform, self.setup_product, wishes, point,
             settles, AHEAD_SECONDS if settles else 0.0,
         )  # fmt: skip
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(life) + b"\n")
-        line = await asyncio.wait_for(self._process.stdout.readline(), LIFE_SECONDS)
-        return msgspec.json.decode(line, type=News)
+        return await self._lives.live(life)
 
     async def paid(self, wish: Wish) -> tuple[list[str], int]:
         """The buyer's payments: their states, and what was received and not given back."""
@@ -197,34 +182,17 @@ class Selling:
 
 @pytest.fixture(params=["sqlite", "mongo"])
 async def world(request: pytest.FixtureRequest, on_disk: Path) -> AsyncIterator[Selling]:
-    name = f"billing_crash_{uuid4().hex}"
-    place: tuple[str, ...] = (str(on_disk / f"{name}.db"),)
-    if request.param == "mongo":
-        place = (request.getfixturevalue("mongo_url"), name)
-        async with mongo_stores(*place):
-            pass  # its indexes are made once
-    async with emulator_process() as emulator, emulator.sdk() as sdk, _nursery() as process:
+    async with (
+        prepared(request, on_disk) as place,
+        emulator_process() as emulator,
+        emulator.sdk() as sdk,
+        brood("tests.crash.checkouts") as lives,
+    ):
         platform = (await sdk.v1.accounts.retrieve_current_async()).id
-        made = Selling(place, emulator, sdk, platform, process)
+        made = Selling(place, emulator, sdk, platform, lives)
         await made.stock()
         yield made
         await made.close()
-    if request.param == "mongo":
-        drop_mongo_database(*place)
-
-
-@asynccontextmanager
-async def _nursery() -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.crash.checkouts", cwd=Path(__file__).parents[2],
-        preexec_fn=die_with_parent,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        await process.wait()
 
 
 async def audit(world: Selling) -> None:

@@ -3,16 +3,11 @@
 Sales of what recurs are given back as a whole, and others cost their sellers two more periods.
 """
 
-import asyncio
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
-import msgspec
 import pytest
 from typing_extensions import override
 
@@ -20,17 +15,14 @@ from application.wallet.proof import prove
 from domain.store_products import ProductKind
 from domain.store_subscriptions import Standing
 from sandbox.emulator.running import emulator_process
-from sandbox.servers.children import die_with_parent
-from sandbox.servers.mongod import drop_mongo_database
 from tests.contract.samples import NOON
+from tests.crash.brood import KILLED, brood, every_point, prepared
 from tests.crash.checkouts import Wish
 from tests.crash.forks import News, opened
 from tests.crash.kill_points import KillPoint
 from tests.crash.renewals import Life
-from tests.crash.test_checkouts import AHEAD_SECONDS, FUNDS, KILLED, LIFE_SECONDS, Selling
-from tests.crash.test_processes import every_point
+from tests.crash.test_checkouts import AHEAD_SECONDS, FUNDS, Selling
 from tests.support.rooms.checkouts import TOTALS
-from tests.support.servers.stores import mongo_stores
 
 TWO_PERIODS_SECONDS: Final = 75 * 86_400.0
 """So far ahead two more periods have begun, whatever the months' lengths."""
@@ -52,11 +44,7 @@ class Following(Selling):
             self.place, self.emulator.url, self.platform, self.setup_product, wishes, refunded,
             point, settles, ahead, tries,
         )  # fmt: skip
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(life) + b"\n")
-        line = await asyncio.wait_for(self._process.stdout.readline(), LIFE_SECONDS)
-        return msgspec.json.decode(line, type=News)
+        return await self._lives.live(life)
 
     async def renewals(self, wish: Wish) -> list[Any]:
         """The buyer's subscriptions at the seller's."""
@@ -72,34 +60,17 @@ class Following(Selling):
 
 @pytest.fixture(params=["sqlite", "mongo"])
 async def world(request: pytest.FixtureRequest, on_disk: Path) -> AsyncIterator[Following]:
-    name = f"billing_crash_{uuid4().hex}"
-    place: tuple[str, ...] = (str(on_disk / f"{name}.db"),)
-    if request.param == "mongo":
-        place = (request.getfixturevalue("mongo_url"), name)
-        async with mongo_stores(*place):
-            pass  # its indexes are made once
-    async with emulator_process() as emulator, emulator.sdk() as sdk, _nursery() as process:
+    async with (
+        prepared(request, on_disk) as place,
+        emulator_process() as emulator,
+        emulator.sdk() as sdk,
+        brood("tests.crash.renewals") as lives,
+    ):
         platform = (await sdk.v1.accounts.retrieve_current_async()).id
-        made = Following(place, emulator, sdk, platform, process)
+        made = Following(place, emulator, sdk, platform, lives)
         await made.stock()
         yield made
         await made.close()
-    if request.param == "mongo":
-        drop_mongo_database(*place)
-
-
-@asynccontextmanager
-async def _nursery() -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.crash.renewals", cwd=Path(__file__).parents[2],
-        preexec_fn=die_with_parent,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.kill()
-        await process.wait()
 
 
 async def test_wherever_it_is_killed_it_is_given_back_once_and_ends(
