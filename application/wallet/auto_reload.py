@@ -31,7 +31,7 @@ from application.wallet.reload_terms import (
 from application.wallet.whose import Wallets
 from domain.back_off import BackOff
 from domain.connections import Mode
-from domain.errors import AlreadyExists, BillingError, NotFound
+from domain.errors import AlreadyExists, NotFound
 from domain.money import largest_charge, smallest_charge
 from domain.reloads import again_at, due_charge
 from domain.wallets import AutoReload, Wallet, WalletSettings
@@ -100,7 +100,7 @@ class AutoReloads:
             for kept in short:
                 try:
                     await self._look_at(kept)
-                except BillingError as error:  # others are not kept waiting for it
+                except Exception as error:  # noqa: BLE001 - others are not kept waiting for it
                     failure = error
             if len(short) < _PAGE:
                 break

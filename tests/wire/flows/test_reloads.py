@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from random import Random
@@ -19,12 +19,13 @@ from application.wallet.commands import (
     ReloadRetry,
     Resolution,
 )
+from application.wallet.ports import KeptSettings
 from application.wallet.proof import prove
 from application.wallet.reload_terms import terms_of
 from domain.accounts import Account
 from domain.errors import FailedPrecondition, PermissionDenied, Reason, WrongState
 from domain.reloads import lost_of
-from domain.wallets import AutoReload, WalletSettings
+from domain.wallets import AutoReload, Wallet, WalletSettings
 from infrastructure.stripe.core.budget import RateBudget
 from infrastructure.stripe.core.client import StripeApi, StripeSettings
 from sandbox.emulator.control_client import ControlError
@@ -326,6 +327,31 @@ async def test_a_wallet_reloads_itself_by_what_it_needs(world: ReloadWorld) -> N
     await world.spend(900)
     await world.look()
     assert await world.available() == 1_100
+
+
+async def test_a_wallet_that_is_odd_keeps_no_other_from_reloading(
+    world: ReloadWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.spend(100)
+    await world.set_auto(auto(await world.card()))
+    short = await world.stores.wallet_settings.list_short(after="", limit=10)
+    odd = replace(short[0].settings, wallet="aaa")
+    listed = [replace(short[0], settings=odd), *short]
+    of = world.wallets.of
+
+    async def all_short(**_: object) -> Sequence[KeptSettings]:
+        return listed
+
+    async def fail_of_odd(account: str) -> Wallet:
+        if account == "aaa":
+            raise ValueError("odd")
+        return await of(account)
+
+    monkeypatch.setattr(world.stores.wallet_settings, "list_short", all_short)
+    monkeypatch.setattr(world.wallets, "of", fail_of_odd)
+    with pytest.raises(ValueError, match="odd"):
+        await world.auto.run()
+    assert len(await world.reloads()) == 1
 
 
 async def test_it_is_charged_at_most_so_much_at_once_and_a_day(world: ReloadWorld) -> None:
